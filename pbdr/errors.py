@@ -1,0 +1,65 @@
+"""Errors a user can cause. Each says what was given, what is wrong and what to do.
+
+The command line prints `<class>: <message>` on one line and exits with the class's `exit_code`:
+2 usage or configuration, 3 data or scene, 4 diverged, 5 target not met. Anything else that escapes is a bug (1).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PbdrError(Exception):
+    """Base class of every error pbdr raises on purpose."""
+
+    exit_code: int = 1
+
+
+class BackendError(PbdrError):
+    """No usable LLVM or CUDA, or one that would crash."""
+
+    exit_code = 3
+
+
+class SceneError(PbdrError):
+    """A scene cannot be loaded or rendered as it is."""
+
+    exit_code = 3
+
+
+class ParameterError(PbdrError):
+    """A scene parameter is unknown, ambiguous, or out of its bounds."""
+
+    exit_code = 2
+
+
+class OptionError(PbdrError):
+    """An option is unknown or has a value outside its range."""
+
+    exit_code = 2
+
+
+class DataError(PbdrError):
+    """Images, cameras or a run directory are missing, malformed or non-finite."""
+
+    exit_code = 3
+
+
+class DivergedError(PbdrError):
+    """An optimisation produced non-finite values too often to go on."""
+
+    exit_code = 4
+
+
+class TargetError(PbdrError):
+    """A run ended without meeting the target it was asked to meet."""
+
+    exit_code = 5
+
+
+def closest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` of `candidates` that look like `name`, best first; letter case is ignored."""
+    originals: dict[str, str] = {}
+    for candidate in candidates:
+        originals.setdefault(candidate.lower(), candidate)
+    matches = difflib.get_close_matches(name.lower(), originals, n=count, cutoff=0.5)
+    return [originals[match] for match in matches]

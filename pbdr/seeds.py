@@ -1,0 +1,40 @@
+"""Hashed, named random streams.
+
+Consecutive raw seeds of PCG32 are correlated: replicas look better than they are. Every stream is therefore
+named, and its seed is a hash of the user's seed and the names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+
+def hashed(seed: int, *names: str | int) -> int:
+    """Return the uint32 seed of the stream `names` under `seed`; the same in every process and on every machine.
+
+    `names` say what the stream is for, for example `hashed(seed, "replica", 3)`. `1` and `"1"` differ, and so
+    do `("ab", "c")` and `("a", "bc")`.
+    """
+    digest = hashlib.blake2b(digest_size=4)
+    for part in (seed, *names):
+        if isinstance(part, str):
+            kind, payload = b"s", part.encode()
+        else:
+            kind, payload = b"i", str(int(part)).encode()
+        digest.update(kind + len(payload).to_bytes(4, "little") + payload)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def sampler(count: int, seed: int, *names: str | int, type: str = "independent", spp: int = 1) -> Any:
+    """Return a `mitsuba.Sampler` of plugin `type` seeded for `count` lanes with `hashed(seed, *names)`.
+
+    `spp` is the number of samples per pixel that a stratified plugin spreads its samples over.
+    """
+    import mitsuba as mi
+
+    properties = mi.Properties(type)
+    properties["sample_count"] = spp
+    result = mi.PluginManager.instance().create_object(properties)
+    result.seed(hashed(seed, *names), count)
+    return result
