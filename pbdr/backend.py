@@ -128,7 +128,8 @@ def prepare() -> Backend:
     """
     backend = find()
     if "drjit" in sys.modules:
-        _check_loaded(backend)
+        if backend.kind == "llvm":
+            _check_loaded(backend)
     elif backend.library is not None:
         os.environ["DRJIT_LIBLLVM_PATH"] = str(backend.library)
     return backend
@@ -144,10 +145,14 @@ def activate(variant: str = "auto") -> str:
     try:
         import mitsuba as mi
     except ImportError as error:
-        raise BackendError(f"Mitsuba does not import ({error}). Install it: pip install 'mitsuba>=3.9,<3.10'.") from error
+        raise BackendError(
+            f"Mitsuba does not import ({error}). Install it: pip install 'mitsuba>=3.9,<3.10'."
+        ) from error
     wanted = variant if variant != "auto" else mi.variant() or backend.variant
     if wanted not in mi.variants():
-        raise BackendError(f"'{wanted}' is not a Mitsuba variant of this installation. Available: {', '.join(mi.variants())}.")
+        raise BackendError(
+            f"'{wanted}' is not a Mitsuba variant of this installation. Available: {', '.join(mi.variants())}."
+        )
     if wanted.startswith("llvm"):
         _check_loaded(backend)
     if mi.variant() != wanted:
@@ -159,14 +164,12 @@ def _check_loaded(backend: Backend) -> None:
     """Raise `BackendError` if the LLVM that Dr.Jit has loaded would abort the process."""
     import drjit as dr
 
-    if backend.kind == "cuda":
-        return
     if not dr.has_backend(dr.JitBackend.LLVM):
         raise BackendError(f"Dr.Jit cannot use {backend.library}. Set DRJIT_LIBLLVM_PATH to another LLVM library.")
-    loaded = tuple(int(part) for part in dr.detail.llvm_version().split("."))
+    loaded = dr.detail.llvm_version()
     if loaded[0] < llvm.MINIMUM:
         raise BackendError(
-            f"Dr.Jit was imported before pbdr and has loaded LLVM {loaded[0]}, with which it crashes. "
+            f"Dr.Jit was imported before pbdr and has loaded LLVM {loaded[0]}, with which it aborts. "
             f"Import pbdr first, or set DRJIT_LIBLLVM_PATH={backend.library}."
         )
 

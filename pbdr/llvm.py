@@ -64,7 +64,14 @@ def directories(environ: Mapping[str, str] = os.environ) -> list[Path]:
                 found.append(Path(environ[variable], "LLVM", "bin"))
         return found + _split(environ.get("PATH", ""))
     found += _split(environ.get("LD_LIBRARY_PATH", "")) + _split(environ.get("DYLD_LIBRARY_PATH", ""))
-    patterns = ["usr/lib/*-linux-gnu", "usr/lib64", "usr/lib", "usr/local/lib", "usr/lib/llvm*/lib", "usr/lib64/llvm*/lib"]
+    patterns = [
+        "usr/lib/*-linux-gnu",
+        "usr/lib64",
+        "usr/lib",
+        "usr/local/lib",
+        "usr/lib/llvm*/lib",
+        "usr/lib64/llvm*/lib",
+    ]
     patterns += ["opt/homebrew/opt/llvm*/lib", "usr/local/opt/llvm*/lib", "opt/local/libexec/llvm*/lib"]
     for pattern in patterns:
         found += sorted(Path("/").glob(pattern))
@@ -84,7 +91,9 @@ def _linker_cache() -> list[Path]:
         output = subprocess.run([command, "-p"], capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return sorted({Path(line.split("=>")[1].strip()).parent for line in output.splitlines() if "libLLVM" in line and "=>" in line})
+    return sorted(
+        {Path(line.split("=>")[1].strip()).parent for line in output.splitlines() if "libLLVM" in line and "=>" in line}
+    )
 
 
 def search(folders: Iterable[Path]) -> list[Library]:

@@ -35,6 +35,6 @@ def sampler(count: int, seed: int, *names: str | int, type: str = "independent",
 
     properties = mi.Properties(type)
     properties["sample_count"] = spp
-    result = mi.PluginManager.instance().create_object(properties)
+    result: Any = mi.PluginManager.instance().create_object(properties)
     result.seed(hashed(seed, *names), count)
     return result
