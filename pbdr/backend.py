@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,6 +173,19 @@ def _check_loaded(backend: Backend) -> None:
             f"Dr.Jit was imported before pbdr and has loaded LLVM {loaded[0]}, with which it aborts. "
             f"Import pbdr first, or set DRJIT_LIBLLVM_PATH={backend.library}."
         )
+
+
+def command_line() -> bool:
+    """Return whether this process is the `pbdr` command (or `python -m pbdr`).
+
+    The command reports a missing backend itself, on one line, and `pbdr doctor` must run without any; so
+    `import pbdr` leaves the activation to it.
+    """
+    program = sys.argv[0] if sys.argv else ""
+    if program == "-m":  # Python has not yet found the module that -m names
+        names = [following for flag, following in pairwise(sys.orig_argv) if flag == "-m"]
+        return names[:1] in (["pbdr"], ["pbdr.cli"])
+    return Path(program).stem == "pbdr"
 
 
 def report(folder: str | Path = ".") -> dict[str, Any]:

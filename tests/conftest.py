@@ -1,0 +1,35 @@
+"""One Mitsuba variant for the whole session, chosen by pbdr.backend before anything imports Mitsuba."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+
+from pbdr import backend
+
+backend.activate()
+
+import drjit as dr
+
+# Workers of pytest-xdist share the cores; one pool of all cores in each would only get in the others' way.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+dr.set_thread_count(max(1, (os.cpu_count() or 1) // WORKERS))
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Meshes, environment maps and photographs beside the checkout; tests that need them skip without."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data")
+    return folder
