@@ -1,0 +1,19 @@
+"""Scene parameters θ: their names, how they are selected, bounded, mapped from latents and written to the scene."""
+
+from pbdr.parameters.names import Parameter, is_radiometric, list_parameters, resolve, traverse
+from pbdr.parameters.probing import probe
+from pbdr.parameters.values import read, write
+from pbdr.parameters.variables import Variables, VariableSpec
+
+__all__ = [
+    "Parameter",
+    "VariableSpec",
+    "Variables",
+    "is_radiometric",
+    "list_parameters",
+    "probe",
+    "read",
+    "resolve",
+    "traverse",
+    "write",
+]

@@ -1,0 +1,249 @@
+"""Names of scene parameters: `<object id>/<role>`, derived from Mitsuba's keys.
+
+Mitsuba calls the colour of a two-sided diffuse wall `wall.brdf_0.reflectance.value`; here it is `wall/base_color`,
+whatever the material or its wrappers. The object is the scene's direct child (or an object inside a shape to which
+the user gave an id of its own), the role says what the quantity is. Where one object holds two parameters of a role,
+the path inside the object tells them apart: `wall.brdf_1/base_color`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mitsuba as mi
+
+from pbdr.errors import ParameterError, closest
+from pbdr.scene import Scene, mitsuba_scene
+
+INF = math.inf
+
+#: Mitsuba's parameter name → role, where the two differ.
+ROLES = {
+    "reflectance": "base_color",
+    "diffuse_reflectance": "base_color",
+    "specular_reflectance": "specular",
+    "specular_transmittance": "transmission",
+    "alpha": "roughness",
+    "alpha_u": "roughness_u",
+    "alpha_v": "roughness_v",
+    "vertex_positions": "positions",
+    "vertex_normals": "normals",
+    "vertex_texcoords": "texcoords",
+    "to_world": "pose",
+    "to_uv": "uv",
+    "x_fov": "fov",
+    "principal_point_offset_x": "principal_point_x",
+    "principal_point_offset_y": "principal_point_y",
+    "normalmap": "normal_map",
+}
+
+#: Role → bounds a value must keep for the renderer to make sense of it. Others are unbounded.
+BOUNDS = {
+    **dict.fromkeys(("base_color", "specular", "transmission", "metallic", "opacity", "albedo", "weight"), (0.0, 1.0)),
+    **dict.fromkeys(("spec_trans", "spec_tint", "sheen", "sheen_tint", "clearcoat", "clearcoat_gloss"), (0.0, 1.0)),
+    **dict.fromkeys(("anisotropic", "flatness", "diff_trans"), (0.0, 1.0)),
+    **dict.fromkeys(("roughness", "roughness_u", "roughness_v"), (0.01, 1.0)),
+    **dict.fromkeys(("radiance", "intensity", "irradiance", "scale", "sigma_t", "k"), (0.0, INF)),
+    **dict.fromkeys(("aperture_radius", "focus_distance"), (1e-6, INF)),
+    "eta": (0.01, 10.0),
+    "fov": (1.0, 179.0),
+    "g": (-0.999, 0.999),
+    "turbidity": (1.0, 10.0),
+}
+
+#: Roles whose value scales light and moves nothing: no boundary term can depend on them.
+RADIOMETRIC = frozenset(
+    ("base_color", "transmission", "roughness", "roughness_u", "roughness_v", "metallic", "spec_tint", "anisotropic")
+    + ("sheen", "sheen_tint", "clearcoat", "clearcoat_gloss", "flatness", "k")
+    + ("radiance", "intensity", "irradiance", "scale")
+)
+
+#: Path components that only say where in a shape or wrapper a quantity sits.
+WRAPPERS = frozenset(
+    ("bsdf", "emitter", "brdf_0", "brdf_1", "bsdf_0", "bsdf_1", "nested_bsdf", "sensor", "film")
+    + ("interior_medium", "exterior_medium", "phase_function")
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a scene.
+
+    `name` is `<object id>/<role>`, `raw` Mitsuba's key, `shape` the shape of its value as pbdr reads and writes it,
+    `bounds` the range its role allows, `kind` one of scalar, color, vector, array, texture, environment, mesh,
+    transform (3×4), integer (cannot be differentiated).
+    """
+
+    name: str
+    raw: str
+    role: str
+    shape: tuple[int, ...]
+    bounds: tuple[float, float]
+    kind: str
+
+    @property
+    def object(self) -> str:
+        """The object part of the name."""
+        return self.name.rsplit("/", 1)[0]
+
+
+def traverse(node: Any) -> Any:
+    """Return Mitsuba's parameters of a scene (`Scene` or `mitsuba.Scene`) or of any Mitsuba object."""
+    return mi.traverse(node.mi if isinstance(node, Scene) else node)
+
+
+def list_parameters(scene: Any) -> list[Parameter]:
+    """Return every continuous parameter of `scene` (a `Scene` or `mitsuba.Scene`), in scene order.
+
+    Whether a gradient reaches a parameter is another question: `probe` answers it.
+    """
+    params = traverse(mitsuba_scene(scene))
+    named = frozenset(scene.named) if isinstance(scene, Scene) else frozenset()
+    found = []
+    for raw in params.keys():  # noqa: SIM118 (its iterator yields pairs)
+        described = _describe(params, raw)
+        if described is not None:
+            found.append((raw, *_locate(params, raw, named), *described))
+    plain = Counter(f"{thing}/{role}" for _, thing, _, role, _, _ in found)
+    full = Counter(f"{'.'.join((thing, *inner))}/{role}" for _, thing, inner, role, _, _ in found)
+    result = []
+    for raw, thing, inner, role, shape, kind in found:
+        name = f"{thing}/{role}"
+        if plain[name] > 1:
+            name = f"{'.'.join((thing, *inner))}/{role}"
+            name = name if full[name] == 1 else f"{raw}/{role}"
+        result.append(Parameter(name, raw, role, shape, BOUNDS.get(role, (-INF, INF)), kind))
+    return result
+
+
+def resolve(
+    scene: Any, match: str | Sequence[str] | None = None, *, raw: str | Sequence[str] | None = None
+) -> list[Parameter]:
+    """Return the parameters that `match` (globs over names; `!x` excludes) or `raw` (globs over keys) select.
+
+    The order is the scene's. Raises ParameterError when a pattern selects nothing, with the closest names.
+    """
+    if (match is None) == (raw is None):
+        raise ParameterError("say which parameters: give either match (names) or raw (Mitsuba keys), not both")
+    parameters = list_parameters(scene)
+    patterns = [p for p in _listed(match if raw is None else raw) if p]
+    include = [p for p in patterns if not p.startswith("!")]
+    exclude = [p[1:] for p in patterns if p.startswith("!")]
+    labels = {p.raw: (p.name if raw is None else p.raw) for p in parameters}
+    for pattern in include:
+        if not any(_matches(label, pattern) for label in labels.values()):
+            raise ParameterError(_unknown(scene, pattern, labels.values()))
+    chosen = [
+        p
+        for p in parameters
+        if (not include or any(_matches(labels[p.raw], x) for x in include))
+        and not any(_matches(labels[p.raw], x) for x in exclude)
+    ]
+    if not chosen or not patterns:
+        raise ParameterError(f"{patterns} selects no parameter of {_source(scene)}")
+    return chosen
+
+
+def is_radiometric(raw: str, role: str | None = None) -> bool:
+    """Return whether the parameter certainly moves no geometry and no direction, so that it has no boundary term.
+
+    `raw` is Mitsuba's key; `role` is derived from it when absent. Anything unknown is False, and so are principled
+    `specular` and every index of refraction, which bend refracted rays.
+    """
+    if role is None:
+        parts = raw.split(".")[1:]
+        role = "radiance" if parts == ["data"] else _role(parts)[1]
+    if role == "specular":
+        return "specular_reflectance" in raw.split(".")
+    return role in RADIOMETRIC
+
+
+def _listed(match: str | Iterable[str] | None) -> list[str]:
+    return [match] if isinstance(match, str) else list(match or ())
+
+
+def _matches(label: str, pattern: str) -> bool:
+    return label == pattern or fnmatch.fnmatchcase(label, pattern)
+
+
+def _source(scene: Any) -> str:
+    return scene.source if isinstance(scene, Scene) else "the scene"
+
+
+def _unknown(scene: Any, pattern: str, labels: Iterable[str]) -> str:
+    near = closest(pattern, labels)
+    hint = f" Closest: {', '.join(repr(n) for n in near)}." if near else ""
+    return f"{pattern!r} is not in {_source(scene)}.{hint} List all: pbdr params {_source(scene)}"
+
+
+def _describe(params: Any, raw: str) -> tuple[tuple[int, ...], str] | None:
+    """Return (shape, kind) of a parameter's value, or None when it is not a continuous quantity."""
+    if params.flags(raw) & int(mi.ParamFlags.ReadOnly):
+        return None
+    value = params[raw]
+    leaf = raw.rsplit(".", 1)[-1]
+    kind = type(value).__name__
+    if kind.startswith("TensorX"):
+        if kind not in ("TensorXf", "TensorXf16", "TensorXf64"):
+            return tuple(value.shape), "integer"
+        shape = tuple(value.shape)
+        if _is_environment(params, raw):
+            return (shape[0], shape[1] - 2, *shape[2:]), "environment"
+        return shape, "texture"
+    if kind == "AffineTransform4f":
+        return (3, 4), "transform"
+    if kind == "Float":
+        count = len(value)
+        if leaf.startswith("vertex_"):
+            prefix = raw[: -len(leaf)]
+            columns = {"vertex_texcoords": 2}.get(leaf, 3)
+            vertices = len(params[prefix + "vertex_positions"]) // 3 if prefix + "vertex_positions" in params else 0
+            if leaf not in ("vertex_positions", "vertex_normals", "vertex_texcoords") and vertices:
+                columns = max(1, count // vertices)
+            return ((count // columns, columns), "mesh") if count else None
+        return ((count,), "scalar" if count == 1 else "array") if count else None
+    if kind in ("Color1f", "Color3f"):
+        return (len(value),), "color"
+    if kind in ("Point2f", "Point3f", "Vector2f", "Vector3f", "Normal3f"):
+        return (len(value),), "vector"
+    return None
+
+
+def _is_environment(params: Any, raw: str) -> bool:
+    return raw.endswith(".data") and params.properties[raw][2].class_name() == "EnvironmentMapEmitter"
+
+
+def _locate(params: Any, raw: str, named: frozenset[str]) -> tuple[str, tuple[str, ...], str]:
+    """Return (object id, wrappers inside it, role) of a key."""
+    node = params.properties[raw][2]
+    chain = []
+    while node is not None:
+        parent, depth = params.hierarchy[node]
+        if depth:
+            chain.append(node)
+        node = parent
+    chain.reverse()
+    # Ids may contain dots; the depth in the scene graph tells where the id ends.
+    thing, *path = raw.rsplit(".", len(chain)) if chain else [raw.split(".")[0], *raw.split(".")[1:]]
+    if len(chain) > 1 and isinstance(chain[0], mi.Shape) and chain[1].id() in named:
+        thing, path = chain[1].id(), path[1:]
+    if _is_environment(params, raw):
+        return thing, tuple(path[:-1]), "radiance"
+    inner, role = _role(path)
+    return thing, inner, role
+
+
+def _role(path: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Split a path inside an object into (wrappers, role)."""
+    rest = list(path)
+    inner: list[str] = []
+    while len(rest) > 1 and rest[0] in WRAPPERS:
+        inner.append(rest.pop(0))
+    if len(rest) > 1 and rest[-1] in ("value", "data"):
+        rest.pop()
+    return tuple(inner), "_".join(ROLES.get(part, part) for part in rest)

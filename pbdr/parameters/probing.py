@@ -1,0 +1,69 @@
+"""Whether a gradient reaches a parameter: asked of the renderer, since Mitsuba's flags are unreliable both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from pbdr.parameters.film import film_size
+from pbdr.parameters.names import Parameter, traverse
+from pbdr.parameters.values import read, write
+from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
+
+#: Edge of the probe's image in pixels, and its samples per pixel.
+SIZE, SPP = 16, 8
+
+
+def probe(scene: Any, parameter: Parameter, *, sensor: Any = 0, integrator: Any = None, seed: int = 0) -> bool:
+    """Return whether a small render by `integrator` (default: `pathspace`) has a non-zero gradient in `parameter`.
+
+    False means that this view's light does not depend on it, or that the integrator refuses it.
+    """
+    return probe_all(scene, [parameter], sensor=sensor, integrator=integrator, seed=seed)[parameter.name]
+
+
+def probe_all(
+    scene: Any, parameters: Sequence[Parameter], *, sensor: Any = 0, integrator: Any = None, seed: int = 0
+) -> dict[str, bool]:
+    """Probe many parameters with one backward pass, one by one only where the integrator refuses the set."""
+    live = [p for p in parameters if p.kind != "integer"]
+    result = {p.name: False for p in parameters}
+    try:
+        result.update(_probe(scene, live, sensor, integrator, seed))
+    except Exception:
+        for one in live if len(live) > 1 else []:
+            result.update(probe_all(scene, [one], sensor=sensor, integrator=integrator, seed=seed))
+    return result
+
+
+def _probe(scene: Any, parameters: Sequence[Parameter], sensor: Any, integrator: Any, seed: int) -> dict[str, bool]:
+    if not parameters:
+        return {}
+    params = traverse(mitsuba_scene(scene))
+    camera = sensor_of(scene, sensor)
+    before = {p.name: mi.TensorXf(read(scene, p, params).astype(np.float32)) for p in parameters}
+    leaves = {name: mi.TensorXf(value) for name, value in before.items()}
+    width, height = camera.film().size()
+    scale = min(1.0, SIZE / max(width, height))
+    with film_size(camera, (max(1, round(width * scale)), max(1, round(height * scale)))):
+        try:
+            for p in parameters:
+                dr.enable_grad(leaves[p.name])
+                write(params, p, leaves[p.name])
+            params.update()
+            image = mi.render(
+                mitsuba_scene(scene), params, sensor=camera, integrator=integrator_of(scene, integrator),
+                spp=SPP, seed=2 * seed + 1, seed_grad=2 * seed + 2,
+            )  # fmt: skip
+            # Uneven weights, so that opposite contributions of two pixels do not cancel.
+            weights = np.random.default_rng(seed).uniform(0.5, 1.5, image.shape).astype(np.float32)
+            dr.backward(dr.sum(image * mi.TensorXf(weights), axis=None))
+            return {n: bool(np.any(np.array(dr.grad(v)) != 0)) for n, v in leaves.items()}
+        finally:
+            for p in parameters:
+                write(params, p, before[p.name])
+            params.update()

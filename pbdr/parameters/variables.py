@@ -1,0 +1,205 @@
+"""Variables: what an optimiser moves. Each is a group of scene parameters with one map, bounds, and learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from pbdr.errors import OptionError, ParameterError, closest
+from pbdr.parameters import maps
+from pbdr.parameters.names import Parameter, resolve, traverse
+from pbdr.parameters.textures import with_textures
+from pbdr.parameters.values import read, write
+
+PRIORS = ("tv",)
+
+
+@dataclass(frozen=True)
+class VariableSpec:
+    """What to optimise, and how. One variable may stand for several scene parameters; each keeps a value of its own.
+
+    match     names, globs and exclusions: `"mat-*/base_color"`, `("mat-*/base_color", "!mat-floor/*")`
+    raw       instead of `match`: Mitsuba keys, globs allowed
+    map       clamp, sigmoid, exp, softplus, unit or srgb
+    bounds    (lower, upper) of the value; None: what the role allows
+    init      None (the scene's value), a number, one number per channel, or an array of the value's shape
+    lr        learning rate of the latent variable
+    texture   N, or (height, width): promote a constant to a texture, or change a texture's resolution
+    start     first step at which the variable moves
+    prior     {"tv": weight} adds weight × total variation of the value to the loss
+    """
+
+    match: str | Sequence[str] | None = None
+    raw: str | Sequence[str] | None = None
+    map: str = "clamp"
+    bounds: tuple[float, float] | None = None
+    init: float | Sequence[float] | NDArray[Any] | None = None
+    lr: float = 1e-2
+    texture: int | tuple[int, int] | None = None
+    start: int = 0
+    prior: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if self.map not in maps.MAPS:
+            maps.get_map(self.map, (0.0, 1.0))
+        if not (np.isfinite(self.lr) and self.lr > 0):
+            raise OptionError(f"lr = {self.lr!r}: a learning rate is a positive number")
+        if self.start < 0:
+            raise OptionError(f"start = {self.start!r}: the first step is 0")
+        for name, weight in self.prior.items():
+            if name not in PRIORS:
+                raise OptionError(f"prior {name!r} is unknown. Closest: {', '.join(closest(name, PRIORS)) or 'none'}")
+            if not (np.isfinite(weight) and weight >= 0):
+                raise OptionError(f"prior {name} = {weight!r}: a weight is a number of at least 0")
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One latent tensor: the `variable` it belongs to, the scene `parameter` it drives, its map's `bounds`."""
+
+    variable: str
+    parameter: Parameter
+    bounds: tuple[float, float]
+
+    @property
+    def key(self) -> str:
+        """Name of the latent: `<variable>:<raw key>`."""
+        return f"{self.variable}:{self.parameter.raw}"
+
+
+class Variables:
+    """The variables of a problem, bound to a scene.
+
+    Render with `.scene`: it is the given scene, or a new one when a constant had to become a texture. `.latents`
+    describes every latent tensor by its key. Raises ParameterError, OptionError.
+    """
+
+    def __init__(self, scene: Any, specs: Mapping[str, VariableSpec]) -> None:
+        if not specs:
+            raise ParameterError("there is nothing to optimise: give at least one variable")
+        self.specs = dict(specs)
+        self.scene = with_textures(scene, self._texture_sizes(scene))
+        self.latents: dict[str, Latent] = {}
+        for name, spec in self.specs.items():
+            for parameter in self._select(self.scene, name, spec):
+                bounds = tuple(float(b) for b in (parameter.bounds if spec.bounds is None else spec.bounds))
+                if len(bounds) != 2:
+                    raise OptionError(f"variable {name!r}: bounds are two numbers, got {spec.bounds!r}")
+                try:
+                    maps.get_map(spec.map, (bounds[0], bounds[1]))
+                except OptionError as error:
+                    raise OptionError(f"variable {name!r}, {parameter.name!r}: {error}") from None
+                latent = Latent(name, parameter, (bounds[0], bounds[1]))
+                self.latents[latent.key] = latent
+        self._params = traverse(self.scene)
+        self._params.keep([_exactly(x.parameter.raw) for x in self.latents.values()])
+
+    def _select(self, scene: Any, name: str, spec: VariableSpec) -> list[Parameter]:
+        try:
+            chosen = resolve(scene, spec.match, raw=spec.raw)
+        except ParameterError as error:
+            raise ParameterError(f"variable {name!r}: {error}") from None
+        for parameter in chosen:
+            if parameter.kind == "integer":
+                raise ParameterError(
+                    f"variable {name!r}: {parameter.name!r} is stored as integers, which have no derivative: load the "
+                    "scene with pbdr.load_scene, or give its bitmap the property format = 'variant'"
+                )
+        return chosen
+
+    def _texture_sizes(self, scene: Any) -> dict[str, int | Sequence[int]]:
+        owner: dict[str, str] = {}
+        sizes: dict[str, int | Sequence[int]] = {}
+        for name, spec in self.specs.items():
+            for parameter in self._select(scene, name, spec):
+                if parameter.raw in owner:
+                    raise ParameterError(
+                        f"{parameter.name!r} belongs to two variables, {owner[parameter.raw]!r} and {name!r}: "
+                        "exclude it from one with '!'"
+                    )
+                owner[parameter.raw] = name
+                if spec.texture is not None:
+                    sizes[parameter.raw] = spec.texture
+        return sizes
+
+    def names(self, variable: str) -> list[str]:
+        """Return the latent keys of one variable."""
+        return [key for key, latent in self.latents.items() if latent.variable == variable]
+
+    def init(self) -> dict[str, Any]:
+        """Return the initial latent tensors, float32, by latent key. Raises ParameterError for a bad `init`."""
+        result = {}
+        for key, latent in self.latents.items():
+            spec, parameter = self.specs[latent.variable], latent.parameter
+            what = f"init of variable {latent.variable!r} ({parameter.name})"
+            if spec.init is None:
+                value = read(self.scene, parameter)
+                what = f"the scene's value of {parameter.name!r}"
+            else:
+                value = _broadcast(np.asarray(spec.init, dtype=np.float64), parameter, what)
+            result[key] = mi.TensorXf(maps.to_latent(spec.map, value, latent.bounds, what).astype(np.float32))
+        return result
+
+    def values(self, latents: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the value tensors (attached to `latents`) by latent key."""
+        return {
+            key: maps.to_value(self.specs[latent.variable].map, latents[key], latent.bounds)
+            for key, latent in self.latents.items()
+        }
+
+    def to_latents(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the latent tensors of value arrays given by latent key; inverse of `values`."""
+        return {
+            key: mi.TensorXf(
+                maps.to_latent(
+                    self.specs[x.variable].map, np.array(values[key], dtype=np.float64), x.bounds, x.parameter.name
+                ).astype(np.float32)
+            )
+            for key, x in self.latents.items()
+        }
+
+    def project(self, latents: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the latents moved back to where their maps keep the bounds."""
+        return {
+            key: maps.project(self.specs[latent.variable].map, latents[key], latent.bounds)
+            for key, latent in self.latents.items()
+        }
+
+    def apply(self, latents: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> Any:
+        """Write the (attached) values of `latents` into the scene and return its `mitsuba.SceneParameters`.
+
+        `values` saves computing them again. The parameters returned are those of this problem only; pass them to the
+        renderer so that it knows what to differentiate.
+        """
+        values = self.values(latents) if values is None else values
+        for key, latent in self.latents.items():
+            write(self._params, latent.parameter, values[key])
+        self._params.update()
+        return self._params
+
+    def numpy(self, latents: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+        """Return the values as NumPy arrays by parameter name, for example `mat/base_color`."""
+        values = self.values({key: dr.detach(latents[key]) for key in self.latents})
+        return {self.latents[key].parameter.name: np.array(value) for key, value in values.items()}
+
+
+def _exactly(raw: str) -> str:
+    import re
+
+    return f"{re.escape(raw)}$"
+
+
+def _broadcast(init: NDArray[np.float64], parameter: Parameter, what: str) -> NDArray[np.float64]:
+    try:
+        return np.broadcast_to(init, parameter.shape).copy()
+    except ValueError:
+        raise ParameterError(
+            f"{what} has shape {init.shape}, the parameter {parameter.shape}: give a number, one per channel, or all"
+        ) from None
