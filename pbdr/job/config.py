@@ -1,0 +1,341 @@
+"""The job file: a TOML document as a checked model. Unknown keys are errors, with the closest key and the place."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ..errors import OptionError, closest
+from . import messages
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Define = str | bool | int | float
+
+
+class Section(BaseModel):
+    """Base of every section: no unknown keys, no silent conversions, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SceneSection(Section):
+    """What is rendered."""
+
+    file: str = Field(min_length=1)
+    define: dict[str, Define] = {}
+    variant: Literal["auto", "llvm_ad_rgb", "cuda_ad_rgb"] = "auto"
+
+
+class DataSection(Section):
+    """What the estimate is compared with.
+
+    ``cameras`` is a transforms.json, or "scene": the sensors of the scene, with images rendered from the scene file
+    ``target`` by Mitsuba's path tracer at ``target_spp``, or read from ``images`` (one per sensor, a glob).
+    """
+
+    cameras: str = "scene"
+    target: str | None = None
+    target_define: dict[str, Define] = {}
+    target_spp: Count = 512
+    images: str | None = None
+    color: Literal["srgb", "linear"] = "srgb"
+    mask: Literal["none", "alpha", "opaque"] = "none"
+    background: tuple[NonNegative, NonNegative, NonNegative] | None = None
+    holdout: str = "none"
+
+    @field_validator("background", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(float(v) if isinstance(v, int) else v for v in value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSection:
+        if self.cameras == "scene" and (self.target is None) == (self.images is None):
+            raise ValueError('cameras = "scene" needs either target = "truth.xml" or images = "folder/*.exr"')
+        if self.cameras != "scene" and (self.target or self.images):
+            raise ValueError('target and images belong to cameras = "scene"; a transforms.json names its own images')
+        return self
+
+
+class ResolutionStep(Section):
+    """From this step on, images are 1 / round(1 / scale) of their size."""
+
+    step: Annotated[int, Field(ge=0)]
+    scale: Annotated[float, Field(gt=0, le=1)]
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _whole_factor(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if isinstance(value, float) and 0 < value <= 1 and abs(1 / value - round(1 / value)) > 1e-6:
+            raise ValueError("scale must be 1 divided by a whole number, such as 0.5 or 0.25")
+        return value
+
+
+class RenderSection(Section):
+    """How the estimate is rendered while fitting; ``integrator`` is a Mitsuba integrator as a table."""
+
+    integrator: dict[str, Any] = {"type": "pathspace", "max_depth": 6}
+    spp: Count = 16
+    spp_grad: Count | None = None
+    resolution: list[ResolutionStep] = []
+
+    @field_validator("integrator")
+    @classmethod
+    def _typed(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(value.get("type"), str):
+            raise ValueError('an integrator needs its type: { type = "pathspace", max_depth = 6 }')
+        return value
+
+    @field_validator("resolution")
+    @classmethod
+    def _ordered(cls, value: list[ResolutionStep]) -> list[ResolutionStep]:
+        steps = [entry.step for entry in value]
+        if value and (steps[0] != 0 or steps != sorted(set(steps))):
+            raise ValueError("steps must start at 0 and increase")
+        return value
+
+
+class LossSection(Section):
+    """Image loss; "l2_dual" multiplies residual and derivative of independent seeds and so has no noise bias."""
+
+    image: Literal["l1", "l2", "l2_dual", "relmse", "log"] = "l2_dual"
+
+
+class OptimSection(Section):
+    """Adam, per variable; each step takes the next ``views_per_step`` views of a shuffled round."""
+
+    steps: Count = 400
+    views_per_step: Count = 4
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    lr_decay: Literal["constant", "cosine"] = "constant"
+
+
+class PriorSection(Section):
+    """Weights of what is added to the loss; tv: total variation of a texture."""
+
+    tv: NonNegative = 0.0
+
+
+class VarSection(Section):
+    """One estimated quantity: which parameters, how a latent maps to their value, and where it starts."""
+
+    match: str | list[str] | None = None
+    raw: str | None = None
+    texture: Annotated[int, Field(ge=1, le=16384)] | None = None
+    map: Literal["clamp", "sigmoid", "exp", "softplus", "unit", "srgb"] | None = None
+    bounds: tuple[float, float] | None = None
+    init: float | list[float] | None = None
+    lr: Positive = 1e-2
+    start: Annotated[int, Field(ge=0)] = 0
+    prior: PriorSection = PriorSection()
+
+    @field_validator("bounds", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(float(v) if isinstance(v, int) else v for v in value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _named_once(self) -> VarSection:
+        if (self.match is None) == (self.raw is None):
+            raise ValueError('give either match = "object/role" or raw = "mitsuba.key"')
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"bounds = [{self.bounds[0]:g}, {self.bounds[1]:g}] are not in increasing order")
+        return self
+
+
+class GaugeSection(Section):
+    """Which unobservable scale is fixed, for instance "mean_luminance(mat-*/base_color) = 0.5"."""
+
+    fix: str
+
+
+class GuardSection(Section):
+    """What happens when a loss or a gradient is not finite."""
+
+    nonfinite: Literal["skip", "stop"] = "skip"
+    max_skips: Annotated[int, Field(ge=0)] = 5
+
+
+class StopSection(Section):
+    """Reasons to end before the last step: no improvement for ``patience`` steps, or ``max_minutes`` of work."""
+
+    patience: Count | None = None
+    max_minutes: Positive | None = None
+
+
+class GoalSection(Section):
+    """What the result must reach; exit code 5 when it does not.
+
+    ``psnr``: held-out PSNR in dB, at least. ``rmse``: per variable, root mean square error against ``[data] target``,
+    at most; texels that no training view sees do not count.
+    """
+
+    psnr: float | None = None
+    rmse: dict[str, Positive] = {}
+
+
+class OutputSection(Section):
+    """Where and how often results are written."""
+
+    dir: Annotated[str, Field(min_length=1)] = "runs"
+    image_every: Count = 50
+    checkpoint_every: Count = 100
+    keep_checkpoints: Count = 3
+    eval_spp: Count = 64
+
+
+class Job(Section):
+    """A whole job file."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    scene: SceneSection
+    data: DataSection
+    render: RenderSection = RenderSection()
+    loss: LossSection = LossSection()
+    optim: OptimSection = OptimSection()
+    vars: Annotated[dict[str, VarSection], Field(min_length=1)]
+    gauge: GaugeSection | None = None
+    guard: GuardSection = GuardSection()
+    stop: StopSection = StopSection()
+    goal: GoalSection = GoalSection()
+    output: OutputSection = OutputSection()
+
+    @field_validator("vars", mode="after")
+    @classmethod
+    def _plain_names(cls, value: dict[str, VarSection]) -> dict[str, VarSection]:
+        for name in value:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"the variable name {name!r} may hold letters, digits, '-' and '_' only")
+        return value
+
+    @model_validator(mode="after")
+    def _goals_exist(self) -> Job:
+        for name in self.goal.rmse:
+            if name not in self.vars:
+                raise ValueError(f"[goal] rmse names the variable {name!r}, but there is no [vars.{name}]")
+        if self.goal.rmse and self.data.target is None:
+            raise ValueError("[goal] rmse compares with [data] target, which is not given")
+        return self
+
+    def resolved(self, base: Path) -> Job:
+        """Every path made absolute, relative ones taken from ``base`` (the job file's folder; output: from here)."""
+
+        def absolute(path: str | None) -> str | None:
+            return None if path is None else str((base / Path(path).expanduser()).resolve())
+
+        data = self.data.model_copy(
+            update={
+                "cameras": self.data.cameras if self.data.cameras == "scene" else absolute(self.data.cameras),
+                "target": absolute(self.data.target),
+                "images": absolute(self.data.images),
+            }
+        )
+        return self.model_copy(
+            update={
+                "scene": self.scene.model_copy(update={"file": absolute(self.scene.file)}),
+                "data": data,
+                "output": self.output.model_copy(update={"dir": str(Path(self.output.dir).expanduser().resolve())}),
+            }
+        )
+
+
+def load_job(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[Job, str]:
+    """Read a job file and apply ``overrides`` ({"optim.steps": 10}) → (job with absolute paths, the file's text).
+
+    Raises OptionError, naming file, line and key.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder, not a job file; to go on with a run, use `pbdr resume {path}`")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise OptionError(messages.missing_file(path, "job file", ".toml")) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: the job file cannot be read ({error})") from error
+    return parse_job(text, str(path), overrides).resolved(path.resolve().parent), text
+
+
+def parse_job(text: str, source: str, overrides: Mapping[str, Any] | None = None) -> Job:
+    """Check the text of a job file. Paths stay as they are written."""
+    try:
+        document: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise OptionError(f"{source}: not valid TOML: {error}") from error
+    given = dict(overrides or {})
+    _check_variables(document, given)
+    for key, value in given.items():
+        _set(document, key, value)
+    try:
+        return Job.model_validate(document)
+    except ValidationError as error:
+        raise OptionError(messages.first(error, Job, source, text, given)) from error
+
+
+def parse_overrides(arguments: list[str]) -> dict[str, Any]:
+    """Command-line words ``--section.key value`` or ``--section.key=value`` → {"section.key": value}.
+
+    A value is read as TOML (``1e-3``, ``[0, 1]``, ``true``, ``{ tv = 0.1 }``) and is a string when that fails.
+    """
+    result: dict[str, Any] = {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--") or len(word) < 3:
+            raise OptionError(f"{word!r} is not an option; settings of the job are given as --section.key value")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not words or (words[0].startswith("--") and not _is_number(words[0])):
+                raise OptionError(f"--{key} needs a value: --{key} VALUE")
+            value = words.pop(0)
+        result[key] = _toml_value(value)
+    return result
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        pass
+    return float(text) if _is_number(text) else text
+
+
+def _check_variables(document: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """A setting of a variable that the job does not have is a typing mistake, unless it says what it matches."""
+    variables = document.get("vars")
+    names = list(variables) if isinstance(variables, dict) else []
+    for key in overrides:
+        parts = key.split(".")
+        if len(parts) < 3 or parts[0] != "vars" or parts[1] in names:
+            continue
+        if not {f"vars.{parts[1]}.match", f"vars.{parts[1]}.raw"} & set(overrides):
+            near = closest(parts[1], names)
+            hint = f"Closest: '{near[0]}'." if near else f"Known: {', '.join(names)}."
+            raise OptionError(f"command line, --{key}: there is no variable '{parts[1]}'. {hint}")
+
+
+def _set(document: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, key = dotted.split(".")
+    table: Any = document
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise OptionError(f"--{dotted}: '{section}' is a value, not a section")
+    table[key] = value
