@@ -38,3 +38,10 @@ def sampler(count: int, seed: int, *names: str | int, type: str = "independent",
     result: Any = mi.PluginManager.instance().create_object(properties)
     result.seed(hashed(seed, *names), count)
     return result
+
+
+def stream(seed: Any, *names: str | int) -> Any:
+    """Like `hashed` for a seed that may live on the device (`mitsuba.UInt32`): a `mitsuba.UInt32` of width 1."""
+    import mitsuba as mi
+
+    return mi.sample_tea_32(mi.UInt32(seed), hashed(0, *names))[0]

@@ -1,0 +1,240 @@
+"""The Mitsuba plugin `pathspace`: primal rendering, forward mode and reverse mode of the path-space integrator."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr import interior, seeds
+from pbdr.errors import OptionError, SceneError, closest
+from pbdr.transport import camera, hits, path
+from pbdr.transport.features import Features, inspect
+from pbdr.transport.film import FilmMap
+
+UNIFORM_LOBE = 0.25  # defensive weights of the gradient pass, docs/theory.md section 3
+UNIFORM_ENVIRONMENT = 0.5
+BOUNDARIES = ("edge", "none")
+
+
+class IncompleteGradientWarning(UserWarning):
+    """A gradient lacks a term that this version does not estimate."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Validated options of `pathspace`; sample counts are absolute, per call; None means chosen automatically."""
+
+    max_depth: int = 6
+    rr_depth: int = 5
+    hide_emitters: bool = False
+    boundary: str = "edge"
+    n_primary: int | None = None
+    n_direct: int | None = None
+    n_indirect: int | None = None
+    blend_distance: float | None = None
+
+    @staticmethod
+    def parse(props: Any) -> Options:
+        """Read plugin properties; OptionError names what is wrong and what is allowed."""
+        known = Options.__dataclass_fields__
+        for name in props.keys():
+            if name not in known and name != "id":
+                hint = closest(name, list(known))
+                raise OptionError(
+                    f"pathspace: unknown option '{name}'. " + (f"Closest: '{hint[0]}'. " if hint else "")
+                    + f"Options: {', '.join(known)}."
+                )  # fmt: skip
+        values = {name: props[name] for name in known if props.has_property(name)}
+        options = Options(**values)
+        options.check()
+        return options
+
+    def check(self) -> None:
+        """Raise OptionError for values out of range."""
+        if self.max_depth < 1 and self.max_depth != -1:
+            raise OptionError(f"pathspace: max_depth = {self.max_depth}; give -1 (unlimited) or a number ≥ 1.")
+        if self.rr_depth < 1:
+            raise OptionError(f"pathspace: rr_depth = {self.rr_depth}; give a number ≥ 1.")
+        if self.boundary not in BOUNDARIES:
+            raise OptionError(f"pathspace: boundary = '{self.boundary}'; give one of {', '.join(BOUNDARIES)}.")
+        for name in ("n_primary", "n_direct", "n_indirect"):
+            count = getattr(self, name)
+            if count is not None and count < 0:
+                raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
+        if self.blend_distance is not None and not self.blend_distance > 0:
+            raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
+
+
+class PathSpaceIntegrator(mi.CppADIntegrator):
+    """Differentiable path tracer in path space: interior (equation 3) plus boundary (equation 5)."""
+
+    def __init__(self, props: Any) -> None:
+        super().__init__(props)
+        if mi.is_polarized or mi.is_spectral:
+            raise OptionError(
+                f"pathspace: variant '{mi.variant()}' is not supported. Use an rgb or mono variant, e.g. llvm_ad_rgb."
+            )
+        self.options = Options.parse(props)
+
+    @property
+    def max_depth(self) -> int:
+        """Longest path, in Mitsuba's counting; bounded for memory when unlimited (see `UNBOUNDED_DEPTH`)."""
+        depth = self.options.max_depth
+        return path.UNBOUNDED_DEPTH if depth == -1 else depth
+
+    def to_string(self) -> str:
+        """One line for logs."""
+        return f"PathSpaceIntegrator[{self.options}]"
+
+    def aov_names(self) -> list[str]:
+        """No arbitrary output variables."""
+        return []
+
+    # ------------------------------------------------------------------ primal
+
+    def _path_options(self, **changes: Any) -> path.PathOptions:
+        return path.PathOptions(
+            max_depth=self.max_depth, rr_depth=self.options.rr_depth, hide_emitters=self.hide_emitters, **changes
+        )
+
+    @staticmethod
+    def _sensor(scene: Any, sensor: Any) -> Any:
+        return scene.sensors()[sensor] if isinstance(sensor, int) else sensor
+
+    @staticmethod
+    def _sampler(sensor: Any, seed: Any, spp: int, *stream: str) -> tuple[Any, int]:
+        """The sensor's sampler seeded from a hashed, named stream: (sampler, samples per pixel)."""
+        sampler = sensor.sampler().clone()
+        if spp:
+            sampler.set_sample_count(spp)
+        spp = sampler.sample_count()
+        sampler.set_samples_per_wavefront(spp)
+        width, height = camera.film_size(sensor.film())
+        lanes = width * height * spp
+        if lanes >= 2**32:
+            raise OptionError(
+                f"pathspace: {width}×{height} pixels × {spp} spp = {lanes} samples exceed 2^32 in one call. "
+                "Lower spp and average several calls with different seeds."
+            )
+        sampler.seed(seeds.stream(seed, *stream), lanes)
+        return sampler, spp
+
+    def render(
+        self, scene: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0, develop: bool = True, evaluate: bool = True
+    ) -> Any:
+        """Primal image (H, W, C), as Mitsuba's `path` would converge to."""
+        if not develop:
+            raise OptionError("pathspace: develop=False is not supported; call with develop=True.")
+        sensor = self._sensor(scene, sensor)
+        film = sensor.film()
+        with dr.suspend_grad():
+            sampler, spp = self._sampler(sensor, seed, spp, "primal")
+            film.prepare(self.aov_names())
+            ray, weight, position = camera.sample_rays(sensor, sampler, spp)
+            hit = hits.first_hit(self, scene, ray)
+            radiance, _, valid = path.trace(scene, ray, hit, sampler, self._path_options())
+            block = film.create_block()
+            block.set_coalesce(block.coalesce() and spp >= 4)
+            FilmMap.put(film, block, position, radiance * weight, dr.select(valid, mi.Float(1), 0), mi.Float(1))
+            film.put_block(block)
+            return film.develop()
+
+    # ------------------------------------------------------------------ gradients
+
+    def _gradient_options(self, scene: Any, features: Features) -> path.PathOptions:
+        return self._path_options(
+            uniform_lobe=UNIFORM_LOBE,
+            uniform_environment=UNIFORM_ENVIRONMENT if features.environment_radiance else 0.0,
+            h=self.options.blend_distance or default_blend_distance(scene, features),
+        )
+
+    def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, Features, path.PathOptions]:
+        sensor = self._sensor(scene, sensor)
+        features = inspect(scene, sensor)
+        self._check_supported(features, sensor)
+        return sensor, features, self._gradient_options(scene, features)
+
+    def _check_supported(self, features: Features, sensor: Any) -> None:
+        """Refuse by name what would be silently wrong; warn by name where only a part of the gradient is missing."""
+        if self.options.boundary == "none":
+            return
+        if features.sensor_moves:
+            raise SceneError(
+                "pathspace: the camera's own boundary term is not available in this version, so that a gradient of "
+                f"{', '.join(n for n in features.names)} would lack it. Use boundary='none' for the interior part alone."
+            )
+
+    def _passes(self, features: Features, options: path.PathOptions, spp: int) -> list[tuple[str, path.PathOptions, int]]:
+        """Interior passes: one, or an antithetic pair with half the samples each when a roughness is differentiated."""
+        if not (features.roughness and spp >= 2 and spp % 2 == 0):
+            return [("interior", options, spp)]
+        mirrored = path.PathOptions(**{**options.__dict__, "mirror": True})
+        return [("interior", options, spp // 2), ("interior", mirrored, spp // 2)]
+
+    def render_backward(
+        self, scene: Any, params: Any, grad_in: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0
+    ) -> None:
+        """Accumulate gradients of the attached scene parameters for the adjoint image `grad_in` (H, W, C)."""
+        self.backward_terms(scene, grad_in, sensor, seed, spp, ("interior", "boundary"))
+
+    def render_forward(self, scene: Any, params: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0) -> Any:
+        """Derivative image (H, W, C) for the tangents set on the attached scene parameters."""
+        return self.forward_terms(scene, sensor, seed, spp, ("interior", "boundary"))
+
+    def backward_terms(self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, terms: tuple[str, ...]) -> None:
+        """`render_backward` for some of the terms only."""
+        sensor, features, options = self._prepare(scene, sensor)
+        with dr.suspend_grad():
+            film_map = FilmMap(sensor)
+            field = film_map.transpose(grad_in)
+            if "interior" in terms:
+                for name, pass_options, pass_spp in self._passes(features, options, self._spp(sensor, spp)):
+                    sampler, n = self._sampler(sensor, seed, pass_spp, name)
+                    total = self._spp(sensor, spp)
+                    interior.backward(scene, sensor, self, features, pass_options, field, sampler, n, total)
+            dr.eval()
+
+    def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, terms: tuple[str, ...]) -> Any:
+        """`render_forward` for some of the terms only."""
+        sensor, features, options = self._prepare(scene, sensor)
+        with dr.suspend_grad():
+            film_map = FilmMap(sensor)
+            parts = []
+            if "interior" in terms:
+                total = self._spp(sensor, spp)
+                for name, pass_options, pass_spp in self._passes(features, options, total):
+                    sampler, n = self._sampler(sensor, seed, pass_spp, name)
+                    parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
+            return film_map.splat(parts)
+
+    @staticmethod
+    def _spp(sensor: Any, spp: int) -> int:
+        return int(spp) or int(sensor.sampler().sample_count())
+
+
+def default_blend_distance(scene: Any, features: Features) -> float:
+    """Default of h in (3a): half the largest side of the smallest moving shape, or of the scene if none moves."""
+    shapes = scene.shapes()
+    boxes = [shapes[i].bbox() for i in features.moving_shapes] or [scene.bbox()]
+    sizes = [0.5 * max(float(x) for x in (box.max - box.min)) for box in boxes]
+    return min((s for s in sizes if s > 0), default=1.0)
+
+
+def register() -> None:
+    """Register `pathspace` for the active variant and every later one."""
+
+    def on_variant(_old: Any = None, _new: Any = None) -> None:
+        if mi.variant() is not None and "_ad_" in mi.variant():
+            mi.register_integrator("pathspace", lambda props: PathSpaceIntegrator(props))
+
+    mi.detail.add_variant_callback(on_variant)
+    on_variant()
+
+
+def warn_incomplete(message: str) -> None:
+    """Warn that a gradient lacks a term."""
+    warnings.warn(f"pathspace: {message}", IncompleteGradientWarning, stacklevel=3)

@@ -1,0 +1,76 @@
+"""The motion convention (docs/theory.md, section 2), written once: interior and boundary both call it.
+
+Every function takes attached positions and returns attached directions or velocities whose *values* equal the traced,
+detached ones. Mixing these with another renderer's boundary gives plausible, wrong gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.transport import measure
+
+
+def blend(distance: Any, h: Any) -> Any:
+    """α(d): 1 where the next vertex is far (it follows its material point), 0 where it is near (it slides)."""
+    d2 = dr.square(distance)
+    return d2 / (d2 + h * h)  # Eq. (3a)
+
+
+def blend_slope(distance: Any, h: Any) -> Any:
+    """α'(d), the derivative of `blend` with respect to the distance."""
+    return 2 * distance * h * h / dr.square(dr.square(distance) + h * h)  # Eq. (3b)
+
+
+def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, active: Any) -> tuple[Any, Any]:
+    """Attached direction of a scattered segment and the Jacobian of its motion, 1 + ∇·ω̇ (value 1).
+
+    `origin` is the attached near vertex, `omega` the detached direction, `si_material` the far hit following its
+    material point. A ray that misses (`active` false) keeps its direction.
+    """
+    offset = si_material.p - origin
+    distance_squared = dr.squared_norm(offset)
+    towards = offset * dr.rsqrt(distance_squared)
+    distance = dr.detach(dr.sqrt(distance_squared))
+    g = towards - dr.detach(towards)  # value 0; its derivative is (ẋ_mat − ẋ)_⊥ / d
+    alpha = blend(distance, h)
+    direction = dr.select(active, dr.replace_grad(omega, alpha * g), omega)  # Eq. (3a)
+    log_patch = measure.relative(measure.material_jacobian(si_material, towards, distance_squared)) - 1
+    normal = dr.detach(si_material.n)
+    cosine = dr.dot(normal, omega)
+    shear = dr.dot(normal, g) / dr.select(dr.abs(cosine) > 0, cosine, 1)
+    divergence = alpha * log_patch - blend_slope(distance, h) * distance * shear  # Eq. (3b)
+    return direction, dr.select(active, dr.replace_grad(mi.Float(1), divergence), 1)
+
+
+def emission_direction(origin: Any, si_emitter: Any) -> tuple[Any, Any]:
+    """Attached direction to a material point of an emitter and the relative change of its solid angle (value 1)."""
+    offset = si_emitter.p - origin
+    distance_squared = dr.squared_norm(offset)
+    towards = offset * dr.rsqrt(distance_squared)
+    return towards, measure.relative(measure.material_jacobian(si_emitter, towards, distance_squared))
+
+
+def rotated_direction(omega: Any, to_world: Any | None) -> Any:
+    """Direction fixed in the local frame of an infinitely distant light (`to_world`: its attached transform or None)."""
+    if to_world is None:
+        return omega
+    return to_world @ dr.detach(dr.detach(to_world).inverse() @ omega)
+
+
+def ray_point_emission(origin: Any, emitter_point: Any, tau: Any) -> Any:
+    """R at x_B of a segment that carries the emission of a surface or positional light; τ = |x_B−x_S|/|E−x_S|."""
+    return origin + dr.detach(tau) * (emitter_point - origin)  # Eq. (6b)
+
+
+def ray_point_direction(origin: Any, direction: Any, depth: Any) -> Any:
+    """R at x_B of a segment with an attached direction (camera rays, distant lights); `depth` = |x_B−x_S|, detached."""
+    return origin + dr.detach(depth) * direction  # Eq. (6c)
+
+
+def ray_point_scattered(origin: Any, direction: Any, depth: Any) -> Any:
+    """R at x_B of a segment that carries reflected radiance; `direction` from `scattered_direction` for that side."""
+    return ray_point_direction(origin, direction, depth)  # Eq. (6a)

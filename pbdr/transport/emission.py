@@ -1,0 +1,82 @@
+"""Emitters: sampling them without derivatives, evaluating them in the emission convention (docs/theory.md, section 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.transport import convention, hits
+
+UNIFORM_SPHERE = 1 / (4 * dr.pi)
+
+
+def is_delta(emitter: Any) -> Any:
+    """True for point, spot, directional and projector lights (no surface, no solid angle)."""
+    flags = emitter.flags()
+    return mi.has_flag(flags, mi.EmitterFlags.DeltaPosition) | mi.has_flag(flags, mi.EmitterFlags.DeltaDirection)
+
+
+def pdf_omega(scene: Any, reference: Any, ds: Any, uniform: float, active: Any) -> Any:
+    """Solid-angle density with which `sample` would have generated `ds` from `reference`."""
+    pdf = scene.pdf_emitter_direction(reference, ds, active)
+    if uniform > 0:
+        infinite = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Infinite)
+        pdf = (1 - uniform) * pdf + dr.select(infinite, uniform * UNIFORM_SPHERE, 0)
+    return pdf
+
+
+def sample(scene: Any, si: Any, sampler: Any, uniform: float, active: Any) -> tuple[Any, Any]:
+    """Direction towards a light, detached and not yet tested for visibility: `DirectionSample3f` and its pdf.
+
+    `uniform` is the weight of a uniform density over the sphere for the environment: the derivative with respect to a
+    dark texel does not contain the texel's value, so that a density ∝ radiance would starve it.
+    """
+    ds, _ = scene.sample_emitter_direction(si, sampler.next_2d(active), False, active)
+    pdf = mi.Float(ds.pdf)
+    if uniform > 0:
+        pick = sampler.next_1d(active) < uniform
+        direction = mi.warp.square_to_uniform_sphere(sampler.next_2d(active))
+        ds.d = dr.select(pick, direction, ds.d)
+        ds.dist = dr.select(pick, dr.largest(mi.Float), ds.dist)
+        ds.delta = ds.delta & ~pick
+        ds.emitter = dr.select(pick, mi.EmitterPtr(scene.environment()), ds.emitter)
+        infinite = ~ds.delta & mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Infinite)
+        lookup = mi.DirectionSample3f(ds)
+        environment = scene.pdf_emitter_direction(si, lookup, active & infinite)
+        pdf = dr.select(infinite, (1 - uniform) * environment + uniform * UNIFORM_SPHERE, (1 - uniform) * pdf)
+    return ds, pdf
+
+
+def visible_hit(scene: Any, si: Any, ds: Any, active: Any) -> tuple[Any, Any]:
+    """Closest hit from `si` towards the sampled light: (hit, whether the sampled point of the light is unoccluded)."""
+    hit = scene.ray_intersect_preliminary(si.spawn_ray(ds.d), coherent=False, active=active)
+    reached = ~hit.is_valid() | (hit.t >= ds.dist * (1 - mi.math.ShadowEpsilon))
+    surface = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Surface)
+    same = hit.is_valid() & (hit.shape.emitter() == ds.emitter)
+    return hit, active & reached & (~surface | same)
+
+
+def hit_emission(
+    scene: Any, features: Any, origin: Any, hit: Any, ray: Any, active: Any
+) -> tuple[Any, Any, Any, Any]:
+    """Emission met by a segment from the attached `origin`, in the emission convention.
+
+    Returns (attached direction, relative solid angle, radiance, surface interaction at the material point). For a
+    miss the direction is fixed in the environment's local frame.
+    """
+    si = hits.material(hit, ray, active)
+    towards, jacobian = convention.emission_direction(origin, si)
+    valid = si.is_valid()
+    distant = convention.rotated_direction(ray.d, features.environment_to_world)
+    direction = dr.select(valid, dr.replace_grad(ray.d, towards), distant)
+    si.wi = dr.select(valid, si.to_local(-direction), -direction)
+    radiance = si.emitter(scene, active).eval(si, active)
+    return direction, dr.select(valid, jacobian, 1), radiance, si
+
+
+def delta_emission(emitter: Any, si: Any, active: Any) -> tuple[Any, Any, Any]:
+    """Attached direction, incident radiance weight and position of a point, spot, directional or projector light."""
+    ds, weight = emitter.sample_direction(si, mi.Point2f(0.5), active)
+    return ds.d, weight, ds.p

@@ -1,0 +1,55 @@
+"""What a scene contains and which of its parameters carry derivatives, found once a call on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.attached import attached_parameters
+
+
+@dataclass  # not frozen: Dr.Jit traverses it as loop state
+class Features:
+    """Static facts that let the kernels leave out what a scene does not need."""
+
+    delta_bsdfs: bool
+    delta_lights: bool
+    moving: bool  # geometry, directions or lights move: attach the whole chain of rays
+    sensor_moves: bool
+    environment_radiance: bool
+    roughness: bool
+    environment_to_world: Any = None
+    moving_shapes: frozenset[int] = field(default_factory=frozenset)
+    names: tuple[str, ...] = ()
+
+
+def inspect(scene: Any, sensor: Any) -> Features:
+    """Look at the BSDFs, emitters and attached parameters of `scene` as seen by `sensor`."""
+    bsdf_flags = [shape.bsdf().flags() for shape in scene.shapes() if shape.bsdf() is not None]
+    delta_bsdfs = any(mi.has_flag(flags, mi.BSDFFlags.Delta) for flags in bsdf_flags)
+    emitter_flags = [emitter.flags() for emitter in scene.emitters()]
+    delta = (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
+    delta_lights = any(mi.has_flag(flags, kind) for flags in emitter_flags for kind in delta)
+    attached = attached_parameters(scene)
+    owners = attached_parameters(sensor)
+    environment = scene.environment()
+    to_world = environment.world_transform() if environment is not None else None
+    if to_world is not None and not dr.grad_enabled(to_world.matrix):
+        to_world = None
+    return Features(
+        delta_bsdfs=delta_bsdfs,
+        delta_lights=delta_lights,
+        moving=any(not p.radiometric for p in attached),
+        sensor_moves=any(p.quantity not in ("film",) for p in owners),
+        environment_radiance=environment is not None
+        and any(p.quantity == "radiance" for p in attached_parameters(environment)),
+        roughness=any(p.roughness for p in attached),
+        environment_to_world=to_world,
+        moving_shapes=frozenset(
+            index for index, shape in enumerate(scene.shapes()) if shape.parameters_grad_enabled()
+        ),
+        names=tuple(p.raw for p in attached),
+    )

@@ -1,0 +1,71 @@
+"""Ray hits that can be kept in local memory and re-evaluated with derivatives.
+
+A *hit* is Mitsuba's `PreliminaryIntersection3f`: the primitive, its barycentric coordinates and the distance. It is all
+that is needed to re-create a path vertex, either sliding along an attached ray or following its material point.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+
+def pack(hit: Any) -> tuple[Any, ...]:
+    """Hit → tuple of plain numbers for `dr.alloc_local` (a `Bool` in local memory breaks LLVM code generation)."""
+    pointer = mi.UInt32
+    return (
+        mi.Float(hit.t),
+        mi.Point2f(hit.prim_uv),
+        mi.UInt32(hit.prim_index),
+        mi.UInt32(hit.shape_index),
+        dr.reinterpret_array(pointer, hit.shape),
+        dr.reinterpret_array(pointer, hit.instance),
+        dr.select(hit.is_valid(), mi.UInt32(1), mi.UInt32(0)),
+    )
+
+
+def unpack(record: tuple[Any, ...]) -> Any:
+    """Inverse of `pack`."""
+    t, uv, prim, shape_index, shape, instance, valid = record
+    hit = dr.zeros(mi.PreliminaryIntersection3f)
+    hit.t = t
+    hit.prim_uv = uv
+    hit.prim_index = prim
+    hit.shape_index = shape_index
+    hit.shape = dr.reinterpret_array(mi.ShapePtr, shape)
+    hit.instance = dr.reinterpret_array(mi.ShapePtr, instance)
+    hit.valid = valid != 0
+    return hit
+
+
+def no_hit() -> Any:
+    """A hit that is a miss, of width 1."""
+    hit = dr.zeros(mi.PreliminaryIntersection3f)
+    hit.t = dr.inf
+    hit.valid = mi.Bool(False)
+    return hit
+
+
+def sliding(hit: Any, ray: Any, active: Any = True) -> Any:
+    """Surface interaction where the attached `ray` meets the moving surface: it slides along both."""
+    si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
+    return si
+
+
+def material(hit: Any, ray: Any, active: Any = True) -> Any:
+    """Surface interaction at the material point that was hit (fixed primitive and surface coordinates)."""
+    return hit.compute_surface_interaction(ray, mi.RayFlags.All | mi.RayFlags.FollowShape, active)
+
+
+def first_hit(integrator: Any, scene: Any, ray: Any, active: Any = True) -> Any:
+    """First hit of a camera ray; skips area emitters when the integrator hides them."""
+    hit = scene.ray_intersect_preliminary(ray, coherent=True, active=active)
+    if integrator is not None and integrator.hide_emitters:
+        hidden = hit.is_valid() & (hit.shape.emitter() != None) & active  # noqa: E711 (Dr.Jit comparison)
+        si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, hidden)
+        behind = integrator.skip_area_emitters(scene, si.spawn_ray(ray.d), True, hidden)
+        behind.t = behind.t + si.t
+        hit = dr.select(hidden, behind, hit)
+    return hit

@@ -1,0 +1,266 @@
+"""The one path loop, and the attached re-evaluation of one of its vertices.
+
+`trace` walks a path without derivatives. It either sums radiance (primal rendering, radiance at an edge) or keeps what
+re-creates each vertex (`PathStore`); `scatter` then evaluates one stored vertex with derivatives, for both modes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.transport import convention, emission, hits, measure
+from pbdr.transport.features import Features
+
+UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
+MIN_SURVIVAL = 0.05  # lower bound of the survival probability in gradient passes: black surfaces have derivatives too
+UNBOUNDED_DEPTH = 256  # vertices kept for max_depth = -1; Russian roulette (≤ 0.95 a bounce) ends paths long before
+
+
+@dataclass  # not frozen: Dr.Jit traverses it as loop state
+class PathOptions:
+    """How paths are sampled.
+
+    `uniform_lobe`, `uniform_environment`: weights of the defensive uniform densities (docs/theory.md, section 3), zero
+    for primal rendering. `mirror`: antithetic partner of the first BSDF sample. `h`: blend distance of (3a), scene units.
+    """
+
+    max_depth: int
+    rr_depth: int
+    hide_emitters: bool = False
+    uniform_lobe: float = 0.0
+    uniform_environment: float = 0.0
+    mirror: bool = False
+    h: float = 1.0
+
+
+class PathStore:
+    """Local memory for what re-creates the vertices of one path: O(depth) a lane, independent of parameters."""
+
+    def __init__(self, max_depth: int) -> None:
+        zero, vector = mi.Float(0), mi.Vector3f(0)
+        hit = hits.pack(hits.no_hit())
+        self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero))
+        light = (hit, vector, zero, mi.UInt32(0))
+        bounce = (vector, zero, mi.UInt32(0), zero, mi.Point2f(0), mi.Spectrum(0))
+        self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce))
+
+
+def antithetic(sample: Any) -> Any:
+    """Measure-preserving map of the unit square whose concentric disk has u = r² exchanged with 1 − u."""
+    p = 2 * sample - 1
+    r = dr.maximum(dr.abs(p.x), dr.abs(p.y))
+    scale = dr.select(r > 0, dr.sqrt(dr.maximum(1 - dr.square(r), 0)) / dr.select(r > 0, r, 1), 0)
+    return mi.Point2f(0.5 * (p * scale + 1))
+
+
+def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: float, active: Any) -> tuple[Any, ...]:
+    """Sample an outgoing direction from the BSDF mixed with a uniform density.
+
+    Returns (local direction, weight = f cosθ / pdf, pdf in solid angle, 1 / pdf (1 / probability of the lobe choice for
+    delta lobes), delta?, relative IOR).
+    """
+    context = mi.BSDFContext()
+    bs, weight = bsdf.sample(context, si, s1, s2, active)
+    delta = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta)
+    pdf, wo, eta = bs.pdf, bs.wo, bs.eta
+    inverse = dr.select(delta, 1, dr.select(pdf > 0, dr.rcp(pdf), 0))
+    if uniform > 0:
+        flags = bsdf.flags()
+        share = dr.select(mi.has_flag(flags, mi.BSDFFlags.Smooth), mi.Float(uniform), 0)
+        both = mi.has_flag(flags, mi.BSDFFlags.Transmission)
+        pick = s0 < share
+        hemisphere = mi.warp.square_to_uniform_hemisphere(s2)
+        hemisphere.z = dr.mulsign(hemisphere.z, si.wi.z)
+        wo = dr.select(pick, dr.select(both, mi.warp.square_to_uniform_sphere(s2), hemisphere), bs.wo)
+        delta &= ~pick
+        value, lobe_pdf = bsdf.eval_pdf(context, si, wo, active & ~delta)
+        same_side = wo.z * si.wi.z > 0
+        uniform_pdf = dr.select(both, emission.UNIFORM_SPHERE, dr.select(same_side, UNIFORM_HEMISPHERE, 0))
+        pdf = dr.select(delta, bs.pdf, (1 - share) * lobe_pdf + share * uniform_pdf)
+        failed = ~pick & (bs.pdf <= 0)
+        inverse = dr.select(delta, 1 / (1 - share), dr.select((pdf > 0) & ~failed, dr.rcp(pdf), 0))
+        weight = dr.select(delta, weight / (1 - share), value * inverse)
+        eta = dr.select(pick, 1, bs.eta)
+    return wo, weight, pdf, inverse, delta, eta
+
+
+@dr.syntax
+def trace(
+    scene: Any, ray: Any, hit: Any, sampler: Any, options: PathOptions, store: Any = None, active: Any = True
+) -> tuple[Any, Any, Any]:
+    """Trace paths whose first segment `ray` ends at `hit`. Returns (radiance, number of stored scatterings, valid).
+
+    With a `store` no radiance is computed: the vertices are kept instead.
+    """
+    recording = store is not None
+    vertices = store.vertices if store is not None else None
+    scatters = store.scatters if store is not None else None
+    context = mi.BSDFContext()
+    ray = mi.Ray3f(dr.detach(ray))
+    hit = mi.PreliminaryIntersection3f(hit)
+    active = mi.Bool(active)
+    depth = mi.UInt32(0)
+    radiance = mi.Spectrum(0)
+    throughput = mi.Spectrum(1)
+    eta = mi.Float(1)
+    previous = dr.zeros(mi.Interaction3f)
+    previous_pdf = mi.Float(1)
+    previous_delta = mi.Bool(True)
+    count = mi.UInt32(0)
+    valid = mi.Bool(active) & hit.is_valid()
+    while dr.hint(active, max_iterations=options.max_depth, label="pathspace: trace"):
+        si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
+        bsdf = si.bsdf(ray)
+
+        # ---- emission met by the segment that ended here
+        ds = mi.DirectionSample3f(scene, si, previous)
+        light_pdf = emission.pdf_omega(scene, previous, ds, options.uniform_environment, active & ~previous_delta)
+        weight = dr.select(previous_delta, 1, measure.mis_power(previous_pdf, light_pdf))
+        if dr.hint(options.hide_emitters, mode="scalar"):
+            weight = dr.select((depth == 0) & ~si.is_valid(), 0, weight)
+        if dr.hint(recording, mode="scalar"):
+            vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, weight), depth, active)
+        else:
+            radiance += dr.select(active, throughput * weight * ds.emitter.eval(si, active), 0)
+
+        # ---- light sampling
+        active_next = active & si.is_valid() & (depth + 1 < options.max_depth)
+        active_light = active_next & mi.has_flag(bsdf.flags(), mi.BSDFFlags.Smooth)
+        if dr.hint(recording, mode="scalar"):
+            dl, dl_pdf = emission.sample(scene, si, sampler, options.uniform_environment, active_light)
+            light_hit, seen = emission.visible_hit(scene, si, dl, active_light & (dl_pdf > 0))
+            lobe_pdf = bsdf.pdf(context, si, si.to_local(dl.d), seen)
+            if dr.hint(options.uniform_lobe > 0, mode="scalar"):
+                lobe_pdf = mixed_pdf(bsdf, si, si.to_local(dl.d), lobe_pdf, options.uniform_lobe)
+            mis = dr.select(dl.delta, 1, measure.mis_power(dl_pdf, lobe_pdf))
+            light_weight = dr.select(seen, mis / dl_pdf, 0)
+            emitter = dr.select(dl.delta, dr.reinterpret_array(mi.UInt32, dl.emitter), 0)
+            light = (hits.pack(light_hit), dl.d, light_weight, emitter)
+        else:
+            dl, dl_weight = scene.sample_emitter_direction(si, sampler.next_2d(active_light), True, active_light)
+            seen = active_light & (dl.pdf > 0)
+            value, lobe_pdf = bsdf.eval_pdf(context, si, si.to_local(dl.d), seen)
+            mis = dr.select(dl.delta, 1, measure.mis_power(dl.pdf, lobe_pdf))
+            radiance += dr.select(seen, throughput * mis * value * dl_weight, 0)
+
+        # ---- next direction
+        s0 = mi.Float(0)
+        if dr.hint(options.uniform_lobe > 0, mode="scalar"):
+            s0 = sampler.next_1d(active_next)
+        s1 = sampler.next_1d(active_next)
+        s2 = sampler.next_2d(active_next)
+        if dr.hint(options.mirror, mode="scalar"):
+            s2 = dr.select(depth == 0, antithetic(s2), s2)
+        wo, weight_next, pdf, inverse, delta, eta_next = sample_direction(
+            bsdf, si, s0, s1, s2, options.uniform_lobe, active_next
+        )
+        throughput_next = throughput * weight_next
+        eta *= eta_next
+        ray_next = si.spawn_ray(si.to_world(wo))
+
+        # ---- Russian roulette
+        strength = dr.max(mi.unpolarized_spectrum(throughput_next)) * dr.square(eta)
+        alive = strength != 0
+        if dr.hint(recording, mode="scalar"):
+            alive = inverse > 0
+            strength = dr.maximum(strength, MIN_SURVIVAL)
+        survival = dr.select(depth >= options.rr_depth, dr.minimum(strength, 0.95), 1)
+        alive &= sampler.next_1d(active_next) < survival
+        throughput_next /= survival
+        active_scatter = mi.Bool(active_next)
+        active_next &= alive
+        inverse = dr.select(active_next, inverse / survival, 0)
+        if dr.hint(recording, mode="scalar"):
+            kind = dr.select(delta, mi.UInt32(1), mi.UInt32(0))
+            bounce = (ray_next.d, inverse, kind, s1, s2, throughput)
+            scatters.write((light, bounce), depth, active_scatter)
+            count += dr.select(active_scatter, mi.UInt32(1), mi.UInt32(0))
+
+        # ---- next hit
+        hit = scene.ray_intersect_preliminary(ray_next, coherent=False, active=active_next)
+        previous = mi.Interaction3f(0, si.time, si.wavelengths, si.p, si.n)
+        previous_pdf = pdf
+        previous_delta = delta
+        throughput = throughput_next
+        ray = ray_next
+        depth += 1
+        active = active_next
+    return radiance, count, valid
+
+
+def mixed_pdf(bsdf: Any, si: Any, wo: Any, lobe_pdf: Any, uniform: float) -> Any:
+    """Density of `sample_direction`'s smooth part at `wo`, given the BSDF's own density there."""
+    flags = bsdf.flags()
+    share = dr.select(mi.has_flag(flags, mi.BSDFFlags.Smooth), mi.Float(uniform), 0)
+    both = mi.has_flag(flags, mi.BSDFFlags.Transmission)
+    uniform_pdf = dr.select(both, emission.UNIFORM_SPHERE, dr.select(wo.z * si.wi.z > 0, UNIFORM_HEMISPHERE, 0))
+    return (1 - share) * lobe_pdf + share * uniform_pdf
+
+
+def scatter(
+    scene: Any, features: Features, options: PathOptions, ray: Any, vertex: Any, following: Any, record: Any, active: Any
+) -> tuple[Any, Any, Any, Any, Any]:
+    """One stored vertex with derivatives.
+
+    `ray` is the attached incoming ray, `vertex` and `following` the stored entries of this and of the next hit, `record`
+    the stored scattering. Returns (emission reaching this vertex directly, scattered towards the ray; weight of what the
+    next vertex reflects; attached origin and direction of the next segment; detached throughput up to here), the
+    summands of equation (3) and the rays of equation (4).
+    """
+    context = mi.BSDFContext()
+    (light_record, light_direction, light_weight, light_pointer), bounce = record
+    omega, inverse, kind, s1, s2, throughput = bounce
+    si = hits.sliding(hits.unpack(vertex[0]), ray, active)
+    si.wi = si.to_local(-ray.d)
+    bsdf = si.bsdf()
+    detached = mi.Point3f(dr.detach(si.p))
+
+    # ---- light sampling
+    lit = active & (light_weight > 0)
+    surface = lit & (light_pointer == 0)
+    light_ray = mi.Ray3f(detached, light_direction)
+    direction, solid_angle, value, _ = emission.hit_emission(
+        scene, features, si.p, hits.unpack(light_record), light_ray, surface
+    )
+    value = dr.select(surface, value * solid_angle, 0)
+    if features.delta_lights:
+        delta_light = lit & (light_pointer != 0)
+        emitter = dr.reinterpret_array(mi.EmitterPtr, light_pointer)
+        delta_direction, delta_value, _ = emission.delta_emission(emitter, si, delta_light)
+        direction = dr.select(delta_light, delta_direction, direction)
+        value = dr.select(delta_light, delta_value, value)
+    reflectance = bsdf.eval(context, si, si.to_local(direction), lit)
+    local = dr.select(lit, reflectance * value * light_weight, 0)
+
+    # ---- continuation
+    next_record, next_origin, _, next_mis = following
+    next_hit = hits.unpack(next_record)
+    going = active & (inverse > 0)
+    smooth = going & (kind == 0)
+    segment = mi.Ray3f(mi.Point3f(dr.detach(next_origin)), omega)
+    towards, solid_angle, value, si_next = emission.hit_emission(scene, features, si.p, next_hit, segment, smooth)
+    onward, jacobian = omega, mi.Float(1)
+    if features.moving:
+        onward, jacobian = convention.scattered_direction(si.p, omega, si_next, options.h, smooth & si_next.is_valid())
+    reflected = bsdf.eval(context, si, si.to_local(onward), smooth)
+    emitted = reflected
+    if features.moving:
+        emitted = bsdf.eval(context, si, si.to_local(towards), smooth)
+    weight = dr.select(smooth, reflected * jacobian * inverse, 0)  # Eq. (3)
+    local += dr.select(smooth, emitted * solid_angle * value * next_mis * inverse, 0)
+    if features.delta_bsdfs:
+        specular = going & (kind == 1)
+        bs, delta_weight = bsdf.sample(context, si, s1, s2, specular)
+        onward = dr.select(specular, si.to_world(bs.wo), onward)
+        delta_weight = dr.select(specular, delta_weight * inverse, 0)
+        weight = dr.select(specular, delta_weight, weight)
+        attached_ray = mi.Ray3f(dr.replace_grad(segment.o, si.p), onward)
+        si_seen = hits.sliding(next_hit, attached_ray, specular)
+        si_seen.wi = dr.select(si_seen.is_valid(), si_seen.to_local(-onward), -onward)
+        seen = si_seen.emitter(scene, specular).eval(si_seen, specular)
+        local += dr.select(specular, delta_weight * seen, 0)
+    return local, weight, dr.replace_grad(segment.o, si.p), onward, throughput
