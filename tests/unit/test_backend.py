@@ -1,5 +1,6 @@
 """Which LLVM is chosen, which is refused, and what a user reads when there is none."""
 
+import json
 import os
 import subprocess
 import sys
@@ -208,8 +209,6 @@ def test_import_names_the_problem_and_the_command():
 
 
 def test_report_is_plain_json_and_agrees_with_find(tmp_path):
-    import json
-
     report = json.loads(json.dumps(backend.report(tmp_path)))
     assert report["ok"] is True
     assert report["backend"]["variant"] == backend.find().variant
@@ -222,3 +221,25 @@ def test_report_says_what_is_missing(monkeypatch, no_cuda, tmp_path):
     report = backend.report(tmp_path)
     assert report["ok"] is False
     assert "absent.so" in report["problem"]
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    program = f"import sys; sys.argv = ['pbdr', *{arguments!r}]; from pbdr.cli import main; sys.exit(main())"
+    return run(program, **environment)
+
+
+MISSING = {"DRJIT_LIBLLVM_PATH": "/missing/libLLVM.so.19", "PBDR_VARIANT": "llvm_ad_rgb"}
+
+
+def test_command_reports_a_missing_backend_on_one_line():
+    result = command("params", "scene.xml", **MISSING)
+    assert result.returncode == 3, result.stderr
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("BackendError: DRJIT_LIBLLVM_PATH names")
+
+
+def test_doctor_runs_without_a_backend():
+    result = command("doctor", "--json", **MISSING)
+    assert result.returncode == 3, result.stderr
+    assert json.loads(result.stdout)["ok"] is False
+    assert "Traceback" not in result.stderr
