@@ -171,7 +171,8 @@ def _parse(config: Any, source: Any, define: dict[str, Any]) -> Any:
 
 def _instantiate(config: Any, state: Any, label: str) -> Any:
     try:
-        made = mi.parser.instantiate(config, state)
+        # A copy: the parser keeps what it built in the state it was given and would return it again after an edit.
+        made = mi.parser.instantiate(config, mi.parser.ParserState(state))
     except RuntimeError as error:
         raise SceneError(f"{label}: {_reason(error)}") from None
     return made[0] if isinstance(made, list) else made

@@ -105,13 +105,15 @@ def _promote(scene: Scene, constants: Mapping[str, tuple[Parameter, tuple[int, i
 
     def edit(state: Any) -> None:
         for owner_id, slot, pixels, sky in edits:
+            # Append first: it moves the nodes in memory, and with them every reference to their properties.
+            texture = None if sky else _append_texture(state, owner_id, slot, pixels)
             props = next(n.props for n in state.nodes if n.props.id() == owner_id)
             if sky:
                 props.set_plugin_name("envmap")
                 props.remove_property(slot)
                 props["bitmap"] = mi.Bitmap(np.ascontiguousarray(pixels))
             else:
-                props[slot] = mi.Properties.ResolvedReference(_append_texture(state, owner_id, slot, pixels))
+                props[slot] = mi.Properties.ResolvedReference(texture)
 
     result = scene.edited(edit)
     _carry_values(params, result)

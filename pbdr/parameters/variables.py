@@ -154,16 +154,11 @@ class Variables:
             for key, latent in self.latents.items()
         }
 
-    def to_latents(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the latent tensors of value arrays given by latent key; inverse of `values`."""
-        return {
-            key: mi.TensorXf(
-                maps.to_latent(
-                    self.specs[x.variable].map, np.array(values[key], dtype=np.float64), x.bounds, x.parameter.name
-                ).astype(np.float32)
-            )
-            for key, x in self.latents.items()
-        }
+    def to_latent(self, key: str, value: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the latent array of one value array; inverse of `values`. Raises ParameterError if out of bounds."""
+        latent = self.latents[key]
+        name = self.specs[latent.variable].map
+        return maps.to_latent(name, value, latent.bounds, latent.parameter.name).astype(np.float32)
 
     def project(self, latents: Mapping[str, Any]) -> dict[str, Any]:
         """Return the latents moved back to where their maps keep the bounds."""

@@ -1,0 +1,240 @@
+"""The fit loop: `init(problem) → state`, `step(problem, state) → (state, info)`, `fit(problem) → result`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from pbdr.errors import DataError, DivergedError
+from pbdr.inverse import gauge, losses, optimisers, priors, schedules
+from pbdr.inverse.problem import Options, Problem, View
+from pbdr.inverse.state import Progress, State
+from pbdr.parameters.film import film_size
+from pbdr.scene import mitsuba_scene
+from pbdr.seeds import hashed
+
+__all__ = ["Info", "Options", "Problem", "Result", "State", "View", "fit", "init", "render_view", "step"]
+
+#: Weight of the past in the smoothed loss that `patience` looks at.
+SMOOTHING = 0.9
+
+
+@dataclass(frozen=True)
+class Info:
+    """What one step did.
+
+    loss            image loss, mean over the step's views; `prior`: what the priors added
+    gradient_norms  Euclidean norm of the latent gradient, by variable; absent before a variable's start
+    learning_rates  by variable, after decay
+    skipped         True when something was not finite and nothing moved; `reason` says what
+    """
+
+    step: int
+    loss: float
+    prior: float
+    gradient_norms: dict[str, float]
+    learning_rates: dict[str, float]
+    views: tuple[str, ...]
+    scale: float
+    seconds: float
+    skipped: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of `fit`: the last state, the Info of every step run, and why it stopped.
+
+    values   final values as arrays by parameter name; `scene` holds them too
+    reason   steps, patience, max_minutes or callback
+    """
+
+    state: State
+    infos: list[Info]
+    reason: str
+    values: dict[str, NDArray[np.float32]]
+    scene: Any
+
+    @property
+    def losses(self) -> list[float]:
+        """Image loss of every step."""
+        return [info.loss for info in self.infos]
+
+
+def init(problem: Problem) -> State:
+    """Return the state before the first step, with the gauge fixed. Raises ParameterError for a bad `init`."""
+    latents = problem.bound.project(problem.bound.init())
+    if problem.gauge is not None:
+        latents = gauge.fix(problem.gauge, problem.bound, latents)
+    return State(0, latents, optimisers.init(latents))
+
+
+def step(problem: Problem, state: State) -> tuple[State, Info]:
+    """Take one step. A non-finite loss or gradient moves nothing; too many of them raise DivergedError."""
+    start = time.perf_counter()
+    bound, options = problem.bound, problem.options
+    views = schedules.views(len(problem.views), options.views_per_step, state.step, options.seed)
+    scale = schedules.resolution(options.resolution, state.step)
+    active = [k for k, x in bound.latents.items() if bound.specs[x.variable].start <= state.step]
+
+    leaves = {key: mi.TensorXf(value) for key, value in state.latents.items()}
+    dr.enable_grad(*[leaves[key] for key in active])
+    values = bound.values(leaves)
+    params = bound.apply(leaves, values)
+    with ExitStack() as films:
+        image_loss = mi.Float(0)
+        for index in views:
+            films.enter_context(film_size(problem.sensor(index), problem.film(index, scale)))
+            image_loss += _view_loss(problem, params, index, state.step).array / len(views)
+        prior = _prior(problem, values)
+        dr.backward(image_loss + prior) if active else None
+    gradients = {key: mi.TensorXf(dr.grad(leaves[key])) for key in active}
+    loss, extra = float(dr.detach(image_loss)[0]), float(dr.detach(prior)[0])
+
+    norms = _norms(problem, gradients)
+    rates = {n: s.lr * schedules.decay(options.lr_decay, state.step, options.steps) for n, s in bound.specs.items()}
+    wrong = _not_finite(loss, extra, norms)
+    latents, adam, skipped = state.latents, state.adam, state.skipped + bool(wrong)
+    if not wrong:
+        latents, adam = optimisers.step(
+            adam, latents, gradients, {key: rates[bound.latents[key].variable] for key in gradients}
+        )
+        latents = bound.project(latents)
+        if problem.gauge is not None:
+            latents = gauge.fix(problem.gauge, bound, latents)
+        dr.eval(latents)
+    # What this step attached must not live on in the scene.
+    bound.apply(latents)
+    seconds = time.perf_counter() - start
+    progress = state.progress if wrong else _progress(options, state, loss + extra)
+    info = Info(
+        state.step, loss, extra, norms, rates, tuple(problem.label(i) for i in views), scale, seconds, bool(wrong), wrong
+    )
+    if wrong and (options.nonfinite == "stop" or skipped > options.max_skips):
+        raise DivergedError(
+            f"step {state.step}: {wrong}; {skipped} step(s) skipped, max_skips = {options.max_skips}. "
+            "Lower lr, raise spp, or tighten the bounds of the variable"
+        )
+    return State(state.step + 1, latents, adam, skipped, state.seconds + seconds, progress), info
+
+
+def fit(
+    problem: Problem,
+    callback: Callable[[State, Info], object] | None = None,
+    resume_state: State | None = None,
+) -> Result:
+    """Run `step` until `options.steps`, `patience` or `max_minutes` is reached, or `callback(state, info)` is truthy.
+
+    `resume_state` continues an earlier run: the sequence is the same as without the interruption. The callback gets
+    the state after every step; what it keeps is a complete checkpoint.
+    """
+    state = init(problem) if resume_state is None else _checked(problem, resume_state)
+    infos: list[Info] = []
+    reason = "steps"
+    while state.step < problem.options.steps:
+        state, info = step(problem, state)
+        infos.append(info)
+        if callback is not None and callback(state, info):
+            reason = "callback"
+            break
+        if _patience_over(problem.options, state):
+            reason = "patience"
+            break
+        if problem.options.max_minutes is not None and state.seconds > 60 * problem.options.max_minutes:
+            reason = "max_minutes"
+            break
+    problem.bound.apply(state.latents)
+    return Result(state, infos, reason, problem.bound.numpy(state.latents), problem.bound.scene)
+
+
+def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, seed: int = 0) -> NDArray[np.float32]:
+    """Return the image (H, W, C) of view `index` with the values of `state`, at full size, without derivatives."""
+    params = problem.bound.apply(state.latents)
+    with dr.suspend_grad():
+        return np.array(_render(problem, params, index, spp, spp, hashed(seed, "view", index), 1))
+
+
+# ---- internals ---------------------------------------------------------------------------------------------------
+
+
+def _render(problem: Problem, params: Any, index: int, spp: int, spp_grad: int, seed: int, seed_grad: int) -> Any:
+    image = mi.render(
+        mitsuba_scene(problem.bound.scene),
+        params,
+        sensor=problem.sensor(index),
+        integrator=problem.integrator,
+        seed=seed,
+        seed_grad=seed_grad,
+        spp=spp,
+        spp_grad=spp_grad,
+    )
+    # An alpha channel, if the film has one, is not part of the target.
+    return image[:, :, : np.asarray(problem.views[index].target).shape[2]]
+
+
+def _view_loss(problem: Problem, params: Any, index: int, step: int) -> Any:
+    """Render one view and return its loss: a tensor with one number. Image and derivative have seeds of their own."""
+    options = problem.options
+    spp_grad = options.spp if options.spp_grad is None else options.spp_grad
+    seeds = [hashed(options.seed, stream, step, index) for stream in ("primal", "gradient", "residual")]
+    image = _render(problem, params, index, options.spp, spp_grad, seeds[0], seeds[1])
+    target, mask = problem.target(index, image.shape)
+    if options.loss != "l2_dual":
+        return losses.get_loss(options.loss)(image, target, mask)
+    with dr.suspend_grad():
+        other = _render(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
+    return losses.l2_dual(image, target, mask, other=other)
+
+
+def _prior(problem: Problem, values: dict[str, Any]) -> Any:
+    total = mi.Float(0)
+    for key, latent in problem.bound.latents.items():
+        weight = problem.bound.specs[latent.variable].prior.get("tv", 0.0)
+        if weight:
+            total += weight * priors.tv(values[key], wrap=latent.parameter.kind == "environment")
+    return total
+
+
+def _norms(problem: Problem, gradients: dict[str, Any]) -> dict[str, float]:
+    squares: dict[str, float] = {}
+    for key, gradient in gradients.items():
+        name = problem.bound.latents[key].variable
+        squares[name] = squares.get(name, 0.0) + float(np.square(np.array(gradient, dtype=np.float64)).sum())
+    return {name: float(np.sqrt(square)) for name, square in squares.items()}
+
+
+def _not_finite(loss: float, prior: float, norms: dict[str, float]) -> str:
+    named = {"the loss": loss, "a prior": prior, **{f"the gradient of {n!r}": v for n, v in norms.items()}}
+    wrong = [name for name, value in named.items() if not np.isfinite(value)]
+    return f"{' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not finite" if wrong else ""
+
+
+def _progress(options: Options, state: State, loss: float) -> Progress:
+    last = state.progress
+    # A change of resolution changes the loss: compare only within one.
+    fresh = any(start == state.step for start, _ in options.resolution) or not np.isfinite(last.smoothed)
+    smoothed = loss if fresh else SMOOTHING * last.smoothed + (1 - SMOOTHING) * loss
+    if fresh or smoothed < last.best:
+        return Progress(smoothed, smoothed, state.step)
+    return replace(last, smoothed=smoothed)
+
+
+def _patience_over(options: Options, state: State) -> bool:
+    return options.patience is not None and state.step - 1 - state.progress.best_step >= options.patience
+
+
+def _checked(problem: Problem, state: State) -> State:
+    wanted = {key: tuple(value.shape) for key, value in init(problem).latents.items()}
+    given = {key: tuple(value.shape) for key, value in state.latents.items()}
+    if wanted != given:
+        differ = sorted(k for k in wanted.keys() | given.keys() if wanted.get(k) != given.get(k))
+        raise DataError(f"the checkpoint is of another problem: {', '.join(differ)} differ in name or shape")
+    return state

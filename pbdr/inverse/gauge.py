@@ -1,0 +1,82 @@
+"""Gauge fixing: albedo × light scale is not observable from images alone, so one of the two is fixed by convention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from pbdr.errors import OptionError
+from pbdr.parameters import Variables
+from pbdr.parameters.names import resolve
+
+LIGHTS = frozenset(("radiance", "intensity", "irradiance"))
+LUMINANCE = np.array([0.212671, 0.715160, 0.072169])
+
+_FORM = re.compile(r"^\s*mean_luminance\((?P<match>[^)]*)\)\s*=\s*(?P<target>[-+.\deE]+)\s*$")
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """Keep the mean luminance of the latents `albedo` at `target` by trading scale with the latents `lights`."""
+
+    target: float
+    albedo: tuple[str, ...]
+    lights: tuple[str, ...]
+
+
+def parse(text: str, variables: Variables) -> Gauge:
+    """Parse `mean_luminance(<names>) = <number>`; the names are globs, separated by commas.
+
+    Raises OptionError when the text has another form, a name is not being optimised, or no light is.
+    """
+    found = _FORM.match(text)
+    try:
+        target = float(found["target"]) if found else 0.0
+    except ValueError:
+        found = None
+    if found is None:
+        raise OptionError(f"gauge {text!r} is not understood: write mean_luminance(mat-*/base_color) = 0.5")
+    if not 0 < target < np.inf:
+        raise OptionError(f"gauge {text!r}: the mean luminance is a number above 0")
+    patterns = [p.strip() for p in found["match"].split(",")]
+    wanted = {p.raw for p in resolve(variables.scene, patterns)}
+    albedo = tuple(k for k, latent in variables.latents.items() if latent.parameter.raw in wanted)
+    missing = wanted - {variables.latents[k].parameter.raw for k in albedo}
+    if missing:
+        raise OptionError(f"gauge {text!r} names {sorted(missing)}, which no variable optimises")
+    lights = tuple(k for k, latent in variables.latents.items() if latent.parameter.role in LIGHTS)
+    if not lights:
+        raise OptionError(f"gauge {text!r} needs a light among the variables to trade its scale with")
+    return Gauge(target, albedo, lights)
+
+
+def fix(gauge: Gauge, variables: Variables, latents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return latents whose albedo has the gauge's mean luminance and whose lights are scaled inversely.
+
+    The product of the two, and so directly lit radiance, is kept. Where the scaled albedo would pass its bounds it is
+    clipped, and the optimiser makes good for it.
+    """
+    values = {key: np.array(value, dtype=np.float64) for key, value in variables.values(latents).items()}
+    factor = gauge.target / mean_luminance(gauge, values)
+    scaled = {key: values[key] * factor for key in gauge.albedo} | {key: values[key] / factor for key in gauge.lights}
+    result = dict(latents)
+    for key, value in scaled.items():
+        lo, hi = variables.latents[key].bounds
+        result[key] = mi.TensorXf(variables.to_latent(key, np.clip(value, lo, hi)))
+    return result
+
+
+def mean_luminance(gauge: Gauge, values: Mapping[str, NDArray[Any]]) -> float:
+    """Return the mean luminance over all texels of the gauge's albedo values."""
+    total, count = 0.0, 0
+    for key in gauge.albedo:
+        value = np.asarray(values[key])
+        luminance = value @ LUMINANCE if value.shape[-1] == 3 else value
+        total, count = total + float(luminance.sum()), count + luminance.size
+    return total / count

@@ -1,0 +1,81 @@
+"""The state of an optimisation: everything the next step depends on, besides the problem itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from pbdr.errors import DataError
+from pbdr.inverse.optimisers import Adam
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The smoothed loss and its best value so far, for `patience`."""
+
+    smoothed: float = math.inf
+    best: float = math.inf
+    best_step: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """State after `step` steps. Random numbers need none: they are hashed from the seed and the step.
+
+    latents   latent tensors by key
+    adam      moments and update counts
+    skipped   steps skipped so far because something was not finite
+    seconds   wall time spent so far
+    """
+
+    step: int
+    latents: dict[str, Any]
+    adam: Adam
+    skipped: int = 0
+    seconds: float = 0.0
+    progress: Progress = Progress()
+
+    def to_arrays(self) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
+        """Return (arrays, meta): float32 arrays by name, and a dictionary that JSON can hold."""
+        groups = {"latent": self.latents, "m": self.adam.m, "v": self.adam.v}
+        arrays = {f"{kind}/{key}": np.array(x) for kind, group in groups.items() for key, x in group.items()}
+        smoothed, best = (x if math.isfinite(x) else None for x in (self.progress.smoothed, self.progress.best))
+        meta = {
+            "version": VERSION,
+            "step": self.step,
+            "updates": dict(self.adam.t),
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+            "smoothed": smoothed,
+            "best": best,
+            "best_step": self.progress.best_step,
+        }
+        return arrays, meta
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> State:
+        """Inverse of `to_arrays`; DataError when something is missing or of another version."""
+        if meta.get("version") != VERSION:
+            raise DataError(f"checkpoint version {meta.get('version')!r} is not {VERSION}: it is from another pbdr")
+        try:
+            groups: dict[str, dict[str, Any]] = {
+                kind: {key: mi.TensorXf(np.asarray(arrays[f"{kind}/{key}"], np.float32)) for key in meta["updates"]}
+                for kind in ("latent", "m", "v")
+            }
+            smoothed, best = (math.inf if meta[k] is None else float(meta[k]) for k in ("smoothed", "best"))
+            progress = Progress(smoothed, best, int(meta["best_step"]))
+            updates = {str(key): int(count) for key, count in meta["updates"].items()}
+            adam = Adam(groups["m"], groups["v"], updates)
+            return cls(
+                int(meta["step"]), groups["latent"], adam, int(meta["skipped"]), float(meta["seconds"]), progress
+            )
+        except KeyError as error:
+            raise DataError(f"checkpoint is incomplete: {error.args[0]!r} is missing") from None
