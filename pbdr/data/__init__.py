@@ -10,16 +10,14 @@ from .cameras import (
     opengl_to_mitsuba,
 )
 from .images import LoadedImage, encode_exr, encode_png, linear_to_srgb, load_image, srgb_to_linear
+from .splits import split_holdout
 from .transforms import Frame, read_frames, write_transforms
-from .views import View, downscale, split_holdout
 
 __all__ = [
     "Camera",
     "Frame",
     "LoadedImage",
-    "View",
     "colmap_to_mitsuba",
-    "downscale",
     "encode_exr",
     "encode_png",
     "linear_to_srgb",

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .views import Image
+
+Image = NDArray[np.float32]
 
 SUFFIXES = (".exr", ".png", ".jpg", ".jpeg", ".hdr", ".pfm")
 LINEAR_SUFFIXES = (".exr", ".hdr", ".pfm", ".rgbe")

@@ -115,7 +115,7 @@ class OptimSection(Section):
     steps: Count = 400
     views_per_step: Count = 4
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    lr_decay: Literal["constant", "cosine"] = "constant"
+    lr_decay: Literal["cosine", "none"] = "cosine"
 
 
 class PriorSection(Section):
@@ -130,7 +130,7 @@ class VarSection(Section):
     match: str | list[str] | None = None
     raw: str | None = None
     texture: Annotated[int, Field(ge=1, le=16384)] | None = None
-    map: Literal["clamp", "sigmoid", "exp", "softplus", "unit", "srgb"] | None = None
+    map: Literal["clamp", "sigmoid", "exp", "softplus", "unit", "srgb"] = "clamp"
     bounds: tuple[float, float] | None = None
     init: float | list[float] | None = None
     lr: Positive = 1e-2

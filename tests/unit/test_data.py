@@ -11,9 +11,7 @@ import pytest
 
 from pbdr.data import (
     Camera,
-    View,
     colmap_to_mitsuba,
-    downscale,
     encode_exr,
     encode_png,
     linear_to_srgb,
@@ -158,16 +156,6 @@ def test_missing_and_broken_images(tmp_path: Path) -> None:
         load_image(tmp_path / "view-001.png")
 
 
-def test_downscale_conserves_the_mean_and_refuses_remainders() -> None:
-    image = np.random.default_rng(1).uniform(size=(8, 12, 3)).astype(np.float32)
-    small = downscale(image, 4)
-    assert small.shape == (2, 3, 3)
-    np.testing.assert_allclose(small.mean(), image.mean(), rtol=1e-6)
-    np.testing.assert_allclose(small[0, 0], image[:4, :4].mean(axis=(0, 1)), rtol=1e-6)
-    with pytest.raises(OptionError, match="12 x 8"):
-        downscale(image, 5)
-
-
 def test_holdout_rules() -> None:
     items = list(range(10))
     assert split_holdout(items, "every:4") == ([1, 2, 3, 5, 6, 7, 9], [0, 4, 8])
@@ -178,13 +166,6 @@ def test_holdout_rules() -> None:
             split_holdout(items, rule)
     with pytest.raises(OptionError, match="leaves no training view"):
         split_holdout([1], "every:8")
-
-
-def test_view_checks_shapes() -> None:
-    with pytest.raises(DataError, match=r"shape \(H, W, 3\)"):
-        View("v", 0, np.zeros((4, 4), np.float32))
-    with pytest.raises(DataError, match="mask has shape"):
-        View("v", 0, np.zeros((4, 4, 3), np.float32), np.zeros((4, 5), np.float32))
 
 
 # --- transforms.json -------------------------------------------------------------------------------------------

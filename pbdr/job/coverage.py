@@ -1,0 +1,51 @@
+"""Which texels of a colour texture the views see: where an estimate rests on evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inverse import View
+from ..parameters import Parameter, read, traverse, write
+from ..scene import Scene, load_object, sensor_of
+from ..seeds import hashed
+
+SPP = 8
+#: Colour of surfaces that Mitsuba's albedo channel reports.
+ROLES = frozenset(("base_color", "albedo"))
+
+
+def seen(scene: Scene, parameter: Parameter, views: Sequence[View]) -> NDArray[np.int64] | None:
+    """(H, W) number of ``views`` whose camera rays meet each texel; None for what is not a colour texture.
+
+    The derivative of Mitsuba's albedo image with respect to a texel is the texel's share of that image, hence zero
+    exactly where a view does not see it. The scene's values are left as they were.
+    """
+    import drjit as dr
+    import mitsuba as mi
+
+    if parameter.role not in ROLES or parameter.kind != "texture" or parameter.shape[0] * parameter.shape[1] == 1:
+        return None
+    params: Any = traverse(scene)
+    albedo = load_object({"type": "aov", "aovs": "albedo:albedo"})
+    before = mi.TensorXf(read(scene, parameter, params).astype(np.float32))
+    count = np.zeros(parameter.shape[:2], dtype=np.int64)
+    try:
+        for number, view in enumerate(views):
+            value = mi.TensorXf(before)
+            dr.enable_grad(value)
+            write(params, parameter, value)
+            params.update()
+            sensor = sensor_of(scene, view.sensor)
+            image = mi.render(
+                scene.mi, params, sensor=sensor, integrator=albedo, spp=SPP, seed=hashed(0, "coverage", number)
+            )
+            dr.backward(dr.sum(image, axis=None))
+            count += np.any(np.array(dr.grad(value)) > 0, axis=2)
+    finally:
+        write(params, parameter, before)
+        params.update()
+    return count

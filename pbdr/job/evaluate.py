@@ -1,0 +1,201 @@
+"""The end of a run: held-out images, parameters against the truth when there is one, goals, and the verdict."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inverse import View
+from ..parameters import Parameter, Variables, list_parameters, read
+from . import coverage, metrics, results, storage
+from .config import Job
+from .rundir import RunDirectory
+from .views import Dataset
+
+Values = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors of one view: encoded PSNR at the start and at the end, in dB."""
+
+    view: str
+    group: str
+    source: str
+    initial: float
+    final: float
+
+
+def write(
+    job: Job, run: RunDirectory, data: Dataset, variables: Variables, initial: Values, final: Values,
+    scores: Sequence[Score], details: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Write eval/: metrics.json, per_view.csv, parameters.json and the arrays; returns what metrics.json holds.
+
+    ``initial`` and ``final`` are values by parameter name. ``details`` is kept as it is (steps, stop reason, losses).
+    """
+    parameters = _parameters(run, data, variables, initial, final)
+    storage.write_json(run.path / "eval" / "parameters.json", {"parameters": parameters})
+    _per_view(run, scores)
+    goals = _goals(job, scores, parameters)
+    result: dict[str, Any] = {
+        "protocol": {"psnr": metrics.PSNR_PROTOCOL, "spp": job.output.eval_spp},
+        "held_out": _group(scores, "held-out"),
+        "training": _group(scores, "training"),
+        "goals": goals,
+        **details,
+    }
+    result["verdict"] = _verdict(goals, details)
+    storage.write_json(run.path / "eval" / "metrics.json", result, durable=True)
+    return result
+
+
+def _group(scores: Sequence[Score], group: str) -> dict[str, Any] | None:
+    chosen = [score for score in scores if score.group == group]
+    if not chosen:
+        return None
+    return {
+        "views": len(chosen),
+        "psnr": float(np.mean([score.final for score in chosen])),
+        "psnr_init": float(np.mean([score.initial for score in chosen])),
+    }
+
+
+def _per_view(run: RunDirectory, scores: Sequence[Score]) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["view", "set", "psnr_init", "psnr", "source"])
+    for score in scores:
+        table.writerow([score.view, score.group, f"{score.initial:.4f}", f"{score.final:.4f}", score.source])
+    storage.write_text(run.path / "eval" / "per_view.csv", text.getvalue())
+
+
+def _parameters(
+    run: RunDirectory, data: Dataset, variables: Variables, initial: Values, final: Values
+) -> list[dict[str, Any]]:
+    truths: dict[str, Parameter] = {}
+    if data.target is not None:
+        truths = {parameter.name: parameter for parameter in list_parameters(data.target)}
+    entries = []
+    for latent in variables.latents.values():
+        parameter = latent.parameter
+        estimate = np.asarray(final[parameter.name])
+        seen = coverage.seen(variables.scene, parameter, data.training)
+        truth = None
+        if data.target is not None and parameter.name in truths:
+            truth = metrics.match_size(read(data.target, truths[parameter.name]), estimate.shape)
+        entry: dict[str, Any] = {
+            "variable": latent.variable,
+            "name": parameter.name,
+            "raw": parameter.raw,
+            "kind": parameter.kind,
+            "shape": list(estimate.shape),
+            "bounds": list(latent.bounds),
+            "init": results.summary(initial[parameter.name]),
+            "estimate": results.summary(estimate),
+            "seen": None if seen is None else float(np.mean(seen > 0)),
+        }
+        if truth is not None:
+            weight = _weight(parameter, estimate, seen)
+            entry["target"] = results.summary(truth)
+            entry["rmse_init"] = metrics.rmse(initial[parameter.name], truth, weight)
+            entry["rmse"] = metrics.rmse(estimate, truth, weight)
+            scale = metrics.best_scale(estimate, truth, weight)
+            entry["best_scale"] = scale
+            entry["rmse_aligned"] = metrics.rmse(scale * estimate, truth, weight)
+        arrays = {"init": initial[parameter.name], "estimate": estimate, "target": truth}
+        entry["images"] = results.write_parameter(run.path, parameter.name, arrays, seen)
+        entries.append(entry)
+    return entries
+
+
+def _weight(parameter: Parameter, value: NDArray[Any], seen: NDArray[Any] | None) -> NDArray[np.float64] | None:
+    if seen is not None and seen.any():
+        return (seen > 0).astype(np.float64)
+    if parameter.kind == "environment":
+        return metrics.environment_weight(*value.shape[:2])
+    return None
+
+
+def _goals(job: Job, scores: Sequence[Score], parameters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    goals = []
+    if job.goal.psnr is not None:
+        name = "held-out" if any(score.group == "held-out" for score in scores) else "training"
+        group = _group(scores, name) or {"psnr": float("nan"), "psnr_init": float("nan")}
+        goals.append(
+            {
+                "kind": "psnr",
+                "label": f"{name} PSNR",
+                "limit": job.goal.psnr,
+                "value": group["psnr"],
+                "initial": group["psnr_init"],
+                "met": bool(group["psnr"] >= job.goal.psnr),
+            }
+        )
+    for variable, limit in job.goal.rmse.items():
+        own = [entry for entry in parameters if entry["variable"] == variable and "rmse" in entry]
+        value = max((float(entry["rmse"]) for entry in own), default=float("nan"))
+        start = max((float(entry["rmse_init"]) for entry in own), default=float("nan"))
+        goals.append(
+            {
+                "kind": "rmse",
+                "label": f"RMSE of {variable}" + ("" if own else " (the target has no such parameter)"),
+                "limit": limit,
+                "value": value,
+                "initial": start,
+                "met": bool(value <= limit),
+            }
+        )
+    return goals
+
+
+def _verdict(goals: Sequence[Mapping[str, Any]], details: Mapping[str, Any]) -> dict[str, Any]:
+    """In words, and as "met": True, False, or None without goals."""
+    settled = details.get("loss_change")
+    tail = ""
+    if settled is not None:
+        change = abs(100 * settled)
+        tail = f" Over the last fifth of the steps the loss {'fell' if settled < 0 else 'rose'} by {change:.1f} %."
+    if not goals:
+        text = f"No goal was set. {details.get('stop', '')}{tail}"
+        return {"met": None, "level": "none", "word": "Finished", "text": text}
+    missed = [goal for goal in goals if not goal["met"]]
+    if missed:
+        names = "; ".join(f"{g['label']} is {g['value']:.4g}, required {g['limit']:.4g}" for g in missed)
+        return {"met": False, "level": "bad", "word": "Target not met", "text": f"{names}.{tail}"}
+    count = "The goal is" if len(goals) == 1 else f"All {len(goals)} goals are"
+    return {"met": True, "level": "good", "word": "Converged", "text": f"{count} met.{tail}"}
+
+
+def loss_change(losses: Sequence[float]) -> float | None:
+    """Relative change of the mean loss from the last but one fifth of the steps to the last; None below 20 steps."""
+    finite = [loss for loss in losses if np.isfinite(loss)]
+    fifth = len(finite) // 5
+    if fifth < 4:
+        return None
+    before, after = float(np.mean(finite[-2 * fifth : -fifth])), float(np.mean(finite[-fifth:]))
+    return (after - before) / abs(before) if before != 0 else None
+
+
+def shown(data: Dataset, count: int = 4) -> list[View]:
+    """The views whose images are kept: half held out, half training, spread over each."""
+    held = _spread(data.held_out, min(len(data.held_out), count // 2))
+    return sorted(held + _spread(data.training, count - len(held)), key=lambda view: view.name)
+
+
+def _spread(views: list[View], count: int) -> list[View]:
+    if count >= len(views):
+        return list(views)
+    return [views[round(i * (len(views) - 1) / max(1, count - 1))] for i in range(count)]
+
+
+def scored(data: Dataset, training: int, always: Sequence[View]) -> list[View]:
+    """Every held-out view, ``training`` training views spread over all, and the views in ``always``."""
+    chosen = {view.name: view for view in [*data.held_out, *_spread(data.training, training), *always]}
+    return [chosen[name] for name in sorted(chosen)]

@@ -1,0 +1,107 @@
+"""What a run leaves to look at: images of views with their error, parameters at the start, at the end and in truth."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import encode_exr, encode_png, linear_to_srgb
+from ..data.images import encode_png8
+from . import storage
+
+ERROR_LIMIT = 0.2  # encoded difference at which the error images saturate
+# Nine colours from black over violet and orange to pale yellow, evenly spaced in lightness.
+ERROR_COLORS = (
+    (0, 0, 4),
+    (28, 16, 68),
+    (79, 18, 123),
+    (129, 37, 129),
+    (181, 54, 122),
+    (229, 80, 100),
+    (251, 135, 97),
+    (254, 194, 135),
+    (252, 253, 191),
+)
+
+
+def write_view(folder: Path, name: str, image: NDArray[Any], target: NDArray[Any] | None = None) -> None:
+    """<name>.exr and <name>.png, and <name>-error.png when there is a target to compare with."""
+    storage.write_bytes(folder / f"{name}.exr", encode_exr(image))
+    storage.write_bytes(folder / f"{name}.png", encode_png(image))
+    if target is not None:
+        storage.write_bytes(folder / f"{name}-error.png", encode_png8(error_image(image, target), image))
+
+
+def error_image(image: NDArray[Any], target: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 3) colours of the mean absolute difference of the encoded images, saturating at ERROR_LIMIT."""
+    encoded = np.clip(linear_to_srgb(np.nan_to_num(image)), 0, 1) - np.clip(linear_to_srgb(target), 0, 1)
+    position = np.clip(np.abs(encoded).mean(axis=2) / ERROR_LIMIT, 0, 1) * (len(ERROR_COLORS) - 1)
+    table = np.asarray(ERROR_COLORS, dtype=np.float64)
+    lower = np.minimum(position.astype(int), len(ERROR_COLORS) - 2)
+    fraction = (position - lower)[..., None]
+    return np.asarray(np.rint(table[lower] * (1 - fraction) + table[lower + 1] * fraction), dtype=np.uint8)
+
+
+def is_picture(shape: tuple[int, ...]) -> bool:
+    """Whether a parameter of this shape is worth looking at: (H, W, 1 or 3) with more than one texel."""
+    return len(shape) == 3 and shape[2] in (1, 3) and shape[0] * shape[1] > 1
+
+
+def write_parameter(
+    root: Path, name: str, values: dict[str, NDArray[Any] | None], seen: NDArray[Any] | None = None
+) -> dict[str, str]:
+    """Arrays of one parameter (by "init", "estimate", "target") → files below eval/parameters; returns PNG paths
+    relative to ``root``. Every array is kept as EXR or NPY; pictures share one exposure, so that they compare."""
+    folder = root / "eval" / "parameters" / slug(name)
+    shown: dict[str, str] = {}
+    present = {key: np.asarray(value, np.float32) for key, value in values.items() if value is not None}
+    exposure = _exposure(present)
+    for key, value in present.items():
+        if not is_picture(value.shape):
+            storage.write_text(folder / f"{key}.csv", _csv(value))
+            continue
+        storage.write_bytes(folder / f"{key}.exr", encode_exr(value))
+        colour = np.repeat(value, 3, axis=2) if value.shape[2] == 1 else value
+        path = folder / f"{key}.png"
+        storage.write_bytes(path, encode_png(colour * exposure))
+        shown[key] = str(path.relative_to(root))
+    if seen is not None:
+        path = folder / "seen.png"
+        storage.write_bytes(path, encode_png(np.repeat((seen > 0).astype(np.float32)[..., None], 3, axis=2)))
+        shown["seen"] = str(path.relative_to(root))
+    return shown
+
+
+def _exposure(values: dict[str, NDArray[np.float32]]) -> float:
+    """1 for what lies in [0, 1]; otherwise what brings the brightest percent of the reference to white."""
+    reference = values.get("target", values.get("estimate"))
+    if reference is None or reference.size == 0 or float(np.nanmax(reference)) <= 1.0:
+        return 1.0
+    return 1.0 / max(float(np.nanpercentile(reference, 99)), 1e-6)
+
+
+def _csv(value: NDArray[np.float32]) -> str:
+    rows = value.reshape(value.shape[0] if value.ndim > 1 else 1, -1)
+    return "".join(",".join(f"{float(v):.9g}" for v in row) + "\n" for row in rows)
+
+
+def summary(value: NDArray[Any]) -> float | list[float]:
+    """A number for a table: the value itself when it is short, the mean over everything but channels otherwise."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.size == 1:
+        return float(array.reshape(-1)[0])
+    if array.ndim == 1 and array.size <= 4:
+        return [float(v) for v in array]
+    if array.ndim == 3 and array.shape[2] <= 4:
+        mean = [float(v) for v in array.mean(axis=(0, 1))]
+        return mean[0] if len(mean) == 1 else mean
+    return float(array.mean())
+
+
+def slug(name: str) -> str:
+    """A parameter's name as a folder name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "parameter"

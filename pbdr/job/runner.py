@@ -1,0 +1,330 @@
+"""Running a job: load, fit, save, evaluate; and going on where an earlier process stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import backend, inverse
+from ..errors import DataError, DivergedError, PbdrError
+from ..inverse import Options, Problem, State
+from ..parameters import VariableSpec
+from ..scene import load_scene, sensor_of
+from ..seeds import hashed
+from . import checkpoint, evaluate, metrics, results, storage, toml, views
+from .config import Job, parse_job
+from .events import Events, Silent
+from .rundir import RunDirectory
+from .signals import Interruption
+
+SCORED_TRAINING = 16  # training views that are scored, at most; every held-out view is
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a run is and how it ended; ``exit_code`` is 0, 5 (goal not met) or 130 (interrupted)."""
+
+    run: RunDirectory
+    exit_code: int
+    step: int
+    metrics: Mapping[str, Any]
+
+
+def create(job: Job, text: str) -> RunDirectory:
+    """Make the run directory of a job and put the job into it: as given (``text``) and as understood."""
+    run = RunDirectory.create(job.output.dir, job.name)
+    storage.write_text(run.path / "job.input.toml", text)
+    storage.write_text(run.path / "job.toml", toml.dumps(job.model_dump(mode="python")), durable=True)
+    storage.write_json(run.path / "env.json", environment())
+    return run
+
+
+def run(directory: RunDirectory, events: Events | None = None) -> Outcome:
+    """Run the job of a run directory from its newest checkpoint, or from the start when it has none.
+
+    Raises PbdrError after noting it in status.json. A finished run is not touched.
+    """
+    watch = events or Silent()
+    job = _stored_job(directory)
+    with directory.locked():
+        status = directory.read_status()
+        if status.get("state") == "finished":
+            watch.message(f"{directory.path} is finished already")
+            found = storage.read_json(directory.path / "eval" / "metrics.json")
+            return Outcome(directory, int(status.get("exit_code", 0)), int(status.get("step", 0)), found)
+        checkpoint.sweep(directory.checkpoints)
+        with Interruption() as interruption:
+            worker = _Worker(job, directory, watch, interruption)
+            try:
+                return worker.work()
+            except KeyboardInterrupt:
+                worker.say("interrupted")
+                worker.note("interrupted", message=worker.resume_hint())
+                return Outcome(directory, INTERRUPTED, worker.step, {})
+            except PbdrError as error:
+                state = "diverged" if isinstance(error, DivergedError) else "failed"
+                directory.log(f"error: {error}")
+                worker.note(state, message=str(error), exit_code=error.exit_code)
+                raise
+            except Exception as error:
+                directory.log(f"error: {type(error).__name__}: {error}")
+                worker.note("failed", message=f"{type(error).__name__}: {error}", exit_code=1)
+                raise
+
+
+def environment() -> dict[str, Any]:
+    """Software and machine, for env.json."""
+    found = backend.report()
+    kept = {key: found[key] for key in ("python", "packages", "backend", "environment")}
+    return {**kept, "platform": platform.platform(), "machine": platform.machine(), "command": sys.argv}
+
+
+def _stored_job(directory: RunDirectory) -> Job:
+    path = directory.path / "job.toml"
+    try:
+        return parse_job(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+class _Worker:
+    """One process's work on a run. ``state`` is the newest complete state."""
+
+    def __init__(self, job: Job, run: RunDirectory, events: Events, interruption: Interruption) -> None:
+        self.job = job
+        self.run = run
+        self.events = events
+        self.interruption = interruption
+        self.state: State | None = None
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state.step if self.state is not None else max(checkpoint.steps(self.run.checkpoints), default=0)
+
+    def say(self, text: str) -> None:
+        """To the log and to whoever watches."""
+        self.run.log(text)
+        self.events.message(text)
+
+    def note(self, state: str, **details: Any) -> None:
+        """Write the status; a disk that is full now must not hide the error that is being reported."""
+        with contextlib.suppress(PbdrError):
+            self.run.write_status(state, step=self.step, steps=self.job.optim.steps, **details)
+
+    def resume_hint(self) -> str:
+        """How to go on."""
+        return f"Interrupted at step {self.step} of {self.job.optim.steps}. Continue with: pbdr resume {self.run.path}"
+
+    def work(self) -> Outcome:
+        """Everything from loading to evaluation."""
+        self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
+        self.say(f"run directory {self.run.path}")
+        scene = load_scene(
+            self.job.scene.file, define=self.job.scene.define, sensor_required=self.job.data.cameras == "scene"
+        )
+        data = views.load(self.job, scene, self.run, self.say)
+        self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
+        problem = _problem(self.job, scene, data)
+        first = inverse.init(problem)
+        self.state = self._restore(first)
+        shown = evaluate.shown(data)
+        scores = self._initial(problem, first, data, shown)
+        reason = self._fit(problem, self.state, shown)
+        if reason == "interrupted":
+            self.say(self.resume_hint())
+            self.note("interrupted", message=self.resume_hint())
+            return Outcome(self.run, INTERRUPTED, self.step, {})
+        return self._finish(problem, first, data, shown, scores, reason)
+
+    # --- before ----------------------------------------------------------------------------------------------------
+
+    def _restore(self, first: State) -> State:
+        saved = checkpoint.load(self.run.checkpoints)
+        if saved is None:
+            self.run.truncate_metrics(0)
+            return first
+        self.run.truncate_metrics(saved.step)
+        self.say(f"continuing after step {saved.step}")
+        return State.from_arrays(saved.arrays, saved.meta)
+
+    def _initial(
+        self, problem: Problem, first: State, data: views.Dataset, shown: list[inverse.View]
+    ) -> dict[str, float]:
+        """PSNR of the scored views at the start, and the images of the shown ones; done once per run."""
+        path = self.run.path / "eval" / "initial.json"
+        known = storage.read_json(path)
+        if known:
+            return {name: float("nan") if value is None else float(value) for name, value in known["psnr"].items()}
+        for view in shown:
+            self._write_target(view)
+        scores = self._score(problem, first, data, shown, "init")
+        storage.write_json(path, {"psnr": scores})
+        return scores
+
+    def _write_target(self, view: inverse.View) -> None:
+        if not (self.run.images("target") / f"{view.name}.png").is_file():
+            results.write_view(self.run.images("target"), view.name, np.asarray(view.target))
+
+    def _score(
+        self, problem: Problem, state: State, data: views.Dataset, shown: list[inverse.View], kind: str
+    ) -> dict[str, float]:
+        """PSNR by view; writes the images of the shown views into images/<kind>."""
+        problem.bound.apply(state.latents)
+        names = {view.name for view in shown}
+        found = {}
+        for view in evaluate.scored(data, SCORED_TRAINING, shown):
+            image = self._render(problem, view)
+            if view.name in names:
+                results.write_view(self.run.images(kind), view.name, image, np.asarray(view.target))
+            found[view.name] = metrics.psnr(image, np.asarray(view.target), view.mask)
+        return found
+
+    def _render(self, problem: Problem, view: inverse.View) -> Any:
+        scene = problem.bound.scene
+        seed = hashed(self.job.optim.seed, "evaluation", view.name)
+        sensor = sensor_of(scene, view.sensor)
+        return views.render(scene, sensor, problem.integrator, self.job.output.eval_spp, seed)[..., :3]
+
+    # --- the loop --------------------------------------------------------------------------------------------------
+
+    def _fit(self, problem: Problem, state: State, shown: list[inverse.View]) -> str:
+        """Fit until the end or a signal, saving on the way; why it stopped."""
+        self.interruption.patient = True
+        self.events.started(state.step, self.job.optim.steps)
+        try:
+            result = inverse.fit(problem, self._after_step(problem, shown), state)
+        finally:
+            self.events.ended()
+            self.interruption.patient = False
+        self.state = result.state
+        self._save()
+        return "interrupted" if self.interruption.requested else result.reason
+
+    def _after_step(self, problem: Problem, shown: list[inverse.View]) -> Callable[[State, inverse.Info], bool]:
+        def after_step(state: State, info: inverse.Info) -> bool:
+            self.state = state
+            record = _record(problem, state, info)
+            self.run.append_metrics(record)
+            self.events.stepped(record)
+            if info.skipped:
+                self.say(f"step {state.step} was skipped: {info.reason}")
+            if state.step % self.job.output.checkpoint_every == 0:
+                self._save()
+            if state.step % self.job.output.image_every == 0:
+                problem.bound.apply(state.latents)
+                for view in shown:
+                    image, folder = self._render(problem, view), self.run.images(f"step-{state.step:06d}")
+                    results.write_view(folder, view.name, image, np.asarray(view.target))
+            return self.interruption.requested
+
+        return after_step
+
+    def _save(self) -> None:
+        if self.state is None:
+            return
+        self.run.sync_metrics()
+        arrays, meta = self.state.to_arrays()
+        checkpoint.save(self.run.checkpoints, self.state.step, arrays, meta, self.job.output.keep_checkpoints)
+        self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
+
+    # --- after -----------------------------------------------------------------------------------------------------
+
+    def _finish(
+        self, problem: Problem, first: State, data: views.Dataset, shown: list[inverse.View],
+        initial: dict[str, float], reason: str,
+    ) -> Outcome:  # fmt: skip
+        assert self.state is not None
+        self.say("evaluating")
+        final = self._score(problem, self.state, data, shown, "final")
+        held_out = {view.name for view in data.held_out}
+        scores = [
+            evaluate.Score(
+                name,
+                "held-out" if name in held_out else "training",
+                data.sources.get(name, ""),
+                initial.get(name, float("nan")),
+                value,
+            )
+            for name, value in final.items()
+        ]
+        losses = [float(r["loss"]) for r in self.run.read_metrics() if r.get("loss") is not None]
+        details = {
+            "steps": self.state.step,
+            "seconds": self.state.seconds,
+            "skipped": self.state.skipped,
+            "stop": _stop_text(self.job, self.state, reason),
+            "loss_change": evaluate.loss_change(losses),
+        }
+        before, after = problem.bound.numpy(first.latents), problem.bound.numpy(self.state.latents)
+        found = evaluate.write(self.job, self.run, data, problem.bound, before, after, scores, details)
+        verdict = found["verdict"]
+        code = 5 if verdict["met"] is False else 0
+        self.say(f"{verdict['word']}. {verdict['text']}")
+        self.run.write_status("finished", step=self.step, steps=self.job.optim.steps, exit_code=code)
+        return Outcome(self.run, code, self.step, found)
+
+
+def _problem(job: Job, scene: Any, data: views.Dataset) -> Problem:
+    specs = {
+        name: VariableSpec(
+            match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
+            texture=v.texture, start=v.start, prior={"tv": v.prior.tv} if v.prior.tv else {},
+        )
+        for name, v in job.vars.items()
+    }  # fmt: skip
+    options = Options(
+        steps=job.optim.steps,
+        views_per_step=min(job.optim.views_per_step, len(data.training)),
+        spp=job.render.spp,
+        spp_grad=job.render.spp_grad,
+        seed=job.optim.seed,
+        loss=job.loss.image,
+        lr_decay=job.optim.lr_decay,
+        resolution=tuple((entry.step, entry.scale) for entry in job.render.resolution) or ((0, 1.0),),
+        integrator=job.render.integrator,
+        gauge=None if job.gauge is None else job.gauge.fix,
+        nonfinite=job.guard.nonfinite,
+        max_skips=job.guard.max_skips,
+        patience=job.stop.patience,
+        max_minutes=job.stop.max_minutes,
+    )
+    return Problem(scene, data.training, specs, options)
+
+
+def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any]:
+    values: dict[str, float] = {}
+    tensors = problem.bound.values(state.latents)
+    for key, latent in problem.bound.latents.items():
+        if int(np.prod(latent.parameter.shape)) > 4:
+            continue
+        numbers = np.array(tensors[key]).reshape(-1)
+        for i, number in enumerate(numbers):
+            values[latent.parameter.name + (f"[{i}]" if len(numbers) > 1 else "")] = float(number)
+    return {
+        "step": state.step,
+        "loss": info.loss,
+        "prior": info.prior,
+        "gradient": info.gradient_norms,
+        "lr": info.learning_rates,
+        "values": values,
+        "views": info.views,
+        "scale": info.scale,
+        "seconds": info.seconds,
+        "skipped": info.skipped,
+    }
+
+
+def _stop_text(job: Job, state: State, reason: str) -> str:
+    if reason == "patience":
+        return f"It stopped after {state.step} steps: no improvement for {job.stop.patience}."
+    if reason == "max_minutes":
+        return f"It stopped after {state.step} steps: {job.stop.max_minutes:g} minutes were over."
+    return f"All {state.step} steps were done."

@@ -1,0 +1,294 @@
+"""report.html of a run: one self-contained file, made from what the run directory holds and from nothing else."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from .job import storage
+from .job.results import ERROR_COLORS, ERROR_LIMIT
+from .job.rundir import RunDirectory
+
+EMBED_WIDTH = 480  # pixels; larger images are reduced for the page, the originals stay in the run directory
+COLUMNS = (
+    ("target", "Target"),
+    ("init", "Start"),
+    ("current", "Estimate"),
+    ("error_init", "Error at start"),
+    ("error", "Error"),
+)
+
+
+def write(run: RunDirectory) -> Path:
+    """Write report.html for whatever the run holds so far (also an interrupted or failed one); returns its path."""
+    storage.write_text(run.report, build(run))
+    return run.report
+
+
+def build(run: RunDirectory) -> str:
+    """The page as a string. Missing parts are left out."""
+    status, metrics = run.read_status(), storage.read_json(run.path / "eval" / "metrics.json")
+    records = run.read_metrics()
+    views = _views(run)
+    parameters = _parameters(run)
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return page.get_template("report.html.j2").render(
+        title=run.path.parent.name,
+        stamp=run.path.name,
+        verdict=_verdict(status, metrics),
+        cards=_cards(status, metrics, records),
+        goals=[_goal(goal) for goal in metrics.get("goals", [])],
+        columns=[{"key": key, "label": label} for key, label in COLUMNS if any(v["images"][key] for v in views)],
+        views=views,
+        pixelated=any(view["small"] for view in views),
+        error_limit=ERROR_LIMIT,
+        error_colors=", ".join(f"rgb({r}, {g}, {b})" for r, g, b in ERROR_COLORS),
+        parameters=parameters,
+        with_target=any(p["target"] != "" for p in parameters),
+        curves=_curves(records),
+        per_view=_per_view(run),
+        protocol=metrics.get("protocol", {}).get("psnr", ""),
+        eval_spp=metrics.get("protocol", {}).get("spp", ""),
+        job=_text(run.path / "job.toml"),
+        environment=json.dumps(storage.read_json(run.path / "env.json"), indent=2),
+        log=_text(run.path / "log.txt"),
+        path=str(run.path),
+    )
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A number or a short list for a table; "" for None."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(number(v, 3) for v in value)
+    value = float(value)
+    if not math.isfinite(value):
+        return "∞" if value > 0 else ("−∞" if value < 0 else "NaN")
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """78.2 → "1 min 18 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _verdict(status: dict[str, Any], metrics: dict[str, Any]) -> dict[str, str]:
+    state = str(status.get("state", "unknown"))
+    step = status.get("step", 0)
+    if state != "finished" or "verdict" not in metrics:
+        words = {"running": "Running", "interrupted": "Interrupted", "failed": "Failed", "diverged": "Diverged"}
+        text = str(status.get("message", "")) or f"{step} of {status.get('steps', '?')} steps are done."
+        level = "bad" if state in ("failed", "diverged") else "warn"
+        return {"level": level, "word": words.get(state, "Not finished"), "text": text}
+    verdict = metrics["verdict"]
+    return {"level": str(verdict["level"]), "word": str(verdict["word"]), "text": str(verdict["text"])}
+
+
+def _cards(status: dict[str, Any], metrics: dict[str, Any], records: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    cards = []
+    for key, label in (("held_out", "Held-out PSNR"), ("training", "Training PSNR")):
+        part = metrics.get(key)
+        if part:
+            cards.append(
+                {
+                    "label": label,
+                    "value": f"{number(part['psnr'])} dB",
+                    "note": f"{part['views']} views; {number(part['psnr_init'])} dB at start",
+                }
+            )
+    losses = [r["loss"] for r in records if r.get("loss") is not None]
+    if losses:
+        tail = losses[-max(1, len(losses) // 20) :]
+        cards.append(
+            {
+                "label": "Loss, last 5 %",
+                "value": number(sum(tail) / len(tail), 3),
+                "note": f"{number(losses[0], 3)} at the first step",
+            }
+        )
+    if records:
+        seconds = sum(float(r.get("seconds") or 0.0) for r in records)
+        cards.append(
+            {
+                "label": "Steps",
+                "value": str(records[-1]["step"]),
+                "note": f"of {status.get('steps', '?')}; {duration(seconds)} of fitting",
+            }
+        )
+    return cards
+
+
+def _goal(goal: dict[str, Any]) -> dict[str, Any]:
+    unit = " dB" if goal["kind"] == "psnr" else ""
+    sign = "at least" if goal["kind"] == "psnr" else "at most"
+    return {
+        "label": goal["label"],
+        "initial": number(goal.get("initial")) + unit,
+        "value": (number(goal["value"]) or "not finite") + unit,
+        "limit": f"{sign} {number(goal['limit'])}{unit}",
+        "met": bool(goal["met"]),
+    }
+
+
+def _views(run: RunDirectory) -> list[dict[str, Any]]:
+    current = _newest_images(run)
+    held_out = {v["view"]: v["set"] for v in _per_view(run)}
+    result = []
+    names = sorted(p.stem for p in run.images("init").glob("view-*.png") if not p.stem.endswith("-error"))
+    for name in names:
+        images = {
+            "target": _embed(run.images("target") / f"{name}.png"),
+            "init": _embed(run.images("init") / f"{name}.png"),
+            "current": _embed(current / f"{name}.png") if current else "",
+            "error_init": _embed(run.images("init") / f"{name}-error.png"),
+            "error": _embed(current / f"{name}-error.png") if current else "",
+        }
+        small = _png_width(run.images("init") / f"{name}.png") < 200
+        result.append({"name": name, "note": held_out.get(name, ""), "images": images, "small": small})
+    return result
+
+
+def _newest_images(run: RunDirectory) -> Path | None:
+    if run.images("final").is_dir():
+        return run.images("final")
+    folders = sorted((run.path / "images").glob("step-*"))
+    return folders[-1] if folders else None
+
+
+def _parameters(run: RunDirectory) -> list[dict[str, Any]]:
+    result = []
+    for entry in storage.read_json(run.path / "eval" / "parameters.json").get("parameters", []):
+        maps = []
+        for key, label in (
+            ("target", "Target"),
+            ("init", "Start"),
+            ("estimate", "Estimate"),
+            ("seen", "Seen by training views"),
+        ):
+            path = entry.get("images", {}).get(key)
+            if path and (run.path / path).is_file():
+                maps.append({"label": label, "src": _embed(run.path / path)})
+        result.append(
+            {
+                "variable": entry["variable"],
+                "name": entry["name"],
+                "kind": entry["kind"],
+                "shape": " × ".join(str(n) for n in entry["shape"]),
+                "initial": number(entry["init"]),
+                "estimate": number(entry["estimate"]),
+                "target": number(entry.get("target")),
+                "rmse_initial": number(entry.get("rmse_init"), 3),
+                "rmse": number(entry.get("rmse"), 3),
+                "scale": number(entry.get("best_scale"), 3),
+                "maps": maps,
+            }
+        )
+    return result
+
+
+def _per_view(run: RunDirectory) -> list[dict[str, str]]:
+    path = run.path / "eval" / "per_view.csv"
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            {**row, "psnr": number(row["psnr"]), "psnr_init": number(row["psnr_init"])} for row in csv.DictReader(file)
+        ]
+
+
+def _curves(records: Sequence[dict[str, Any]]) -> list[str]:
+    """SVG figures: loss, gradient norms, small values, learning rates."""
+    if len(records) < 2:
+        return []
+    steps = [r["step"] for r in records]
+    figures = [_figure("Loss", steps, {"loss": [r.get("loss") for r in records]}, log=True, smooth=True)]
+    for key, title, log in (
+        ("gradient", "Gradient norm", True),
+        ("values", "Estimated values", False),
+        ("lr", "Learning rate", True),
+    ):
+        names = sorted({name for r in records for name in r.get(key, {})})
+        if names:
+            series = {name: [r.get(key, {}).get(name) for r in records] for name in names}
+            figures.append(_figure(title, steps, series, log=log, smooth=key == "gradient"))
+    return figures
+
+
+def _figure(title: str, steps: list[int], series: dict[str, list[Any]], *, log: bool, smooth: bool) -> str:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    colors = ("#1f5fbf", "#c2571a", "#2a8a57", "#8a3fa0", "#6b6b6b", "#b3892b")
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif", "font.size": 9}
+    ):
+        figure = Figure(figsize=(4.6, 2.7), layout="constrained")
+        axes = figure.add_subplot()
+        for (name, raw), color in zip(series.items(), colors * (1 + len(series) // len(colors)), strict=False):
+            y = [math.nan if v is None else float(v) for v in raw]
+            if smooth and len(y) >= 20:
+                axes.plot(steps, y, color=color, alpha=0.25, linewidth=0.8)
+                y = _moving_average(y, max(3, len(y) // 25))
+            axes.plot(steps, y, color=color, linewidth=1.5, label=name)
+        if log and any(v is not None and v > 0 for raw in series.values() for v in raw):
+            axes.set_yscale("log")
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axes.set_xlabel("step")
+        axes.grid(True, color="#e3e7ec", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(series) > 1:
+            axes.legend(frameon=False, fontsize=8)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _moving_average(values: list[float], width: int) -> list[float]:
+    """Mean of the last ``width`` finite values."""
+    result = []
+    for i in range(len(values)):
+        window = [v for v in values[max(0, i - width + 1) : i + 1] if math.isfinite(v)]
+        result.append(sum(window) / len(window) if window else math.nan)
+    return result
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _png_width(path: Path) -> int:
+    return int.from_bytes(path.read_bytes()[16:20], "big") if path.is_file() else 0
+
+
+def _embed(path: Path) -> str:
+    """The PNG as a data address, reduced when it is large; "" when there is none."""
+    if not path.is_file():
+        return ""
+    content = path.read_bytes()
+    if _png_width(path) > EMBED_WIDTH:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(content)) as image:
+            height = max(1, round(image.height * EMBED_WIDTH / image.width))
+            reduced = image.convert("RGB").resize((EMBED_WIDTH, height), Image.Resampling.BOX)
+        buffer = io.BytesIO()
+        reduced.save(buffer, "PNG")
+        content = buffer.getvalue()
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
