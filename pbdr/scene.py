@@ -209,10 +209,10 @@ def _float_textures(state: Any) -> None:
 
 def _references(node: Any) -> Iterator[tuple[str, int]]:
     """Yield (property, node index) of a node's children, in order."""
-    for name in node.props.keys():  # noqa: SIM118 (Properties is not a mapping)
-        value = node.props[name]
-        if isinstance(value, mi.Properties.ResolvedReference):
-            yield name, int(value.index())
+    for name in node.props.keys():  # Properties is not a mapping
+        # Reading a property marks it as used, and would hide a misspelt one: read references only.
+        if node.props.type(name) == mi.Properties.Type.ResolvedReference:
+            yield name, int(node.props[name].index())
 
 
 def _name_objects(state: Any) -> tuple[str, ...]:

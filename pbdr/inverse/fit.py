@@ -115,9 +115,8 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     bound.apply(latents)
     seconds = time.perf_counter() - start
     progress = state.progress if wrong else _progress(options, state, loss + extra)
-    info = Info(
-        state.step, loss, extra, norms, rates, tuple(problem.label(i) for i in views), scale, seconds, bool(wrong), wrong
-    )
+    labels = tuple(problem.label(i) for i in views)
+    info = Info(state.step, loss, extra, norms, rates, labels, scale, seconds, bool(wrong), wrong)
     if wrong and (options.nonfinite == "stop" or skipped > options.max_skips):
         raise DivergedError(
             f"step {state.step}: {wrong}; {skipped} step(s) skipped, max_skips = {options.max_skips}. "

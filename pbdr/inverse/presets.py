@@ -89,7 +89,9 @@ def estimate_lighting(
         others = [p.name for p in resolve(scene, pattern) if p.name not in skies]
         if skies:
             prior = {"tv": tv} if tv else {}
-            specs[f"{pattern} (sky)"] = VariableSpec(skies, map="softplus", init=init, lr=lr, texture=texture, prior=prior)
+            specs[f"{pattern} (sky)"] = VariableSpec(
+                skies, map="softplus", init=init, lr=lr, texture=texture, prior=prior
+            )
         if others:
             specs[pattern] = VariableSpec(others, map="softplus", init=init, lr=lr)
     return _estimate(scene, images, sensors, masks, specs, options, callback)

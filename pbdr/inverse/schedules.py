@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -32,7 +33,7 @@ def check_decay(name: str) -> None:
 def check_resolution(schedule: Sequence[tuple[int, float]]) -> None:
     """Raise OptionError unless `schedule` starts at step 0 and has growing steps and scales in (0, 1]."""
     steps = [step for step, _ in schedule]
-    if not steps or steps[0] != 0 or any(b <= a for a, b in zip(steps, steps[1:], strict=False)):
+    if not steps or steps[0] != 0 or any(b <= a for a, b in itertools.pairwise(steps)):
         raise OptionError(f"resolution {list(schedule)}: the first step is 0 and the steps grow")
     if any(not 0 < scale <= 1 for _, scale in schedule):
         raise OptionError(f"resolution {list(schedule)}: a scale is above 0 and at most 1")

@@ -94,7 +94,7 @@ def _unit(lo: float, hi: float) -> float:
 
 def _unit_latent(value: Array, lo: float, hi: float) -> Array:
     length = np.linalg.norm(value, axis=-1, keepdims=True)
-    return value / length
+    return np.asarray(value / length)
 
 
 def _unit_value(latent: Any, lo: float, hi: float) -> Any:

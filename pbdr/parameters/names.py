@@ -105,7 +105,7 @@ def list_parameters(scene: Any) -> list[Parameter]:
     params = traverse(mitsuba_scene(scene))
     named = frozenset(scene.named) if isinstance(scene, Scene) else frozenset()
     found = []
-    for raw in params.keys():  # noqa: SIM118 (its iterator yields pairs)
+    for raw in params.keys():  # its iterator yields pairs
         described = _describe(params, raw)
         if described is not None:
             found.append((raw, *_locate(params, raw, named), *described))

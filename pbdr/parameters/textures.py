@@ -25,7 +25,8 @@ def resize(image: NDArray[Any], size: tuple[int, int], *, wrap: bool = False) ->
     """
     result = np.asarray(image, dtype=np.float64)
     result = np.tensordot(_weights(result.shape[0], size[0], False), result, (1, 0))
-    return np.moveaxis(np.tensordot(_weights(result.shape[1], size[1], wrap), result, (1, 1)), 0, 1)
+    result = np.moveaxis(np.tensordot(_weights(result.shape[1], size[1], wrap), result, (1, 1)), 0, 1)
+    return np.ascontiguousarray(result, dtype=np.float64)
 
 
 def _weights(old: int, new: int, wrap: bool) -> NDArray[np.float64]:
@@ -135,7 +136,7 @@ def _append_texture(state: Any, owner_id: str, slot: str, pixels: NDArray[Any]) 
 def _carry_values(old: Any, scene: Scene) -> None:
     """Copy the values that the old scene had at the time, where key and type still agree."""
     new = traverse(scene)
-    for raw in new.keys():  # noqa: SIM118 (its iterator yields pairs)
+    for raw in new.keys():  # its iterator yields pairs
         if raw in old and type(old[raw]) is type(new[raw]) and not new.flags(raw) & int(mi.ParamFlags.ReadOnly):
             new[raw] = old[raw]
     new.update()

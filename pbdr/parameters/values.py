@@ -5,7 +5,7 @@
 | scalar, array | (n,) | `Float` of width n |
 | color, vector | (n,) | `Color3f`, `Point3f`, … |
 | texture | (H, W, C) | `TensorXf` |
-| environment | (H, W, C) | `TensorXf` (H, W + 2, C): the last column is repeated before the first and the first after the last |
+| environment | (H, W, C) | `TensorXf` (H, W + 2, C), see `wrap_columns` |
 | mesh | (V, n) | `Float` of width V n |
 | transform | (3, 4), the rows above (0, 0, 0, 1) | `AffineTransform4f` |
 """
