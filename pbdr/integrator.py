@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr import interior, seeds
+from pbdr.boundary import direct, primary, segment, terms
+from pbdr.boundary.edges import TableBuilder
 from pbdr.errors import OptionError, SceneError, closest
 from pbdr.transport import camera, hits, path
 from pbdr.transport.features import Features, inspect
@@ -18,6 +21,7 @@ from pbdr.transport.film import FilmMap
 UNIFORM_LOBE = 0.25  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
 BOUNDARIES = ("edge", "none")
+TERMS = ("interior", "primary", "direct", "indirect")
 
 
 class IncompleteGradientWarning(UserWarning):
@@ -79,6 +83,7 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
                 f"pathspace: variant '{mi.variant()}' is not supported. Use an rgb or mono variant, e.g. llvm_ad_rgb."
             )
         self.options = Options.parse(props)
+        self.tables = TableBuilder()
 
     @property
     def max_depth(self) -> int:
@@ -179,37 +184,64 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         self, scene: Any, params: Any, grad_in: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0
     ) -> None:
         """Accumulate gradients of the attached scene parameters for the adjoint image `grad_in` (H, W, C)."""
-        self.backward_terms(scene, grad_in, sensor, seed, spp, ("interior", "boundary"))
+        self.backward_terms(scene, grad_in, sensor, seed, spp)
 
     def render_forward(self, scene: Any, params: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0) -> Any:
         """Derivative image (H, W, C) for the tangents set on the attached scene parameters."""
-        return self.forward_terms(scene, sensor, seed, spp, ("interior", "boundary"))
+        return self.forward_terms(scene, sensor, seed, spp)
 
-    def backward_terms(self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, terms: tuple[str, ...]) -> None:
+    def backward_terms(self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> None:
         """`render_backward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
         with dr.suspend_grad():
             film_map = FilmMap(sensor)
             field = film_map.transpose(grad_in)
-            if "interior" in terms:
+            if "interior" in chosen:
                 for name, pass_options, pass_spp in self._passes(features, options, self._spp(sensor, spp)):
                     sampler, n = self._sampler(sensor, seed, pass_spp, name)
                     total = self._spp(sensor, spp)
                     interior.backward(scene, sensor, self, features, pass_options, field, sampler, n, total)
+            for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
+                terms.backward(samples, field)
             dr.eval()
 
-    def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, terms: tuple[str, ...]) -> Any:
+    def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
         """`render_forward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
         with dr.suspend_grad():
             film_map = FilmMap(sensor)
             parts = []
-            if "interior" in terms:
+            if "interior" in chosen:
                 total = self._spp(sensor, spp)
                 for name, pass_options, pass_spp in self._passes(features, options, total):
                     sampler, n = self._sampler(sensor, seed, pass_spp, name)
                     parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
+            for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
+                parts += terms.forward(samples)
             return film_map.splat(parts)
+
+    def _boundary(
+        self, scene: Any, sensor: Any, features: Features, seed: Any, spp: int, chosen: tuple[str, ...]
+    ) -> Iterator[list[terms.Contribution]]:
+        """Samples of the boundary terms asked for; nothing when no geometry moves."""
+        if self.options.boundary == "none" or not features.moving:
+            return
+        table = self.tables.build(scene, features.moving_shapes)
+        motion = segment.Motion(scene, features.moving_shapes)
+        width, height = camera.film_size(sensor.film())
+        lanes = width * height * self._spp(sensor, spp)
+        options = self._path_options()
+
+        def stream(name: str, count: int) -> Any:
+            return seeds.lanes(count, seed, name)
+
+        count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
+        if "primary" in chosen and features.moving_shapes and count:
+            yield primary.sample(scene, sensor, self, table, motion, options, stream("primary", count), count)
+        count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
+        if "direct" in chosen and self.max_depth > 1 and count:
+            views = stream("views", direct.MAX_VIEWS)
+            yield direct.sample(scene, sensor, self, features, table, motion, stream("direct", count), views, count)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

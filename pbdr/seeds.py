@@ -45,3 +45,12 @@ def stream(seed: Any, *names: str | int) -> Any:
     import mitsuba as mi
 
     return mi.sample_tea_32(mi.UInt32(seed), hashed(0, *names))[0]
+
+
+def lanes(count: int, seed: Any, *names: str | int) -> Any:
+    """An independent `mitsuba.Sampler` for `count` lanes seeded with `stream(seed, *names)`."""
+    import mitsuba as mi
+
+    result = mi.PluginManager.instance().create_object(mi.Properties("independent"))
+    result.seed(stream(seed, *names), count)
+    return result

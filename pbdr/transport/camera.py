@@ -76,7 +76,7 @@ class PinholeView:
 
     def project(self, point: Any) -> tuple[Any, Any, Any]:
         """World point → (film position in pixels, cosine to the optical axis, in front of the near plane?)."""
-        local = self.to_local @ point
+        local = self.to_local @ mi.Point3f(point)
         inverse = dr.rcp(local.z)
         uv = mi.Point2f(
             dr.fma(self.scale[0] * local.x, inverse, self.shift[0]) * self.crop[0] + self.offset[0],

@@ -1,0 +1,1 @@
+"""The second integral of equation (2): what visibility edges add to the derivative."""

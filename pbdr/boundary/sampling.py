@@ -1,0 +1,37 @@
+"""Discrete distributions over pairs of a view and an edge, sampled systematically."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+
+class Discrete:
+    """Distribution proportional to `mass` (non-negative). Sums run in double precision: a million edges would drown in float32."""
+
+    def __init__(self, mass: Any) -> None:
+        self.size = dr.width(mass)
+        double = dr.float64_array_t(mi.Float)
+        self.cdf = dr.cumsum(double(dr.detach(mass)))
+        dr.eval(self.cdf)
+        self.total = float(self.cdf[self.size - 1])
+
+    def sample(self, u: Any) -> tuple[Any, Any, Any]:
+        """u in [0, 1) → (index, its probability, u rescaled within the entry)."""
+        double = type(self.cdf)
+        target = double(u) * self.total
+        last = self.size - 1
+        index = dr.binary_search(0, last, lambda i: dr.gather(double, self.cdf, i) <= target)
+        upper = dr.gather(double, self.cdf, index)
+        lower = dr.select(index > 0, dr.gather(double, self.cdf, index - 1, index > 0), 0)
+        width = upper - lower
+        probability = mi.Float(width / self.total)
+        rest = mi.Float(dr.select(width > 0, (target - lower) / width, 0))
+        return index, probability, dr.clip(rest, 0, 1 - 2**-24)
+
+
+def systematic(sampler: Any, count: int) -> Any:
+    """One jittered stratum of [0, 1) a lane."""
+    return (mi.Float(dr.arange(mi.UInt32, count)) + sampler.next_1d()) / count

@@ -1,0 +1,164 @@
+"""The boundary segment: equations (5) and (6), written once.
+
+A boundary segment leaves x_S, touches x_B on an edge with unit tangent ê, and continues in direction ω. With
+m̂ = normalize(ω × ê), the sides of the edge are −m̂ and +m̂. A caller says where the segment comes from and what radiance it
+carries; this file knows the edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from pbdr.boundary.edges import EdgeTable, View
+from pbdr.transport import hits
+
+INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
+OUTWARD = 2e-5  # shift of rays that pass an edge, away from the surface: relative to position and distance
+TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
+NOT_MOVING = 0xFFFFFFFF
+CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
+
+
+@dataclass
+class Edge:
+    """A sampled point on an edge and the geometry of the line of sight through it. Everything is detached."""
+
+    row: EdgeTable
+    u: Any
+    point: Any  # x_B
+    tangent: Any  # ê
+    omega: Any
+    normal: Any  # m̂
+    sine: Any  # |ê × ω|
+    length: Any  # dℓ/du
+    front: Any  # which of the two faces is seen (0 or 1)
+    front_side: Any  # ±1: the side of m̂ on which that face lies
+    silhouette: Any  # background on the other side (else both faces are seen)
+    crease: Any  # both faces are seen and the shading may jump
+    round: Any
+    into: tuple[Any, Any]
+
+    @property
+    def counts(self) -> Any:
+        """Whether radiance can jump here."""
+        return self.silhouette | self.crease
+
+
+def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
+    """Edge point at parameter u. `away`: ω points away from the viewpoint (camera), else towards it (lights)."""
+    curve = row.curve(view, u)
+    length = dr.norm(curve.derivative)
+    tangent = curve.derivative * dr.select(length > 0, dr.rcp(length), 0)
+    line_of_sight = view.direction_to(curve.position)
+    omega = line_of_sight if away else -line_of_sight
+    cross = dr.cross(omega, tangent)
+    sine = dr.norm(cross)
+    normal = cross * dr.select(sine > 0, dr.rcp(sine), 0)
+    lean0, lean1 = dr.dot(normal, curve.into0), dr.dot(normal, curve.into1)
+    side0, side1 = dr.sign(lean0), dr.sign(lean1)
+    opposite = curve.two_sided & (side0 != side1)
+    # On the same side the nearer face hides the other: it leans more towards the eye of the segment, −ω.
+    slope0 = dr.dot(omega, curve.into0) / dr.maximum(dr.abs(lean0), 1e-20)
+    slope1 = dr.dot(omega, curve.into1) / dr.maximum(dr.abs(lean1), 1e-20)
+    second = curve.two_sided & ~opposite & (slope1 < slope0)
+    valid = (length > 0) & (sine > 1e-6) & row.exists(view)
+    return Edge(
+        row=row, u=u, point=curve.position, tangent=tangent, omega=omega, normal=normal, sine=sine, length=length,
+        front=dr.select(second, mi.UInt32(1), 0), front_side=dr.select(second, side1, side0),
+        silhouette=valid & ~opposite, crease=valid & opposite & row.jump, round=curve.round,
+        into=(curve.into0, curve.into1),
+    )  # fmt: skip
+
+
+def outside(edge: Edge, distance: Any) -> Any:
+    """x_B moved off the surface, towards the background (unmoved on creases): where passing rays start or aim at."""
+    scale = dr.maximum(dr.max(dr.abs(edge.point)), distance)
+    shift = dr.select(edge.silhouette, -edge.front_side * OUTWARD * (1 + scale), 0)
+    return mi.Point3f(edge.point + shift * edge.normal)
+
+
+def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> tuple[Any, Any]:
+    """Hit of face `which` (0 or 1) of a mesh edge at x_B moved inwards by a fraction of the face: (hit, ray)."""
+    packed = dr.select(which == 0, edge.row.corners[0], edge.row.corners[1])
+    start, end, opposite = packed & 3, (packed >> 2) & 3, packed >> 4
+    weights = [
+        dr.select(start == k, (1 - edge.u) * (1 - inward), 0)
+        + dr.select(end == k, edge.u * (1 - inward), 0)
+        + dr.select(opposite == k, mi.Float(inward), 0)
+        for k in range(3)
+    ]
+    hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(edge.u))
+    hit.t = mi.Float(1)
+    hit.prim_uv = mi.Point2f(weights[1], weights[2])
+    hit.prim_index = dr.select(which == 0, edge.row.face[0], edge.row.face[1])
+    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
+    hit.valid = mi.Bool(active)
+    tilt = dr.select(edge.round, TILT, 0) * dr.normalize(edge.into[0])
+    direction = dr.normalize(edge.omega + tilt)
+    ray = mi.Ray3f(edge.point - direction, direction)
+    ray.maxt = dr.largest(mi.Float)
+    return hit, ray
+
+
+def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) -> tuple[Any, Any]:
+    """Hit of the face `which` just inside the edge, for meshes and analytic shapes: (hit, ray)."""
+    hit, ray = mesh_hit(scene, edge, which, INWARD, active)
+    if not table.has_borders:
+        return hit, ray
+    # Borders of rectangles, disks, cylinders: let the shape itself say what lies just inside.
+    border = active & edge.row.border
+    into = edge.into[0]
+    probe = mi.Ray3f(edge.point + INWARD * into - 0.1 * dr.norm(into) * edge.omega, edge.omega)
+    found = scene.ray_intersect_preliminary(probe, coherent=False, active=border)
+    found.valid = found.is_valid() & (found.shape == hit.shape)
+    return dr.select(border, found, hit), dr.select(border, probe, ray)
+
+
+class Motion:
+    """x_B(θ): the attached position of edge points, for mesh edges and analytic shapes alike."""
+
+    def __init__(self, scene: Any, moving: frozenset[int]) -> None:
+        self.scene = scene
+        shapes = scene.shapes()
+        analytic = [i for i in sorted(moving) if not shapes[i].is_mesh()]
+        matrices = [mi.traverse(shapes[i])["to_world"].matrix for i in analytic]
+        slot = np.full(len(shapes), NOT_MOVING, np.uint32)
+        slot[analytic] = np.arange(len(analytic))
+        self.slot = mi.UInt32(slot)
+        self.entries = [[dr.concat([m[i, j] for m in matrices]) for j in range(4)] for i in range(3)] if analytic else []
+
+    def position(self, edge: Edge, active: Any) -> Any:
+        """Attached x_B: the visible face's material point (its normal motion is the silhouette's for round shapes)."""
+        is_mesh = edge.row.corners[0] != 0
+        hit, ray = mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
+        result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
+        if self.entries:
+            slot = dr.gather(mi.UInt32, self.slot, edge.row.shape, active)
+            chosen = active & (slot != NOT_MOVING)
+            rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in self.entries]
+            column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
+            local = _solve(*[dr.detach(c) for c in column[:3]], edge.point - dr.detach(column[3]))
+            result = dr.select(chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result)
+        return dr.replace_grad(edge.point, result)
+
+
+def _solve(x: Any, y: Any, z: Any, b: Any) -> Any:
+    """Coordinates of `b` in the basis x, y, z (Cramer's rule)."""
+    yz = dr.cross(y, z)
+    inverse = dr.rcp(dr.dot(x, yz))
+    return mi.Vector3f(dr.dot(b, yz), dr.dot(b, dr.cross(z, x)), dr.dot(b, dr.cross(x, y))) * inverse
+
+
+def rule(edge: Edge, motion: Any, ray_point: Any) -> Any:
+    """m̂·v of one side: how fast the edge overtakes the attached segment there, as an attached scalar."""
+    return dr.dot(edge.normal, motion - ray_point)  # Eq. (6)
+
+
+def weigh(side: Any, radiance: Any, factor: Any) -> Any:
+    """Detached weight of a side's motion: +L₋ on the −m̂ side, −L₊ on the +m̂ side, times the measure `factor`."""
+    return -side * radiance * factor  # Eq. (5)

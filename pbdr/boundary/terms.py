@@ -1,0 +1,45 @@
+"""What a boundary sample contributes, in reverse and in forward mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+
+from pbdr.transport.film import AdjointField
+
+
+@dataclass
+class Contribution:
+    """Samples of a boundary term: film position, detached weights of radiance and alpha, attached speed m̂·v, active lanes."""
+
+    position: Any
+    weight: Any
+    alpha: Any
+    speed: Any
+    active: Any
+
+
+def backward(contributions: list[Contribution], field: AdjointField) -> None:
+    """Accumulate the gradients of scene parameters."""
+    for sample in contributions:
+        adjoint, adjoint_alpha = field.read(sample.position, sample.active)
+        weight = dr.sum(adjoint * sample.weight) + adjoint_alpha * sample.alpha
+        with dr.resume_grad():
+            objective = dr.select(sample.active, dr.detach(weight) * sample.speed, 0)
+            if dr.grad_enabled(objective):
+                dr.backward_from(objective)
+
+
+def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, Any, Any]]:
+    """Derivative of the radiance at film positions: (film position, derivative, of alpha, active)."""
+    parts = []
+    for sample in contributions:
+        with dr.resume_grad():
+            if not dr.grad_enabled(sample.speed):
+                continue
+            speed = dr.forward_to(sample.speed)
+        speed = dr.select(sample.active, speed, 0)
+        parts.append((sample.position, sample.weight * speed, sample.alpha * speed, sample.active))
+    return parts
