@@ -170,9 +170,15 @@ def _parse(config: Any, source: Any, define: dict[str, Any]) -> Any:
 
 
 def _instantiate(config: Any, state: Any, label: str) -> Any:
+    # A copy: the parser keeps what it built in the state it was given and would return it again after an edit.
+    copy = mi.parser.ParserState(state)
+    for node in copy.nodes:
+        for name in node.props.keys():
+            if node.props.type(name) == mi.Properties.Type.Any and isinstance(node.props[name], mi.TensorXf):
+                # Plugins move tensors out of their properties: hand them one of their own.
+                node.props[name] = mi.TensorXf(node.props[name])
     try:
-        # A copy: the parser keeps what it built in the state it was given and would return it again after an edit.
-        made = mi.parser.instantiate(config, mi.parser.ParserState(state))
+        made = mi.parser.instantiate(config, copy)
     except RuntimeError as error:
         raise SceneError(f"{label}: {_reason(error)}") from None
     return made[0] if isinstance(made, list) else made

@@ -111,7 +111,7 @@ def _promote(scene: Scene, constants: Mapping[str, tuple[Parameter, tuple[int, i
             props = next(n.props for n in state.nodes if n.props.id() == owner_id)
             if sky:
                 props.set_plugin_name("envmap")
-                props.remove_property(slot)
+                del props[slot]
                 props["bitmap"] = mi.Bitmap(np.ascontiguousarray(pixels))
             else:
                 props[slot] = mi.Properties.ResolvedReference(texture)

@@ -11,7 +11,8 @@ from pbdr.parameters import list_parameters, traverse
 from pbdr.scene import integrator_of, load_object, load_scene, sensor_of
 
 SENSOR = """<sensor type="perspective"><transform name="to_world"><lookat origin="0,0,-5" target="0,0,0" up="0,1,0"/>
-</transform><film type="hdrfilm"><integer name="width" value="$res"/><integer name="height" value="8"/></film></sensor>"""
+</transform><film type="hdrfilm"><integer name="width" value="$res"/><integer name="height" value="8"/></film>
+</sensor>"""
 
 XML = f"""<scene version="3.0.0">
   <default name="res" value="16"/>
