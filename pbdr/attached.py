@@ -37,6 +37,14 @@ class AttachedParameter:
         return self.quantity in ROUGHNESS
 
 
+def storage(value: Any) -> Any:
+    """The Dr.Jit array that holds a parameter: the matrix of a transform, the value itself otherwise.
+
+    (Arrays of colours have attributes of any name made of component letters, `matrix` among them.)
+    """
+    return value.matrix if "Transform" in type(value).__name__ else value
+
+
 def quantity(raw: str, environment: bool = False) -> str:
     """Last word of a raw key that says what it holds: 'mat.reflectance.value' → 'reflectance'."""
     words = raw.split(".")
@@ -54,7 +62,7 @@ def attached_parameters(scene_object: Any) -> list[AttachedParameter]:
     found = []
     for raw in parameters.keys():
         value = parameters[raw]
-        value = getattr(value, "matrix", value)
+        value = storage(value)
         if dr.is_array_v(type(value)) and dr.grad_enabled(value):
             environment = isinstance(parameters.properties[raw][2], mi.Emitter)
             found.append(AttachedParameter(raw, quantity(raw, environment)))

@@ -173,7 +173,9 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
                 f"{', '.join(n for n in features.names)} would lack it. Use boundary='none' for the interior part alone."
             )
 
-    def _passes(self, features: Features, options: path.PathOptions, spp: int) -> list[tuple[str, path.PathOptions, int]]:
+    def _passes(
+        self, features: Features, options: path.PathOptions, spp: int
+    ) -> list[tuple[str, path.PathOptions, int]]:
         """Interior passes: one, or an antithetic pair with half the samples each when a roughness is differentiated."""
         if not (features.roughness and spp >= 2 and spp % 2 == 0):
             return [("interior", options, spp)]
@@ -190,10 +192,13 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         """Derivative image (H, W, C) for the tangents set on the attached scene parameters."""
         return self.forward_terms(scene, sensor, seed, spp)
 
-    def backward_terms(self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> None:
+    def backward_terms(
+        self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS
+    ) -> None:
         """`render_backward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
-        with dr.suspend_grad():
+        # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of all terms.
+        with dr.isolate_grad(), dr.suspend_grad():
             film_map = FilmMap(sensor)
             field = film_map.transpose(grad_in)
             if "interior" in chosen:

@@ -86,7 +86,8 @@ def tangents(*outputs: Any) -> list[Any]:
     """Forward-mode derivatives of `outputs`; zero for those that depend on nothing attached."""
     attached = [x for x in outputs if dr.grad_enabled(x)]
     if attached:
-        dr.forward_to(*attached)
+        # Keep the tangents of the scene parameters: other terms read them too.
+        dr.forward_to(*attached, flags=dr.ADFlag.ClearEdges)
     return [dr.grad(x) if dr.grad_enabled(x) else dr.zeros(type(x), 1) for x in outputs]
 
 

@@ -167,10 +167,7 @@ class TableBuilder:
 
     def build(self, scene: Any, moving: frozenset[int]) -> EdgeTable:
         """Table of every edge of `scene`; `moving`: indices of the shapes whose geometry carries derivatives."""
-        parts = [
-            self._rows(shape, index, index in moving)
-            for index, shape in enumerate(scene.shapes())
-        ]
+        parts = [self._rows(shape, index, index in moving) for index, shape in enumerate(scene.shapes())]
         return _concatenate([part for part in parts if part is not None])
 
     def _rows(self, shape: Any, index: int, moving: bool) -> dict[str, Any] | None:

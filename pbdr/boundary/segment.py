@@ -18,7 +18,7 @@ from pbdr.boundary.edges import EdgeTable, View
 from pbdr.transport import hits
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
-OUTWARD = 2e-5  # shift of rays that pass an edge, away from the surface: relative to position and distance
+OUTWARD = 1e-6  # shift of rays that pass an edge, away from the surface: relative to position and distance
 TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
 NOT_MOVING = 0xFFFFFFFF
 CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
@@ -130,7 +130,9 @@ class Motion:
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
         self.slot = mi.UInt32(slot)
-        self.entries = [[dr.concat([m[i, j] for m in matrices]) for j in range(4)] for i in range(3)] if analytic else []
+        self.entries = (
+            [[dr.concat([m[i, j] for m in matrices]) for j in range(4)] for i in range(3)] if analytic else []
+        )
 
     def position(self, edge: Edge, active: Any) -> Any:
         """Attached x_B: the visible face's material point (its normal motion is the silhouette's for round shapes)."""
@@ -143,7 +145,9 @@ class Motion:
             rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in self.entries]
             column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
             local = _solve(*[dr.detach(c) for c in column[:3]], edge.point - dr.detach(column[3]))
-            result = dr.select(chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result)
+            result = dr.select(
+                chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result
+            )
         return dr.replace_grad(edge.point, result)
 
 

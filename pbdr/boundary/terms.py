@@ -39,7 +39,7 @@ def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, Any, Any]
         with dr.resume_grad():
             if not dr.grad_enabled(sample.speed):
                 continue
-            speed = dr.forward_to(sample.speed)
+            speed = dr.forward_to(sample.speed, flags=dr.ADFlag.ClearEdges)
         speed = dr.select(sample.active, speed, 0)
         parts.append((sample.position, sample.weight * speed, sample.alpha * speed, sample.active))
     return parts

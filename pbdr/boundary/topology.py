@@ -71,9 +71,7 @@ def build(
     paired = count == 2
     other = begin + paired  # index of the second half edge, or of the first again
     edge_faces = np.stack([half[begin], np.where(paired, half[other], NO_FACE)], 1).astype(np.uint32)
-    corners = np.stack(
-        [np.stack([start[k], end[k], opposite[k]], 1) for k in (begin, other)], axis=1
-    ).astype(np.uint32)
+    corners = np.stack([np.stack([start[k], end[k], opposite[k]], 1) for k in (begin, other)], axis=1).astype(np.uint32)
     jump = np.zeros(len(begin), bool)
     for values, tolerance in ((normals, 1e-4), (texcoords, 1e-6)):
         if values is not None:

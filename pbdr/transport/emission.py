@@ -58,9 +58,7 @@ def visible_hit(scene: Any, si: Any, ds: Any, active: Any) -> tuple[Any, Any]:
     return hit, active & reached & (~surface | same)
 
 
-def hit_emission(
-    scene: Any, features: Any, origin: Any, hit: Any, ray: Any, active: Any
-) -> tuple[Any, Any, Any, Any]:
+def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, active: Any) -> tuple[Any, Any, Any, Any]:
     """Emission met by a segment from the attached `origin`, in the emission convention.
 
     Returns (attached direction, relative solid angle, radiance, surface interaction at the material point). For a

@@ -48,8 +48,6 @@ def inspect(scene: Any, sensor: Any) -> Features:
         and any(p.quantity == "radiance" for p in attached_parameters(environment)),
         roughness=any(p.roughness for p in attached),
         environment_to_world=to_world,
-        moving_shapes=frozenset(
-            index for index, shape in enumerate(scene.shapes()) if shape.parameters_grad_enabled()
-        ),
+        moving_shapes=frozenset(index for index, shape in enumerate(scene.shapes()) if shape.parameters_grad_enabled()),
         names=tuple(p.raw for p in attached),
     )

@@ -33,9 +33,7 @@ class FilmMap:
         return block
 
     @staticmethod
-    def put(
-        film: Any, block: Any, position: Any, radiance: Any, alpha: Any, weight: Any, active: Any = True
-    ) -> None:
+    def put(film: Any, block: Any, position: Any, radiance: Any, alpha: Any, weight: Any, active: Any = True) -> None:
         """Splat radiance at film positions; with a box filter the fraction is dropped to keep samples in their pixel."""
         rgb = mi.Color3f(radiance.x) if mi.is_monochromatic else radiance
         values = [rgb.x, rgb.y, rgb.z]

@@ -202,7 +202,14 @@ def mixed_pdf(bsdf: Any, si: Any, wo: Any, lobe_pdf: Any, uniform: float) -> Any
 
 
 def scatter(
-    scene: Any, features: Features, options: PathOptions, ray: Any, vertex: Any, following: Any, record: Any, active: Any
+    scene: Any,
+    features: Features,
+    options: PathOptions,
+    ray: Any,
+    vertex: Any,
+    following: Any,
+    record: Any,
+    active: Any,
 ) -> tuple[Any, Any, Any, Any, Any]:
     """One stored vertex with derivatives.
 

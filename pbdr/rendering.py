@@ -1,0 +1,193 @@
+"""Images and gradients of a scene: `render`, `gradient` (reverse mode), `derivative` (forward mode)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from pbdr.attached import storage
+from pbdr.errors import DataError, OptionError, ParameterError
+from pbdr.integrator import TERMS, PathSpaceIntegrator
+from pbdr.parameters import Parameter, resolve
+from pbdr.parameters.names import traverse
+from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass
+class Gradient:
+    """Gradients per parameter (by the name or raw key asked for), one dictionary a term of equation (2).
+
+    Every array has the shape of its parameter. `total` is their sum; keeping the terms apart shows which one is noisy, and lets
+    tests switch one off.
+    """
+
+    interior: Arrays = field(default_factory=dict)
+    primary: Arrays = field(default_factory=dict)
+    direct: Arrays = field(default_factory=dict)
+    indirect: Arrays = field(default_factory=dict)
+
+    @property
+    def total(self) -> Arrays:
+        """Sum of the terms."""
+        names = {name for term in TERMS for name in getattr(self, term)}
+        return {
+            name: np.sum([getattr(self, term)[name] for term in TERMS if name in getattr(self, term)], axis=0)
+            for name in sorted(names)
+        }
+
+
+def render(
+    scene: Any, params: Any = None, *, sensor: Any = 0, spp: int = 16, spp_grad: int | None = None, seed: int = 0,
+    seed_grad: int | None = None, integrator: Any = None,
+) -> Any:  # fmt: skip
+    """Image (H, W, C) in linear radiance as a `mitsuba.TensorXf`, differentiable with respect to attached `params`.
+
+    `integrator`: a dictionary, a `mitsuba.Integrator` or None for `pathspace` with its defaults. `spp_grad` and
+    `seed_grad` are those of the gradient pass; its random numbers are independent of the primal pass.
+    """
+    if spp < 1:
+        raise OptionError(f"spp = {spp}; give at least 1 sample per pixel.")
+    target = mitsuba_scene(scene)
+    return mi.render(
+        target, params=params, sensor=sensor_of(target, sensor), integrator=integrator_of(target, integrator), seed=seed,
+        seed_grad=seed + 1 if seed_grad is None else seed_grad, spp=spp, spp_grad=spp if spp_grad is None else spp_grad,
+    )  # fmt: skip
+
+
+def gradient(
+    scene: Any, names: str | Iterable[str], adjoint: Any, *, sensor: Any = 0, spp: int = 16, seed: int = 0,
+    integrator: Any = None, terms: Iterable[str] = TERMS,
+) -> Gradient:  # fmt: skip
+    """Gradient of Σ adjoint · image with respect to the parameters matching `names`, term by term (reverse mode).
+
+    `adjoint`: (H, W, C), the derivative of a loss with respect to the image. `names`: `<object>/<role>` names, globs or raw
+    Mitsuba keys. Raises ParameterError for names without a match, DataError for an adjoint of another shape or non-finite.
+    """
+    target, view, tracer = mitsuba_scene(scene), sensor_of(mitsuba_scene(scene), sensor), _pathspace(scene, integrator)
+    adjoint = _adjoint(adjoint, view)
+    chosen = _resolve(scene, names)
+    params = traverse(target)
+    result = Gradient()
+    for term in terms:
+        if term not in TERMS:
+            raise OptionError(f"'{term}' is not a term of the gradient; give some of {', '.join(TERMS)}.")
+        with _Attached(
+            params, chosen
+        ) as attached:  # anew for each term: a traversal consumes the graph behind the leaves
+            tracer.backward_terms(target, adjoint, view, seed, spp, (term,))
+            setattr(result, term, attached.gradients())
+    return result
+
+
+def derivative(
+    scene: Any, tangents: Mapping[str, Any], *, sensor: Any = 0, spp: int = 16, seed: int = 0, integrator: Any = None,
+    terms: Iterable[str] = TERMS,
+) -> dict[str, NDArray[np.float32]]:  # fmt: skip
+    """Derivative images (H, W, C), one a term, for a change of the parameters along `tangents` (forward mode).
+
+    `tangents`: name or raw key → array of the parameter's shape (a scalar means the same for every entry).
+    """
+    target, view, tracer = mitsuba_scene(scene), sensor_of(mitsuba_scene(scene), sensor), _pathspace(scene, integrator)
+    images = {}
+    for term in terms:
+        total: Any = 0
+        for name, tangent in tangents.items():
+            chosen = _resolve(scene, name)
+            with _Attached(traverse(target), chosen) as attached:
+                attached.set_tangents(tangent)
+                total = total + np.array(tracer.forward_terms(target, view, seed, spp, (term,)))
+        images[term] = np.asarray(total, dtype=np.float32)
+    return images
+
+
+def _pathspace(scene: Any, integrator: Any) -> PathSpaceIntegrator:
+    found = integrator_of(mitsuba_scene(scene), integrator)
+    if not isinstance(found, PathSpaceIntegrator):
+        raise OptionError(
+            f"gradient terms exist for 'pathspace' only, not for {type(found).__name__}; use pbdr.render."
+        )
+    return found
+
+
+def _resolve(scene: Any, names: str | Iterable[str]) -> dict[str, Parameter]:
+    """Name or raw key as asked for → parameter."""
+    found: dict[str, Parameter] = {}
+    for name in [names] if isinstance(names, str) else list(names):
+        for parameter in resolve(scene, name):
+            found[name if name in (parameter.name, parameter.raw) else parameter.name] = parameter
+    return found
+
+
+def _adjoint(adjoint: Any, sensor: Any) -> Any:
+    tensor = mi.TensorXf(adjoint)
+    film = sensor.film()
+    height, width = int(film.crop_size()[1]), int(film.crop_size()[0])
+    if len(tensor.shape) != 3 or tensor.shape[:2] != (height, width):
+        raise DataError(f"the adjoint image has shape {tensor.shape}; the sensor's film needs ({height}, {width}, C).")
+    if not dr.all(dr.isfinite(tensor.array))[0]:
+        raise DataError("the adjoint image has non-finite entries; repair the loss it comes from.")
+    return tensor
+
+
+class _Attached:
+    """Scene parameters as leaves with gradient tracking, for the time of a `with` block."""
+
+    def __init__(self, params: Any, chosen: Mapping[str, Parameter]) -> None:
+        self.params, self.chosen = params, chosen
+        self.leaves: dict[str, Any] = {}
+
+    def __enter__(self) -> _Attached:
+        for name, parameter in self.chosen.items():
+            value = self.params[parameter.raw]
+            kind = type(value)
+            leaf = dr.detach(storage(value))
+            if not dr.is_float_v(type(leaf)):
+                raise ParameterError(
+                    f"'{name}' holds {kind.__name__}, which has no derivative; choose a float parameter."
+                )
+            leaf = type(leaf)(leaf)
+            dr.enable_grad(leaf)
+            self.leaves[name] = leaf
+            self.params[parameter.raw] = kind(leaf)
+        self.params.update()
+        return self
+
+    def gradients(self) -> Arrays:
+        """Accumulated gradients in the parameters' shapes."""
+        result = {}
+        for name, leaf in self.leaves.items():
+            gradient = np.array(dr.grad(leaf), dtype=np.float32)
+            result[name] = _shaped(gradient, self.chosen[name])
+        return result
+
+    def set_tangents(self, tangent: Any) -> None:
+        """Set the same tangent (scalar or array of the parameter's shape) on every leaf."""
+        for name, leaf in self.leaves.items():
+            values = np.broadcast_to(np.asarray(tangent, dtype=np.float32), self.chosen[name].shape or (1,))
+            if dr.is_matrix_v(leaf):
+                values = np.concatenate([values, np.zeros((4 - len(values), values.shape[1]), np.float32)])
+            shape = np.array(dr.detach(leaf)).shape
+            dr.set_grad(leaf, type(leaf)(np.ascontiguousarray(values).reshape(shape)))
+            dr.enqueue(dr.ADMode.Forward, leaf)
+        dr.traverse(dr.ADMode.Forward, dr.ADFlag.ClearEdges)
+
+    def __exit__(self, *_: Any) -> None:
+        for name, parameter in self.chosen.items():
+            kind = type(self.params[parameter.raw])
+            self.params[parameter.raw] = kind(dr.detach(self.leaves[name]))
+        self.params.update()
+
+
+def _shaped(array: NDArray[np.float32], parameter: Parameter) -> NDArray[np.float32]:
+    """Drop Dr.Jit's lane dimension, and the constant last row of a transform."""
+    if parameter.shape == (3, 4):
+        array = array.reshape(4, 4)[:3]
+    return array.reshape(parameter.shape) if array.size == int(np.prod(parameter.shape)) else array
