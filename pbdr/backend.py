@@ -158,7 +158,20 @@ def activate(variant: str = "auto") -> str:
         _check_loaded(backend)
     if mi.variant() != wanted:
         mi.set_variant(wanted)
+    _ensure_worker()
     return str(wanted)
+
+
+def _ensure_worker() -> None:
+    """Give Dr.Jit's pool a second thread on a single core.
+
+    Mitsuba reads and writes EXR files on that pool and waits for it; a pool of one thread has no worker, and the
+    process would hang.
+    """
+    import drjit as dr
+
+    if dr.thread_count() < 2:
+        dr.set_thread_count(2)
 
 
 def _check_loaded(backend: Backend) -> None:

@@ -13,9 +13,10 @@ backend.activate()
 
 import drjit as dr
 
-# Workers of pytest-xdist share the cores; one pool of all cores in each would only get in the others' way.
+# Workers of pytest-xdist share the cores; a pool of all cores in each would only get in the others' way.
+# Fewer than two threads, and Mitsuba hangs when it writes an EXR file.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-dr.set_thread_count(max(1, (os.cpu_count() or 1) // WORKERS))
+dr.set_thread_count(max(2, (os.cpu_count() or 1) // WORKERS))
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -165,10 +165,10 @@ def test_command_line_is_recognised(monkeypatch, argv, original, expected):
     assert backend.command_line() is expected
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, timeout: int = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if name not in ("DRJIT_LIBLLVM_PATH", "PBDR_VARIANT")}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=clean | environment
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, env=clean | environment
     )
 
 
@@ -184,6 +184,21 @@ def test_fresh_process_computes_where_llvm_15_would_abort():
     first, second = result.stdout.splitlines()
     assert int(first.split()[1]) >= llvm.MINIMUM
     assert second == "[1.5, 2.0]"
+
+
+def test_exr_is_written_on_a_single_core():
+    """Mitsuba's EXR writer waits for a worker of Dr.Jit's pool, which on one core would have none."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("cannot restrict a process to one core here")
+    result = run(
+        "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from pbdr import backend\nbackend.activate()\nimport mitsuba as mi, numpy as np\n"
+        "stream = mi.MemoryStream()\n"
+        "mi.Bitmap(np.ones((64, 64, 3), np.float32)).write(stream, mi.Bitmap.FileFormat.OpenEXR)\n"
+        "print(stream.size() > 0)\n",
+        timeout=60,
+    )
+    assert result.stdout.strip() == "True", result.stderr
 
 
 def test_drjit_that_already_holds_an_old_llvm_is_refused():
