@@ -9,9 +9,10 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr import rendering
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import Parameter, resolve, traverse, write
-from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
+from pbdr.scene import integrator_of, sensor_of
 from pbdr.seeds import hashed
 
 try:
@@ -39,8 +40,8 @@ class _Call:
         for parameter, value in zip(self.parameters, values, strict=True):
             write(params, parameter, value)
         params.update()
-        return mi.render(
-            mitsuba_scene(self.scene), params, sensor=self.sensor, integrator=self.integrator,
+        return rendering.render(
+            self.scene, params, sensor=self.sensor, integrator=self.integrator,
             spp=self.spp, spp_grad=self.spp_grad, seed=self.seed, seed_grad=self.seed_grad,
         )  # fmt: skip
 
@@ -101,7 +102,7 @@ def _to_drjit(tensor: torch.Tensor) -> Any:
     return mi.TensorXf(tensor.detach().to(torch.float32).contiguous())
 
 
-class _Render(torch.autograd.Function):  # type: ignore[misc]
+class _Render(torch.autograd.Function):
     """The renderer as one node of PyTorch's graph; its backward pass is the integrator's."""
 
     @staticmethod

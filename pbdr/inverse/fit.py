@@ -13,12 +13,12 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr import rendering
 from pbdr.errors import DataError, DivergedError
 from pbdr.inverse import gauge, losses, optimisers, priors, schedules
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import Progress, State
 from pbdr.parameters.film import film_size
-from pbdr.scene import mitsuba_scene
 from pbdr.seeds import hashed
 
 __all__ = ["Info", "Options", "Problem", "Result", "State", "View", "fit", "init", "render_view", "step"]
@@ -165,8 +165,8 @@ def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, se
 
 
 def _render(problem: Problem, params: Any, index: int, spp: int, spp_grad: int, seed: int, seed_grad: int) -> Any:
-    image = mi.render(
-        mitsuba_scene(problem.bound.scene),
+    image = rendering.render(
+        problem.bound.scene,
         params,
         sensor=problem.sensor(index),
         integrator=problem.integrator,

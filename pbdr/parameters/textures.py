@@ -26,7 +26,8 @@ def resize(image: NDArray[Any], size: tuple[int, int], *, wrap: bool = False) ->
     result = np.asarray(image, dtype=np.float64)
     result = np.tensordot(_weights(result.shape[0], size[0], False), result, (1, 0))
     result = np.moveaxis(np.tensordot(_weights(result.shape[1], size[1], wrap), result, (1, 1)), 0, 1)
-    return np.ascontiguousarray(result, dtype=np.float64)
+    resampled: NDArray[np.float64] = np.ascontiguousarray(result, dtype=np.float64)
+    return resampled
 
 
 def _weights(old: int, new: int, wrap: bool) -> NDArray[np.float64]:
@@ -51,8 +52,10 @@ def texture_size(parameter: Parameter, texture: int | Sequence[int]) -> tuple[in
         size = (texture, 2 * texture if parameter.role == "radiance" and _is_sky(parameter) else texture)
     else:
         size = (int(texture[0]), int(texture[1])) if len(texture) == 2 else (0, 0)
-    if min(size) < 1 or (_is_sky(parameter) and size[1] < 2):
+    if min(size) < 1:
         raise ParameterError(f"texture = {texture!r} for {parameter.name!r}: give one or two positive sizes")
+    if parameter.role == "radiance" and _is_sky(parameter) and (size[0] < 3 or size[1] < 2):
+        raise ParameterError(f"texture = {texture!r} for {parameter.name!r}: an environment has at least 3 rows of 2")
     return size
 
 

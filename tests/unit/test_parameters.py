@@ -298,13 +298,15 @@ def test_textures_change_their_resolution(scene):
     before = read(scene, resolve(scene, "wood/base_color")[0])
     sky = read(scene, resolve(scene, "env/radiance")[0])
     variables = Variables(
-        scene, {"a": VariableSpec("wood/base_color", texture=(10, 12)), "e": VariableSpec("env/radiance", texture=2)}
+        scene, {"a": VariableSpec("wood/base_color", texture=(10, 12)), "e": VariableSpec("env/radiance", texture=8)}
     )
     shapes = [x.parameter.shape for x in variables.latents.values()]
-    assert shapes == [(10, 12, 3), (2, 4, 3)] or shapes == [(2, 4, 3), (10, 12, 3)]
+    assert shapes == [(10, 12, 3), (8, 16, 3)] or shapes == [(8, 16, 3), (10, 12, 3)]
     values = {variables.latents[k].parameter.name: np.array(v) for k, v in variables.init().items()}
     np.testing.assert_allclose(values["wood/base_color"].mean(), before.mean(), rtol=0.05)
-    np.testing.assert_allclose(values["env/radiance"], sky.reshape(2, 2, 4, 2, 3).mean((1, 3)), rtol=1e-5)
+    np.testing.assert_allclose(values["env/radiance"], resize(sky, (8, 16), wrap=True), rtol=1e-5)
+    stored = np.array(mi.render(variables.scene.mi, integrator=load_object(PRB), spp=4))
+    assert np.isfinite(stored).all()
 
 
 def test_promotion_is_refused_where_it_cannot_work(tmp_path):
@@ -322,6 +324,8 @@ def test_promotion_is_refused_where_it_cannot_work(tmp_path):
         Variables(scene, {"a": VariableSpec("ball/specular", texture=4)})
     with pytest.raises(ParameterError, match="load_scene"):
         Variables(scene.mi, {"a": VariableSpec("ball/base_color", texture=4)})
+    with pytest.raises(ParameterError, match="at least 3 rows"):
+        Variables(scene, {"a": VariableSpec("env/radiance", texture=2)})
     with pytest.raises(ParameterError, match="positive sizes"):
         Variables(scene, {"a": VariableSpec("ball/base_color", texture=0)})
 
