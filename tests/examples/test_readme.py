@@ -10,7 +10,7 @@ def test_readme_example(root, monkeypatch):
     (code,) = [block.split("```")[0] for block in (root / "README.md").read_text().split("```python\n")[1:]]
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
-    through_image = np.array(names["colour"].grad).ravel()
+    through_image = np.array(names["slope"]).ravel()
     by_name = names["gradient"].total["red/base_color"]
     # 32 spp: the two estimates use independent seeds and scatter by about 3 %; all three are clearly negative
     assert np.all(through_image < 0)
