@@ -9,6 +9,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.errors import PbdrError
 from pbdr.parameters.film import film_size
 from pbdr.parameters.names import Parameter, traverse
 from pbdr.parameters.values import read, write
@@ -29,14 +30,23 @@ def probe(scene: Any, parameter: Parameter, *, sensor: Any = 0, integrator: Any 
 def probe_all(
     scene: Any, parameters: Sequence[Parameter], *, sensor: Any = 0, integrator: Any = None, seed: int = 0
 ) -> dict[str, bool]:
-    """Probe many parameters with one backward pass, one by one only where the integrator refuses the set."""
+    """Probe many parameters with one backward pass; where the integrator refuses the set, its halves are probed."""
     live = [p for p in parameters if p.kind != "integer"]
     result = {p.name: False for p in parameters}
+    # Cameras first and apart: they are what integrators refuse most.
+    cameras = {s.id() for s in mitsuba_scene(scene).sensors()}
+    views = [p for p in live if p.raw.split(".")[0] in cameras]
+    if views and len(views) < len(live):
+        rest = [p for p in live if p not in views]
+        for part in (views, rest):
+            result.update(probe_all(scene, part, sensor=sensor, integrator=integrator, seed=seed))
+        return result
     try:
         result.update(_probe(scene, live, sensor, integrator, seed))
-    except Exception:
-        for one in live if len(live) > 1 else []:
-            result.update(probe_all(scene, [one], sensor=sensor, integrator=integrator, seed=seed))
+    except (PbdrError, RuntimeError):
+        half = len(live) // 2
+        for part in (live[:half], live[half:]) if half else ():
+            result.update(probe_all(scene, part, sensor=sensor, integrator=integrator, seed=seed))
     return result
 
 

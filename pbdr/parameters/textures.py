@@ -37,7 +37,8 @@ def _weights(old: int, new: int, wrap: bool) -> NDArray[np.float64]:
         edges = np.arange(new + 1) * old / new
         left, right = np.arange(old), np.arange(old) + 1
         overlap = np.minimum(edges[1:, None], right) - np.maximum(edges[:-1, None], left)
-        return np.maximum(overlap, 0) * new / old
+        weights: NDArray[np.float64] = np.maximum(overlap, 0) * new / old
+        return weights
     center = (np.arange(new) + 0.5) * old / new - 0.5
     low = np.floor(center).astype(int)
     for index, weight in ((low, 1 - (center - low)), (low + 1, center - low)):
