@@ -177,7 +177,7 @@ def _parameters(run: RunDirectory) -> list[dict[str, Any]]:
             ("target", "Target"),
             ("init", "Start"),
             ("estimate", "Estimate"),
-            ("seen", "Seen by training views"),
+            ("seen", "Seen: by two views or more (white), one (grey)"),
         ):
             path = entry.get("images", {}).get(key)
             if path and (run.path / path).is_file():
@@ -252,7 +252,7 @@ def _figure(title: str, steps: list[int], series: dict[str, list[Any]], *, log: 
         axes.set_xlabel("step")
         axes.grid(True, color="#e3e7ec", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        if len(series) > 1:
+        if len(series) > 1 or title != "Loss":
             axes.legend(frameon=False, fontsize=8)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})

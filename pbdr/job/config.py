@@ -175,7 +175,7 @@ class GoalSection(Section):
     """What the result must reach; exit code 5 when it does not.
 
     ``psnr``: held-out PSNR in dB, at least. ``rmse``: per variable, root mean square error against ``[data] target``,
-    at most; texels that no training view sees do not count.
+    at most; texels that fewer than two training views see do not count.
     """
 
     psnr: float | None = None

@@ -13,13 +13,16 @@ from ..parameters import Parameter, read, traverse, write
 from ..scene import Scene, load_object, sensor_of
 from ..seeds import hashed
 
-SPP = 8
+SPP = 16
+#: A view sees a texel when its share of the image is at least this fraction of the median share of the texels in view.
+#: Texels at the rim, which a camera ray hits by chance, would count otherwise.
+SHARE = 0.25
 #: Colour of surfaces that Mitsuba's albedo channel reports.
 ROLES = frozenset(("base_color", "albedo"))
 
 
 def seen(scene: Scene, parameter: Parameter, views: Sequence[View]) -> NDArray[np.int64] | None:
-    """(H, W) number of ``views`` whose camera rays meet each texel; None for what is not a colour texture.
+    """(H, W) number of ``views`` that see each texel; None for what is not a colour texture.
 
     The derivative of Mitsuba's albedo image with respect to a texel is the texel's share of that image, hence zero
     exactly where a view does not see it. The scene's values are left as they were.
@@ -44,7 +47,9 @@ def seen(scene: Scene, parameter: Parameter, views: Sequence[View]) -> NDArray[n
                 scene.mi, params, sensor=sensor, integrator=albedo, spp=SPP, seed=hashed(0, "coverage", number)
             )
             dr.backward(dr.sum(image, axis=None))
-            count += np.any(np.array(dr.grad(value)) > 0, axis=2)
+            share = np.array(dr.grad(value)).max(axis=2)
+            if (share > 0).any():
+                count += share >= SHARE * np.median(share[share > 0])
     finally:
         write(params, parameter, before)
         params.update()

@@ -99,10 +99,10 @@ def _parameters(
             "bounds": list(latent.bounds),
             "init": results.summary(initial[parameter.name]),
             "estimate": results.summary(estimate),
-            "seen": None if seen is None else float(np.mean(seen > 0)),
+            "seen": None if seen is None else float(np.mean(seen >= min(2, len(data.training)))),
         }
         if truth is not None:
-            weight = _weight(parameter, estimate, seen)
+            weight = _weight(parameter, estimate, seen, min(2, len(data.training)))
             entry["target"] = results.summary(truth)
             entry["rmse_init"] = metrics.rmse(initial[parameter.name], truth, weight)
             entry["rmse"] = metrics.rmse(estimate, truth, weight)
@@ -110,14 +110,17 @@ def _parameters(
             entry["best_scale"] = scale
             entry["rmse_aligned"] = metrics.rmse(scale * estimate, truth, weight)
         arrays = {"init": initial[parameter.name], "estimate": estimate, "target": truth}
-        entry["images"] = results.write_parameter(run.path, parameter.name, arrays, seen)
+        entry["images"] = results.write_parameter(run.path, parameter.name, arrays, seen, min(2, len(data.training)))
         entries.append(entry)
     return entries
 
 
-def _weight(parameter: Parameter, value: NDArray[Any], seen: NDArray[Any] | None) -> NDArray[np.float64] | None:
-    if seen is not None and seen.any():
-        return (seen > 0).astype(np.float64)
+def _weight(
+    parameter: Parameter, value: NDArray[Any], seen: NDArray[Any] | None, views: int
+) -> NDArray[np.float64] | None:
+    """Texels count when at least ``views`` views see them; environments by solid angle."""
+    if seen is not None and (seen >= views).any():
+        return (seen >= views).astype(np.float64)
     if parameter.kind == "environment":
         return metrics.environment_weight(*value.shape[:2])
     return None

@@ -52,7 +52,7 @@ def is_picture(shape: tuple[int, ...]) -> bool:
 
 
 def write_parameter(
-    root: Path, name: str, values: dict[str, NDArray[Any] | None], seen: NDArray[Any] | None = None
+    root: Path, name: str, values: dict[str, NDArray[Any] | None], seen: NDArray[Any] | None = None, views: int = 2
 ) -> dict[str, str]:
     """Arrays of one parameter (by "init", "estimate", "target") → files below eval/parameters; returns PNG paths
     relative to ``root``. Every array is kept as EXR or NPY; pictures share one exposure, so that they compare."""
@@ -71,7 +71,8 @@ def write_parameter(
         shown[key] = str(path.relative_to(root))
     if seen is not None:
         path = folder / "seen.png"
-        storage.write_bytes(path, encode_png(np.repeat((seen > 0).astype(np.float32)[..., None], 3, axis=2)))
+        level = 0.5 * (seen > 0) + 0.5 * (seen >= views)
+        storage.write_bytes(path, encode_png(np.repeat(level[..., None], 3, axis=2)))
         shown["seen"] = str(path.relative_to(root))
     return shown
 

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy as np
 from .. import backend, inverse
 from ..errors import DataError, DivergedError, PbdrError
 from ..inverse import Options, Problem, State
-from ..parameters import VariableSpec
-from ..scene import load_scene, sensor_of
+from ..parameters import Variables, VariableSpec
+from ..scene import Scene, integrator_of, load_scene, sensor_of
 from ..seeds import hashed
-from . import checkpoint, evaluate, metrics, results, storage, toml, views
+from . import checkpoint, evaluate, messages, metrics, results, storage, toml, views
 from .config import Job, parse_job
 from .events import Events, Silent
 from .rundir import RunDirectory
@@ -46,8 +47,25 @@ def create(job: Job, text: str) -> RunDirectory:
     return run
 
 
-def run(directory: RunDirectory, events: Events | None = None) -> Outcome:
+def preflight(job: Job) -> Scene:
+    """Load the scene and check what does not need images, so that a mistyped name leaves no run directory behind.
+
+    Raises SceneError, DataError, ParameterError, OptionError.
+    """
+    for path, what in ((job.data.cameras, "transforms.json"), (job.data.target, "target scene")):
+        if path not in (None, "scene") and not Path(str(path)).is_file():
+            raise DataError(messages.missing_file(Path(str(path)), what, Path(str(path)).suffix))
+    scene = _load(job)
+    Variables(scene, _specs(job)).init()
+    _options(job, job.optim.views_per_step)
+    integrator_of(scene, job.render.integrator)
+    return scene
+
+
+def run(directory: RunDirectory, events: Events | None = None, scene: Scene | None = None) -> Outcome:
     """Run the job of a run directory from its newest checkpoint, or from the start when it has none.
+
+    ``scene`` saves loading it again.
 
     Raises PbdrError after noting it in status.json. A finished run is not touched.
     """
@@ -63,7 +81,7 @@ def run(directory: RunDirectory, events: Events | None = None) -> Outcome:
         with Interruption() as interruption:
             worker = _Worker(job, directory, watch, interruption)
             try:
-                return worker.work()
+                return worker.work(scene)
             except KeyboardInterrupt:
                 worker.say("interrupted")
                 worker.note("interrupted", message=worker.resume_hint())
@@ -123,13 +141,11 @@ class _Worker:
         """How to go on."""
         return f"Interrupted at step {self.step} of {self.job.optim.steps}. Continue with: pbdr resume {self.run.path}"
 
-    def work(self) -> Outcome:
+    def work(self, scene: Scene | None) -> Outcome:
         """Everything from loading to evaluation."""
         self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
         self.say(f"run directory {self.run.path}")
-        scene = load_scene(
-            self.job.scene.file, define=self.job.scene.define, sensor_required=self.job.data.cameras == "scene"
-        )
+        scene = scene or _load(self.job)
         data = views.load(self.job, scene, self.run, self.say)
         self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
         problem = _problem(self.job, scene, data)
@@ -218,7 +234,7 @@ class _Worker:
                 self.say(f"step {state.step} was skipped: {info.reason}")
             if state.step % self.job.output.checkpoint_every == 0:
                 self._save()
-            if state.step % self.job.output.image_every == 0:
+            if state.step % self.job.output.image_every == 0 and state.step < self.job.optim.steps:
                 problem.bound.apply(state.latents)
                 for view in shown:
                     image, folder = self._render(problem, view), self.run.images(f"step-{state.step:06d}")
@@ -272,17 +288,28 @@ class _Worker:
         return Outcome(self.run, code, self.step, found)
 
 
-def _problem(job: Job, scene: Any, data: views.Dataset) -> Problem:
-    specs = {
+def _load(job: Job) -> Scene:
+    return load_scene(job.scene.file, define=job.scene.define, sensor_required=job.data.cameras == "scene")
+
+
+def _problem(job: Job, scene: Scene, data: views.Dataset) -> Problem:
+    return Problem(scene, data.training, _specs(job), _options(job, len(data.training)))
+
+
+def _specs(job: Job) -> dict[str, VariableSpec]:
+    return {
         name: VariableSpec(
             match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
             texture=v.texture, start=v.start, prior={"tv": v.prior.tv} if v.prior.tv else {},
         )
         for name, v in job.vars.items()
     }  # fmt: skip
-    options = Options(
+
+
+def _options(job: Job, training_views: int) -> Options:
+    return Options(
         steps=job.optim.steps,
-        views_per_step=min(job.optim.views_per_step, len(data.training)),
+        views_per_step=min(job.optim.views_per_step, training_views),
         spp=job.render.spp,
         spp_grad=job.render.spp_grad,
         seed=job.optim.seed,
@@ -296,7 +323,6 @@ def _problem(job: Job, scene: Any, data: views.Dataset) -> Problem:
         patience=job.stop.patience,
         max_minutes=job.stop.max_minutes,
     )
-    return Problem(scene, data.training, specs, options)
 
 
 def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""The `pbdr` command: parse, call, print.
+
+`--json` prints exactly one object on stdout. Exit codes: 0 ok, 1 bug, 2 usage or configuration, 3 data or scene,
+4 diverged, 5 target not met, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import OptionError, PbdrError
+from . import console
+from .commands import COMMANDS, Command
+
+DESCRIPTION = "Physically based differentiable rendering: estimate materials and lights of a scene from its images."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    with console.only_json(as_json) as emit:
+        try:
+            code, payload = _run(words)
+        except PbdrError as error:
+            code, payload = error.exit_code, _failure(error)
+            console.error(f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            code, payload = 130, {"ok": False, "error": "Interrupted", "message": "interrupted"}
+            console.error("interrupted")
+        except BrokenPipeError:  # the reader of our output has gone, for instance `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
+        except SystemExit as stop:  # tyro has printed help or a usage message
+            code = stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 2)
+            payload = {"ok": code == 0, "error": "Usage", "message": "see stderr"}
+        except Exception as error:
+            code, payload = 1, _failure(error)
+            traceback.print_exc()
+            console.error(f"This is a bug in pbdr ({type(error).__name__}). Please report it with the lines above.")
+        emit({**payload, "exit_code": code})
+    return code
+
+
+def _run(words: list[str]) -> tuple[int, dict[str, Any]]:
+    import tyro
+
+    if not words:
+        words = ["--help"]
+    _check_command(words[0])
+    parsed: tuple[Command, list[str]] = tyro.cli(
+        COMMANDS,
+        prog="pbdr",
+        description=DESCRIPTION,
+        args=words,
+        return_unknown_args=True,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+    )
+    command, rest = parsed
+    return command.run(rest)
+
+
+def _check_command(word: str) -> None:
+    """A wrong command gets one line with the closest name, as every other mistake does."""
+    from ..errors import closest
+    from .commands import NAMES
+
+    if word.startswith("-") or word in NAMES:
+        return
+    near = closest(word, NAMES)
+    hint = f"Closest: '{near[0]}'." if near else f"Commands: {', '.join(NAMES)}."
+    raise OptionError(f"there is no command '{word}'. {hint} All: pbdr --help")
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    return {"ok": False, "error": type(error).__name__, "message": str(error)}
