@@ -21,13 +21,14 @@ class Discrete:
     def sample(self, u: Any) -> tuple[Any, Any, Any]:
         """u in [0, 1) → (index, its probability, u rescaled within the entry)."""
         double = type(self.cdf)
-        target = double(u) * self.total
+        total = dr.opaque(double, self.total)  # as a literal, it would make every call compile its own kernel
+        target = double(u) * total
         last = self.size - 1
         index = dr.binary_search(0, last, lambda i: dr.gather(double, self.cdf, i) <= target)
         upper = dr.gather(double, self.cdf, index)
         lower = dr.select(index > 0, dr.gather(double, self.cdf, index - 1, index > 0), 0)
         width = upper - lower
-        probability = mi.Float(width / self.total)
+        probability = mi.Float(width / total)
         rest = mi.Float(dr.select(width > 0, (target - lower) / width, 0))
         return index, probability, dr.clip(rest, 0, 1 - 2**-24)
 
