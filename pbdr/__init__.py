@@ -1,21 +1,51 @@
 """Physically based differentiable rendering on Mitsuba 3: gradients of light transport that can be trusted.
 
 Importing the package finds LLVM or CUDA, activates a Mitsuba variant if none is active, and registers the integrator
-plugin `pathspace` for the active and every later variant.
+plugin `pathspace` for the active and every later variant. (The command line does the same, but only for the commands
+that render, and reports what is missing on one line.)
 """
 
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pbdr import backend
-
-backend.prepare()
-backend.activate()
-
-from pbdr import integrator as _integrator  # noqa: E402 (needs an active variant)
-
-_integrator.register()
 
 try:
     __version__ = version("pbdr")
 except PackageNotFoundError:  # imported from a source tree that was never installed
     __version__ = "0+unknown"
+
+_HOMES = {
+    "load_scene": "pbdr.scene",
+    "Scene": "pbdr.scene",
+    "list_parameters": "pbdr.parameters",
+    "VariableSpec": "pbdr.parameters",
+    "render": "pbdr.rendering",
+    "gradient": "pbdr.rendering",
+    "derivative": "pbdr.rendering",
+    "Gradient": "pbdr.rendering",
+    "fit": "pbdr.inverse",
+    "estimate_materials": "pbdr.inverse",
+    "estimate_lighting": "pbdr.inverse",
+}
+__all__ = ["__version__", "activate", *_HOMES]
+
+
+def activate(variant: str = "auto") -> str:
+    """Find the backend, activate `variant` unless one is active, register `pathspace`; returns the variant's name."""
+    chosen = backend.activate(variant)
+    import_module("pbdr.integrator").register()
+    return chosen
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'pbdr' has no attribute '{name}'")
+
+
+if not backend.command_line():
+    activate()

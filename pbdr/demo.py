@@ -52,7 +52,7 @@ match = "object/base_color"
 texture = {texels}
 init = 0.5
 lr = 0.03
-prior = {{ tv = 1e-3 }}
+prior = {{ tv = 2e-3 }}
 
 [vars.roughness]
 match = "object/roughness"
@@ -152,8 +152,8 @@ def cameras() -> list[tuple[Camera, float]]:
 def color(size: int) -> NDArray[np.float32]:
     """(size, size, 3) linear albedo: bands of two colours with soft spots of a third; periodic in u."""
     v, u = np.meshgrid((np.arange(size) + 0.5) / size, (np.arange(size) + 0.5) / size, indexing="ij")
-    band = _soft(np.sin(2 * np.pi * (3 * u + 1.2 * v)))
-    spot = _soft(3.0 * np.cos(2 * np.pi * 4 * u) * np.cos(2 * np.pi * 3 * v) - 1.2)
+    band = _soft(np.sin(2 * np.pi * (2 * u + v)))
+    spot = _soft(2.0 * np.cos(2 * np.pi * 3 * u) * np.cos(2 * np.pi * 2 * v) - 0.8)
     first, second, third = np.array([0.75, 0.22, 0.12]), np.array([0.85, 0.72, 0.45]), np.array([0.08, 0.28, 0.5])
     mixed = band[..., None] * first + (1 - band[..., None]) * second
     return np.asarray(spot[..., None] * third + (1 - spot[..., None]) * mixed, dtype=np.float32)
@@ -215,4 +215,4 @@ def _surface(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float
 
 def _soft(value: NDArray[np.float64]) -> NDArray[np.float64]:
     """0 to 1 around 0, like a blurred edge."""
-    return np.asarray(1.0 / (1.0 + np.exp(-4.0 * value)))
+    return np.asarray(1.0 / (1.0 + np.exp(-3.0 * value)))

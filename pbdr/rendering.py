@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pbdr.attached import storage
 from pbdr.errors import DataError, OptionError, ParameterError
 from pbdr.integrator import TERMS, PathSpaceIntegrator
-from pbdr.parameters import Parameter, resolve
+from pbdr.parameters import Parameter, list_parameters, resolve
 from pbdr.parameters.names import traverse
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
@@ -121,7 +121,8 @@ def _resolve(scene: Any, names: str | Iterable[str]) -> dict[str, Parameter]:
     """Name or raw key as asked for → parameter."""
     found: dict[str, Parameter] = {}
     for name in [names] if isinstance(names, str) else list(names):
-        for parameter in resolve(scene, name):
+        raw = any(parameter.raw == name for parameter in list_parameters(scene))
+        for parameter in resolve(scene, raw=name) if raw else resolve(scene, name):
             found[name if name in (parameter.name, parameter.raw) else parameter.name] = parameter
     return found
 

@@ -13,6 +13,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.parameters import traverse
 from pbdr.boundary import topology
 from pbdr.errors import SceneError
 
@@ -230,7 +231,7 @@ def _into(opposite: Any, a: Any, b: Any) -> Any:
 
 def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
     """Rows of a rectangle, disk, sphere or cylinder as host arrays; None for any other shape."""
-    parameters = mi.traverse(shape)
+    parameters = traverse(shape)
     if kind not in ("Rectangle", "Disk", "Sphere", "Cylinder"):
         return None
     matrix = np.array(dr.detach(parameters["to_world"].matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]

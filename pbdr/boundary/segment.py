@@ -14,6 +14,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.parameters import traverse
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.transport import hits
 
@@ -126,7 +127,7 @@ class Motion:
         self.scene = scene
         shapes = scene.shapes()
         analytic = [i for i in sorted(moving) if not shapes[i].is_mesh()]
-        matrices = [mi.traverse(shapes[i])["to_world"].matrix for i in analytic]
+        matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
         self.slot = mi.UInt32(slot)

@@ -10,6 +10,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.parameters import traverse
 from pbdr.errors import SceneError
 
 NO_FACE = 0xFFFFFFFF
@@ -105,5 +106,5 @@ def of_mesh(mesh: Any) -> Topology:
         normals = np.array(dr.detach(mesh.vertex_normals_buffer()), dtype=np.float32).reshape(-1, 3)
     if mesh.has_vertex_texcoords():
         texcoords = np.array(dr.detach(mesh.vertex_texcoords_buffer()), dtype=np.float32).reshape(-1, 2)
-    face_attributes = any(name.startswith("face_") for name in mi.traverse(mesh).keys())
+    face_attributes = any(name.startswith("face_") for name in traverse(mesh).keys())
     return build(faces, positions, normals, texcoords, face_attributes, mesh.id() or "unnamed")

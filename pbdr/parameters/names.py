@@ -60,7 +60,7 @@ BOUNDS = {
 RADIOMETRIC = frozenset(
     ("base_color", "transmission", "roughness", "roughness_u", "roughness_v", "metallic", "spec_tint", "anisotropic")
     + ("sheen", "sheen_tint", "clearcoat", "clearcoat_gloss", "flatness", "k")
-    + ("radiance", "intensity", "irradiance", "scale")
+    + ("radiance", "intensity", "irradiance", "scale", "albedo", "turbidity", "weight", "opacity", "diff_trans")
 )
 
 #: Path components that only say where in a shape or wrapper a quantity sits.
@@ -175,6 +175,11 @@ def _source(scene: Any) -> str:
     return scene.source if isinstance(scene, Scene) else "the scene"
 
 
+def role_of(params: Any, raw: str) -> str:
+    """Return the role of Mitsuba's key `raw` in `params` (from `traverse`)."""
+    return _locate(params, raw, frozenset())[2]
+
+
 def _unknown(scene: Any, pattern: str, labels: Iterable[str]) -> str:
     near = closest(pattern, labels)
     hint = f" Closest: {', '.join(repr(n) for n in near)}." if near else ""
@@ -185,7 +190,10 @@ def _describe(params: Any, raw: str) -> tuple[tuple[int, ...], str] | None:
     """Return (shape, kind) of a parameter's value, or None when it is not a continuous quantity."""
     if params.flags(raw) & int(mi.ParamFlags.ReadOnly):
         return None
-    value = params[raw]
+    try:
+        value = params[raw]
+    except TypeError:  # an optional parameter that the scene leaves empty
+        return None
     leaf = raw.rsplit(".", 1)[-1]
     kind = type(value).__name__
     if kind.startswith("TensorX"):

@@ -8,6 +8,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr.parameters import traverse
+
 
 def film_size(film: Any) -> tuple[int, int]:
     """Sampled region in pixels (width, height): the crop window, plus the filter's border if the film samples it."""
@@ -61,7 +63,7 @@ class PinholeView:
         to_world = dr.detach(sensor.world_transform())
         projection = dr.detach(sensor.projection_transform().matrix)
         crop, size = film.crop_size(), film.size()
-        parameters = mi.traverse(sensor)
+        parameters = traverse(sensor)
         ppo = [dr.detach(mi.Float(parameters[f"principal_point_offset_{axis}"])) for axis in "xy"]
         shift = [projection[i, 2] - ppo[i] * (float(size[i]) / float(crop[i])) for i in range(2)]
         return PinholeView(

@@ -43,8 +43,7 @@ def sample(scene: Any, si: Any, sampler: Any, uniform: float, active: Any) -> tu
         ds.delta = ds.delta & ~pick
         ds.emitter = dr.select(pick, mi.EmitterPtr(scene.environment()), ds.emitter)
         infinite = ~ds.delta & mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Infinite)
-        lookup = mi.DirectionSample3f(ds)
-        environment = scene.pdf_emitter_direction(si, lookup, active & infinite)
+        environment = scene.pdf_emitter_direction(si, ds, active & infinite)
         pdf = dr.select(infinite, (1 - uniform) * environment + uniform * UNIFORM_SPHERE, (1 - uniform) * pdf)
     return ds, pdf
 

@@ -43,10 +43,10 @@ def inspect(scene: Any, sensor: Any) -> Features:
         delta_bsdfs=delta_bsdfs,
         delta_lights=delta_lights,
         moving=any(not p.radiometric for p in attached),
-        sensor_moves=any(p.quantity not in ("film",) for p in owners),
+        sensor_moves=any(p.role != "film" for p in owners),
         environment_radiance=environment is not None
-        and any(p.quantity == "radiance" for p in attached_parameters(environment)),
-        roughness=any(p.roughness for p in attached),
+        and any(p.role == "radiance" for p in attached_parameters(environment)),
+        roughness=any(p.role.startswith("roughness") for p in attached),
         environment_to_world=to_world,
         moving_shapes=frozenset(index for index, shape in enumerate(scene.shapes()) if shape.parameters_grad_enabled()),
         names=tuple(p.raw for p in attached),

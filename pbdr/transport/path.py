@@ -263,7 +263,9 @@ def scatter(
         specular = going & (kind == 1)
         bs, delta_weight = bsdf.sample(context, si, s1, s2, specular)
         onward = dr.select(specular, si.to_world(bs.wo), onward)
-        delta_weight = dr.select(specular, delta_weight * inverse, 0)
+        # Some BSDFs leave the probability of the sampled lobe attached: only the product weight · pdf is the integrand.
+        choice = dr.select(bs.pdf > 0, bs.pdf / dr.detach(bs.pdf), 1)
+        delta_weight = dr.select(specular, delta_weight * choice * inverse, 0)
         weight = dr.select(specular, delta_weight, weight)
         attached_ray = mi.Ray3f(dr.replace_grad(segment.o, si.p), onward)
         si_seen = hits.sliding(next_hit, attached_ray, specular)
