@@ -396,3 +396,21 @@ def test_resize_is_an_exact_average_and_reproduces_linear_ramps():
     np.testing.assert_allclose(resize(ramp, (1, 8))[0, 1:-1, 0], np.arange(1, 7) / 2 - 0.25)
     wrapped = resize(ramp, (1, 8), wrap=True)[0, :, 0]
     assert wrapped[0] == pytest.approx(0.75) and wrapped[-1] == pytest.approx(2.25)
+
+
+@pytest.mark.parametrize("name", ["ball/base_color", "ball/pose", "ball/roughness", "lamp/position"])
+def test_a_nan_gradient_is_not_lost_on_its_way_to_the_latent(scene, name):
+    """Dr.Jit's scatter, and so the derivative of its gather, drops NaN: the conversions must not use it."""
+    variables = Variables(scene, {"a": VariableSpec(name, bounds=(-100.0, 100.0))})
+    latents = variables.init()
+    leaf = next(iter(latents.values()))
+    for factor in (float("nan"), 2.0):
+        dr.enable_grad(leaf)
+        value = variables.apply(latents)[next(iter(variables.latents.values())).parameter.raw]
+        value = value.matrix[1, 2] if name.endswith("pose") else value
+        value = value.y if name in ("ball/base_color", "lamp/position") else value
+        dr.backward(value * factor)
+        gradient = np.array(dr.grad(leaf)).ravel()
+        assert np.count_nonzero(gradient) == 1
+        assert np.isnan(gradient).any() if np.isnan(factor) else gradient.max() == factor
+        dr.disable_grad(leaf)
