@@ -24,7 +24,8 @@ class Discrete:
         total = dr.opaque(double, self.total)  # as a literal, it would make every call compile its own kernel
         target = double(u) * total
         last = self.size - 1
-        index = dr.binary_search(0, last, lambda i: dr.gather(double, self.cdf, i) <= target)
+        index = mi.UInt32(dr.binary_search(0, last, lambda i: dr.gather(double, self.cdf, i) <= target))
+        index += dr.zeros(mi.UInt32, dr.width(u))  # with a single entry the search returns a plain number
         upper = dr.gather(double, self.cdf, index)
         lower = dr.select(index > 0, dr.gather(double, self.cdf, index - 1, index > 0), 0)
         width = upper - lower

@@ -131,9 +131,10 @@ class Motion:
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
         self.slot = mi.UInt32(slot)
-        self.entries = (
-            [[dr.concat([m[i, j] for m in matrices]) for j in range(4)] for i in range(3)] if analytic else []
-        )
+        with dr.resume_grad():  # joining the matrices of several shapes must keep their derivatives
+            self.entries = (
+                [[dr.concat([m[i, j] for m in matrices]) for j in range(4)] for i in range(3)] if analytic else []
+            )
 
     def position(self, edge: Edge, active: Any) -> Any:
         """Attached x_B: the visible face's material point (its normal motion is the silhouette's for round shapes)."""
