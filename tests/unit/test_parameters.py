@@ -225,7 +225,7 @@ def test_environment_gradient_sums_to_that_of_its_scale(scene):
         ("box.vertex_normals", False),
         ("box.to_world", False),
         ("lamp.position", False),
-        ("mat.opacity.value", False),
+        ("mat.opacity.value", True),
         ("camera.x_fov", False),
         ("thing.never_heard_of", False),
     ],
