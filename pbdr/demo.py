@@ -69,7 +69,7 @@ prior = {{ tv = 5e-3 }}
 
 [goal]
 psnr = 30.0                     # held-out views
-rmse = {{ albedo = 0.06, roughness = 0.04, sky = 0.5 }}
+rmse = {{ albedo = 0.08, roughness = 0.05, sky = 0.5 }}
 
 [output]
 image_every = 70
@@ -141,7 +141,7 @@ def cameras() -> list[tuple[Camera, float]]:
     result = []
     for i in range(VIEWS):
         angle = 2 * np.pi * i / VIEWS + 0.2
-        elevation, aim = ((-0.12, 0.25), (0.3, 0.2), (-0.12, 0.25), (0.8, -0.1))[i % 4]
+        elevation, aim = ((-0.2, 0.25), (0.3, 0.2), (-0.2, 0.25), (0.8, -0.1))[i % 4]
         origin = 3.6 * np.array(
             [np.cos(elevation) * np.cos(angle), np.sin(elevation), np.cos(elevation) * np.sin(angle)]
         )

@@ -230,13 +230,9 @@ NAMES = ("demo", "fit", "resume", "render", "params", "report", "doctor")
 
 def _activate(variant: str) -> None:
     """Backend, variant and integrator: what `import pbdr` leaves to the command line."""
-    from .. import backend
+    import pbdr
 
-    backend.prepare()
-    backend.activate(variant)
-    from .. import integrator
-
-    integrator.register()
+    pbdr.activate(variant)
 
 
 def _no_more(rest: list[str]) -> None:

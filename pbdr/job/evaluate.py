@@ -90,6 +90,7 @@ def _parameters(
         truth = None
         if data.target is not None and parameter.name in truths:
             truth = metrics.match_size(read(data.target, truths[parameter.name]), estimate.shape)
+        weight = _weight(parameter, estimate, seen, min(2, len(data.training)))
         entry: dict[str, Any] = {
             "variable": latent.variable,
             "name": parameter.name,
@@ -97,13 +98,12 @@ def _parameters(
             "kind": parameter.kind,
             "shape": list(estimate.shape),
             "bounds": list(latent.bounds),
-            "init": results.summary(initial[parameter.name]),
-            "estimate": results.summary(estimate),
+            "init": results.summary(initial[parameter.name], weight),
+            "estimate": results.summary(estimate, weight),
             "seen": None if seen is None else float(np.mean(seen >= min(2, len(data.training)))),
         }
         if truth is not None:
-            weight = _weight(parameter, estimate, seen, min(2, len(data.training)))
-            entry["target"] = results.summary(truth)
+            entry["target"] = results.summary(truth, weight)
             entry["rmse_init"] = metrics.rmse(initial[parameter.name], truth, weight)
             entry["rmse"] = metrics.rmse(estimate, truth, weight)
             scale = metrics.best_scale(estimate, truth, weight)

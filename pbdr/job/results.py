@@ -90,17 +90,24 @@ def _csv(value: NDArray[np.float32]) -> str:
     return "".join(",".join(f"{float(v):.9g}" for v in row) + "\n" for row in rows)
 
 
-def summary(value: NDArray[Any]) -> float | list[float]:
-    """A number for a table: the value itself when it is short, the mean over everything but channels otherwise."""
+def summary(value: NDArray[Any], weight: NDArray[Any] | None = None) -> float | list[float]:
+    """A number for a table: the value itself when it is short, otherwise the mean over everything but channels.
+
+    ``weight`` (H, W) says which texels of an (H, W, C) value count.
+    """
     array = np.asarray(value, dtype=np.float64)
     if array.size == 1:
         return float(array.reshape(-1)[0])
     if array.ndim == 1 and array.size <= 4:
         return [float(v) for v in array]
     if array.ndim == 3 and array.shape[2] <= 4:
-        mean = [float(v) for v in array.mean(axis=(0, 1))]
+        mean = [float(v) for v in np.average(array.reshape(-1, array.shape[2]), axis=0, weights=_flat(weight))]
         return mean[0] if len(mean) == 1 else mean
     return float(array.mean())
+
+
+def _flat(weight: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if weight is None else weight.reshape(-1)
 
 
 def slug(name: str) -> str:

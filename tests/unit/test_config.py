@@ -1,0 +1,212 @@
+"""The job file: what is accepted, what it becomes, and the one line for every mistake."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbdr.errors import OptionError
+from pbdr.job import toml
+from pbdr.job.config import load_job, parse_job, parse_overrides
+
+TEXT = """version = 1
+name = "bunny"
+[scene]
+file = "scene.xml"
+[data]
+cameras = "transforms.json"
+[optim]
+steps = 10
+[vars.albedo]
+match = "mat/base_color"
+lr = 1e-2
+"""
+
+
+def test_defaults_and_round_trip() -> None:
+    job = parse_job(TEXT, "job.toml", {"data.background": [1, 1, 1], "vars.albedo.prior.tv": 0.1, "goal.psnr": 30})
+    assert job.optim.steps == 10 and job.vars["albedo"].prior.tv == 0.1
+    assert job.data.background == (1.0, 1.0, 1.0)
+    assert parse_job(toml.dumps(job.model_dump()), "again") == job
+
+
+def test_the_documented_job_is_accepted() -> None:
+    text = """version = 1
+name = "bunny-material"
+[scene]
+file = "scene.xml"
+define = { res = 256 }
+variant = "auto"
+[data]
+cameras = "transforms.json"
+color = "srgb"
+mask = "alpha"
+holdout = "every:8"
+[render]
+integrator = { type = "pathspace", max_depth = 4 }
+spp = 16
+spp_grad = 16
+resolution = [{ step = 0, scale = 0.25 }, { step = 150, scale = 1.0 }]
+[loss]
+image = "l1"
+[optim]
+steps = 400
+views_per_step = 4
+seed = 0
+lr_decay = "cosine"
+[vars.albedo]
+match = "mat-bunny/base_color"
+texture = 512
+map = "sigmoid"
+bounds = [0.0, 1.0]
+init = 0.5
+lr = 2e-2
+start = 0
+prior = { tv = 1e-3 }
+[gauge]
+fix = "mean_luminance(mat-*/base_color) = 0.5"
+[guard]
+nonfinite = "skip"
+max_skips = 5
+[stop]
+patience = 60
+max_minutes = 30
+[output]
+dir = "runs"
+image_every = 25
+checkpoint_every = 100
+"""
+    job = parse_job(text, "job.toml")
+    assert job.render.resolution[1].scale == 1.0 and job.stop.max_minutes == 30
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("steps", "stepz", "job.toml:8: [optim] has no key 'stepz'. Closest: 'steps'."),
+        ("[optim]", "[optimm]", "job.toml:7: there is no section or key 'optimm'. Closest: 'optim'."),
+        ("lr = 1e-2", "lrr = 1e-2", "job.toml:11: [vars.albedo] has no key 'lrr'. Closest: 'lr'."),
+        ("lr = 1e-2", "prior = { tvv = 1 }", "job.toml:11: [vars.albedo.prior] has no key 'tvv'. Closest: 'tv'."),
+        ("steps = 10", "steps = 0", "job.toml:8: [optim] steps = 0: input should be greater than or equal to 1"),
+        ("steps = 10", "steps = 'ten'", "job.toml:8: [optim] steps = 'ten': input should be a valid integer"),
+        ("steps = 10", "steps =", "not valid TOML"),
+        ("steps = 10", "lr_decay = 'cosin'", "Closest: 'cosine'. Choices: cosine, none"),
+        ("lr = 1e-2", "map = 'sigmoidd'", "Closest: 'sigmoid'"),
+        ("lr = 1e-2", "lr = nan", "lr = nan: input should be a finite number"),
+        ("lr = 1e-2", "lr = -1.0", "should be greater than 0"),
+        ("lr = 1e-2", "bounds = [1.0, 0.0]", "not in increasing order"),
+        ("lr = 1e-2", "bounds = [0, 1, 2]", "bounds"),
+        ("lr = 1e-2", "init = 'grey'", "job.toml:11: [vars.albedo] init = 'grey'"),
+        ('match = "mat/base_color"', "match = 3", "job.toml:10: [vars.albedo] match = 3"),
+        ('match = "mat/base_color"', "", "give either match"),
+        ("version = 1", "version = 2", "version = 2"),
+        ("version = 1", "", "version is missing"),
+        ('name = "bunny"', 'name = "../up"', "job.toml:2: name = '../up'"),
+        ('cameras = "transforms.json"', 'cameras = "scene"', "needs either target"),
+        ('cameras = "transforms.json"', 'cameras = "t.json"\ntarget = "x.xml"', 'belong to cameras = "scene"'),
+        ("[optim]", "[goal]\nrmse = { albed = 0.1 }\n[optim]", "names the variable 'albed'"),
+        ("[optim]", "[render]\nresolution = [{ step = 0, scale = 0.3 }]\n[optim]", "1 divided by a whole number"),
+        ("[optim]", "[render]\nresolution = [{ step = 5, scale = 0.5 }]\n[optim]", "must start at 0"),
+        ("[optim]", "[render]\nresolution = [{ step = 0, scal = 1.0 }]\n[optim]", "no key 'scal'. Closest: 'scale'"),
+        ("[optim]", "[render]\nintegrator = { max_depth = 3 }\n[optim]", "needs its type"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_place(old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    with pytest.raises(OptionError) as caught:
+        parse_job(TEXT.replace(old, new, 1), "job.toml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "pydantic" not in str(caught.value).lower()
+
+
+def test_overrides_are_read_as_toml() -> None:
+    words = [
+        "--vars.albedo.lr",
+        "1e-4",
+        "--optim.steps=5",
+        "--a.b",
+        "[0, 1]",
+        "--name",
+        "x y",
+        "--x",
+        "-3",
+        "--p",
+        "true",
+    ]
+    assert parse_overrides(words) == {
+        "vars.albedo.lr": 1e-4, "optim.steps": 5, "a.b": [0, 1], "name": "x y", "x": -3, "p": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["x"], "is not an option"), (["--a"], "needs a value"), (["--a", "--b"], "--a")]
+)
+def test_malformed_overrides(words: list[str], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        parse_overrides(words)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"optim.stepz": 3}, "command line, --optim.stepz: [optim] has no key 'stepz'. Closest: 'steps'."),
+        ({"vars.albedo.lr": "fast"}, "command line, --vars.albedo.lr: [vars.albedo] lr = 'fast'"),
+        ({"vars.albeda.lr": 0.1}, "there is no variable 'albeda'. Closest: 'albedo'."),
+        ({"name.x": 1}, "'name' is a value, not a section"),
+    ],
+)
+def test_wrong_overrides_are_blamed_on_the_command_line(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse_job(TEXT, "job.toml", overrides)
+    assert message in str(caught.value)
+
+
+def test_a_new_variable_may_come_from_the_command_line() -> None:
+    job = parse_job(TEXT, "job.toml", {"vars.rough.match": "mat/roughness", "vars.rough.lr": 0.1})
+    assert job.vars["rough"].match == "mat/roughness"
+
+
+def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "job.toml").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    job, text = load_job("jobs/job.toml")
+    assert text == TEXT
+    assert job.scene.file == str(tmp_path / "jobs" / "scene.xml")
+    assert job.data.cameras == str(tmp_path / "jobs" / "transforms.json")
+    assert job.output.dir == str(tmp_path / "runs")
+
+
+def test_missing_job_file_and_folder(tmp_path: Path) -> None:
+    (tmp_path / "bunny.toml").write_text(TEXT)
+    with pytest.raises(OptionError, match=r"buny\.toml: no such job file\. Closest there: 'bunny\.toml'"):
+        load_job(tmp_path / "buny.toml")
+    with pytest.raises(OptionError, match="pbdr resume"):
+        load_job(tmp_path)
+
+
+values = st.one_of(
+    st.booleans(),
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+        st.one_of(values, st.lists(values), st.dictionaries(st.text("abc_-.é", min_size=1), values)),
+    )
+)
+def test_written_toml_reads_back(document: dict[str, Any]) -> None:
+    read = tomllib.loads(toml.dumps(document))
+    assert read == document
+    assert all(math.copysign(1, read[k]) == math.copysign(1, v) for k, v in document.items() if isinstance(v, float))
