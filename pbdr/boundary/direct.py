@@ -163,7 +163,7 @@ def shadow(
         delta_direction, delta_value, delta_point = emission.delta_emission(emitter, delta_si, active & lights.delta)
         light_point = dr.select(lights.delta, delta_point, light_si.p)
         tau = dr.select(view.distant, 0, depth / (depth + to_light))
-        fixed = convention.rotated_direction(edge.omega, features.environment_to_world)
+        fixed = emission.distant_direction(scene, features, edge.omega)
         towards = dr.select(lights.delta, delta_direction, fixed)
         distant_point = convention.ray_point_direction(attached.p, dr.replace_grad(edge.omega, towards), depth)
         near_point = convention.ray_point_emission(attached.p, light_point, tau)

@@ -57,6 +57,15 @@ def visible_hit(scene: Any, si: Any, ds: Any, active: Any) -> tuple[Any, Any]:
     return hit, active & reached & (~surface | same)
 
 
+def distant_direction(scene: Any, features: Any, omega: Any) -> Any:
+    """Attached direction to the environment: fixed in its local frame.
+
+    The transform is read from the scene here: as part of a loop's state it would lose its derivatives.
+    """
+    to_world = scene.environment().world_transform() if features.environment_rotates else None
+    return convention.rotated_direction(omega, to_world)
+
+
 def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, active: Any) -> tuple[Any, Any, Any, Any]:
     """Emission met by a segment from the attached `origin`, in the emission convention.
 
@@ -66,7 +75,7 @@ def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, act
     si = hits.material(hit, ray, active)
     towards, jacobian = convention.emission_direction(origin, si)
     valid = si.is_valid()
-    distant = convention.rotated_direction(ray.d, features.environment_to_world)
+    distant = distant_direction(scene, features, ray.d)
     direction = dr.select(valid, dr.replace_grad(ray.d, towards), distant)
     si.wi = dr.select(valid, si.to_local(-direction), -direction)
     radiance = si.emitter(scene, active).eval(si, active)

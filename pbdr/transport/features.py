@@ -21,7 +21,7 @@ class Features:
     sensor_moves: bool
     environment_radiance: bool
     roughness: bool
-    environment_to_world: Any = None
+    environment_rotates: bool = False
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
     names: tuple[str, ...] = ()
 
@@ -36,9 +36,7 @@ def inspect(scene: Any, sensor: Any) -> Features:
     attached = attached_parameters(scene)
     owners = attached_parameters(sensor)
     environment = scene.environment()
-    to_world = environment.world_transform() if environment is not None else None
-    if to_world is not None and not dr.grad_enabled(to_world.matrix):
-        to_world = None
+    rotates = environment is not None and dr.grad_enabled(environment.world_transform().matrix)
     return Features(
         delta_bsdfs=delta_bsdfs,
         delta_lights=delta_lights,
@@ -47,7 +45,7 @@ def inspect(scene: Any, sensor: Any) -> Features:
         environment_radiance=environment is not None
         and any(p.role == "radiance" for p in attached_parameters(environment)),
         roughness=any(p.role.startswith("roughness") for p in attached),
-        environment_to_world=to_world,
+        environment_rotates=rotates,
         moving_shapes=frozenset(index for index, shape in enumerate(scene.shapes()) if shape.parameters_grad_enabled()),
         names=tuple(p.raw for p in attached),
     )
