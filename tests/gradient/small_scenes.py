@@ -99,19 +99,57 @@ def film_integral(half: float, size: int) -> Array:
 PROBE = 8  # pixels a side of a probe's film
 
 
-def probe(target: Any, origin: Any) -> dict[str, Any]:
-    """Camera that sees (almost) one point: its mean pixel is the radiance there."""
-    up = [0, 0, 1] if abs(origin[0] - target[0]) + abs(origin[1] - target[1]) > 1e-3 else [0, 1, 0]
-    return {
-        "type": "perspective", "fov": 0.2, "near_clip": 0.01,
-        "to_world": T().look_at(origin=list(origin), target=list(target), up=up),
-        "film": {"type": "hdrfilm", "width": PROBE, "height": PROBE, "rfilter": {"type": "box"}},
-    }  # fmt: skip
+@dataclass
+class Probe:
+    """Camera that looks from `origin` to `target` with a narrow view, and the mean of its film as an integral.
+
+    Its film at distance 1 covers [−half, half]².
+    """
+
+    origin: Any
+    target: Any
+    half: float = 0.07
+    size: int = PROBE
+
+    def sensor(self) -> dict[str, Any]:
+        return {
+            "type": "perspective", "fov": float(2 * np.degrees(np.arctan(self.half))), "near_clip": 0.01,
+            "to_world": T().look_at(origin=list(self.origin), target=list(self.target), up=[0, 1, 0]),
+            "film": {"type": "hdrfilm", "width": self.size, "height": self.size, "rfilter": {"type": "box"}},
+        }  # fmt: skip
+
+    def adjoint(self) -> Array:
+        """Makes Σ adjoint · image the mean of the (grey) film."""
+        return np.full((self.size, self.size, 3), 1 / (3 * self.size**2))
+
+    def floor_points(self, z: Any = 0.0, order: int = 8) -> tuple[Any, Any, Array]:
+        """Where the rays through Gauss–Legendre nodes of the film meet the plane at height `z`: x, y and the nodes' weights."""
+        origin = np.array(self.origin, dtype=np.float64)
+        forward = np.array(self.target) - origin
+        forward /= np.linalg.norm(forward)
+        right = np.cross([0, 1, 0], forward)
+        right /= np.linalg.norm(right)
+        nodes, weights = np.polynomial.legendre.leggauss(order)
+        s, t = (self.half * g.ravel() for g in np.meshgrid(nodes, nodes))
+        rays = forward + s[:, None] * right + t[:, None] * np.cross(forward, right)
+        travel = (z - origin[2]) / rays[:, 2]
+        return origin[0] + travel * rays[:, 0], origin[1] + travel * rays[:, 1], np.outer(weights, weights).ravel() / 4
 
 
-def probe_mean() -> Array:
-    """Adjoint image that makes Σ adjoint · image the mean of a probe's film."""
-    return np.full((PROBE, PROBE, 3), 1 / (3 * PROBE * PROBE))
+def lambert(corners: Any, x: Any, y: Any, z: Any = 0.0) -> Any:
+    """Irradiance at (x, y, z), normal upwards, from a polygon of unit radiance above that plane (form 11).
+
+    corners: (K, 3), possibly complex; x, y: (M,). Positive for corners that run clockwise when seen from below.
+    """
+    offsets = [[np.asarray(c[0] - x), np.asarray(c[1] - y), c[2] - z + 0 * x] for c in corners]
+    norms = [np.sqrt(a * a + b * b + c * c) for a, b, c in offsets]
+    total = 0.0
+    for k, (a, n) in enumerate(zip(offsets, norms, strict=True)):
+        b, m = offsets[(k + 1) % len(offsets)], norms[(k + 1) % len(offsets)]
+        cosine = (a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) / (n * m)
+        sine = np.sqrt(1 - cosine * cosine)
+        total = total + 0.5 * np.arccos(cosine) * (a[0] * b[1] - a[1] * b[0]) / (n * m * sine)
+    return total
 
 
 # ---------------------------------------------------------------------- shapes
