@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import OptionError, PbdrError
+from ..job.signals import Interruption
 from . import console
 from .commands import COMMANDS, Command
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
-    with console.only_json(as_json) as emit:
+    with console.only_json(as_json) as emit, Interruption():
         try:
             code, payload = _run(words)
         except PbdrError as error:

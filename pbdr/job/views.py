@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from .rundir import RunDirectory
 
 LANES = 1 << 22  # samples of one launch while rendering targets: bounds memory, not the result
 OPAQUE = 0.999
+TELL_SECONDS = 5.0  # between two messages
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def load(job: Job, scene: Scene, run: RunDirectory, progress: Callable[[str], No
     """Read or render every view of the job. DataError or SceneError, naming the file."""
     target: Scene | None = None
     sources: dict[str, str] = {}
+    if job.data.cameras == "scene":
+        _check_films(scene)
     if job.data.cameras != "scene":
         views = []
         for number, (frame, image) in enumerate(read_frames(job.data.cameras, job.data.color)):
@@ -64,6 +68,16 @@ def film_size(sensor: Any) -> tuple[int, int]:
     """(width, height) of the image a sensor makes: its crop window."""
     size = sensor.film().crop_size()
     return int(size[0]), int(size[1])
+
+
+def _check_films(scene: Scene) -> None:
+    """Targets are RGB, so the films that are compared with them must be."""
+    for number, sensor in enumerate(scene.sensors):
+        channels = int(sensor.film().base_channels_count())
+        if channels not in (3, 4):
+            raise DataError(
+                f"{scene.source}: the film of sensor {number} has {channels} channel(s); set its pixel_format to rgb or rgba"
+            )
 
 
 def _view(name: str, sensor: Any, image: LoadedImage, data: DataSection) -> View:
@@ -105,12 +119,14 @@ def _given(job: Job, scene: Scene, pattern: str, sources: dict[str, str]) -> lis
 
 def _rendered(job: Job, scene: Scene, target: Scene, run: RunDirectory, progress: Callable[[str], None]) -> list[View]:
     """Targets by Mitsuba's `path`. They are kept as EXR in the run directory and read back after a resume."""
-    views = []
+    views, told = [], 0.0
     for number, sensor in enumerate(scene.sensors):
         name = f"view-{number:03d}"
         path = run.images("target") / f"{name}.exr"
         if not path.is_file():
-            progress(f"rendering target {number + 1} of {len(scene.sensors)}")
+            if time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                progress(f"rendering target {number + 1} of {len(scene.sensors)}")
             seed = hashed(job.optim.seed, "target", number)
             image = render_path(target, sensor, job.data.target_spp, seed, job.render.integrator)
             if not np.isfinite(image).all():
