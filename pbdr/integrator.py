@@ -245,8 +245,7 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
             yield primary.sample(scene, sensor, self, table, motion, options, stream("primary", count), count)
         count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
         if "direct" in chosen and self.max_depth > 1 and count:
-            views = stream("views", direct.MAX_VIEWS)
-            yield direct.sample(scene, sensor, self, features, table, motion, stream("direct", count), views, count)
+            yield direct.sample(scene, sensor, self, features, table, motion, stream, count)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

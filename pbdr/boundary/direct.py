@@ -6,6 +6,7 @@ draws a view and an edge, and finds the receiver x_S behind the edge.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from pbdr.transport import camera, convention, emission, hits
 from pbdr.transport.features import Features
 
 MAX_ENTRIES = 1 << 22  # views × edges held at once
-MAX_VIEWS = 256
+MIN_VIEWS = 256  # unless there are too many edges
 
 
 @dataclass
@@ -78,6 +79,15 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     return views
 
 
+def view_count(edges: int, samples: int, emitters: int) -> int:
+    """Number of views: their list of pairs with all edges may take about the time of the samples, and bounded memory.
+
+    With few views a camera that sees little of the receivers gets samples from a handful of them only.
+    """
+    views = min(max(MIN_VIEWS, 4 * samples // edges), MAX_ENTRIES // edges)
+    return max(1, min(emitters, MIN_VIEWS), views)
+
+
 def light_factor(lights: LightViews, edge: segment.Edge) -> Any:
     """Measure of a light point at an edge point: cosθ_y/|y−x_B|² for surfaces, 1 for distant and delta lights."""
     offset = lights.view.point - edge.point
@@ -102,16 +112,15 @@ def shadow_mass(table: EdgeTable, lights: LightViews) -> Any:
 
 def sample(
     scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    sampler: Any, view_sampler: Any, count: int,
+    stream: Callable[[str, int], Any], count: int,
 ) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the direct boundary."""
-    emitters = len(scene.emitters())
-    views = max(1, min(MAX_VIEWS, MAX_ENTRIES // table.count))
-    lights = draw_views(scene, view_sampler, max(views, min(emitters, views)))
+    """`count` samples of the direct boundary; `stream` makes samplers by name and number of lanes."""
+    views = view_count(table.count, count, len(scene.emitters()))
+    lights = draw_views(scene, stream("views", views), views)
     distribution = Discrete(shadow_mass(table, lights))
     if not distribution.total > 0:
         return []
-    entry, probability, u = distribution.sample(systematic(sampler, count))
+    entry, probability, u = distribution.sample(systematic(stream("direct", count), count))
     k = entry // table.count
     chosen = lights.at(k)
     edge = segment.at(table.row(entry - k * table.count), u, chosen.view, away=False)
