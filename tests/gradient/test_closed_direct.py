@@ -63,9 +63,9 @@ def shadow_edge(x, z=0.0, edge=EDGE, height=HEIGHT):
     return x + (edge - x) * (Z - z) / (height - z)
 
 
-def film_mean(irradiance, z=0.0):
-    """Mean film of PROBE when it sees a receiver at height z with this irradiance(x, y)."""
-    x, y, weights = PROBE.floor_points(z)
+def film_mean(irradiance, z=0.0, camera=PROBE):
+    """Mean film of a camera that sees a receiver at height z with this irradiance(x, y)."""
+    x, y, weights = camera.floor_points(z)
     return ALBEDO / np.pi * np.sum(weights * irradiance(x, y))
 
 
@@ -154,16 +154,17 @@ def test_form_8_wall_under_a_uniform_sky():
     long = np.real(below_wall(height, distance, 1e4, np.zeros(1), np.zeros(1)))[0]
     assert long == pytest.approx(np.pi * L / 2 * (1 + distance / np.hypot(distance, height)), rel=1e-6)
     frame = pose((distance, 0, height - 0.5), x=(0, reach, 0), y=(0, 0, 0.5), z=(-1, 0, 0))
+    camera = Probe((-2.0, -1.5, 2.5), (0.2, 0.0, 0.0), half=0.1)
     scene = scene_of(
-        camera=PROBE.sensor(),
-        floor=shape("rectangle", pose((0.1, 0, 0), x=(0.5, 0, 0)), bsdf=diffuse(ALBEDO)),
+        camera=camera.sensor(),
+        floor=shape("rectangle", pose((0, 0, 0), x=(0.8, 0, 0)), bsdf=diffuse(ALBEDO)),
         sky={"type": "constant", "radiance": {"type": "rgb", "value": L}},
         wall=shape("rectangle", frame, bsdf=diffuse(0)),
     )
-    image = lambda h, d: film_mean(lambda x, y: below_wall(h, d, reach, x, y))  # noqa: E731
+    image = lambda h, d: film_mean(lambda x, y: below_wall(h, d, reach, x, y), camera=camera)  # noqa: E731
     expected = derivative_of(image, height, distance)
     tangents = {"wall/pose": [shift(0, 0, 1), shift(1, 0, 0)]}
-    check(derivatives(scene, tangents, PROBE.adjoint(), **{**OPTIONS, "n_direct": 2**19}), expected)
+    check(derivatives(scene, tangents, camera.adjoint(), **{**OPTIONS, "n_direct": 2**19}), expected)
 
 
 @pytest.mark.parametrize("kind", ["rectangle", "mesh"])
