@@ -77,6 +77,13 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
+def decibel(value: Any) -> str:
+    """Two decimals; "" for None, words for what is not finite."""
+    if value is None or value == "" or not math.isfinite(float(value)):
+        return number(value)
+    return f"{float(value):.2f}".replace("-", "−")
+
+
 def duration(seconds: float) -> str:
     """78.2 → "1 min 18 s"."""
     if seconds < 60:
@@ -106,8 +113,8 @@ def _cards(status: dict[str, Any], metrics: dict[str, Any], records: Sequence[di
             cards.append(
                 {
                     "label": label,
-                    "value": f"{number(part['psnr'])} dB",
-                    "note": f"{part['views']} views; {number(part['psnr_init'])} dB at start",
+                    "value": f"{decibel(part['psnr'])} dB",
+                    "note": f"{part['views']} views; {decibel(part['psnr_init'])} dB at start",
                 }
             )
     losses = [r["loss"] for r in records if r.get("loss") is not None]
@@ -133,12 +140,12 @@ def _cards(status: dict[str, Any], metrics: dict[str, Any], records: Sequence[di
 
 
 def _goal(goal: dict[str, Any]) -> dict[str, Any]:
-    unit = " dB" if goal["kind"] == "psnr" else ""
+    unit, shown = (" dB", decibel) if goal["kind"] == "psnr" else ("", number)
     sign = "at least" if goal["kind"] == "psnr" else "at most"
     return {
         "label": goal["label"],
-        "initial": number(goal.get("initial")) + unit,
-        "value": (number(goal["value"]) or "not finite") + unit,
+        "initial": shown(goal.get("initial")) + unit,
+        "value": (shown(goal["value"]) or "not finite") + unit,
         "limit": f"{sign} {number(goal['limit'])}{unit}",
         "met": bool(goal["met"]),
     }
@@ -206,7 +213,8 @@ def _per_view(run: RunDirectory) -> list[dict[str, str]]:
         return []
     with open(path, encoding="utf-8", newline="") as file:
         return [
-            {**row, "psnr": number(row["psnr"]), "psnr_init": number(row["psnr_init"])} for row in csv.DictReader(file)
+            {**row, "psnr": decibel(row["psnr"]), "psnr_init": decibel(row["psnr_init"])}
+            for row in csv.DictReader(file)
         ]
 
 

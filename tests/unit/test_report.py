@@ -99,7 +99,7 @@ def test_it_shows_what_was_measured(finished: RunDirectory) -> None:
     page = report.build(finished)
     for text in (
         "Converged",
-        "31.5 dB",
+        "31.50 dB",
         "12.25 dB",
         "0.0123",
         "PSNR as documented",
