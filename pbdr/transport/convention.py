@@ -31,14 +31,14 @@ def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, activ
     `origin` is the attached near vertex, `omega` the detached direction, `si_material` the far hit following its
     material point. A ray that misses (`active` false) keeps its direction.
     """
-    offset = si_material.p - origin
+    offset = measure.safe(mi.Vector3f(si_material.p - origin), active)
     distance_squared = dr.squared_norm(offset)
     towards = offset * dr.rsqrt(distance_squared)
     distance = dr.detach(dr.sqrt(distance_squared))
     g = towards - dr.detach(towards)  # value 0; its derivative is (ẋ_mat − ẋ)_⊥ / d
     alpha = blend(distance, h)
     direction = dr.select(active, dr.replace_grad(omega, alpha * g), omega)  # Eq. (3a)
-    log_patch = measure.relative(measure.material_jacobian(si_material, towards, distance_squared)) - 1
+    log_patch = measure.relative(measure.material_jacobian(si_material, towards, distance_squared, active)) - 1
     normal = dr.detach(si_material.n)
     cosine = dr.dot(normal, omega)
     shear = dr.dot(normal, g) / dr.select(dr.abs(cosine) > 0, cosine, 1)
@@ -46,12 +46,12 @@ def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, activ
     return direction, dr.select(active, dr.replace_grad(mi.Float(1), divergence), 1)
 
 
-def emission_direction(origin: Any, si_emitter: Any) -> tuple[Any, Any]:
+def emission_direction(origin: Any, si_emitter: Any, active: Any) -> tuple[Any, Any]:
     """Attached direction to a material point of an emitter and the relative change of its solid angle (value 1)."""
-    offset = si_emitter.p - origin
+    offset = measure.safe(mi.Vector3f(si_emitter.p - origin), active)
     distance_squared = dr.squared_norm(offset)
     towards = offset * dr.rsqrt(distance_squared)
-    return towards, measure.relative(measure.material_jacobian(si_emitter, towards, distance_squared))
+    return towards, measure.relative(measure.material_jacobian(si_emitter, towards, distance_squared, active))
 
 
 def rotated_direction(omega: Any, to_world: Any | None) -> Any:

@@ -73,8 +73,8 @@ def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, act
     miss the direction is fixed in the environment's local frame.
     """
     si = hits.material(hit, ray, active)
-    towards, jacobian = convention.emission_direction(origin, si)
-    valid = si.is_valid()
+    valid = active & si.is_valid()
+    towards, jacobian = convention.emission_direction(origin, si, valid)
     distant = distant_direction(scene, features, ray.d)
     direction = dr.select(valid, dr.replace_grad(ray.d, towards), distant)
     si.wi = dr.select(valid, si.to_local(-direction), -direction)

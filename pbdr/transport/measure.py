@@ -12,14 +12,19 @@ def geometry_term(direction: Any, distance_squared: Any, normal: Any) -> Any:
     return dr.abs_dot(normal, direction) / distance_squared
 
 
-def area_element(si: Any) -> Any:
+def safe(vector: Any, active: Any) -> Any:
+    """`vector`, or a unit vector on inactive lanes: a derivative there would be 0 · ∞ although nobody asks for it."""
+    return dr.select(active, vector, type(vector)(1, 0, 0))
+
+
+def area_element(si: Any, active: Any) -> Any:
     """|∂p/∂u × ∂p/∂v|: area per unit of surface coordinates; only ratios of it are meaningful."""
-    return dr.norm(dr.cross(si.dp_du, si.dp_dv))
+    return dr.norm(safe(dr.cross(si.dp_du, si.dp_dv), active))
 
 
-def material_jacobian(si: Any, direction: Any, distance_squared: Any) -> Any:
+def material_jacobian(si: Any, direction: Any, distance_squared: Any, active: Any) -> Any:
     """Solid angle subtended at a (moving) point by the material patch around `si`, up to a constant factor."""
-    return geometry_term(direction, distance_squared, si.n) * area_element(si)
+    return geometry_term(direction, distance_squared, si.n) * area_element(si, active)
 
 
 def relative(value: Any) -> Any:

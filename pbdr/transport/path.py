@@ -71,7 +71,7 @@ def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: flo
     if uniform > 0:
         flags = bsdf.flags()
         share = dr.select(mi.has_flag(flags, mi.BSDFFlags.Smooth), mi.Float(uniform), 0)
-        both = mi.has_flag(flags, mi.BSDFFlags.Transmission)
+        both = scatters_through(flags)
         pick = s0 < share
         hemisphere = mi.warp.square_to_uniform_hemisphere(s2)
         hemisphere.z = dr.mulsign(hemisphere.z, si.wi.z)
@@ -81,11 +81,21 @@ def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: flo
         same_side = wo.z * si.wi.z > 0
         uniform_pdf = dr.select(both, emission.UNIFORM_SPHERE, dr.select(same_side, UNIFORM_HEMISPHERE, 0))
         pdf = dr.select(delta, bs.pdf, (1 - share) * lobe_pdf + share * uniform_pdf)
-        failed = ~pick & (bs.pdf <= 0)
-        inverse = dr.select(delta, 1 / (1 - share), dr.select((pdf > 0) & ~failed, dr.rcp(pdf), 0))
+        usable = (pick | (bs.pdf > 0)) & (pdf > 0) & reachable(value, lobe_pdf)
+        inverse = dr.select(delta, 1 / (1 - share), dr.select(usable, dr.rcp(pdf), 0))
         weight = dr.select(delta, weight / (1 - share), value * inverse)
         eta = dr.select(pick, 1, bs.eta)
     return wo, weight, pdf, inverse, delta, eta
+
+
+def scatters_through(flags: Any) -> Any:
+    """True for BSDFs with a smooth transmission lobe (Mitsuba's `Transmission` also covers glass and cut-outs)."""
+    return mi.has_flag(flags, mi.BSDFFlags.DiffuseTransmission) | mi.has_flag(flags, mi.BSDFFlags.GlossyTransmission)
+
+
+def reachable(value: Any, lobe_pdf: Any) -> Any:
+    """Directions the BSDF can scatter to. Elsewhere (below the horizon) its value is 0 but its derivative may be 0 · ∞."""
+    return (lobe_pdf > 0) | (dr.max(value) > 0)
 
 
 @dr.syntax
@@ -133,7 +143,8 @@ def trace(
         if dr.hint(recording, mode="scalar"):
             dl, dl_pdf = emission.sample(scene, si, sampler, options.uniform_environment, active_light)
             light_hit, seen = emission.visible_hit(scene, si, dl, active_light & (dl_pdf > 0))
-            lobe_pdf = bsdf.pdf(context, si, si.to_local(dl.d), seen)
+            value, lobe_pdf = bsdf.eval_pdf(context, si, si.to_local(dl.d), seen)
+            seen &= reachable(value, lobe_pdf)
             if dr.hint(options.uniform_lobe > 0, mode="scalar"):
                 lobe_pdf = mixed_pdf(bsdf, si, si.to_local(dl.d), lobe_pdf, options.uniform_lobe)
             mis = dr.select(dl.delta, 1, measure.mis_power(dl_pdf, lobe_pdf))
@@ -196,7 +207,7 @@ def mixed_pdf(bsdf: Any, si: Any, wo: Any, lobe_pdf: Any, uniform: float) -> Any
     """Density of `sample_direction`'s smooth part at `wo`, given the BSDF's own density there."""
     flags = bsdf.flags()
     share = dr.select(mi.has_flag(flags, mi.BSDFFlags.Smooth), mi.Float(uniform), 0)
-    both = mi.has_flag(flags, mi.BSDFFlags.Transmission)
+    both = scatters_through(flags)
     uniform_pdf = dr.select(both, emission.UNIFORM_SPHERE, dr.select(wo.z * si.wi.z > 0, UNIFORM_HEMISPHERE, 0))
     return (1 - share) * lobe_pdf + share * uniform_pdf
 
@@ -264,8 +275,7 @@ def scatter(
         bs, delta_weight = bsdf.sample(context, si, s1, s2, specular)
         onward = dr.select(specular, si.to_world(bs.wo), onward)
         # Some BSDFs leave the probability of the sampled lobe attached: only the product weight · pdf is the integrand.
-        choice = dr.select(bs.pdf > 0, bs.pdf / dr.detach(bs.pdf), 1)
-        delta_weight = dr.select(specular, delta_weight * choice * inverse, 0)
+        delta_weight = dr.select(specular, delta_weight * measure.relative(bs.pdf) * inverse, 0)
         weight = dr.select(specular, delta_weight, weight)
         attached_ray = mi.Ray3f(dr.replace_grad(segment.o, si.p), onward)
         si_seen = hits.sliding(next_hit, attached_ray, specular)
