@@ -13,10 +13,15 @@ from pbdr.parameters.names import role_of
 
 @dataclass(frozen=True)
 class AttachedParameter:
-    """A raw Mitsuba key with gradient tracking on, and its role."""
+    """A raw Mitsuba key with gradient tracking on.
+
+    `owners`: Mitsuba objects from the one that holds it up to the scene; `value`: its Dr.Jit array.
+    """
 
     raw: str
     role: str
+    owners: tuple[Any, ...]
+    value: Any
 
     @property
     def radiometric(self) -> bool:
@@ -39,5 +44,13 @@ def attached_parameters(scene_object: Any) -> list[AttachedParameter]:
     for raw, (value, kind, node, _) in params.properties.items():
         current = storage(value if kind is None else params.get_property(value, kind, node))
         if current is not None and dr.is_array_v(type(current)) and dr.grad_enabled(current):
-            found.append(AttachedParameter(raw, role_of(params, raw)))
+            found.append(AttachedParameter(raw, role_of(params, raw), _owners(params, node), current))
     return found
+
+
+def _owners(params: Any, node: Any) -> tuple[Any, ...]:
+    chain = []
+    while node is not None:
+        chain.append(node)
+        node = params.hierarchy[node][0]
+    return tuple(chain)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,11 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr import interior, seeds
+from pbdr.attached import attached_parameters
 from pbdr.boundary import direct, primary, segment, terms
 from pbdr.boundary.edges import TableBuilder
-from pbdr.errors import OptionError, SceneError, closest
-from pbdr.transport import camera, hits, path
+from pbdr.errors import OptionError, closest
+from pbdr.transport import camera, hits, path, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 
@@ -22,10 +22,6 @@ UNIFORM_LOBE = 0.25  # defensive weights of the gradient pass, docs/theory.md se
 UNIFORM_ENVIRONMENT = 0.5
 BOUNDARIES = ("edge", "none")
 TERMS = ("interior", "primary", "direct", "indirect")
-
-
-class IncompleteGradientWarning(UserWarning):
-    """A gradient lacks a term that this version does not estimate."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Options:
                     f"pathspace: unknown option '{name}'. " + (f"Closest: '{hint[0]}'. " if hint else "")
                     + f"Options: {', '.join(known)}."
                 )  # fmt: skip
-        values = {name: props[name] for name in known if props.has_property(name)}
+        values = {name: props[name] for name in known if name in props}
         options = Options(**values)
         options.check()
         return options
@@ -69,6 +65,10 @@ class Options:
             count = getattr(self, name)
             if count is not None and count < 0:
                 raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
+        if self.n_indirect:
+            raise OptionError(
+                "pathspace: n_indirect has no use in this version: the indirect boundary is not estimated yet."
+            )
         if self.blend_distance is not None and not self.blend_distance > 0:
             raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
 
@@ -84,6 +84,9 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
             )
         self.options = Options.parse(props)
         self.tables = TableBuilder()
+        self.nonfinite: Any = (
+            None  # samples of the last gradient pass whose contribution was not finite (device counter)
+        )
 
     @property
     def max_depth(self) -> int:
@@ -158,20 +161,15 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         )
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, Features, path.PathOptions]:
+        """Look at what is attached, refuse what is not supported: (sensor, features, path options)."""
         sensor = self._sensor(scene, sensor)
-        features = inspect(scene, sensor)
-        self._check_supported(features, sensor)
+        attached = attached_parameters(scene)
+        features = inspect(scene, sensor, attached)
+        support.check_film(sensor)
+        support.check_parameters(attached)
+        if self.options.boundary != "none":
+            support.check_boundary(sensor, features, attached, self.max_depth)
         return sensor, features, self._gradient_options(scene, features)
-
-    def _check_supported(self, features: Features, sensor: Any) -> None:
-        """Refuse by name what would be silently wrong; warn by name where only a part of the gradient is missing."""
-        if self.options.boundary == "none":
-            return
-        if features.sensor_moves:
-            raise SceneError(
-                "pathspace: the camera's own boundary term is not available in this version, so that a gradient of "
-                f"{', '.join(n for n in features.names)} would lack it. Use boundary='none' for the interior part alone."
-            )
 
     def _passes(
         self, features: Features, options: path.PathOptions, spp: int
@@ -201,14 +199,17 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         with dr.isolate_grad(), dr.suspend_grad():
             film_map = FilmMap(sensor)
             field = film_map.transpose(grad_in)
+            self.nonfinite = mi.UInt32(0)
             if "interior" in chosen:
                 for name, pass_options, pass_spp in self._passes(features, options, self._spp(sensor, spp)):
                     sampler, n = self._sampler(sensor, seed, pass_spp, name)
                     total = self._spp(sensor, spp)
-                    interior.backward(scene, sensor, self, features, pass_options, field, sampler, n, total)
+                    self.nonfinite += interior.backward(
+                        scene, sensor, self, features, pass_options, field, sampler, n, total
+                    )
             for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
-                terms.backward(samples, field)
-            dr.eval()
+                self.nonfinite += terms.backward(samples, field)
+            dr.eval(self.nonfinite)
 
     def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
         """`render_forward` for some of the terms only."""
@@ -229,7 +230,7 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         self, scene: Any, sensor: Any, features: Features, seed: Any, spp: int, chosen: tuple[str, ...]
     ) -> Iterator[list[terms.Contribution]]:
         """Samples of the boundary terms asked for; nothing when no geometry moves."""
-        if self.options.boundary == "none" or not features.moving:
+        if self.options.boundary == "none" or not features.moving_edges:
             return
         table = self.tables.build(scene, features.moving_shapes)
         motion = segment.Motion(scene, features.moving_shapes)
@@ -269,8 +270,3 @@ def register() -> None:
 
     mi.detail.add_variant_callback(on_variant)
     on_variant()
-
-
-def warn_incomplete(message: str) -> None:
-    """Warn that a gradient lacks a term."""
-    warnings.warn(f"pathspace: {message}", IncompleteGradientWarning, stacklevel=3)

@@ -99,24 +99,36 @@ def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, 
     return dr.select(shown, si.emitter(scene, shown).eval(si, shown), 0)
 
 
-def backward(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, field: AdjointField,
-    sampler: Any, spp: int, total_spp: int,
-) -> None:  # fmt: skip
-    """Accumulate the interior gradient of the scene parameters for the adjoint image behind `field`."""
+def _record(
+    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, spp: int
+) -> tuple[Any, Any, Any, Any, Any, Any]:
+    """Trace and keep camera paths: (attached ray, its weight, film position, first hit, store, number of scatterings)."""
     ray, weight, position = camera.sample_rays(sensor, sampler, spp)
     detached = dr.detach(ray)
     hit = hits.first_hit(integrator, scene, detached)
     store = path.PathStore(options.max_depth)
     _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
-    adjoint, _ = field.read(position)
-    adjoint *= dr.detach(weight) / total_spp
-    _, d_origin, d_direction = sweep_backward(scene, features, options, store, count, adjoint)
+    return ray, dr.detach(weight), position, hit, store, count
+
+
+def backward(
+    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, field: AdjointField,
+    sampler: Any, spp: int, total_spp: int,
+) -> Any:  # fmt: skip
+    """Accumulate the interior gradient of the scene parameters for the adjoint image behind `field`.
+
+    Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
+    """
+    ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
+    adjoint = field.read(position)[0] * weight / total_spp
+    radiance, d_origin, d_direction = sweep_backward(scene, features, options, store, count, adjoint)
     with dr.resume_grad():
-        objective = dr.sum(adjoint * visible_emission(scene, hit, ray, options, True))
+        emitted = visible_emission(scene, hit, ray, options, True)
+        objective = dr.sum(adjoint * emitted)
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
         if dr.grad_enabled(objective):
             dr.backward_from(objective)
+    return dr.count(~dr.isfinite(dr.sum(radiance) + dr.detach(objective)))
 
 
 def forward(
@@ -124,14 +136,10 @@ def forward(
     sampler: Any, spp: int, total_spp: int,
 ) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """Interior derivative of the radiance of every sample: (film position, derivative / spp, of alpha, active)."""
-    ray, weight, position = camera.sample_rays(sensor, sampler, spp)
-    detached = dr.detach(ray)
-    hit = hits.first_hit(integrator, scene, detached)
-    store = path.PathStore(options.max_depth)
-    _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
+    ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
         d_emitted, d_origin, d_direction = tangents(emitted, origin, direction)
     d_radiance = d_emitted + sweep_forward(scene, features, options, store, count, d_origin, d_direction)
-    return position, d_radiance * dr.detach(weight) / total_spp, mi.Float(0), mi.Bool(True)
+    return position, d_radiance * weight / total_spp, mi.Float(0), mi.Bool(True)

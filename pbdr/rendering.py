@@ -11,11 +11,9 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.attached import storage
-from pbdr.errors import DataError, OptionError, ParameterError
+from pbdr.errors import DataError, DivergedError, OptionError, ParameterError
 from pbdr.integrator import TERMS, PathSpaceIntegrator
-from pbdr.parameters import Parameter, list_parameters, resolve
-from pbdr.parameters.names import traverse
+from pbdr.parameters import Parameter, list_parameters, read, resolve, traverse, write
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -36,10 +34,12 @@ class Gradient:
 
     @property
     def total(self) -> Arrays:
-        """Sum of the terms."""
+        """Sum of the terms: the derivative of the image, interior plus boundary."""
         names = {name for term in TERMS for name in getattr(self, term)}
         return {
-            name: np.sum([getattr(self, term)[name] for term in TERMS if name in getattr(self, term)], axis=0)
+            name: np.sum(
+                [getattr(self, term)[name] for term in TERMS if name in getattr(self, term)], axis=0
+            )  # Eq. (2)
             for name in sorted(names)
         }
 
@@ -74,15 +74,12 @@ def gradient(
     target, view, tracer = mitsuba_scene(scene), sensor_of(mitsuba_scene(scene), sensor), _pathspace(scene, integrator)
     adjoint = _adjoint(adjoint, view)
     chosen = _resolve(scene, names)
-    params = traverse(target)
     result = Gradient()
-    for term in terms:
-        if term not in TERMS:
-            raise OptionError(f"'{term}' is not a term of the gradient; give some of {', '.join(TERMS)}.")
-        with _Attached(
-            params, chosen
-        ) as attached:  # anew for each term: a traversal consumes the graph behind the leaves
+    for term in _terms(terms):
+        # Anew for each term: a traversal consumes the graph behind the leaves.
+        with _Attached(target, chosen) as attached:
             tracer.backward_terms(target, adjoint, view, seed, spp, (term,))
+            _require_finite(tracer, term)
             setattr(result, term, attached.gradients())
     return result
 
@@ -96,16 +93,35 @@ def derivative(
     `tangents`: name or raw key → array of the parameter's shape (a scalar means the same for every entry).
     """
     target, view, tracer = mitsuba_scene(scene), sensor_of(mitsuba_scene(scene), sensor), _pathspace(scene, integrator)
+    chosen: dict[str, Parameter] = {}
+    directions: dict[str, Any] = {}
+    for pattern, tangent in tangents.items():
+        found = _resolve(scene, pattern)
+        chosen.update(found)
+        directions.update(dict.fromkeys(found, tangent))
     images = {}
-    for term in terms:
-        total: Any = 0
-        for name, tangent in tangents.items():
-            chosen = _resolve(scene, name)
-            with _Attached(traverse(target), chosen) as attached:
-                attached.set_tangents(tangent)
-                total = total + np.array(tracer.forward_terms(target, view, seed, spp, (term,)))
-        images[term] = np.asarray(total, dtype=np.float32)
+    for term in _terms(terms):
+        with _Attached(target, chosen) as attached:
+            attached.set_tangents(directions)
+            images[term] = np.array(tracer.forward_terms(target, view, seed, spp, (term,)), dtype=np.float32)
     return images
+
+
+def _terms(terms: Iterable[str]) -> list[str]:
+    chosen = list(terms)
+    for term in chosen:
+        if term not in TERMS:
+            raise OptionError(f"'{term}' is not a term of the gradient; give some of {', '.join(TERMS)}.")
+    return chosen
+
+
+def _require_finite(tracer: PathSpaceIntegrator, term: str) -> None:
+    count = int(tracer.nonfinite[0])
+    if count:
+        raise DivergedError(
+            f"{count} samples of the {term} gradient are not finite. Look for degenerate geometry, zero roughness or infinite "
+            "radiance in the scene."
+        )
 
 
 def _pathspace(scene: Any, integrator: Any) -> PathSpaceIntegrator:
@@ -139,56 +155,42 @@ def _adjoint(adjoint: Any, sensor: Any) -> Any:
 
 
 class _Attached:
-    """Scene parameters as leaves with gradient tracking, for the time of a `with` block."""
+    """Scene parameters as leaves with gradient tracking, for the time of a `with` block; then as they were before."""
 
-    def __init__(self, params: Any, chosen: Mapping[str, Parameter]) -> None:
-        self.params, self.chosen = params, chosen
+    def __init__(self, scene: Any, chosen: Mapping[str, Parameter]) -> None:
+        self.params, self.chosen = traverse(scene), chosen
         self.leaves: dict[str, Any] = {}
+        self.originals: dict[str, Any] = {}
 
     def __enter__(self) -> _Attached:
         for name, parameter in self.chosen.items():
-            value = self.params[parameter.raw]
-            kind = type(value)
-            leaf = dr.detach(storage(value))
-            if not dr.is_float_v(type(leaf)):
-                raise ParameterError(
-                    f"'{name}' holds {kind.__name__}, which has no derivative; choose a float parameter."
-                )
-            leaf = type(leaf)(leaf)
+            self.originals[name] = self.params[parameter.raw]
+            leaf = mi.TensorXf(read(None, parameter, self.params).astype(np.float32))
             dr.enable_grad(leaf)
             self.leaves[name] = leaf
-            self.params[parameter.raw] = kind(leaf)
+            write(self.params, parameter, leaf)
         self.params.update()
         return self
 
     def gradients(self) -> Arrays:
         """Accumulated gradients in the parameters' shapes."""
-        result = {}
-        for name, leaf in self.leaves.items():
-            gradient = np.array(dr.grad(leaf), dtype=np.float32)
-            result[name] = _shaped(gradient, self.chosen[name])
-        return result
+        return {name: np.array(dr.grad(leaf), dtype=np.float32) for name, leaf in self.leaves.items()}
 
-    def set_tangents(self, tangent: Any) -> None:
-        """Set the same tangent (scalar or array of the parameter's shape) on every leaf."""
+    def set_tangents(self, tangents: Mapping[str, Any]) -> None:
+        """Set tangents, name → scalar or array of the parameter's shape, and hand them to the scene."""
         for name, leaf in self.leaves.items():
-            values = np.broadcast_to(np.asarray(tangent, dtype=np.float32), self.chosen[name].shape or (1,))
-            if dr.is_matrix_v(leaf):
-                values = np.concatenate([values, np.zeros((4 - len(values), values.shape[1]), np.float32)])
-            shape = np.array(dr.detach(leaf)).shape
-            dr.set_grad(leaf, type(leaf)(np.ascontiguousarray(values).reshape(shape)))
+            try:
+                values = np.broadcast_to(np.asarray(tangents[name], dtype=np.float32), leaf.shape)
+            except ValueError:
+                given = np.shape(tangents[name])
+                raise ParameterError(
+                    f"the tangent of '{name}' has shape {given}; the parameter has {leaf.shape}."
+                ) from None
+            dr.set_grad(leaf, mi.TensorXf(np.ascontiguousarray(values)))
             dr.enqueue(dr.ADMode.Forward, leaf)
         dr.traverse(dr.ADMode.Forward, dr.ADFlag.ClearEdges)
 
     def __exit__(self, *_: Any) -> None:
         for name, parameter in self.chosen.items():
-            kind = type(self.params[parameter.raw])
-            self.params[parameter.raw] = kind(dr.detach(self.leaves[name]))
+            self.params[parameter.raw] = self.originals[name]
         self.params.update()
-
-
-def _shaped(array: NDArray[np.float32], parameter: Parameter) -> NDArray[np.float32]:
-    """Drop Dr.Jit's lane dimension, and the constant last row of a transform."""
-    if parameter.shape == (3, 4):
-        array = array.reshape(4, 4)[:3]
-    return array.reshape(parameter.shape) if array.size == int(np.prod(parameter.shape)) else array

@@ -13,9 +13,9 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.parameters import traverse
 from pbdr.boundary import topology
 from pbdr.errors import SceneError
+from pbdr.parameters import traverse
 
 SEGMENT, ELLIPSE, SPHERE, CYLINDER_LINE = 0, 1, 2, 3
 

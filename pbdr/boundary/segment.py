@@ -14,8 +14,8 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.parameters import traverse
 from pbdr.boundary.edges import EdgeTable, View
+from pbdr.parameters import traverse
 from pbdr.transport import hits
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
@@ -146,7 +146,9 @@ class Motion:
             chosen = active & (slot != NOT_MOVING)
             rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in self.entries]
             column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
-            local = _solve(*[dr.detach(c) for c in column[:3]], edge.point - dr.detach(column[3]))
+            local = _solve(
+                dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])
+            )
             result = dr.select(
                 chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result
             )

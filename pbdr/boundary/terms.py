@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
+import mitsuba as mi
 
 from pbdr.transport.film import AdjointField
 
@@ -21,8 +22,9 @@ class Contribution:
     active: Any
 
 
-def backward(contributions: list[Contribution], field: AdjointField) -> None:
-    """Accumulate the gradients of scene parameters."""
+def backward(contributions: list[Contribution], field: AdjointField) -> Any:
+    """Accumulate the gradients of scene parameters; returns the number of samples that were not finite."""
+    nonfinite = mi.UInt32(0)
     for sample in contributions:
         adjoint, adjoint_alpha = field.read(sample.position, sample.active)
         weight = dr.sum(adjoint * sample.weight) + adjoint_alpha * sample.alpha
@@ -30,6 +32,8 @@ def backward(contributions: list[Contribution], field: AdjointField) -> None:
             objective = dr.select(sample.active, dr.detach(weight) * sample.speed, 0)
             if dr.grad_enabled(objective):
                 dr.backward_from(objective)
+        nonfinite += dr.count(sample.active & ~dr.isfinite(dr.detach(objective)))
+    return nonfinite
 
 
 def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, Any, Any]]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
-import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.parameters import traverse
 from pbdr.errors import SceneError
+from pbdr.parameters import traverse
 
 NO_FACE = 0xFFFFFFFF
 WELD_TOLERANCE = 1e-6  # of the mesh's largest extent: float32 copies of a vertex agree to about 1e-7

@@ -8,7 +8,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.attached import attached_parameters
+from pbdr.attached import AttachedParameter, attached_parameters
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -23,17 +23,21 @@ class Features:
     roughness: bool
     environment_rotates: bool = False
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
-    names: tuple[str, ...] = ()
+    moving_lights: bool = False
+
+    @property
+    def moving_edges(self) -> bool:
+        """Shapes or lights move, so that the image has a boundary term."""
+        return bool(self.moving_shapes) or self.moving_lights
 
 
-def inspect(scene: Any, sensor: Any) -> Features:
+def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Features:
     """Look at the BSDFs, emitters and attached parameters of `scene` as seen by `sensor`."""
     bsdf_flags = [shape.bsdf().flags() for shape in scene.shapes() if shape.bsdf() is not None]
     delta_bsdfs = any(mi.has_flag(flags, mi.BSDFFlags.Delta) for flags in bsdf_flags)
     emitter_flags = [emitter.flags() for emitter in scene.emitters()]
     delta = (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
     delta_lights = any(mi.has_flag(flags, kind) for flags in emitter_flags for kind in delta)
-    attached = attached_parameters(scene)
     owners = attached_parameters(sensor)
     environment = scene.environment()
     rotates = environment is not None and dr.grad_enabled(environment.world_transform().matrix)
@@ -47,5 +51,5 @@ def inspect(scene: Any, sensor: Any) -> Features:
         roughness=any(p.role.startswith("roughness") for p in attached),
         environment_rotates=rotates,
         moving_shapes=frozenset(index for index, shape in enumerate(scene.shapes()) if shape.parameters_grad_enabled()),
-        names=tuple(p.raw for p in attached),
+        moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

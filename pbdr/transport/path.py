@@ -107,8 +107,8 @@ def trace(
     With a `store` no radiance is computed: the vertices are kept instead.
     """
     recording = store is not None
-    vertices = store.vertices if store is not None else None
-    scatters = store.scatters if store is not None else None
+    vertices: Any = store.vertices if store is not None else None
+    scatters: Any = store.scatters if store is not None else None
     context = mi.BSDFContext()
     ray = mi.Ray3f(dr.detach(ray))
     hit = mi.PreliminaryIntersection3f(hit)

@@ -1,0 +1,82 @@
+"""What is refused by name, before rendering, because its gradient would be silently wrong."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.attached import AttachedParameter
+from pbdr.errors import ParameterError, SceneError
+from pbdr.transport.features import Features
+
+ALONE = "Use boundary='none' for the interior part alone."
+LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
+
+
+class IncompleteGradientWarning(UserWarning):
+    """A gradient lacks a term that this version does not estimate."""
+
+
+def check_parameters(attached: list[AttachedParameter]) -> None:
+    """Raise for parameters whose derivative Mitsuba's own plugins get wrong."""
+    for parameter in attached:
+        names = [owner.class_name() for owner in parameter.owners]
+        if names[0] == "SunskyEmitter":
+            _refuse(parameter, "the sun moves or its tables change without a derivative. Bake the sky into an envmap.")
+        if names[0] == "Projector" and parameter.role == "pose":
+            _refuse(parameter, "the border of the projected image has no boundary term. Use a spot light.")
+        if "RoughPlastic" in names and parameter.role in ("roughness", "eta"):
+            _refuse(
+                parameter, "roughplastic tabulates its transmittance without derivatives. Use principled or pplastic."
+            )
+        blend = next((owner for owner in parameter.owners if owner.class_name() == "BlendBSDF"), None)
+        if blend is not None and ".weight" in parameter.raw and mi.has_flag(blend.flags(), mi.BSDFFlags.Delta):
+            _refuse(
+                parameter, "blendbsdf gives no derivative for a smooth (delta) component. Make both components rough."
+            )
+        principled = "Principled" in names or "PrincipledThin" in names
+        if principled and parameter.role in LOBES_OFF_AT_ZERO and not dr.any(parameter.value != 0, axis=None):
+            _refuse(parameter, "the lobe is switched off while its weight is 0. Start from a small positive value.")
+
+
+def _refuse(parameter: AttachedParameter, reason: str) -> None:
+    raise ParameterError(f"'{parameter.raw}' has no usable gradient: {reason}")
+
+
+def check_film(sensor: Any) -> None:
+    """Raise for films other than `hdrfilm`."""
+    film = sensor.film().class_name()
+    if film != "HDRFilm":
+        raise SceneError(f"the sensor's film is a {film}; gradients need an hdrfilm.")
+
+
+def check_boundary(sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
+    """Raise, or warn by name, where a boundary term is missing in this version."""
+    if features.sensor_moves:
+        raise SceneError(
+            f"the gradient of the camera's {', '.join(p.raw for p in attached if _of(sensor, p))} would lack its boundary "
+            f"term, which this version does not have. {ALONE}"
+        )
+    if features.moving_edges and sensor.class_name() != "PerspectiveCamera":
+        raise SceneError(
+            f"moving geometry seen by a {sensor.class_name()} has no boundary term in this version; use a perspective "
+            f"sensor. {ALONE}"
+        )
+    if features.moving_edges and max_depth > 2:
+        _warn(
+            "the indirect boundary term (visibility seen after more than one scattering) is not estimated in this version; "
+            "gradients of moving geometry are complete for max_depth ≤ 2."
+        )
+    if features.delta_bsdfs and (features.moving_edges or features.moving):
+        _warn("edges seen in mirrors and through glass have no boundary term in this version.")
+
+
+def _of(sensor: Any, parameter: AttachedParameter) -> bool:
+    return any(owner is sensor or owner == sensor for owner in parameter.owners)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(f"pathspace: {message}", IncompleteGradientWarning, stacklevel=2)
