@@ -164,7 +164,8 @@ class _Attached:
 
     def __enter__(self) -> _Attached:
         for name, parameter in self.chosen.items():
-            self.originals[name] = self.params[parameter.raw]
+            value = self.params[parameter.raw]
+            self.originals[name] = type(value)(value)  # a copy: Mitsuba hands out references to what it stores
             leaf = mi.TensorXf(read(None, parameter, self.params).astype(np.float32))
             dr.enable_grad(leaf)
             self.leaves[name] = leaf
