@@ -14,6 +14,9 @@ import mitsuba as mi
 from pbdr.transport import measure
 
 
+LIMB = 1e-3  # cosine below which a hit on an emitter is rounding; its derivative, relative 1 / cosine, is left out: less than 0.1 %
+
+
 def blend(distance: Any, h: Any) -> Any:
     """α(d): 1 where the next vertex is far (it follows its material point), 0 where it is near (it slides)."""
     d2 = dr.square(distance)
@@ -51,7 +54,9 @@ def emission_direction(origin: Any, si_emitter: Any, active: Any) -> tuple[Any, 
     offset = measure.safe(mi.Vector3f(si_emitter.p - origin), active)
     distance_squared = dr.squared_norm(offset)
     towards = offset * dr.rsqrt(distance_squared)
-    return towards, measure.relative(measure.material_jacobian(si_emitter, towards, distance_squared, active))
+    patch = measure.material_jacobian(si_emitter, towards, distance_squared, active)
+    facing = active & (dr.abs_dot(dr.detach(si_emitter.n), dr.detach(towards)) > LIMB)
+    return towards, dr.select(facing, measure.relative(patch), 1)
 
 
 def rotated_direction(omega: Any, to_world: Any | None) -> Any:

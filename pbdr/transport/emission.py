@@ -49,8 +49,16 @@ def sample(scene: Any, si: Any, sampler: Any, uniform: float, active: Any) -> tu
 
 
 def visible_hit(scene: Any, si: Any, ds: Any, active: Any) -> tuple[Any, Any]:
-    """Closest hit from `si` towards the sampled light: (hit, whether the sampled point of the light is unoccluded)."""
-    hit = scene.ray_intersect_preliminary(si.spawn_ray(ds.d), coherent=False, active=active)
+    """Closest hit from `si` towards the sampled light: (hit, whether the sampled point of the light is unoccluded).
+
+    The ray leaves its surface along itself, not along the normal: beside the line from `si` it would miss the limb of a round
+    light, where derivatives are largest. `t` of the hit counts from `si`.
+    """
+    start = mi.math.RayEpsilon * (1 + dr.max(dr.abs(si.p)))
+    ray = si.spawn_ray(ds.d)
+    ray.o = dr.fma(ds.d, start, si.p)
+    hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active)
+    hit.t += start
     reached = ~hit.is_valid() | (hit.t >= ds.dist * (1 - mi.math.ShadowEpsilon))
     surface = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Surface)
     same = hit.is_valid() & (hit.shape.emitter() == ds.emitter)
