@@ -148,7 +148,7 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
             block = film.create_block()
             block.set_coalesce(block.coalesce() and spp >= 4)
             FilmMap.put(film, block, position, radiance * weight, dr.select(valid, mi.Float(1), 0), mi.Float(1))
-            film.put_block(block)
+            film.put_block(block)  # Eq. (1)
             return film.develop()
 
     # ------------------------------------------------------------------ gradients

@@ -17,6 +17,10 @@ from pbdr.transport import camera
 WEIGHT_GRID = 16  # sub-positions a pixel side for the filter's normalisation (midpoint rule, exact for box and tent)
 
 
+MAX_CACHED = 16
+_WEIGHTS: dict[tuple[Any, ...], Any] = {}
+
+
 class FilmMap:
     """The developed image of a film as a linear function of radiance splatted on it."""
 
@@ -47,17 +51,24 @@ class FilmMap:
         return dr.floor(position) if film.rfilter().is_box_filter() else position
 
     def _weights(self) -> Any:
-        """∫ h_j over the sampled region for every pixel, as a flat array in the block's layout."""
-        width, height = camera.film_size(self.film)
-        x0, y0 = camera.film_origin(self.film)
-        block = self._block()
-        n = WEIGHT_GRID
-        index = dr.arange(mi.UInt32, width * n * height * n)
-        y = index // (width * n)
-        x = index - y * (width * n)
-        position = mi.Point2f((mi.Float(x) + 0.5) / n + x0, (mi.Float(y) + 0.5) / n + y0)
-        self.put(self.film, block, position, mi.Color3f(0), mi.Float(0), mi.Float(1 / (n * n)))
-        return dr.detach(block.tensor().array)
+        """∫ h_j over the sampled region for every pixel, as a flat array in the block's layout; cached by film settings."""
+        film = self.film
+        width, height = camera.film_size(film)
+        x0, y0 = camera.film_origin(film)
+        key = (mi.variant(), width, height, x0, y0, film.sample_border(), str(film.rfilter()), self.alpha)
+        if key not in _WEIGHTS:
+            if len(_WEIGHTS) >= MAX_CACHED:
+                _WEIGHTS.pop(next(iter(_WEIGHTS)))
+            block = self._block()
+            n = WEIGHT_GRID
+            index = dr.arange(mi.UInt32, width * n * height * n)
+            y = index // (width * n)
+            x = index - y * (width * n)
+            position = mi.Point2f((mi.Float(x) + 0.5) / n + x0, (mi.Float(y) + 0.5) / n + y0)
+            self.put(film, block, position, mi.Color3f(0), mi.Float(0), mi.Float(1 / (n * n)))
+            _WEIGHTS[key] = dr.detach(block.tensor().array)
+            dr.eval(_WEIGHTS[key])
+        return _WEIGHTS[key]
 
     def develop(self, block: Any) -> Any:
         """Image tensor of a block whose weight channel is replaced by the filter's exact normalisation."""
