@@ -13,7 +13,6 @@ import mitsuba as mi
 
 from pbdr.transport import measure
 
-
 LIMB = 1e-3  # cosine below which a hit on an emitter is rounding; its derivative, relative 1 / cosine, is left out: less than 0.1 %
 
 
