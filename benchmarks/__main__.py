@@ -1,0 +1,64 @@
+"""`python -m benchmarks NAME`: parse, run, write the result."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pbdr.errors import PbdrError
+
+from . import harness
+
+#: Name → (module, one line for --help). A module has `add_options(parser)` and `run(options) -> Result`.
+BENCHMARKS = {
+    "theory_table": "gradients of a bumpy mesh, term by term, against finite differences; noise against prb",
+    "cost": "time of a gradient against primal renders; memory against parameters and depth",
+    "spot_material_light": "albedo texture, roughness and environment of a textured mesh from 12 images",
+    "kill_resume": "a job killed at random moments and resumed, against the same job left alone",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(prog="python -m benchmarks", description=harness.__doc__)
+    names = root.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name, summary in BENCHMARKS.items():
+        one = names.add_parser(name, help=summary, description=summary)
+        one.add_argument("--out", type=Path, default=Path("runs") / "benchmarks", help="folder of what is written")
+        one.add_argument("--json", action="store_true", help="print the result as one JSON object")
+        one.add_argument("--record", action="store_true", help="write the result into benchmarks/results as well")
+        one.add_argument("--seed", type=int, default=0)
+        importlib.import_module(f"benchmarks.{name}").add_options(one)
+    return root
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one benchmark; 0 when it met its requirements or has none, 5 when it did not, 3 without its input."""
+    options = parser().parse_args(words)
+    start = time.perf_counter()
+    try:
+        result = importlib.import_module(f"benchmarks.{options.name}").run(options)
+    except harness.Missed as missed:
+        print(f"{options.name}: skipped: {missed}", file=sys.stderr)
+        if options.json:
+            print(json.dumps({"name": options.name, "skipped": str(missed)}))
+        return 3
+    except PbdrError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    seconds = time.perf_counter() - start
+    record = harness.write(result, options.out, seconds)
+    if options.record:
+        harness.write(result, harness.RECORDED, seconds)
+    page = (options.out / f"{options.name}.md").read_text(encoding="utf-8")
+    print(json.dumps(record) if options.json else page)
+    return 5 if result.met is False else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
