@@ -21,6 +21,7 @@ from pbdr.transport import camera, convention, emission, hits
 from pbdr.transport.features import Features
 
 MAX_ENTRIES = 1 << 22  # views × edges held at once
+IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the position
 MIN_VIEWS = 256  # unless there are too many edges
 
 
@@ -89,15 +90,23 @@ def view_count(edges: int, samples: int, emitters: int) -> int:
 
 
 def light_factor(lights: LightViews, edge: segment.Edge) -> Any:
-    """Measure of a light point at an edge point: cosθ_y/|y−x_B|² for surfaces, 1 for distant and delta lights."""
+    """Measure of a light point at an edge point: cosθ_y/|y−x_B|² for surfaces, 1 for distant and delta lights.
+
+    Zero for edges in the tangent plane of the light point (a flat light's own border): there cosθ_y is rounding.
+    """
     offset = lights.view.point - edge.point
     distance2 = dr.squared_norm(offset)
-    cosine = dr.abs_dot(lights.normal, offset) * dr.rsqrt(dr.maximum(distance2, 1e-20))
+    height = dr.abs_dot(lights.normal, offset)
+    cosine = height * dr.rsqrt(dr.maximum(distance2, 1e-20))
+    cosine = dr.select(height > IN_PLANE * (1 + dr.max(dr.abs(edge.point))), cosine, 0)
     return dr.select(lights.surface, cosine / dr.maximum(distance2, 1e-20), 1)
 
 
-def shadow_mass(table: EdgeTable, lights: LightViews) -> Any:
-    """Sampling mass of all (view, edge) pairs, view-major: zero exactly where the edge is no silhouette."""
+def shadow_mass(scene: Any, table: EdgeTable, lights: LightViews) -> Any:
+    """Sampling mass of all (view, edge) pairs, view-major: zero exactly where the edge is no silhouette.
+
+    The floor keeps edges that only their middle hides; a flat light's own border never counts.
+    """
     entry = dr.arange(mi.UInt32, lights.count * table.count)
     k = entry // table.count
     row = table.row(entry - k * table.count)
@@ -107,7 +116,8 @@ def shadow_mass(table: EdgeTable, lights: LightViews) -> Any:
     near = dr.select(chosen.delta & ~chosen.view.distant, dr.rcp(dr.maximum(distance2, 1e-20)), 1)
     mass = edge.length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.weight
     floor = 0.01 * edge.length * dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20))) * chosen.weight
-    return dr.select(edge.silhouette, dr.maximum(mass, floor), 0)
+    own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
+    return dr.select(edge.silhouette & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
 
 
 def sample(
@@ -117,7 +127,7 @@ def sample(
     """`count` samples of the direct boundary; `stream` makes samplers by name and number of lanes."""
     views = view_count(table.count, count, len(scene.emitters()))
     lights = draw_views(scene, stream("views", views), views)
-    distribution = Discrete(shadow_mass(table, lights))
+    distribution = Discrete(shadow_mass(scene, table, lights))
     if not distribution.total > 0:
         return []
     entry, probability, u = distribution.sample(systematic(stream("direct", count), count))
