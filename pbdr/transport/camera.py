@@ -41,7 +41,8 @@ def sample_rays(sensor: Any, sampler: Any, spp: int) -> tuple[Any, Any, Any]:
         time += sampler.next_1d() * sensor.shutter_open_time()
     with dr.resume_grad():
         ray, weight = sensor.sample_ray_differential(time, 0.0, (position - offset) / crop, aperture)
-    return mi.Ray3f(ray), weight, position
+        ray = mi.Ray3f(ray)  # here: while derivatives are suspended, copies lose them
+    return ray, weight, position
 
 
 @dataclass
