@@ -11,7 +11,7 @@ import mitsuba as mi
 
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, primary, segment, terms
+from pbdr.boundary import direct, horizon, primary, segment, terminator, terms
 from pbdr.boundary.edges import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, hits, path, support
@@ -244,9 +244,14 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
         if "primary" in chosen and features.moving_shapes and count:
             yield primary.sample(scene, sensor, self, table, motion, options, stream("primary", count), count)
+            half = max(count // 2, 1)
+            rims = stream("horizon", half)
+            yield horizon.sample(scene, sensor, self, features.moving_shapes, options, rims, half)
         count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
         if "direct" in chosen and self.max_depth > 1 and count:
             yield direct.sample(scene, sensor, self, features, table, motion, stream, count)
+            half = max(count // 2, 1)
+            yield terminator.sample(scene, sensor, self, features, stream("terminator", half), half)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

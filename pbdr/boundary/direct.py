@@ -187,7 +187,7 @@ def shadow(
         distant_point = convention.ray_point_direction(attached.p, dr.replace_grad(edge.omega, towards), depth)
         near_point = convention.ray_point_emission(attached.p, light_point, tau)
         ray_point = dr.select(view.distant, distant_point, near_point)
-        speed = segment.rule(edge, motion.position(edge, active), ray_point)
+        speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
 
     # ---- f_s without the cosine of the geometric normal, film importance, measure of the light
     local = dr.detach(attached)

@@ -207,10 +207,10 @@ class TableBuilder:
         a, b = vertex(0, 0), vertex(0, 1)
         packed = corners[:, :, 0] | corners[:, :, 1] << 2 | corners[:, :, 2] << 4
         into0, into1 = _into(vertex(0, 2), a, b), _into(vertex(1, 2), a, b)
-        jump = mi.Bool(known.jump)
-        if known.flat:
-            n0, n1 = dr.normalize(dr.cross(b - a, into0)), dr.normalize(dr.cross(b - a, -into1))
-            jump |= dr.squared_norm(n0 - n1) > 1e-10
+        # Smooth shading does not help: light below the plane of a face is shadowed by the face, whatever its vertex normals say,
+        # so that radiance jumps at the edges along the terminator.
+        n0, n1 = dr.normalize(dr.cross(b - a, into0)), dr.normalize(dr.cross(b - a, -into1))
+        jump = mi.Bool(known.jump) | (dr.squared_norm(n0 - n1) > 1e-10)
         return {
             "kind": dr.zeros(mi.UInt32, n), "a": mi.Point3f(a), "b": mi.Vector3f(b - a), "c": into0,
             "d": dr.select(mi.Bool(second), into1, mi.Vector3f(0)), "sign": dr.zeros(mi.Float, n),

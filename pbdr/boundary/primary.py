@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -37,50 +39,80 @@ def film_mass(table: EdgeTable, view: View, pinhole: camera.PinholeView, film: A
     return dr.select(table.moving & table.exists(view) & (straight | curved), mass, 0)
 
 
+@dataclass
+class Seen:
+    """Points where the radiance seen by the camera jumps: geometry of the segment and where either side starts.
+
+    `weight`: 1 / (sampling density per unit length · sample count); `side`: ±1, the side of m̂ on which `first` lies; `first`, `second`:
+    (hit, ray) of either side; `position`: function that returns the attached x_B.
+    """
+
+    point: Any
+    omega: Any
+    normal: Any
+    sine: Any
+    weight: Any
+    side: Any
+    first: tuple[Any, Any]
+    second: tuple[Any, Any]
+    position: Callable[[], Any]
+    active: Any
+
+
 def sample(
     scene: Any, sensor: Any, integrator: Any, table: EdgeTable, motion: segment.Motion, options: path.PathOptions,
     sampler: Any, count: int,
 ) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the primary boundary."""
+    """`count` samples of the primary boundary on edges of shapes."""
     pinhole = camera.PinholeView.of(sensor)
     view = View(pinhole.origin, mi.Vector3f(0), mi.Bool(False))
     distribution = Discrete(film_mass(table, view, pinhole, sensor.film()))
     if not distribution.total > 0:
         return []
     index, probability, u = distribution.sample(systematic(sampler, count))
-    row = table.row(index)
-    edge = segment.at(row, u, view, away=True)
-    offset = edge.point - view.point
-    distance2 = dr.squared_norm(offset)
-    distance = dr.sqrt(distance2)
-    position, cosine, in_front = pinhole.project(edge.point)
-    active = edge.counts & in_front & (probability > 0)
+    edge = segment.at(table.row(index), u, view, away=True)
+    distance = dr.norm(edge.point - view.point)
+    active = edge.counts & (probability > 0)
 
     # ---- visibility of x_B from the camera
     target = segment.outside(edge, distance)
-    towards = dr.normalize(target - view.point)
-    first = hits.first_hit(integrator, scene, mi.Ray3f(view.point, towards), active)
-    active &= ~first.is_valid() | (first.t >= distance * (1 - segment.CLEARANCE))
-    jacobian = pinhole.film_jacobian(cosine)
-    factor = edge.length * edge.sine * jacobian / (distance2 * probability * count)  # Eq. (7)
+    active &= visible(scene, integrator, view.point, target, distance, active)
 
-    # ---- radiance on both sides: the visible face, and the background or the other face
-    front_hit, front_ray = segment.face_hit(scene, table, edge, edge.front, active)
+    # ---- either side: the visible face, and the background or the other face
+    first = segment.face_hit(scene, table, edge, edge.front, active)
     back_ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
     crease = active & edge.crease
     back_hit = hits.first_hit(integrator, scene, back_ray, active & ~crease)
     other_hit, other_ray = segment.mesh_hit(scene, edge, mi.UInt32(1), segment.INWARD, crease)
-    back_hit = dr.select(crease, other_hit, back_hit)
-    back_ray = dr.select(crease, other_ray, back_ray)
-    hidden = integrator.hide_emitters & (front_hit.shape.emitter() != None)  # noqa: E711
-    twin = sampler.clone()
-    front, _, front_valid = path.trace(scene, front_ray, front_hit, sampler, options, active=active & ~hidden)
-    back, _, back_valid = path.trace(scene, back_ray, back_hit, twin, options, active=active & ~hidden)
+    second = dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray)
+    active &= ~(integrator.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711
+    seen = Seen(
+        edge.point, edge.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.front_side, first, second,
+        lambda: motion.position(edge, active), active,
+    )  # fmt: skip
+    return [contribution(scene, pinhole, options, sampler, seen)]
 
+
+def visible(scene: Any, integrator: Any, eye: Any, target: Any, distance: Any, active: Any) -> Any:
+    """Whether nothing lies between the camera and a point `distance` away, seen in the direction of `target`."""
+    hit = hits.first_hit(integrator, scene, mi.Ray3f(eye, dr.normalize(target - eye)), active)
+    return ~hit.is_valid() | (hit.t >= distance * (1 - segment.CLEARANCE))
+
+
+def contribution(
+    scene: Any, pinhole: camera.PinholeView, options: path.PathOptions, sampler: Any, seen: Seen
+) -> Contribution:
+    """Equation (7) for sampled points: radiance on both sides, with common random numbers, times the speed of the edge."""
+    position, cosine, in_front = pinhole.project(seen.point)
+    active = seen.active & in_front
+    distance2 = dr.squared_norm(seen.point - pinhole.origin)
+    factor = seen.weight * seen.sine * pinhole.film_jacobian(cosine) / distance2  # Eq. (7)
+    twin = sampler.clone()
+    first, _, first_valid = path.trace(scene, seen.first[1], seen.first[0], sampler, options, active=active)
+    second, _, second_valid = path.trace(scene, seen.second[1], seen.second[0], twin, options, active=active)
+    weight = segment.weigh(seen.side, first, factor) + segment.weigh(-seen.side, second, factor)
+    covered = [dr.select(valid, mi.Float(1), 0) for valid in (first_valid, second_valid)]
+    alpha = segment.weigh(seen.side, covered[0], factor) + segment.weigh(-seen.side, covered[1], factor)
     with dr.resume_grad():
-        speed = segment.rule(edge, motion.position(edge, active), dr.detach(view.point))
-    weight = segment.weigh(edge.front_side, front, factor) + segment.weigh(-edge.front_side, back, factor)
-    seen = dr.select(front_valid, mi.Float(1), 0), dr.select(back_valid, mi.Float(1), 0)
-    alpha = segment.weigh(edge.front_side, seen[0], factor) + segment.weigh(-edge.front_side, seen[1], factor)
-    shown = active & ~hidden
-    return [Contribution(position, dr.select(shown, weight, 0), dr.select(shown, alpha, 0), speed, shown)]
+        speed = segment.rule(seen.normal, seen.position(), dr.detach(pinhole.origin))
+    return Contribution(position, dr.select(active, weight, 0), dr.select(active, alpha, 0), speed, active)

@@ -162,9 +162,9 @@ def _solve(x: Any, y: Any, z: Any, b: Any) -> Any:
     return mi.Vector3f(dr.dot(b, yz), dr.dot(b, dr.cross(z, x)), dr.dot(b, dr.cross(x, y))) * inverse
 
 
-def rule(edge: Edge, motion: Any, ray_point: Any) -> Any:
+def rule(normal: Any, motion: Any, ray_point: Any) -> Any:
     """m̂·v of one side: how fast the edge overtakes the attached segment there, as an attached scalar."""
-    return dr.dot(edge.normal, motion - ray_point)  # Eq. (6)
+    return dr.dot(normal, motion - ray_point)  # Eq. (6)
 
 
 def weigh(side: Any, radiance: Any, factor: Any) -> Any:

@@ -33,7 +33,18 @@ def sample_rays(sensor: Any, sampler: Any, spp: int) -> tuple[Any, Any, Any]:
     index = dr.arange(mi.UInt32, width * height * spp) // dr.opaque(mi.UInt32, spp)
     y = index // width
     x = index - y * width
-    position = mi.Point2f(mi.Float(x) + x0, mi.Float(y) + y0) + sampler.next_2d()
+    return _rays_at(sensor, sampler, mi.Point2f(mi.Float(x) + x0, mi.Float(y) + y0) + sampler.next_2d())
+
+
+def spread_rays(sensor: Any, sampler: Any) -> tuple[Any, Any, Any]:
+    """One camera ray a lane, uniform over the sampled region of the film: (attached ray, weight, film position)."""
+    width, height = film_size(sensor.film())
+    x0, y0 = film_origin(sensor.film())
+    return _rays_at(sensor, sampler, sampler.next_2d() * mi.Point2f(width, height) + mi.Point2f(x0, y0))
+
+
+def _rays_at(sensor: Any, sampler: Any, position: Any) -> tuple[Any, Any, Any]:
+    film = sensor.film()
     crop, offset = mi.ScalarVector2f(film.crop_size()), mi.ScalarVector2f(film.crop_offset())
     aperture = sampler.next_2d() if sensor.needs_aperture_sample() else mi.Point2f(0)
     time = sensor.shutter_open()
@@ -41,8 +52,7 @@ def sample_rays(sensor: Any, sampler: Any, spp: int) -> tuple[Any, Any, Any]:
         time += sampler.next_1d() * sensor.shutter_open_time()
     with dr.resume_grad():
         ray, weight = sensor.sample_ray_differential(time, 0.0, (position - offset) / crop, aperture)
-        ray = mi.Ray3f(ray)  # here: while derivatives are suspended, copies lose them
-    return ray, weight, position
+    return mi.Ray3f(ray), weight, position
 
 
 @dataclass

@@ -50,6 +50,10 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         and any(p.role == "radiance" for p in attached_parameters(environment)),
         roughness=any(p.role.startswith("roughness") for p in attached),
         environment_rotates=rotates,
-        moving_shapes=frozenset(index for index, shape in enumerate(scene.shapes()) if shape.parameters_grad_enabled()),
+        moving_shapes=frozenset(
+            index
+            for index, shape in enumerate(scene.shapes())
+            if shape.parameters_grad_enabled() or any(p.role == "normals" and p.owners[0] == shape for p in attached)
+        ),
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

@@ -1,0 +1,180 @@
+"""Shading horizons: where the interpolated normal of a smooth mesh turns away from the camera.
+
+On the rim of a smooth-shaded mesh the face still looks at the camera while its shading normal does not any more, and the BSDF of a
+one-sided surface drops to black. That curve, n(x)·(x − o) = 0 inside the faces, is a discontinuity of the image like any edge, and
+it moves with the vertices and with the normals. (Without it, gradients of coarse smooth meshes are far off.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.boundary import primary, segment
+from pbdr.boundary.sampling import Discrete, systematic
+from pbdr.boundary.terms import Contribution
+from pbdr.transport import camera, hits, path
+
+
+@dataclass
+class SmoothFaces:
+    """Corners of all faces of the moving smooth-shaded meshes: positions, normals, and where they come from."""
+
+    shape: Any
+    face: Any
+    positions: tuple[Any, Any, Any]
+    normals: tuple[Any, Any, Any]
+
+
+def collect(scene: Any, moving: frozenset[int]) -> SmoothFaces | None:
+    """Faces of the moving meshes that interpolate vertex normals; None if there is no such mesh."""
+    parts = []
+    for index, mesh in enumerate(scene.shapes()):
+        smooth = index in moving and mesh.is_mesh() and mesh.has_vertex_normals() and not mesh.has_face_normals()
+        if not smooth:
+            continue
+        corners = dr.unravel(mi.Vector3u, mesh.faces_buffer())
+        positions, normals = dr.detach(mesh.vertex_positions_buffer()), dr.detach(mesh.vertex_normals_buffer())
+        n = dr.width(corners)
+        parts.append([
+            dr.full(mi.UInt32, index, n), dr.arange(mi.UInt32, n),
+            *[dr.gather(mi.Vector3f, positions, corners[k]) for k in range(3)],
+            *[dr.gather(mi.Vector3f, normals, corners[k]) for k in range(3)],
+        ])  # fmt: skip
+    if not parts:
+        return None
+    joined = [_concat([part[i] for part in parts]) for i in range(8)]
+    return SmoothFaces(joined[0], joined[1], tuple(joined[2:5]), tuple(joined[5:8]))
+
+
+def _concat(arrays: list[Any]) -> Any:
+    if dr.depth_v(arrays[0]) == 1:
+        return dr.concat(arrays)
+    return type(arrays[0])(*[dr.concat([a[k] for a in arrays]) for k in range(3)])
+
+
+@dataclass
+class Curve:
+    """The horizon in one face, as seen from `eye`: rays from the corner on its own side of the curve, fan parameter s.
+
+    `start` the isolated corner (0, 1, 2); x, n: position and normal at corner `start`; b, c: the two others, relative to it.
+    """
+
+    start: Any
+    x: Any
+    xb: Any
+    xc: Any
+    n: Any
+    nb: Any
+    nc: Any
+    crosses: Any
+
+    @staticmethod
+    def of(positions: tuple[Any, Any, Any], normals: tuple[Any, Any, Any], eye: Any) -> Curve:
+        """Find the corner whose sign of n·(x − o) differs from the two others."""
+        side = [dr.dot(n, x - eye) > 0 for x, n in zip(positions, normals, strict=True)]
+        start = dr.select(side[1] == side[2], mi.UInt32(0), dr.select(side[0] == side[2], mi.UInt32(1), mi.UInt32(2)))
+        crosses = (side[0] != side[1]) | (side[1] != side[2])
+        pick = lambda items, k: dr.select(k == 0, items[0], dr.select(k == 1, items[1], items[2]))  # noqa: E731
+        second, third = (start + 1) % 3, (start + 2) % 3
+        x, n = pick(positions, start), pick(normals, start)
+        return Curve(
+            start, x, pick(positions, second) - x, pick(positions, third) - x,
+            n, pick(normals, second) - n, pick(normals, third) - n, crosses,
+        )  # fmt: skip
+
+    def at(self, s: Any, eye: Any) -> tuple[Any, ...]:
+        """Point of the curve on the ray towards fan parameter s.
+
+        Returns (position, derivative d position/ds, normal, ray direction D in the face, slope of n·(x − o) along D, r).
+        """
+        arm, bend = self.xb + s * (self.xc - self.xb), self.nb + s * (self.nc - self.nb)
+        offset = self.x - eye
+        c0, c1, c2 = dr.dot(self.n, offset), dr.dot(bend, offset) + dr.dot(self.n, arm), dr.dot(bend, arm)
+        r = _root(c0, c1, c2)
+        normal, position = self.n + r * bend, self.x + r * arm
+        across_x, across_n = r * (self.xc - self.xb), r * (self.nc - self.nb)
+        slope = c1 + 2 * c2 * r
+        change = dr.dot(across_n, position - eye) + dr.dot(normal, across_x)
+        safe = dr.select(dr.abs(slope) > 0, slope, 1)
+        return position, across_x - arm * (change / safe), normal, arm, slope, r
+
+
+def _root(c0: Any, c1: Any, c2: Any) -> Any:
+    """Root in (0, 1) of c0 + c1 r + c2 r², which changes its sign there."""
+    discriminant = dr.sqrt(dr.maximum(c1 * c1 - 4 * c0 * c2, 0))
+    q = -0.5 * (c1 + dr.mulsign(discriminant, c1))
+    first = dr.select(q != 0, c0 / dr.select(q != 0, q, 1), 0.5)
+    second = dr.select(c2 != 0, q / dr.select(c2 != 0, c2, 1), 0.5)
+    inside = (first >= 0) & (first <= 1)
+    return dr.clip(dr.select(inside, first, second), 0, 1)
+
+
+def sample(
+    scene: Any,
+    sensor: Any,
+    integrator: Any,
+    moving: frozenset[int],
+    options: path.PathOptions,
+    sampler: Any,
+    count: int,
+) -> list[Contribution]:
+    """`count` samples of the primary boundary on shading horizons."""
+    faces = collect(scene, moving)
+    if faces is None:
+        return []
+    pinhole = camera.PinholeView.of(sensor)
+    eye = mi.Point3f(pinhole.origin)
+    whole = Curve.of(faces.positions, faces.normals, eye)
+    ends = [mi.Point3f(whole.at(mi.Float(s), eye)[0]) for s in (0.0, 1.0)]
+    middle = 0.5 * (ends[0] + ends[1]) - eye
+    mass = dr.norm(dr.cross(ends[1] - ends[0], dr.normalize(middle))) * dr.rsqrt(dr.squared_norm(middle))
+    mass += 1e-3 * dr.norm(ends[1] - ends[0]) * dr.rsqrt(dr.squared_norm(middle))
+    distribution = Discrete(dr.select(whole.crosses & pinhole.project(mi.Point3f(middle + eye))[2], mass, 0))
+    if not distribution.total > 0:
+        return []
+    index, probability, s = distribution.sample(systematic(sampler, count))
+    get = lambda array: dr.gather(type(array), array, index)  # noqa: E731
+    curve = Curve.of(tuple(get(x) for x in faces.positions), tuple(get(n) for n in faces.normals), eye)
+    position, derivative, normal, arm, slope, r = curve.at(s, eye)
+    point = mi.Point3f(position)
+    length = dr.norm(derivative)
+    distance = dr.norm(point - eye)
+    omega = mi.Vector3f(point - eye) / distance
+    cross = dr.cross(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
+    sine = dr.norm(cross)
+    across = cross * dr.select(sine > 0, dr.rcp(sine), 0)
+    active = curve.crosses & (probability > 0) & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
+    active &= primary.visible(scene, integrator, eye, point, distance, active)
+    # n·(x − o) grows along the arm where `slope` > 0: the dark side.
+    lit_side = -dr.sign(dr.dot(across, arm)) * dr.sign(slope)
+    hit = dr.zeros(mi.PreliminaryIntersection3f, count)
+    weights = [dr.select(curve.start == k, 1 - r, 0) for k in range(3)]
+    weights = [w + dr.select((curve.start + 1) % 3 == k, r * (1 - s), 0) for k, w in enumerate(weights)]
+    weights = [w + dr.select((curve.start + 2) % 3 == k, r * s, 0) for k, w in enumerate(weights)]
+    hit.t, hit.prim_uv, hit.prim_index = mi.Float(1), mi.Point2f(weights[1], weights[2]), get(faces.face)
+    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), get(faces.shape), active)
+    hit.valid = mi.Bool(active)
+    upright = dr.normalize(normal)
+    starts = [(hit, _grazing_ray(point, omega, sign * upright)) for sign in (1, -1)]
+
+    def moved() -> Any:
+        """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero."""
+        si = hits.material(hit, mi.Ray3f(point - omega, omega), active)
+        zero = dr.dot(si.sh_frame.n, si.p - eye)
+        shift = (zero - dr.detach(zero)) * dr.norm(normal) / dr.select(dr.abs(slope) > 0, slope, 1)
+        return dr.replace_grad(point, si.p - mi.Vector3f(arm) * shift)
+
+    seen = primary.Seen(
+        point, omega, across, sine, length / (probability * count), lit_side, starts[0], starts[1], moved, active
+    )
+    return [primary.contribution(scene, pinhole, options, sampler, seen)]
+
+
+def _grazing_ray(point: Any, omega: Any, towards: Any) -> Any:
+    """Ray that meets the surface at `point` just on the side where −d·n has the sign of `towards`."""
+    direction = dr.normalize(omega - segment.TILT * towards)
+    return mi.Ray3f(point - direction, direction)
