@@ -168,7 +168,7 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         support.check_film(sensor)
         support.check_parameters(attached)
         if self.options.boundary != "none":
-            support.check_boundary(sensor, features, attached, self.max_depth)
+            support.check_boundary(scene, sensor, features, attached, self.max_depth)
         return sensor, features, self._gradient_options(scene, features)
 
     def _passes(

@@ -166,7 +166,7 @@ def sample(
         si = hits.material(hit, mi.Ray3f(point - omega, omega), active)
         zero = dr.dot(si.sh_frame.n, si.p - eye)
         shift = (zero - dr.detach(zero)) * dr.norm(normal) / dr.select(dr.abs(slope) > 0, slope, 1)
-        return dr.replace_grad(point, si.p - mi.Vector3f(arm) * shift)
+        return dr.replace_grad(point, si.p - mi.Vector3f(arm) * shift)  # Eq. (10)
 
     seen = primary.Seen(
         point, omega, across, sine, length / (probability * count), lit_side, starts[0], starts[1], moved, active

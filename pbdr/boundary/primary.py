@@ -43,8 +43,8 @@ def film_mass(table: EdgeTable, view: View, pinhole: camera.PinholeView, film: A
 class Seen:
     """Points where the radiance seen by the camera jumps: geometry of the segment and where either side starts.
 
-    `weight`: 1 / (sampling density per unit length · sample count); `side`: ±1, the side of m̂ on which `first` lies; `first`, `second`:
-    (hit, ray) of either side; `position`: function that returns the attached x_B.
+    `weight`: 1 / (sampling density per unit length · sample count); `side`: ±1, the side of m̂ on which `first` lies;
+    `first`, `second`: (hit, ray) of either side; `position`: function that returns the attached x_B.
     """
 
     point: Any

@@ -1,12 +1,8 @@
-"""Geometric horizons of smooth-shaded faces: light that grazes the plane of the face it illuminates.
+"""Geometric horizons of smooth-shaded faces: light that grazes the plane of the face it illuminates (docs/theory.md, section 7a).
 
-Interpolated normals let light from below a face's plane count, cosθ > 0, but the face itself shadows it. In the integral over incident
-directions this is a jump along the great circle n·ω = 0 of the geometric normal n. It is a boundary segment of length zero, x_B = x_S,
-that no edge of the mesh accounts for; it moves when the face turns or the light moves past it:
-
-    dI = ∫ W dA(x_S) ∮ dφ [f_s cosθ L]_above − [f_s cosθ L]_below  d(n·ω)/dθ
-
-Flat shading has no such jump, since cosθ vanishes there.
+Interpolated normals let light from below a face's plane count, cosθ > 0, but the face itself shadows it. That jump, along the
+great circle n·ω = 0 of the geometric normal, is a boundary segment of length zero that no edge of the mesh accounts for; it
+moves when the face turns or the light moves past it. Flat shading has no such jump, since cosθ vanishes there.
 """
 
 from __future__ import annotations
@@ -57,7 +53,7 @@ def sample(
         with dr.resume_grad():
             attached = hits.sliding(hit, camera_ray, active)
             direction, _, radiance, _ = emission.hit_emission(scene, features, attached.p, light_hit, light_ray, active)
-            speed = dr.dot(attached.n, direction)
+            speed = dr.dot(attached.n, direction)  # Eq. (11)
         weight = side * scattered * dr.detach(radiance) * dr.detach(ray_weight) * (dr.pi * width * height / count)
         contributions.append(Contribution(position, dr.select(active, weight, 0), mi.Float(0), speed, active))
     return contributions

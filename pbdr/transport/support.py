@@ -53,8 +53,11 @@ def check_film(sensor: Any) -> None:
         raise SceneError(f"the sensor's film is a {film}; gradients need an hdrfilm.")
 
 
-def check_boundary(sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
+def check_boundary(
+    scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int
+) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
+    bsdfs = [shape.bsdf() for shape in scene.shapes() if shape.bsdf() is not None]
     if features.sensor_moves:
         raise SceneError(
             f"the gradient of the camera's {', '.join(p.raw for p in attached if _of(sensor, p))} would lack its boundary "
@@ -70,6 +73,9 @@ def check_boundary(sensor: Any, features: Features, attached: list[AttachedParam
             "the indirect boundary term (visibility seen after more than one scattering) is not estimated in this version; "
             "gradients of moving geometry are complete for max_depth ≤ 2."
         )
+    maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
+    if maps and features.moving_edges:
+        _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
     if features.delta_bsdfs and (features.moving_edges or features.moving):
         _warn("edges seen in mirrors and through glass have no boundary term in this version.")
 
