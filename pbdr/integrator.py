@@ -251,7 +251,8 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         if "direct" in chosen and self.max_depth > 1 and count:
             yield direct.sample(scene, sensor, self, features, table, motion, stream, count)
             half = max(count // 2, 1)
-            yield terminator.sample(scene, sensor, self, features, stream("terminator", half), half)
+            for side in (1, -1):  # with the same random numbers
+                yield terminator.sample(scene, sensor, self, features, stream("terminator", half), half, side)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import primary, segment
+from pbdr.boundary import primary, segment, topology
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, hits, path
@@ -33,8 +33,7 @@ def collect(scene: Any, moving: frozenset[int]) -> SmoothFaces | None:
     """Faces of the moving meshes that interpolate vertex normals; None if there is no such mesh."""
     parts = []
     for index, mesh in enumerate(scene.shapes()):
-        smooth = index in moving and mesh.is_mesh() and mesh.has_vertex_normals() and not mesh.has_face_normals()
-        if not smooth:
+        if index not in moving or not topology.interpolates_normals(mesh):
             continue
         corners = dr.unravel(mi.Vector3u, mesh.faces_buffer())
         positions, normals = dr.detach(mesh.vertex_positions_buffer()), dr.detach(mesh.vertex_normals_buffer())

@@ -16,6 +16,12 @@ NO_FACE = 0xFFFFFFFF
 WELD_TOLERANCE = 1e-6  # of the mesh's largest extent: float32 copies of a vertex agree to about 1e-7
 
 
+def interpolates_normals(shape: Any) -> bool:
+    """Whether a shape is a mesh whose shading normals may differ from the normals of its faces."""
+    mesh = shape.is_mesh() and shape.class_name() != "Rectangle"
+    return bool(mesh and shape.has_vertex_normals() and not shape.has_face_normals())
+
+
 @dataclass(frozen=True)
 class Topology:
     """Edges of a mesh whose copies of a vertex (UV seams, face normals) count as one.

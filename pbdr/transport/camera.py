@@ -52,7 +52,8 @@ def _rays_at(sensor: Any, sampler: Any, position: Any) -> tuple[Any, Any, Any]:
         time += sampler.next_1d() * sensor.shutter_open_time()
     with dr.resume_grad():
         ray, weight = sensor.sample_ray_differential(time, 0.0, (position - offset) / crop, aperture)
-    return mi.Ray3f(ray), weight, position
+        ray = mi.Ray3f(ray)  # here: while derivatives are suspended, copies lose them
+    return ray, weight, position
 
 
 @dataclass
