@@ -13,8 +13,8 @@ from pathlib import Path
 
 import mitsuba as mi
 import numpy as np
-import primal_scenes as zoo
 import pytest
+import scene_zoo as zoo
 from agreement import assert_agrees, assert_differs, replicas
 
 from pbdr.scene import load_scene
@@ -75,7 +75,7 @@ def test_emitters(emitter):
 @pytest.mark.parametrize("max_depth", [1, 2, 8, -1])
 def test_max_depth(max_depth):
     """Cornell box: the longest path has max_depth segments; −1 is unlimited."""
-    compare(zoo.cornell(), max_depth=max_depth, spp=484, local=0.05)
+    compare(zoo.cornell(), max_depth=max_depth, spp=1600 if max_depth == 1 else 484, local=0.05)
 
 
 @pytest.mark.parametrize("rr_depth", [1, 2])
@@ -108,7 +108,7 @@ def test_hidden_emitters_and_alpha(kind, hide_emitters):
     assert ours.shape[-1] == 4
 
 
-@pytest.mark.parametrize("lamp", ["rectangle", "sphere", "cube"])
+@pytest.mark.parametrize("lamp", ["rectangle", "sphere"])
 def test_sphere_behind_a_hidden_lamp(lamp):
     """The truth is what a near plane behind the lamp shows: Mitsuba's own hit distances are wrong here (its meshes hide that)."""
     description = rgba(light=zoo.lamp_in_view(lamp))
@@ -192,7 +192,7 @@ import sys; sys.path[:0] = sys.argv[1:]
 from pbdr import backend
 backend.activate(backend.find().variant.replace('rgb', 'mono'))
 import pbdr, mitsuba as mi
-import primal_scenes as zoo, test_primal
+import scene_zoo as zoo, test_primal
 ours, _ = test_primal.compare(zoo.scene(bsdf=zoo.MATERIALS['principled']()), max_depth=4)
 assert mi.is_monochromatic and 'mono' in mi.variant(), mi.variant()
 print('agree', ours.shape[-1])

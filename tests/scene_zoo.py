@@ -97,9 +97,16 @@ MATERIALS: dict[str, Callable[[], Dict]] = {
     "pplastic": lambda: {"type": "pplastic", "alpha": 0.2},
     "principled": lambda: {
         "type": "principled", "roughness": 0.4, "metallic": 0.3, "clearcoat": 0.3, "sheen": 0.4, "anisotropic": 0.2,
+        "spec_tint": 0.3, "flatness": 0.2, "clearcoat_gloss": 0.4, "sheen_tint": 0.3, "specular": 0.5, "spec_trans": 0.1,
     },
-    "principled-transmission": lambda: {"type": "principled", "roughness": 0.4, "spec_trans": 0.6, "eta": 1.4},
-    "principledthin": lambda: {"type": "principledthin", "roughness": 0.4, "spec_trans": 0.3, "diff_trans": 0.6},
+    "principled-transmission": lambda: {
+        "type": "principled", "roughness": 0.4, "spec_trans": 0.6, "eta": 1.4, "metallic": 0.2, "clearcoat": 0.2,
+        "clearcoat_gloss": 0.4, "sheen": 0.3, "sheen_tint": 0.3, "anisotropic": 0.2, "spec_tint": 0.3, "flatness": 0.2,
+    },
+    "principledthin": lambda: {
+        "type": "principledthin", "roughness": 0.4, "spec_trans": 0.3, "diff_trans": 0.6, "eta": 1.5, "anisotropic": 0.2,
+        "sheen": 0.3, "sheen_tint": 0.3, "spec_tint": 0.3, "flatness": 0.2,
+    },
     "twosided": lambda: {"type": "twosided", "nested": {"type": "plastic"}},
     "blend": lambda: {"type": "blendbsdf", "weight": 0.3, "a": GREEN, "b": {"type": "roughconductor", "alpha": 0.2}},
     "mask": lambda: {"type": "mask", "opacity": texels(0.2, 0.9, 1), "nested": GREEN},
