@@ -18,6 +18,22 @@ from pbdr.transport import camera, emission, hits
 from pbdr.transport.features import Features
 
 
+def sample_angle(scene: Any, si: Any, lean: Any, sampler: Any, active: Any) -> tuple[Any, Any]:
+    """Angle on the horizon, counted from `lean`, and its density: half uniform, half around a sampled point of a light.
+
+    The density is conditional on that point: positive everywhere for each of them, so that its choice needs no integration. A
+    point that stands high above the horizon says little about where its light meets it: the kernel widens with its elevation.
+    """
+    ds, _ = scene.sample_emitter_direction(si, sampler.next_2d(active), False, active)
+    middle = dr.atan2(dr.dot(ds.d, dr.cross(si.n, lean)), dr.dot(ds.d, lean))
+    width = dr.abs(dr.dot(ds.d, si.n)) + 0.01
+    near = middle + width * dr.tan(dr.pi * (sampler.next_1d(active) - 0.5))
+    uniform = dr.pi * (sampler.next_1d(active) - 0.5)
+    angle = dr.select(sampler.next_1d(active) < 0.5, uniform, near)
+    kernel = width / (dr.pi * (dr.square(width) + dr.square(angle - middle)))
+    return angle, 0.5 * kernel + dr.select(dr.abs(angle) < 0.5 * dr.pi, 0.5 / dr.pi, 0)
+
+
 def sample(
     scene: Any, sensor: Any, integrator: Any, features: Features, sampler: Any, count: int, side: int
 ) -> list[Contribution]:
@@ -37,7 +53,9 @@ def sample(
     bend = si.sh_frame.n - si.n * dr.dot(si.n, si.sh_frame.n)
     active = si.is_valid() & (dr.squared_norm(bend) > 1e-10)
     lean = dr.normalize(dr.select(active, bend, mi.Vector3f(1, 0, 0)))
-    sine, cosine = dr.sincos(dr.pi * (sampler.next_1d() - 0.5))
+    angle, density = sample_angle(scene, si, lean, sampler, active)
+    active &= dr.abs(angle) < 0.5 * dr.pi
+    sine, cosine = dr.sincos(angle)
     omega = dr.normalize(cosine * lean + sine * dr.cross(si.n, lean))
     scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(omega), active)
     active &= dr.max(scattered) > 0
@@ -48,5 +66,5 @@ def sample(
         attached = hits.sliding(hit, camera_ray, active)
         direction, _, radiance, _ = emission.hit_emission(scene, features, attached.p, light_hit, light_ray, active)
         speed = dr.dot(attached.n, direction)  # Eq. (11)
-    weight = side * scattered * dr.detach(radiance) * dr.detach(ray_weight) * (dr.pi * width * height / count)
+    weight = side * scattered * dr.detach(radiance) * dr.detach(ray_weight) * (width * height / (count * density))
     return [Contribution(position, dr.select(active, weight, 0), mi.Float(0), speed, active)]
