@@ -87,8 +87,13 @@ class FilmMap:
         """Image of radiance values: parts of (film position, radiance, alpha, active)."""
         block = self._block()
         for position, radiance, alpha, active in parts:
-            self.put(self.film, block, position, radiance, alpha, mi.Float(0), active)
+            self.put(self.film, block, position, radiance, alpha, mi.Float(0), active & self.sampled(position))
         return self.develop(block)
+
+    def sampled(self, position: Any) -> Any:
+        """Whether camera samples are taken at a film position: edges may be seen beyond that."""
+        (x0, y0), (width, height) = camera.film_origin(self.film), camera.film_size(self.film)
+        return (position.x >= x0) & (position.x < x0 + width) & (position.y >= y0) & (position.y < y0 + height)
 
     def transpose(self, adjoint: Any) -> AdjointField:
         """Adjoint image (H, W, C) → the field δL(film position) that the paths are weighted with."""
@@ -107,10 +112,29 @@ class AdjointField:
     """δL at continuous film positions: Σ_j h_j(position) ∂loss/∂I_j / ∫h_j."""
 
     def __init__(self, film_map: FilmMap, gradient: Any) -> None:
-        self.block = film_map._block()
-        self.block.tensor()[:] = gradient
         self.film = film_map.film
+        self.block = self._padded(gradient, film_map.channels)
         self.alpha = film_map.alpha
+
+    def _padded(self, gradient: Any, channels: int) -> Any:
+        """Block with the gradient (H, W, channels) and, where the film samples its border, zeros around it.
+
+        Blocks read zero beyond their own size, although pixels inside do depend on what is sampled there.
+        """
+        (width, height), (full_width, full_height) = self.film.crop_size(), camera.film_size(self.film)
+        border = (full_width - width) // 2
+        origin = camera.film_origin(self.film)
+        block = mi.ImageBlock((full_width, full_height), origin, channels, self.film.rfilter())
+        index = dr.arange(mi.UInt32, full_width * full_height * channels)
+        pixel = index // channels
+        y = pixel // full_width
+        x, y = mi.Int32(pixel - y * full_width) - border, mi.Int32(y) - border
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        source = mi.UInt32(y * width + x) * channels + index % channels
+        block.tensor()[:] = mi.TensorXf(
+            dr.gather(mi.Float, gradient.array, source, inside), (full_height, full_width, channels)
+        )
+        return block
 
     def read(self, position: Any, active: Any = True) -> tuple[Any, Any]:
         """(δL as a spectrum, δalpha) at film positions in pixels."""
