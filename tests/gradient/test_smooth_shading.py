@@ -16,7 +16,8 @@ from pbdr.boundary import horizon, terminator
 from pbdr.scene import load_scene
 
 T = mi.ScalarTransform4f
-STEP = 4e-3
+STEP = 1e-2
+REPLICAS = 16
 # Finite differences and gradients each leave about 0.5 % of noise. Leaving out the shading horizon changes the motion
 # tested by more than 10 %, leaving out the geometric horizon by 5 %: both controls are detected at more than three errors.
 NOISE = 0.02
@@ -61,13 +62,16 @@ def reference(ball):
     """Finite differences of a motion that turns faces and vertex normals."""
     scene, vertices = ball
     wobble = np.sin(7 * vertices[:, [1, 2, 0]])
-    return wobble, differences(scene, "ball/positions", wobble, STEP, spp=8192, gap=0.03, max_depth=2)
+    path = {"type": "path", "max_depth": 2}
+    return wobble, differences(
+        scene, "ball/positions", wobble, STEP, spp=4096, replica_count=REPLICAS, integrator=path
+    )
 
 
 def test_positions_of_a_smooth_mesh(ball, reference):
     scene, _ = ball
     wobble, expected = reference
-    ours = gradients(scene, {"ball/positions": wobble}, spp=512, max_depth=2)["ball/positions"]
+    ours = gradients(scene, {"ball/positions": wobble}, spp=256, replica_count=REPLICAS, max_depth=2)["ball/positions"]
     scale = abs(expected.mean())
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
 
@@ -78,7 +82,7 @@ def test_both_horizons_are_needed(ball, reference, monkeypatch, left_out, by):
     monkeypatch.setattr(left_out, "sample", lambda *_: [])
     scene, _ = ball
     wobble, expected = reference
-    ours = gradients(scene, {"ball/positions": wobble}, spp=512, max_depth=2)["ball/positions"]
+    ours = gradients(scene, {"ball/positions": wobble}, spp=256, replica_count=REPLICAS, max_depth=2)["ball/positions"]
     assert_differs(ours - expected, 0.0, scale=abs(expected.mean()), by=by)
 
 
@@ -86,6 +90,6 @@ def test_vertex_normals_alone(ball):
     """Static vertices, turning normals: interior and shading horizon."""
     scene, vertices = ball
     turn = 0.3 * np.sin(5 * vertices[:, [2, 0, 1]])
-    expected = differences(scene, "ball/normals", turn, 0.02, spp=1024, gap=0.03, max_depth=2)
+    expected = differences(scene, "ball/normals", turn, 0.02, spp=1024, integrator={"type": "path", "max_depth": 2})
     ours = gradients(scene, {"ball/normals": turn}, spp=256, max_depth=2)["ball/normals"]
     assert_agrees(ours - expected, 0.0, scale=abs(expected.mean()), max_relative_se=NOISE)
