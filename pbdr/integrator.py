@@ -242,11 +242,12 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
             return seeds.lanes(count, seed, name)
 
         count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
-        if "primary" in chosen and features.moving_shapes and count:
-            yield primary.sample(scene, sensor, self, table, motion, options, stream("primary", count), count)
+        if "primary" in chosen and (features.moving_shapes or features.sensor_moves) and count:
+            yield primary.sample(scene, sensor, self, features, table, motion, options, stream("primary", count), count)
             half = max(count // 2, 1)
             rims = stream("horizon", half)
-            yield horizon.sample(scene, sensor, self, features.moving_shapes, options, rims, half)
+            smooth = frozenset(range(len(scene.shapes()))) if features.sensor_moves else features.moving_shapes
+            yield horizon.sample(scene, sensor, self, smooth, options, rims, half)
         count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
         if "direct" in chosen and self.max_depth > 1 and count:
             yield direct.sample(scene, sensor, self, features, table, motion, stream, count)

@@ -173,7 +173,7 @@ def shadow(
 
     with dr.resume_grad():
         # ---- x_S as the interior moves it, and the light as it moves
-        attached = hits.sliding(seen, camera_ray, active)
+        attached = hits.sliding(seen, camera.ray_through(sensor, position), active)
         _, _, surface_value, light_si = emission.hit_emission(
             scene, features, attached.p, light_hit, light_ray, active & ~lights.delta
         )

@@ -161,16 +161,17 @@ def sample(
     starts = [(hit, _grazing_ray(point, omega, sign * upright)) for sign in (1, -1)]
 
     def moved() -> Any:
-        """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero."""
+        """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero as face and camera move."""
         si = hits.material(hit, mi.Ray3f(point - omega, omega), active)
-        zero = dr.dot(si.sh_frame.n, si.p - eye)
+        centre = mi.Point3f(sensor.world_transform() @ mi.Point3f(0))
+        zero = dr.dot(si.sh_frame.n, si.p - centre)
         shift = (zero - dr.detach(zero)) * dr.norm(normal) / dr.select(dr.abs(slope) > 0, slope, 1)
         return dr.replace_grad(point, si.p - mi.Vector3f(arm) * shift)  # Eq. (10)
 
     seen = primary.Seen(
         point, omega, across, sine, length / (probability * count), lit_side, starts[0], starts[1], moved, active
     )
-    return [primary.contribution(scene, pinhole, options, sampler, seen)]
+    return [primary.contribution(scene, sensor, pinhole, options, sampler, seen)]
 
 
 def _grazing_ray(point: Any, omega: Any, towards: Any) -> Any:

@@ -13,11 +13,12 @@ from pbdr.boundary import segment
 from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, hits, path
+from pbdr.transport import camera, convention, hits, path
+from pbdr.transport.features import Features
 
 
-def film_mass(table: EdgeTable, view: View, pinhole: camera.PinholeView, film: Any) -> Any:
-    """Sampling mass of every moving edge: its angular length as seen by the camera; zero where it cannot be on film."""
+def film_mass(table: EdgeTable, view: View, pinhole: camera.PinholeView, film: Any, everything: bool) -> Any:
+    """Sampling mass of every moving edge (of every edge if `everything`): its angular length; zero where it is not on film."""
     edge = segment.at(table, mi.Float(0.5), view, away=True)
     offset = edge.point - view.point
     mass = edge.length * edge.sine * dr.rsqrt(dr.maximum(dr.squared_norm(offset), 1e-20))
@@ -36,7 +37,8 @@ def film_mass(table: EdgeTable, view: View, pinhole: camera.PinholeView, film: A
     # The line of sight degenerates at single points of a curve: a floor keeps every entry that can count reachable.
     floor = 1e-3 * edge.length * dr.rsqrt(dr.maximum(dr.squared_norm(offset), 1e-20))
     mass = dr.select(mass > 0, dr.maximum(mass, floor), 0)
-    return dr.select(table.moving & table.exists(view) & (straight | curved), mass, 0)
+    moves = mi.Bool(True) if everything else table.moving
+    return dr.select(moves & table.exists(view) & (straight | curved), mass, 0)
 
 
 @dataclass
@@ -60,13 +62,13 @@ class Seen:
 
 
 def sample(
-    scene: Any, sensor: Any, integrator: Any, table: EdgeTable, motion: segment.Motion, options: path.PathOptions,
-    sampler: Any, count: int,
+    scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
+    options: path.PathOptions, sampler: Any, count: int,
 ) -> list[Contribution]:  # fmt: skip
     """`count` samples of the primary boundary on edges of shapes."""
     pinhole = camera.PinholeView.of(sensor)
     view = View(pinhole.origin, mi.Vector3f(0), mi.Bool(False))
-    distribution = Discrete(film_mass(table, view, pinhole, sensor.film()))
+    distribution = Discrete(film_mass(table, view, pinhole, sensor.film(), features.sensor_moves))
     if not distribution.total > 0:
         return []
     index, probability, u = distribution.sample(systematic(sampler, count))
@@ -90,7 +92,7 @@ def sample(
         edge.point, edge.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.front_side, first, second,
         lambda: motion.position(edge, active), active,
     )  # fmt: skip
-    return [contribution(scene, pinhole, options, sampler, seen)]
+    return [contribution(scene, sensor, pinhole, options, sampler, seen)]
 
 
 def visible(scene: Any, integrator: Any, eye: Any, target: Any, distance: Any, active: Any) -> Any:
@@ -100,7 +102,7 @@ def visible(scene: Any, integrator: Any, eye: Any, target: Any, distance: Any, a
 
 
 def contribution(
-    scene: Any, pinhole: camera.PinholeView, options: path.PathOptions, sampler: Any, seen: Seen
+    scene: Any, sensor: Any, pinhole: camera.PinholeView, options: path.PathOptions, sampler: Any, seen: Seen
 ) -> Contribution:
     """Equation (7) for sampled points: radiance on both sides, with common random numbers, times the speed of the edge."""
     position, cosine, in_front = pinhole.project(seen.point)
@@ -114,5 +116,7 @@ def contribution(
     covered = [dr.select(valid, mi.Float(1), 0) for valid in (first_valid, second_valid)]
     alpha = segment.weigh(seen.side, covered[0], factor) + segment.weigh(-seen.side, covered[1], factor)
     with dr.resume_grad():
-        speed = segment.rule(seen.normal, seen.position(), dr.detach(pinhole.origin))
+        ray = camera.ray_through(sensor, position)
+        depth = dr.dot(seen.point - dr.detach(ray.o), seen.omega)
+        speed = segment.rule(seen.normal, seen.position(), convention.ray_point_direction(ray.o, ray.d, depth))
     return Contribution(position, dr.select(active, weight, 0), dr.select(active, alpha, 0), speed, active)

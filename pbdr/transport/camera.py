@@ -56,6 +56,14 @@ def _rays_at(sensor: Any, sampler: Any, position: Any) -> tuple[Any, Any, Any]:
     return ray, weight, position
 
 
+def ray_through(sensor: Any, position: Any) -> Any:
+    """Attached ray of a pinhole camera through film positions in pixels: it follows pose, focal length, principal point."""
+    crop, offset = mi.ScalarVector2f(sensor.film().crop_size()), mi.ScalarVector2f(sensor.film().crop_offset())
+    with dr.resume_grad():
+        ray, _ = sensor.sample_ray_differential(sensor.shutter_open(), 0.0, (position - offset) / crop, mi.Point2f(0))
+        return mi.Ray3f(ray)
+
+
 @dataclass
 class PinholeView:
     """A perspective camera as the boundary terms need it: centre, film position and importance of world points."""

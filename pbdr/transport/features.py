@@ -27,8 +27,8 @@ class Features:
 
     @property
     def moving_edges(self) -> bool:
-        """Shapes or lights move, so that the image has a boundary term."""
-        return bool(self.moving_shapes) or self.moving_lights
+        """Shapes, lights or the camera move, so that the image has a boundary term."""
+        return bool(self.moving_shapes) or self.moving_lights or self.sensor_moves
 
 
 def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Features:

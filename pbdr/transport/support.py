@@ -58,15 +58,10 @@ def check_boundary(
 ) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
     bsdfs = [shape.bsdf() for shape in scene.shapes() if shape.bsdf() is not None]
-    if features.sensor_moves:
-        raise SceneError(
-            f"the gradient of the camera's {', '.join(p.raw for p in attached if _of(sensor, p))} would lack its boundary "
-            f"term, which this version does not have. {ALONE}"
-        )
     if features.moving_edges and sensor.class_name() != "PerspectiveCamera":
         raise SceneError(
-            f"moving geometry seen by a {sensor.class_name()} has no boundary term in this version; use a perspective "
-            f"sensor. {ALONE}"
+            f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use a "
+            f"perspective sensor. {ALONE}"
         )
     if features.moving_edges and max_depth > 2:
         _warn(
@@ -80,8 +75,8 @@ def check_boundary(
         _warn("edges seen in mirrors and through glass have no boundary term in this version.")
 
 
-def _of(sensor: Any, parameter: AttachedParameter) -> bool:
-    return any(owner is sensor or owner == sensor for owner in parameter.owners)
+def _names(attached: list[AttachedParameter]) -> str:
+    return ", ".join(p.raw for p in attached if not p.radiometric)
 
 
 def _warn(message: str) -> None:
