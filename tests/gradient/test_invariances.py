@@ -1,7 +1,8 @@
 """What must not change a gradient: how a mesh is written down, crop windows, and the blend distance of the convention.
 
 Reconstruction filters change it in a known way. Differences are judged against standard errors of at most 1 % (films) or 2 %
-(meshes, cavity) of the smallest component: with 16 replicas, an error of 8.4 % or 17 % fails with a probability of 99 %.
+(meshes) of the smallest component, or 0.6 % of the largest (cavity): with 16 replicas, an error of 8.4 %, 17 % or 5 % of it fails
+with a probability of 99 %.
 """
 
 import mitsuba as mi
@@ -215,16 +216,19 @@ def cavity_adjoint():
     return film_integral(0.7, 8) * np.linspace(0.5, 1.5, 8)[None, :, None]
 
 
-@pytest.mark.parametrize("h", [0.005, 0.05, 0.5, 5.0])
+@pytest.mark.parametrize("h", [0.001, 0.01, 0.1, 1.0])
 def test_the_blend_distance_does_not_matter(cavity_slopes, h):
-    """In a closed cavity without edges the interior alone is right, and the same for h over three decades."""
+    """In a closed cavity without edges the interior alone is right, and the same for h over three decades (radius 2).
+
+    Beyond h = 2 the expectation is still the same, but rare grazing directions (docs/theory.md, end of section 2) make the
+    standard error jump at this sample count.
+    """
     scene, frame = cavity()
     tangents = [(GROWTH @ frame / 2)[:3], shift(1, 0, 0)]
     options = {"max_depth": DEPTH, "boundary": "none", "terms": ("interior",), "spp": 1024, "blend_distance": h}
     terms = derivatives(scene, {"cavity/pose": tangents}, cavity_adjoint(), **options)
     mean = cavity_slopes.mean(0)
-    scale = np.abs(mean).min()
-    assert_agrees(terms.total - cavity_slopes + mean, mean, max_relative_se=0.02, scale=scale, rounding=3e-3)
+    assert_agrees(terms.total - cavity_slopes + mean, mean, max_relative_se=0.006)
 
 
 def test_the_cavity_needs_its_indirect_light(cavity_slopes):
