@@ -34,11 +34,11 @@ class Setting:
     size: int = 256
     target_spp: int = 1024
     depth: int = 5
-    texels: int = 256
-    sky_rows: int = 32
+    texels: int = 512
+    sky_rows: int = 16
     spp: int = 16
-    steps: int = 300
-    views_per_step: int = 3
+    steps: int = 500
+    views_per_step: int = 2
     seed: int = 0
 
 
@@ -70,35 +70,41 @@ holdout = "every:{holdout}"
 [render]
 integrator = {{ type = "pathspace", max_depth = {depth}, hide_emitters = true, boundary = "none" }}
 spp = {spp}
-resolution = [{{ step = 0, scale = 0.25 }}, {{ step = {coarse}, scale = 0.5 }}, {{ step = {fine}, scale = 1.0 }}]
+resolution = [{{ step = 0, scale = 0.5 }}, {{ step = {fine}, scale = 1.0 }}]
 
 [loss]
-image = "l2_dual"
+image = "l2"                    # as good as l2_dual: the derivative has seeds of its own, so it is unbiased
 
 [optim]
 steps = {steps}
 views_per_step = {views_per_step}
 seed = {seed}
 
+# First the light alone, then the colours, then the gloss: a wrong light would otherwise be painted on the object.
+[vars.sky]
+match = "sky/radiance"
+texture = {sky_rows}
+map = "exp"
+init = 1.0
+lr = 0.1
+prior = {{ tv = 3e-4 }}
+
 [vars.albedo]
 match = "spot/base_color"
 texture = {texels}
 init = 0.5
-lr = 0.03
-prior = {{ tv = 1e-4 }}
+lr = 0.02
+start = {first}
+prior = {{ tv = {tv} }}
 
 [vars.roughness]
 match = "spot/roughness"
 init = 0.7
 lr = 0.015
+start = {second}
 
-[vars.sky]
-match = "sky/radiance"
-texture = {sky_rows}
-map = "softplus"
-init = 1.0
-lr = 0.05
-prior = {{ tv = 1e-4 }}
+[gauge]                         # low enough for white to stay below 1
+fix = "mean_luminance(spot/base_color) = 0.65"
 
 [goal]
 psnr = {psnr}                     # held-out views
@@ -164,8 +170,10 @@ def prepare(folder: Path, setting: Setting, psnr: float) -> Path:
     text = JOB.format(
         **asdict(setting),
         holdout=HOLDOUT,
-        coarse=steps // 4,
         fine=steps // 2,
+        first=steps // 16,
+        second=steps // 5,
+        tv=0.02 * setting.texels / 512,  # a mean over texels: edges fill a smaller part of a finer texture
         images=max(1, steps // 3),
         checkpoints=max(1, steps // 10),
         psnr=psnr,
