@@ -101,6 +101,10 @@ def mean_and_error(samples: Sequence[Any]) -> tuple[Any, Any]:
 
 def peak_memory() -> int:
     """Largest resident set of this process so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # the other source below counts what the parent held at the fork as well
+        line = next(x for x in status.read_text(encoding="ascii").splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
