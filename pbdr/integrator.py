@@ -11,7 +11,7 @@ import mitsuba as mi
 
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, horizon, primary, segment, terminator, terms
+from pbdr.boundary import direct, horizon, indirect, primary, segment, terminator, terms
 from pbdr.boundary.edges import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, hits, path, support
@@ -65,10 +65,6 @@ class Options:
             count = getattr(self, name)
             if count is not None and count < 0:
                 raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
-        if self.n_indirect:
-            raise OptionError(
-                "pathspace: n_indirect has no use in this version: the indirect boundary is not estimated yet."
-            )
         if self.blend_distance is not None and not self.blend_distance > 0:
             raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
 
@@ -168,7 +164,7 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         support.check_film(sensor)
         support.check_parameters(attached)
         if self.options.boundary != "none":
-            support.check_boundary(scene, sensor, features, attached, self.max_depth)
+            support.check_boundary(scene, sensor, features, attached, self.max_depth, self.options.n_indirect or 0)
         return sensor, features, self._gradient_options(scene, features)
 
     def _passes(
@@ -209,6 +205,8 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
                     )
             for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
                 self.nonfinite += terms.backward(samples, field)
+            for drawn in self._indirect(scene, sensor, features, options, seed, chosen):
+                self.nonfinite += indirect.backward(scene, features, options, field, drawn)
             dr.eval(self.nonfinite)
 
     def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
@@ -224,6 +222,8 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
                     parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
             for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
                 parts += terms.forward(samples)
+            for drawn in self._indirect(scene, sensor, features, options, seed, chosen):
+                parts += indirect.forward(scene, features, options, drawn)
             return film_map.splat(parts)
 
     def _boundary(
@@ -254,6 +254,25 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
             half = max(count // 2, 1)
             for side in (1, -1):  # with the same random numbers
                 yield terminator.sample(scene, sensor, self, features, stream("terminator", half), half, side)
+
+    def _indirect(
+        self, scene: Any, sensor: Any, features: Features, options: path.PathOptions, seed: Any,
+        chosen: tuple[str, ...],
+    ) -> Iterator[indirect.Sample]:  # fmt: skip
+        """Samples of the indirect boundary, if it is asked for and there is one."""
+        count = self.options.n_indirect or 0
+        edges = self.options.boundary == "edge" and features.moving_edges
+        if edges and "indirect" in chosen and self.max_depth > 2 and count:
+            table = self.tables.build(scene, features.moving_shapes)
+            motion = segment.Motion(scene, features.moving_shapes)
+            sampler = seeds.lanes(count, seed, "indirect")
+            yield indirect.draw(scene, sensor, self, features, table, motion, options, sampler, count)
+            half = max(count // 2, 1)
+            shadows = indirect.draw_shadows(
+                scene, sensor, self, features, table, motion, options, lambda name, n: seeds.lanes(n, seed, name), half
+            )
+            if shadows is not None:
+                yield shadows
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

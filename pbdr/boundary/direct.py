@@ -120,30 +120,35 @@ def shadow_mass(scene: Any, table: EdgeTable, lights: LightViews) -> Any:
     return dr.select(edge.silhouette & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
 
 
-def sample(
-    scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    stream: Callable[[str, int], Any], count: int,
-) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the direct boundary; `stream` makes samplers by name and number of lanes."""
+@dataclass
+class Shadow:
+    """An edge point between a light point and the receiver x_S that sees the light past it. All detached."""
+
+    edge: segment.Edge
+    lights: LightViews
+    density: Any  # samples per pair of a light point and an edge point
+    light_ray: Any
+    light_hit: Any
+    to_light: Any  # |y − x_B|, infinite for distant lights
+    receiver_ray: Any
+    receiver_hit: Any
+    depth: Any  # |x_B − x_S|
+    active: Any
+
+
+def cast(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], name: str, count: int) -> Shadow | None:
+    """`count` shadow samples, `stream` makes samplers by name and number of lanes; None if no edge can cast a shadow."""
     views = view_count(table.count, count, len(scene.emitters()))
-    lights = draw_views(scene, stream("views", views), views)
+    lights = draw_views(scene, stream(f"{name} views", views), views)
     distribution = Discrete(shadow_mass(scene, table, lights))
     if not distribution.total > 0:
-        return []
-    entry, probability, u = distribution.sample(systematic(stream("direct", count), count))
+        return None
+    entry, probability, u = distribution.sample(systematic(stream(f"{name} edges", count), count))
     k = entry // table.count
     chosen = lights.at(k)
     edge = segment.at(table.row(entry - k * table.count), u, chosen.view, away=False)
-    return [shadow(scene, sensor, integrator, features, motion, chosen, edge, probability * count)]
-
-
-def shadow(
-    scene: Any, sensor: Any, integrator: Any, features: Features, motion: segment.Motion, lights: LightViews,
-    edge: segment.Edge, density: Any,
-) -> Contribution:  # fmt: skip
-    """Contribution of edge points and light points, drawn with `density` samples a pair."""
-    view, emitter = lights.view, lights.emitter
-    active = edge.silhouette & (density > 0)
+    view = chosen.view
+    active = edge.silhouette & (probability > 0)
     to_light = dr.select(view.distant, dr.inf, dr.norm(view.point - edge.point))
     start = segment.outside(edge, dr.select(view.distant, 0, to_light))
 
@@ -151,52 +156,96 @@ def shadow(
     light_ray = mi.Ray3f(start, edge.omega)
     light_hit = scene.ray_intersect_preliminary(light_ray, coherent=False, active=active)
     reached = ~light_hit.is_valid() | (light_hit.t >= to_light * (1 - mi.math.ShadowEpsilon))
-    same = light_hit.is_valid() & (light_hit.shape.emitter() == emitter)
-    active &= reached & (~lights.surface | same)
+    same = light_hit.is_valid() & (light_hit.shape.emitter() == chosen.emitter)
+    active &= reached & (~chosen.surface | same)
 
     # ---- the receiver x_S on this side of the edge
-    receiver = scene.ray_intersect(mi.Ray3f(start, -edge.omega), active)
-    active &= receiver.is_valid()
-    depth = dr.norm(edge.point - receiver.p)
+    receiver_ray = mi.Ray3f(start, -edge.omega)
+    receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
+    active &= receiver_hit.is_valid()
+    depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
+    return Shadow(
+        edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, active
+    )
 
-    # ---- seen by the camera
+
+@dataclass
+class Connection:
+    """A point seen by the camera: film position, camera ray, hit, and importance without the cosine at the point."""
+
+    position: Any
+    ray: Any
+    hit: Any
+    importance: Any
+    active: Any
+
+
+def connect(scene: Any, sensor: Any, integrator: Any, point: Any, shape: Any, active: Any) -> Connection:
+    """Connect a surface point to a pinhole camera."""
     pinhole = camera.PinholeView.of(sensor)
-    position, cosine, in_front = pinhole.project(receiver.p)
-    active &= in_front
-    sight = receiver.p - pinhole.origin
+    position, cosine, in_front = pinhole.project(point)
+    sight = point - pinhole.origin
     distance2 = dr.squared_norm(sight)
     distance = dr.sqrt(distance2)
-    camera_ray = mi.Ray3f(pinhole.origin, sight / distance)
-    seen = hits.first_hit(integrator, scene, camera_ray, active)
+    ray = mi.Ray3f(pinhole.origin, sight / distance)
+    hit = hits.first_hit(integrator, scene, ray, active & in_front)
     tolerance = mi.math.ShadowEpsilon * distance
-    active &= seen.is_valid() & (dr.abs(seen.t - distance) < tolerance) & (seen.shape == receiver.shape)
+    seen = active & in_front & hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape)
+    return Connection(position, ray, hit, pinhole.film_jacobian(cosine) / distance2, seen)
 
-    with dr.resume_grad():
-        # ---- x_S as the interior moves it, and the light as it moves
-        attached = hits.sliding(seen, camera.ray_through(sensor, position), active)
-        _, _, surface_value, light_si = emission.hit_emission(
-            scene, features, attached.p, light_hit, light_ray, active & ~lights.delta
-        )
-        delta_si = dr.zeros(mi.SurfaceInteraction3f, dr.width(edge.u))
-        delta_si.p = edge.point
-        delta_direction, delta_value, delta_point = emission.delta_emission(emitter, delta_si, active & lights.delta)
-        light_point = dr.select(lights.delta, delta_point, light_si.p)
-        tau = dr.select(view.distant, 0, depth / (depth + to_light))
-        fixed = emission.distant_direction(scene, features, edge.omega)
-        towards = dr.select(lights.delta, delta_direction, fixed)
-        distant_point = convention.ray_point_direction(attached.p, dr.replace_grad(edge.omega, towards), depth)
-        near_point = convention.ray_point_emission(attached.p, light_point, tau)
-        ray_point = dr.select(view.distant, distant_point, near_point)
-        speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
 
-    # ---- f_s without the cosine of the geometric normal, film importance, measure of the light
-    local = dr.detach(attached)
-    local.wi = local.to_local(-camera_ray.d)
-    scattered = local.bsdf().eval(mi.BSDFContext(), local, local.to_local(edge.omega), active)
-    receiving = dr.abs_dot(local.n, edge.omega)
-    importance = pinhole.film_jacobian(cosine) * dr.abs_dot(local.n, camera_ray.d) / distance2
+def light_seen(scene: Any, features: Features, shadow: Shadow, origin: Any, active: Any) -> tuple[Any, Any]:
+    """Attached point R of the ray from the attached x_S to the light, at x_B's depth, and the light's radiance."""
+    edge, lights = shadow.edge, shadow.lights
+    _, _, surface_value, light_si = emission.hit_emission(
+        scene, features, origin, shadow.light_hit, shadow.light_ray, active & ~lights.delta
+    )
+    delta_si = dr.zeros(mi.SurfaceInteraction3f, dr.width(edge.u))
+    delta_si.p = edge.point
+    delta_direction, delta_value, delta_point = emission.delta_emission(lights.emitter, delta_si, active & lights.delta)
+    light_point = dr.select(lights.delta, delta_point, light_si.p)
+    tau = dr.select(lights.view.distant, 0, shadow.depth / (shadow.depth + shadow.to_light))
+    fixed = emission.distant_direction(scene, features, edge.omega)
+    towards = dr.select(lights.delta, delta_direction, fixed)
+    distant_point = convention.ray_point_direction(origin, dr.replace_grad(edge.omega, towards), shadow.depth)
+    near_point = convention.ray_point_emission(origin, light_point, tau)
     radiance = dr.select(lights.delta, dr.detach(delta_value), dr.detach(surface_value))
-    factor = dr.select(receiving > 0, importance * scattered * edge.sine * edge.length / (receiving * density), 0)
-    factor *= light_factor(lights, edge) * lights.weight  # Eq. (8)
+    return dr.select(lights.view.distant, distant_point, near_point), radiance
+
+
+def shadow_measure(shadow: Shadow) -> Any:
+    """|ê×ω|, measures of the edge and the light, and the sampling density, of equations (5) and (8)."""
+    measure = shadow.edge.sine * shadow.edge.length / shadow.density
+    return measure * light_factor(shadow.lights, shadow.edge) * shadow.lights.weight  # Eq. (8)
+
+
+def scattered_without_cosine(si: Any, omega: Any, active: Any) -> Any:
+    """f_s cosθ_shading / cosθ_geometric from si.wi towards the world direction `omega`."""
+    value = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(omega), active)
+    cosine = dr.abs_dot(si.n, omega)
+    return dr.select(active & (cosine > 0), value / dr.select(cosine > 0, cosine, 1), 0)
+
+
+def sample(
+    scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
+    stream: Callable[[str, int], Any], count: int,
+) -> list[Contribution]:  # fmt: skip
+    """`count` samples of the direct boundary: x_S is seen by the camera."""
+    shadow = cast(scene, table, stream, "direct", count)
+    if shadow is None:
+        return []
+    edge = shadow.edge
+    receiver = shadow.receiver_ray(shadow.receiver_hit.t)
+    seen = connect(scene, sensor, integrator, receiver, shadow.receiver_hit.shape, shadow.active)
+    active = seen.active
+    with dr.resume_grad():
+        # x_S as the interior moves it, and the light as it moves.
+        attached = hits.sliding(seen.hit, camera.ray_through(sensor, seen.position), active)
+        ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
+        speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
+    local = dr.detach(attached)
+    local.wi = local.to_local(-seen.ray.d)
+    scattered = scattered_without_cosine(local, edge.omega, active)
+    factor = seen.importance * dr.abs_dot(local.n, seen.ray.d) * scattered * shadow_measure(shadow)
     weight = segment.weigh(-edge.front_side, radiance, factor)
-    return Contribution(position, dr.select(active, weight, 0), mi.Float(0), speed, active)
+    return [Contribution(seen.position, dr.select(active, weight, 0), mi.Float(0), speed, active)]

@@ -100,11 +100,13 @@ def reachable(value: Any, lobe_pdf: Any) -> Any:
 
 @dr.syntax
 def trace(
-    scene: Any, ray: Any, hit: Any, sampler: Any, options: PathOptions, store: Any = None, active: Any = True
-) -> tuple[Any, Any, Any]:
+    scene: Any, ray: Any, hit: Any, sampler: Any, options: PathOptions, store: Any = None, active: Any = True,
+    depth: Any = 0, reflected_only: bool = False,
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """Trace paths whose first segment `ray` ends at `hit`. Returns (radiance, number of stored scatterings, valid).
 
-    With a `store` no radiance is computed: the vertices are kept instead.
+    With a `store` no radiance is computed: the vertices are kept instead. `depth`: number of vertices that precede `hit`;
+    `reflected_only` leaves out what `hit` itself emits.
     """
     recording = store is not None
     vertices: Any = store.vertices if store is not None else None
@@ -113,7 +115,8 @@ def trace(
     ray = mi.Ray3f(dr.detach(ray))
     hit = mi.PreliminaryIntersection3f(hit)
     active = mi.Bool(active)
-    depth = mi.UInt32(0)
+    depth = mi.UInt32(depth)
+    silent = mi.Bool(reflected_only)
     radiance = mi.Spectrum(0)
     throughput = mi.Spectrum(1)
     eta = mi.Float(1)
@@ -130,6 +133,7 @@ def trace(
         ds = mi.DirectionSample3f(scene, si, previous)
         light_pdf = emission.pdf_omega(scene, previous, ds, options.uniform_environment, active & ~previous_delta)
         weight = dr.select(previous_delta, 1, measure.mis_power(previous_pdf, light_pdf))
+        weight = dr.select(silent, 0, weight)
         if dr.hint(options.hide_emitters, mode="scalar"):
             weight = dr.select((depth == 0) & ~si.is_valid(), 0, weight)
         if dr.hint(recording, mode="scalar"):
@@ -196,6 +200,7 @@ def trace(
         previous = mi.Interaction3f(0, si.time, si.wavelengths, si.p, si.n)
         previous_pdf = pdf
         previous_delta = delta
+        silent = mi.Bool(False)
         throughput = throughput_next
         ray = ray_next
         depth += 1
