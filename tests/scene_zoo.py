@@ -9,6 +9,7 @@ import mitsuba as mi
 import numpy as np
 
 T = mi.ScalarTransform4f
+VIEW = T().look_at([0, -4, 1.8], [0, 0, 0.5], [0, 0, 1])
 SIZE = 16
 Dict = dict[str, Any]
 
@@ -38,13 +39,19 @@ def sky() -> Dict:
 
 
 def film(**changes: Any) -> Dict:
-    return {"type": "hdrfilm", "width": SIZE, "height": SIZE, "pixel_format": "rgb", "rfilter": {"type": "box"}, **changes}
+    return {
+        "type": "hdrfilm",
+        "width": SIZE,
+        "height": SIZE,
+        "pixel_format": "rgb",
+        "rfilter": {"type": "box"},
+        **changes,
+    }
 
 
 def camera(kind: str = "perspective", film: Dict | None = None, **changes: Any) -> Dict:
-    pose = T().look_at([0, -4, 1.8], [0, 0, 0.5], [0, 0, 1])
     lens = {} if kind == "orthographic" else {"fov": 35.0}
-    return {"type": kind, "to_world": pose, "film": film or globals()["film"](), **lens, **changes}
+    return {"type": kind, "to_world": VIEW, "film": film or globals()["film"](), **lens, **changes}
 
 
 def scene(bsdf: Dict | None = None, light: Dict | None = None, sensor: Dict | None = None) -> Dict:
@@ -75,7 +82,12 @@ def alone(bsdf: Dict, shape: str, lights: Dict) -> Dict:
     ball = {"type": "sphere", "center": [0, 0, 0.5], "radius": 0.9}
     plate = {"type": "rectangle", "to_world": pose}
     chosen = {"ball": ball, "plate": plate}[shape]
-    return {"type": "scene", "camera": camera(sampler={"type": "ldsampler"}), "ball": {**chosen, "bsdf": bsdf}, **lights}
+    return {
+        "type": "scene",
+        "camera": camera(sampler={"type": "ldsampler"}),
+        "ball": {**chosen, "bsdf": bsdf},
+        **lights,
+    }
 
 
 def above(shape: str = "rectangle", size: float = 0.6, **rest: Any) -> Dict:
@@ -115,7 +127,9 @@ MATERIALS: dict[str, Callable[[], Dict]] = {
     "roughdielectric": lambda: {"type": "roughdielectric", "int_ior": 1.5, "alpha": 0.3},
     "conductor": lambda: {"type": "conductor", **METAL},
     "roughconductor": lambda: {"type": "roughconductor", "alpha": 0.3, "distribution": "ggx", **METAL},
-    "roughconductor-beckmann": lambda: {"type": "roughconductor", "alpha_u": 0.2, "alpha_v": 0.4, "distribution": "beckmann", **METAL},
+    "roughconductor-beckmann": lambda: {
+        "type": "roughconductor", "alpha_u": 0.2, "alpha_v": 0.4, "distribution": "beckmann", **METAL,
+    },
     "plastic": lambda: {"type": "plastic", "int_ior": 1.5},
     "roughplastic": lambda: {"type": "roughplastic", "alpha": 0.2},
     "pplastic": lambda: {"type": "pplastic", "alpha": 0.2},
@@ -142,7 +156,9 @@ EMITTERS: dict[str, Callable[[], Dict]] = {
     "constant": lambda: {"type": "constant", "radiance": rgb(0.5, 0.6, 0.7)},
     "area": lambda: above(emitter={"type": "area", "radiance": rgb(9.0)}),
     "area-textured": lambda: above(emitter={"type": "area", "radiance": texels(2, 12)}),
-    "area-sphere": lambda: {"type": "sphere", "center": [1.5, -1, 3], "radius": 0.4, "emitter": {"type": "area", "radiance": rgb(9.0)}},
+    "area-sphere": lambda: {
+        "type": "sphere", "center": [1.5, -1, 3], "radius": 0.4, "emitter": {"type": "area", "radiance": rgb(9.0)},
+    },
     "point": lambda: {"type": "point", "position": [1.5, -1, 3], "intensity": rgb(9.0, 7.0, 5.0)},
     "spot": lambda: aimed(type="spot", intensity=rgb(12.0), cutoff_angle=30.0, beam_width=20.0, texture=texels(0.5, 1.5)),
     "directional": lambda: {"type": "directional", "direction": [-0.5, 0.4, -1], "irradiance": rgb(2.0)},

@@ -36,7 +36,9 @@ def parameters(scene: Any, name: str = "*") -> dict[str, Any]:
 class Differences:
     """Finite differences along a tangent of one parameter; the scene is as before after every call."""
 
-    def __init__(self, scene: Any, name: str, tangent: Array, step: float, *, spp: int, integrator: dict[str, Any]) -> None:
+    def __init__(
+        self, scene: Any, name: str, tangent: Array, step: float, *, spp: int, integrator: dict[str, Any]
+    ) -> None:
         self.scene, self.step, self.spp, self.tangent = scene, step, spp, tangent
         self.name, self.parameter = name, parameters(scene, name)[name]
         self.params = traverse(scene)

@@ -131,7 +131,7 @@ def test_a_missing_bounce_is_noticed():
 
 CAMERAS = {
     "thinlens": lambda: zoo.camera("thinlens", aperture_radius=0.15, focus_distance=4.0),
-    "orthographic": lambda: zoo.camera("orthographic", to_world=mi.ScalarTransform4f().look_at([0, -4, 1.8], [0, 0, 0.5], [0, 0, 1]).scale(1.5)),
+    "orthographic": lambda: zoo.camera("orthographic", to_world=zoo.VIEW.scale(1.5)),
     "principal-point": lambda: zoo.camera(principal_point_offset_x=0.1, principal_point_offset_y=-0.2),
 }  # fmt: skip
 

@@ -1,0 +1,258 @@
+"""What would be silently wrong is refused by name before rendering; what is incomplete warns by name."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import mitsuba as mi
+import numpy as np
+import pytest
+import scene_zoo as zoo
+from finite_differences import Differences, adjoint, check, gradients
+
+import pbdr.errors
+from pbdr.parameters import read, resolve
+from pbdr.rendering import derivative, gradient, render
+from pbdr.scene import load_scene
+from pbdr.transport.support import IncompleteGradientWarning
+
+T = mi.ScalarTransform4f
+SPHERE = {"type": "sphere", "center": [0, 0, 0.6], "radius": 0.6}
+
+
+def refused(scene, name, match=None, **options):
+    """Reverse and forward mode both refuse, with the parameter's name (or `match`) in the message, and leave the scene usable."""
+    integrator = {"type": "pathspace", "max_depth": 2, **options}
+    before = read(scene, resolve(scene, name)[0])
+    with pytest.raises(pbdr.errors.PbdrError, match=match or resolve(scene, name)[0].raw.replace(".", r"\.")):
+        gradient(scene, name, adjoint(), spp=1, integrator=integrator)
+    with pytest.raises(pbdr.errors.PbdrError):
+        derivative(scene, {name: 1.0}, spp=1, integrator=integrator)
+    assert np.array_equal(read(scene, resolve(scene, name)[0]), before)
+    assert np.isfinite(np.array(render(scene, spp=1, integrator=integrator))).all()
+
+
+# ---------------------------------------------------------------------- parameters
+
+BLEND_DELTA = {"type": "blendbsdf", "weight": 0.3, "a": zoo.GREEN, "b": {"type": "conductor"}}
+MATERIALS = {
+    "roughplastic-roughness": (zoo.MATERIALS["roughplastic"], "roughness"),
+    "roughplastic-eta": (zoo.MATERIALS["roughplastic"], "eta"),
+    "twosided-roughplastic": (
+        lambda: {"type": "twosided", "nested": {"type": "roughplastic", "alpha": 0.2}},
+        "roughness",
+    ),
+    "blend-delta-weight": (lambda: BLEND_DELTA, "weight"),
+    "principled-clearcoat-0": (lambda: {"type": "principled", "clearcoat": 0.0}, "clearcoat"),
+    "principled-sheen-0": (lambda: {"type": "principled", "sheen": 0.0}, "sheen"),
+    "principledthin-sheen-0": (lambda: {"type": "principledthin", "sheen": 0.0}, "sheen"),
+}
+
+
+@pytest.mark.parametrize("case", MATERIALS)
+@pytest.mark.parametrize("boundary", ["edge", "none"])
+def test_material_parameters(case, boundary):
+    make, role = MATERIALS[case]
+    refused(load_scene(zoo.scene(bsdf=make())), f"ball/{role}", boundary=boundary)
+
+
+@pytest.mark.parametrize("role", ["turbidity", "sun_direction", "pose"])
+def test_sunsky(role):
+    refused(load_scene(zoo.scene(light=zoo.EMITTERS["sunsky"]())), f"light/{role}")
+
+
+def test_projector_pose():
+    refused(load_scene(zoo.scene(light=zoo.EMITTERS["projector"]())), "light/pose")
+
+
+def test_neighbours_are_not_refused():
+    """Negative control: other parameters of the same objects pass."""
+    cases = [
+        (zoo.scene(bsdf=zoo.MATERIALS["roughplastic"]()), "ball/base_color"),
+        (zoo.scene(bsdf={"type": "principled", "clearcoat": 0.1}), "ball/clearcoat"),
+        (zoo.scene(bsdf=zoo.MATERIALS["blend"]()), "ball/weight"),
+        (zoo.scene(light=zoo.EMITTERS["projector"]()), "light/scale"),
+        (zoo.scene(light=zoo.EMITTERS["sunsky"]()), "light/albedo"),
+    ]
+    for description, name in cases:
+        found = gradient(
+            load_scene(description), name, adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2}
+        )
+        assert np.any(found.total[name] != 0), name
+
+
+# ---------------------------------------------------------------------- cameras
+
+
+def room():
+    """A camera inside a sphere that shines with a smooth pattern: nothing hides anything."""
+    u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 64, endpoint=False), np.linspace(0, np.pi, 32))
+    pattern = np.stack([2 + np.sin(v) * np.sin(u + k) + 0.5 * np.cos(v + k) for k in range(3)], -1).astype(np.float32)
+    radiance = {"type": "bitmap", "bitmap": mi.Bitmap(pattern), "raw": True}
+    wall = {"type": "sphere", "radius": 5.0, "center": [0.3, -0.2, 0.4], "flip_normals": True}
+    wall |= {"bsdf": {"type": "diffuse"}, "emitter": {"type": "area", "radiance": radiance}}
+    return load_scene({"type": "scene", "camera": zoo.camera(sampler={"type": "ldsampler"}), "wall": wall})
+
+
+def camera_tangent(scene, role):
+    pose = read(scene, resolve(scene, f"camera/{role}")[0])
+    if role != "pose":
+        return np.ones(pose.shape)
+    turn = np.array([[0, -0.2, 0.1], [0.2, 0, 0.3], [-0.1, -0.3, 0]])
+    return np.column_stack([turn @ pose[:, :3], [0.4, 0.3, -0.2]])
+
+
+ROOM = [(r, "none") for r in ("pose", "fov", "principal_point_x", "principal_point_y")] + [
+    ("pose", "edge"),
+    ("fov", "edge"),
+]
+
+
+@pytest.mark.parametrize(("role", "boundary"), ROOM)
+def test_camera_without_visibility_edges(role, boundary):
+    """The interior part alone equals finite differences where there is no edge; and boundary terms add nothing."""
+    name = f"camera/{role}"
+    scene = room()
+    tangent = camera_tangent(scene, role)
+    step = {"fov": 1.0, "pose": 0.05}.get(role, 0.02)
+    exact = Differences(scene, name, tangent, step, spp=64, integrator={"type": "path", "max_depth": 1})
+    weights = exact.signs()
+    ours = gradients(scene, {name: tangent}, weights, spp=16, max_depth=1, boundary=boundary)[name]
+    check(ours, exact.replicas(weights, gap=0.03), max_relative_se=0.01)
+
+
+@pytest.mark.parametrize("kind", ["thinlens", "orthographic"])
+@pytest.mark.parametrize("name", ["ball/pose", "camera/pose"])
+def test_other_cameras_have_no_boundary(kind, name):
+    """Moving geometry, or a moving camera, seen by a sensor without edge sampling; the interior part alone stays available."""
+    rest = {"aperture_radius": 0.1, "focus_distance": 4.0} if kind == "thinlens" else {}
+    scene = load_scene(zoo.scene(sensor=zoo.camera(kind, **rest)))
+    with pytest.raises(pbdr.errors.PbdrError, match=r"ball\.to_world|camera\.to_world"):
+        gradient(scene, name, adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+    interior = {"type": "pathspace", "max_depth": 2, "boundary": "none"}
+    assert np.any(gradient(scene, name, adjoint(), spp=4, integrator=interior).total[name] != 0)
+
+
+# ---------------------------------------------------------------------- geometry
+
+
+def sdf(folder):
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, 8)] * 3, indexing="ij")
+    grid = (np.sqrt(x**2 + y**2 + z**2) - 0.6)[..., None]
+    return {"other": {"type": "sdfgrid", "grid": mi.TensorXf(grid.astype(np.float32))}}
+
+
+def curve(kind):
+    def make(folder):
+        path = folder / "curve.txt"
+        path.write_text("\n".join(f"{0.3 * k - 1} 0.5 {0.2 * k} 0.05" for k in range(6)))
+        return {"other": {"type": kind, "filename": str(path)}}
+
+    return make
+
+
+def instances(folder):
+    group = {"type": "shapegroup", "inner": {"type": "cube", "to_world": T().scale(0.2)}}
+    return {
+        "group": group,
+        "other": {"type": "instance", "to_world": T().translate([1, 0, 1]), "group": {"type": "ref", "id": "group"}},
+    }
+
+
+OTHERS = {
+    "sdfgrid": sdf,
+    "bsplinecurve": curve("bsplinecurve"),
+    "linearcurve": curve("linearcurve"),
+    "instance": instances,
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_shapes_without_edges(tmp_path, kind):
+    """A moving ball beside a shape whose silhouette is not sampled: shadows and occlusion there would be missing."""
+    scene = load_scene({**zoo.scene(), **OTHERS[kind](tmp_path)})
+    refused(scene, "ball/pose", match="other|Instance|SDF|Curve")
+    integrator = {"type": "pathspace", "max_depth": 2}
+    found = gradient(scene, "floor/base_color", adjoint(), spp=1, integrator=integrator)
+    assert np.any(found.total["floor/base_color"] != 0)
+
+
+def test_indirect_boundary_warns():
+    scene = load_scene(zoo.scene())
+    with pytest.warns(IncompleteGradientWarning, match="indirect boundary"):
+        gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+        gradient(scene, "floor/base_color", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 4})
+
+
+def test_mirrors_warn():
+    scene = load_scene(zoo.scene(bsdf=zoo.MATERIALS["conductor"]()))
+    with pytest.warns(IncompleteGradientWarning, match="mirrors and through glass"):
+        gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+
+
+# ---------------------------------------------------------------------- variants and options
+
+
+@pytest.mark.parametrize("variant", ["llvm_ad_spectral", "llvm_ad_spectral_polarized", "llvm_ad_mono_polarized"])
+def test_variants(variant):
+    """Spectral and polarised variants are refused by name, with what to use instead."""
+    if variant not in mi.variants():
+        pytest.skip(f"this Mitsuba has no {variant}")
+    code = f"""
+from pbdr import backend
+backend.activate("{variant}")
+import pbdr, pbdr.errors, mitsuba as mi
+try:
+    pbdr.scene.integrator_of(None, {{"type": "pathspace"}})
+except pbdr.errors.PbdrError as error:
+    print(error)
+"""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert variant in done.stdout and "rgb" in done.stdout, done.stdout + done.stderr[-1500:]
+    assert len(done.stdout.strip().splitlines()) == 1
+
+
+OPTIONS = {
+    "max_deth": ({"max_deth": 4}, "max_deth.*max_depth"),
+    "n_secondary": ({"n_secondary": 4}, "n_secondary"),
+    "n_primary": ({"n_primary": -1}, "n_primary"),
+    "n_direct": ({"n_direct": -5}, "n_direct"),
+    "n_indirect": ({"n_indirect": -5}, "n_indirect"),
+    "boundary": ({"boundary": "edges"}, "boundary.*edges.*edge"),
+    "max_depth": ({"max_depth": -2}, "max_depth"),
+    "max_depth-0": ({"max_depth": 0}, "max_depth"),
+    "rr_depth": ({"rr_depth": 0}, "rr_depth"),
+    "blend_distance": ({"blend_distance": 0.0}, "blend_distance"),
+    "mistyped-depth": ({"max_depth": "four"}, "max_depth"),
+    "mistyped-boundary": ({"boundary": 3}, "boundary"),
+    "mistyped-hide": ({"hide_emitters": "maybe"}, "hide_emitters"),
+}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_options(case):
+    """By name, on one line, from the dictionary that a user gives."""
+    options, match = OPTIONS[case]
+    with pytest.raises(pbdr.errors.PbdrError, match=match) as caught:
+        render(load_scene(zoo.scene()), spp=1, integrator={"type": "pathspace", **options})
+    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+def test_adjoints():
+    scene = load_scene(zoo.scene())
+    with pytest.raises(pbdr.errors.DataError, match="shape"):
+        gradient(scene, "floor/base_color", np.ones((3, 5, 3)), spp=1)
+    bad = adjoint()
+    bad[2, 3, 1] = np.nan
+    with pytest.raises(pbdr.errors.DataError, match="non-finite"):
+        gradient(scene, "floor/base_color", bad, spp=1)
+
+
+def test_names():
+    with pytest.raises(pbdr.errors.ParameterError, match="floor/base_color"):
+        gradient(load_scene(zoo.scene()), "floor/base_colour", adjoint(), spp=1)
