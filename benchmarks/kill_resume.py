@@ -70,7 +70,7 @@ def _prepare(folder: Path, which: str) -> Path:
 
 
 def _settings(runs: Path) -> list[str]:
-    return ["--output.dir", str(runs), "--output.checkpoint_every", str(EVERY), "--output.eval_spp", "16"]
+    return ["--output.dir", str(runs), "--output.checkpoint_every", str(EVERY), "--output.eval_spp", "4"]
 
 
 def _start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -95,7 +95,7 @@ def _lives(job: Path, folder: Path, seconds: float, options: argparse.Namespace)
         before = _checkpoint(runs)
         process = _start(words, log)
         last = sum(life["killed"] for life in lives) == options.kills
-        patience = None if last else random.uniform(0.05, 0.5) * seconds
+        patience = None if last else random.uniform(0.05, 0.3) * seconds
         try:
             code = process.wait(patience)
         except subprocess.TimeoutExpired:
