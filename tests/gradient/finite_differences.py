@@ -18,7 +18,7 @@ from pbdr.parameters import list_parameters, read, traverse, write
 from pbdr.rendering import TERMS, gradient
 from pbdr.seeds import hashed
 
-REPLICAS = 8
+REPLICAS = 6
 
 
 def adjoint(size: int = SIZE) -> Array:

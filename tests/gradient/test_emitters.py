@@ -11,17 +11,17 @@ from pbdr.scene import load_scene
 
 # Emitter → role → (finite-difference step, samples per pixel of the differences, of the gradients)
 CASES = {
-    "sky": {"scale": (0.1, 64, 64), "radiance": (0.1, 64, 64), "pose": (0.05, 1024, 256)},
+    "sky": {"scale": (0.1, 64, 64), "radiance": (0.1, 64, 64), "pose": (0.05, 256, 256)},
     "constant": {"radiance": (0.1, 64, 64)},
-    "area": {"radiance": (0.5, 64, 64), "pose": (0.05, 1024, 256)},
-    "area-textured": {"radiance": (0.5, 64, 64), "pose": (0.05, 1024, 256)},
-    "area-sphere": {"radiance": (0.5, 64, 64), "pose": (0.05, 1024, 256)},
-    "point": {"position": (0.05, 1024, 64), "intensity": (0.5, 64, 64)},
+    "area": {"radiance": (0.5, 64, 64), "pose": (0.05, 256, 256)},
+    "area-textured": {"radiance": (0.5, 64, 64), "pose": (0.05, 256, 256)},
+    "area-sphere": {"radiance": (0.5, 64, 64), "pose": (0.05, 256, 256)},
+    "point": {"position": (0.05, 256, 64), "intensity": (0.5, 64, 64)},
     "spot": {
         "intensity": (0.5, 64, 64), "texture": (0.1, 64, 64), "cutoff_angle": (0.5, 256, 64), "beam_width": (0.5, 256, 64),
-        "pose": (0.02, 1024, 64),
+        "pose": (0.02, 256, 64),
     },
-    "directional": {"irradiance": (0.1, 64, 64), "pose": (0.02, 1024, 64)},
+    "directional": {"irradiance": (0.1, 64, 64), "pose": (0.02, 256, 64)},
     "sunsky": {"albedo": (0.05, 256, 64)},
     "projector": {"scale": (0.1, 64, 64), "irradiance": (0.1, 64, 64)},
 }  # fmt: skip
