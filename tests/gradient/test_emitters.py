@@ -11,7 +11,7 @@ from pbdr.scene import load_scene
 
 # Emitter → role → (finite-difference step, samples per pixel of the differences, of the gradients)
 CASES = {
-    "sky": {"scale": (0.1, 64, 64), "radiance": (0.1, 64, 64), "pose": (0.05, 256, 256)},
+    "sky": {"scale": (0.1, 64, 64), "radiance": (0.1, 64, 64), "pose": (0.05, 256, 1024)},
     "constant": {"radiance": (0.1, 64, 64)},
     "area": {"radiance": (0.5, 64, 64), "pose": (0.05, 256, 256)},
     "area-textured": {"radiance": (0.5, 64, 64), "pose": (0.05, 256, 256)},
@@ -21,7 +21,7 @@ CASES = {
         "intensity": (0.5, 64, 64), "texture": (0.1, 64, 64), "cutoff_angle": (0.5, 256, 64), "beam_width": (0.5, 256, 64),
         "pose": (0.02, 256, 64),
     },
-    "directional": {"irradiance": (0.1, 64, 64), "pose": (0.02, 256, 64)},
+    "directional": {"irradiance": (0.1, 64, 64), "pose": (0.02, 1024, 256)},
     "sunsky": {"albedo": (0.05, 256, 64)},
     "projector": {"scale": (0.1, 64, 64), "irradiance": (0.1, 64, 64)},
 }  # fmt: skip

@@ -44,11 +44,9 @@ CASES = {
     "bumpmap": ["base_color", "nested_texture"],
 }  # fmt: skip
 NOISY = {
-    ("thindielectric", "eta"),
-    ("principled", "clearcoat_gloss"),
-    ("bumpmap", "nested_texture"),
-    ("mask", "opacity"),
-}
+    ("thindielectric", "eta"), ("principled", "clearcoat_gloss"), ("bumpmap", "nested_texture"), ("mask", "opacity"),
+    ("pplastic", "roughness"), ("principled", "roughness"), ("normalmap", "normal_map"),
+}  # fmt: skip
 REFUSED = {"roughplastic": ["roughness", "eta"]}
 
 
