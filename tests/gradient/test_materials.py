@@ -43,9 +43,9 @@ CASES = {
     "normalmap": ["roughness", "eta", "k", "normal_map"],
     "bumpmap": ["base_color", "nested_texture"],
 }  # fmt: skip
-NOISY = {
-    ("thindielectric", "eta"), ("principled", "clearcoat_gloss"), ("bumpmap", "nested_texture"), ("mask", "opacity"),
-    ("pplastic", "roughness"), ("principled", "roughness"), ("normalmap", "normal_map"),
+NOISY = {  # times the samples of the others
+    ("thindielectric", "eta"): 4, ("principled", "clearcoat_gloss"): 4, ("bumpmap", "nested_texture"): 4,
+    ("pplastic", "roughness"): 4, ("principled", "roughness"): 4, ("normalmap", "normal_map"): 4, ("mask", "opacity"): 16,
 }  # fmt: skip
 REFUSED = {"roughplastic": ["roughness", "eta"]}
 
@@ -85,7 +85,7 @@ def test_material(material, role):
     group = [found[f"ball/{r}"] for r in CASES[material] if is_radiometric(found[f"ball/{r}"].raw, r) == kind]
     tangents = {p.name: tangent(scene, p) if p.name == name else np.zeros(p.shape) for p in group}
     path = {"type": "path", "max_depth": DEPTH}
-    spp = (256 if delta else 64) * (4 if (material, role) in NOISY else 1)
+    spp = (256 if delta else 64) * NOISY.get((material, role), 1)
     exact = Differences(scene, name, tangents[name], 0.1 if delta else 0.01, spp=spp, integrator=path)
     weights = exact.signs()
     spp *= 2 if any(p.role.startswith("roughness") for p in group) else 1  # those are split in two passes
