@@ -54,7 +54,22 @@ class Options:
         return options
 
     def check(self) -> None:
-        """Raise OptionError for values out of range."""
+        """Raise OptionError for values of the wrong type or out of range."""
+        for name, kind in (("max_depth", int), ("rr_depth", int), ("hide_emitters", bool), ("boundary", str)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise OptionError(
+                    f"pathspace: {name} = {value!r}; give {kind.__name__} instead of {type(value).__name__}."
+                )
+        for name, types in (
+            ("n_primary", int),
+            ("n_direct", int),
+            ("n_indirect", int),
+            ("blend_distance", (int, float)),
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, types):
+                raise OptionError(f"pathspace: {name} = {value!r}; give a number instead of {type(value).__name__}.")
         if self.max_depth < 1 and self.max_depth != -1:
             raise OptionError(f"pathspace: max_depth = {self.max_depth}; give -1 (unlimited) or a number ≥ 1.")
         if self.rr_depth < 1:
@@ -69,11 +84,17 @@ class Options:
             raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
 
 
-class PathSpaceIntegrator(mi.CppADIntegrator):
-    """Differentiable path tracer in path space: interior (equation 3) plus boundary (equation 5)."""
+class PathSpaceMethods:
+    """Differentiable path tracer in path space: interior (equation 3) plus boundary (equation 5).
+
+    The plugin's class is made of this one for each variant: its base `mi.CppADIntegrator` is another one in each.
+    """
+
+    is_pathspace = True
+    hide_emitters: bool  # kept by Mitsuba
 
     def __init__(self, props: Any) -> None:
-        super().__init__(props)
+        mi.CppADIntegrator.__init__(self, props)
         if mi.is_polarized or mi.is_spectral:
             raise OptionError(
                 f"pathspace: variant '{mi.variant()}' is not supported. Use an rgb or mono variant, e.g. llvm_ad_rgb."
@@ -168,13 +189,21 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
         return sensor, features, self._gradient_options(scene, features)
 
     def _passes(
-        self, features: Features, options: path.PathOptions, spp: int
-    ) -> list[tuple[str, path.PathOptions, int]]:
-        """Interior passes: one, or an antithetic pair with half the samples each when a roughness is differentiated."""
-        if not (features.roughness and spp >= 2 and spp % 2 == 0):
-            return [("interior", options, spp)]
-        mirrored = path.PathOptions(**{**options.__dict__, "mirror": True})
-        return [("interior", options, spp // 2), ("interior", mirrored, spp // 2)]
+        self, features: Features, options: path.PathOptions, sensor: Any, seed: Any, spp: int
+    ) -> tuple[list[tuple[path.PathOptions, Any, int]], int]:
+        """Interior passes, (options, sampler, samples per pixel) each, and their samples per pixel in all.
+
+        One pass, or an antithetic pair with half the samples each when a roughness is differentiated. Samplers may round the
+        number of samples: what they made of it counts.
+        """
+        spp = self._spp(sensor, spp)
+        if features.roughness and spp >= 2 and spp % 2 == 0:
+            mirrored = path.PathOptions(**{**options.__dict__, "mirror": True})
+            chosen = [(options, spp // 2), (mirrored, spp // 2)]
+        else:
+            chosen = [(options, spp)]
+        passes = [(one, *self._sampler(sensor, seed, count, "interior")) for one, count in chosen]
+        return passes, sum(count for _, _, count in passes)
 
     def render_backward(
         self, scene: Any, params: Any, grad_in: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0
@@ -197,9 +226,8 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
             field = film_map.transpose(grad_in)
             self.nonfinite = mi.UInt32(0)
             if "interior" in chosen:
-                for name, pass_options, pass_spp in self._passes(features, options, self._spp(sensor, spp)):
-                    sampler, n = self._sampler(sensor, seed, pass_spp, name)
-                    total = self._spp(sensor, spp)
+                passes, total = self._passes(features, options, sensor, seed, spp)
+                for pass_options, sampler, n in passes:
                     self.nonfinite += interior.backward(
                         scene, sensor, self, features, pass_options, field, sampler, n, total
                     )
@@ -216,9 +244,8 @@ class PathSpaceIntegrator(mi.CppADIntegrator):
             film_map = FilmMap(sensor)
             parts = []
             if "interior" in chosen:
-                total = self._spp(sensor, spp)
-                for name, pass_options, pass_spp in self._passes(features, options, total):
-                    sampler, n = self._sampler(sensor, seed, pass_spp, name)
+                passes, total = self._passes(features, options, sensor, seed, spp)
+                for pass_options, sampler, n in passes:
                     parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
             for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
                 parts += terms.forward(samples)
@@ -292,7 +319,9 @@ def register() -> None:
 
     def on_variant(_old: Any = None, _new: Any = None) -> None:
         if mi.variant() is not None and "_ad_" in mi.variant():
-            mi.register_integrator("pathspace", lambda props: PathSpaceIntegrator(props))
+            members = {k: v for k, v in vars(PathSpaceMethods).items() if k not in ("__dict__", "__weakref__")}
+            plugin = type("PathSpaceIntegrator", (mi.CppADIntegrator,), members)
+            mi.register_integrator("pathspace", lambda props: plugin(props))
 
     mi.detail.add_variant_callback(on_variant)
     on_variant()

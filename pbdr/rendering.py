@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbdr.errors import DataError, DivergedError, OptionError, ParameterError
-from pbdr.integrator import TERMS, PathSpaceIntegrator
+from pbdr.integrator import TERMS
 from pbdr.parameters import Parameter, list_parameters, read, resolve, traverse, write
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
@@ -115,7 +115,7 @@ def _terms(terms: Iterable[str]) -> list[str]:
     return chosen
 
 
-def _require_finite(tracer: PathSpaceIntegrator, term: str) -> None:
+def _require_finite(tracer: Any, term: str) -> None:
     count = int(tracer.nonfinite[0])
     if count:
         raise DivergedError(
@@ -124,9 +124,9 @@ def _require_finite(tracer: PathSpaceIntegrator, term: str) -> None:
         )
 
 
-def _pathspace(scene: Any, integrator: Any) -> PathSpaceIntegrator:
+def _pathspace(scene: Any, integrator: Any) -> Any:
     found = integrator_of(mitsuba_scene(scene), integrator)
-    if not isinstance(found, PathSpaceIntegrator):
+    if not getattr(found, "is_pathspace", False):
         raise OptionError(
             f"gradient terms exist for 'pathspace' only, not for {type(found).__name__}; use pbdr.render."
         )

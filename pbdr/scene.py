@@ -15,7 +15,7 @@ from typing import Any
 
 import mitsuba as mi
 
-from pbdr.errors import SceneError, closest
+from pbdr.errors import OptionError, SceneError, closest
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
@@ -113,6 +113,9 @@ def load_object(description: Mapping[str, Any]) -> Any:
     try:
         return mi.load_dict(dict(description), optimize=False)
     except RuntimeError as error:
+        option = re.findall(r"OptionError: (.*)", str(error))  # Mitsuba wraps what a plugin raises into one text
+        if option:
+            raise OptionError(option[-1]) from None
         raise SceneError(f"{description.get('type', 'object')!s}: {_reason(error)}") from None
 
 

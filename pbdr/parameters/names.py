@@ -61,6 +61,7 @@ RADIOMETRIC = frozenset(
     ("base_color", "transmission", "roughness", "roughness_u", "roughness_v", "metallic", "spec_tint", "anisotropic")
     + ("sheen", "sheen_tint", "clearcoat", "clearcoat_gloss", "flatness", "k")
     + ("radiance", "intensity", "irradiance", "scale", "albedo", "turbidity", "weight", "opacity", "diff_trans")
+    + ("cutoff_angle", "beam_width")
 )
 
 #: Path components that only say where in a shape or wrapper a quantity sits.

@@ -60,12 +60,22 @@ def material(hit: Any, ray: Any, active: Any = True) -> Any:
 
 
 def first_hit(integrator: Any, scene: Any, ray: Any, active: Any = True) -> Any:
-    """First hit of a camera ray; skips area emitters when the integrator hides them."""
+    """First hit of a camera ray; skips area emitters when the integrator hides them. `t` counts from the ray's origin."""
     hit = scene.ray_intersect_preliminary(ray, coherent=True, active=active)
     if integrator is not None and integrator.hide_emitters:
-        hidden = hit.is_valid() & (hit.shape.emitter() != None) & active  # noqa: E711 (Dr.Jit comparison)
-        si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, hidden)
-        behind = integrator.skip_area_emitters(scene, si.spawn_ray(ray.d), True, hidden)
-        behind.t = behind.t + si.t
-        hit = dr.select(hidden, behind, hit)
+        hit = _behind_emitters(scene, mi.Ray3f(ray), hit, mi.Bool(active))
+    return hit
+
+
+@dr.syntax
+def _behind_emitters(scene: Any, ray: Any, hit: Any, active: Any) -> Any:
+    current = mi.Ray3f(ray)
+    hit = mi.PreliminaryIntersection3f(hit)
+    hidden = active & hit.is_valid() & (hit.shape.emitter() != None)  # noqa: E711 (Dr.Jit comparison)
+    while dr.hint(hidden, label="pathspace: hidden emitters"):
+        si = hit.compute_surface_interaction(current, mi.RayFlags.Minimal, hidden)
+        current = si.spawn_ray(ray.d)
+        hit = scene.ray_intersect_preliminary(current, coherent=False, active=hidden)
+        hidden &= hit.is_valid() & (hit.shape.emitter() != None)  # noqa: E711
+    hit.t += dr.dot(current.o - ray.o, ray.d)
     return hit

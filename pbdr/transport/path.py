@@ -61,7 +61,7 @@ def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: flo
     """Sample an outgoing direction from the BSDF mixed with a uniform density.
 
     Returns (local direction, weight = f cosθ / pdf, pdf in solid angle, 1 / pdf (1 / probability of the lobe choice for
-    delta lobes), delta?, relative IOR).
+    delta lobes), delta?, straight through?, relative IOR).
     """
     context = mi.BSDFContext()
     bs, weight = bsdf.sample(context, si, s1, s2, active)
@@ -85,7 +85,8 @@ def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: flo
         inverse = dr.select(delta, 1 / (1 - share), dr.select(usable, dr.rcp(pdf), 0))
         weight = dr.select(delta, weight / (1 - share), value * inverse)
         eta = dr.select(pick, 1, bs.eta)
-    return wo, weight, pdf, inverse, delta, eta
+    null = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Null) & delta
+    return wo, weight, pdf, inverse, delta, null, eta
 
 
 def scatters_through(flags: Any) -> Any:
@@ -124,7 +125,7 @@ def trace(
     previous_pdf = mi.Float(1)
     previous_delta = mi.Bool(True)
     count = mi.UInt32(0)
-    valid = mi.Bool(active) & hit.is_valid()
+    valid = mi.Bool((not options.hide_emitters) and scene.environment() is not None) & active
     while dr.hint(active, max_iterations=options.max_depth, label="pathspace: trace"):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         bsdf = si.bsdf(ray)
@@ -135,7 +136,7 @@ def trace(
         weight = dr.select(previous_delta, 1, measure.mis_power(previous_pdf, light_pdf))
         weight = dr.select(silent, 0, weight)
         if dr.hint(options.hide_emitters, mode="scalar"):
-            weight = dr.select((depth == 0) & ~si.is_valid(), 0, weight)
+            weight = dr.select(~valid & ~si.is_valid(), 0, weight)
         if dr.hint(recording, mode="scalar"):
             vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, weight), depth, active)
         else:
@@ -170,9 +171,10 @@ def trace(
         s2 = sampler.next_2d(active_next)
         if dr.hint(options.mirror, mode="scalar"):
             s2 = dr.select(depth == 0, antithetic(s2), s2)
-        wo, weight_next, pdf, inverse, delta, eta_next = sample_direction(
+        wo, weight_next, pdf, inverse, delta, null, eta_next = sample_direction(
             bsdf, si, s0, s1, s2, options.uniform_lobe, active_next
         )
+        valid |= active & si.is_valid() & ~null
         throughput_next = throughput * weight_next
         eta *= eta_next
         ray_next = si.spawn_ray(si.to_world(wo))
@@ -280,7 +282,12 @@ def scatter(
         bs, delta_weight = bsdf.sample(context, si, s1, s2, specular)
         onward = dr.select(specular, si.to_world(bs.wo), onward)
         # Some BSDFs leave the probability of the sampled lobe attached: only the product weight · pdf is the integrand.
-        delta_weight = dr.select(specular, delta_weight * measure.relative(bs.pdf) * inverse, 0)
+        # (Cut-outs attach both already.)
+        cut_out = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Null) & (
+            dr.max(bsdf.eval_null_transmission(si, specular)) > 0
+        )
+        choice = dr.select(cut_out, 1, measure.relative(bs.pdf))
+        delta_weight = dr.select(specular, delta_weight * choice * inverse, 0)
         weight = dr.select(specular, delta_weight, weight)
         attached_ray = mi.Ray3f(dr.replace_grad(segment.o, si.p), onward)
         si_seen = hits.sliding(next_hit, attached_ray, specular)
