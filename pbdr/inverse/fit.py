@@ -196,9 +196,9 @@ def _view_loss(problem: Problem, params: Any, index: int, step: int) -> Any:
 def _prior(problem: Problem, values: dict[str, Any]) -> Any:
     total = mi.Float(0)
     for key, latent in problem.bound.latents.items():
-        weight = problem.bound.specs[latent.variable].prior.get("tv", 0.0)
-        if weight:
-            total += weight * priors.tv(values[key], wrap=latent.parameter.kind == "environment")
+        for name, weight in problem.bound.specs[latent.variable].prior.items():
+            if weight:
+                total += weight * priors.PRIORS[name](values[key], wrap=latent.parameter.kind == "environment")
     return total
 
 

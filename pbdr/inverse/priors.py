@@ -28,5 +28,23 @@ def tv(value: Any, *, wrap: bool = False) -> Any:
     return dr.mean(_smooth_abs(dx) + _smooth_abs(dy))
 
 
+def tv_relative(value: Any, *, wrap: bool = False) -> Any:
+    """Return the total variation of a texture (H, W, C) whose channels are divided by their means first.
+
+    Scaling a channel does not change it. Images leave the scale of albedo times light open, channel by channel; `tv` of
+    either would settle it by making that one smaller, this does not.
+    """
+    h, w, c = value.shape
+    channel = dr.arange(mi.UInt32, h * w * c) % c
+    mean = dr.zeros(mi.Float, c)
+    dr.scatter_add(mean, value.array, channel)
+    mean = dr.maximum(mean / (h * w), SMOOTH)
+    return tv(mi.TensorXf(value.array / dr.gather(mi.Float, mean, channel), value.shape), wrap=wrap)
+
+
+#: By the name that a variable's `prior` uses.
+PRIORS = {"tv": tv, "tv_relative": tv_relative}
+
+
 def _smooth_abs(x: Any) -> Any:
     return dr.sqrt(dr.square(x) + SMOOTH * SMOOTH) - SMOOTH

@@ -99,8 +99,11 @@ class Problem:
         for index, view in enumerate(self.views):
             self._check(index, view)
         for key, latent in self.bound.latents.items():
-            if self.bound.specs[latent.variable].prior.get("tv") and len(latent.parameter.shape) != 3:
-                raise ParameterError(f"prior tv of {key!r}: a constant has no variation; give 'texture' or drop it")
+            given = [name for name, weight in self.bound.specs[latent.variable].prior.items() if weight]
+            if given and len(latent.parameter.shape) != 3:
+                raise ParameterError(
+                    f"prior {given[0]} of {key!r}: a constant has no variation; give 'texture' or drop it"
+                )
         _ = self.gauge
 
     @cached_property

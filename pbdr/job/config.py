@@ -119,9 +119,10 @@ class OptimSection(Section):
 
 
 class PriorSection(Section):
-    """Weights of what is added to the loss; tv: total variation of a texture."""
+    """Weights of what is added to the loss; tv: total variation of a texture; tv_relative: of it over its mean."""
 
     tv: NonNegative = 0.0
+    tv_relative: NonNegative = 0.0
 
 
 class VarSection(Section):

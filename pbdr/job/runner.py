@@ -300,7 +300,7 @@ def _specs(job: Job) -> dict[str, VariableSpec]:
     return {
         name: VariableSpec(
             match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
-            texture=v.texture, start=v.start, prior={"tv": v.prior.tv} if v.prior.tv else {},
+            texture=v.texture, start=v.start, prior={name: weight for name, weight in v.prior.model_dump().items() if weight},
         )
         for name, v in job.vars.items()
     }  # fmt: skip

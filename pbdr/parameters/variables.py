@@ -18,7 +18,7 @@ from pbdr.parameters.names import Parameter, resolve, traverse
 from pbdr.parameters.textures import with_textures
 from pbdr.parameters.values import read, write
 
-PRIORS = ("tv",)
+PRIORS = ("tv", "tv_relative")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class VariableSpec:
     lr        learning rate of the latent variable
     texture   N, or (height, width): promote a constant to a texture, or change a texture's resolution
     start     first step at which the variable moves
-    prior     {"tv": weight} adds weight × total variation of the value to the loss
+    prior     {"tv": weight} adds weight × total variation of the value to the loss; "tv_relative" that of the value
+              divided by its mean, by channel, which leaves the scale alone
     """
 
     match: str | Sequence[str] | None = None
