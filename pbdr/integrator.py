@@ -94,12 +94,13 @@ class PathSpaceMethods:
     hide_emitters: bool  # kept by Mitsuba
 
     def __init__(self, props: Any) -> None:
+        options = Options.parse(props)  # before Mitsuba looks at its own: its messages name less
         mi.CppADIntegrator.__init__(self, props)
         if mi.is_polarized or mi.is_spectral:
             raise OptionError(
                 f"pathspace: variant '{mi.variant()}' is not supported. Use an rgb or mono variant, e.g. llvm_ad_rgb."
             )
-        self.options = Options.parse(props)
+        self.options = options
         self.tables = TableBuilder()
         self.nonfinite: Any = (
             None  # samples of the last gradient pass whose contribution was not finite (device counter)
