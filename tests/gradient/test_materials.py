@@ -7,7 +7,7 @@ and edges seen through glass are another term.
 import numpy as np
 import pytest
 import scene_zoo as zoo
-from finite_differences import Differences, adjoint, check, gradients, parameters
+from finite_differences import REPLICAS, Differences, adjoint, check, gradients, parameters
 
 from pbdr.parameters import is_radiometric
 from pbdr.rendering import gradient
@@ -89,8 +89,9 @@ def test_material(material, role):
     exact = Differences(scene, name, tangents[name], 0.1 if delta else 0.01, spp=spp, integrator=path)
     weights = exact.signs()
     spp *= 2 if any(p.role.startswith("roughness") for p in group) else 1  # those are split in two passes
-    ours = gradients(scene, tangents, weights, spp=spp, max_depth=DEPTH, terms=("interior",))
-    check(ours[name], exact.replicas(weights, gap=0.03), max_relative_se=NOISE)
+    count = 20 if (material, role) == ("mask", "opacity") else REPLICAS  # noisy: more replicas decide better than more samples
+    ours = gradients(scene, tangents, weights, spp=spp, count=count, max_depth=DEPTH, terms=("interior",))
+    check(ours[name], exact.replicas(weights, gap=0.03, count=count), max_relative_se=NOISE)
 
 
 def test_nothing_is_left_out():

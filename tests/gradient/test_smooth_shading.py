@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from agreement import assert_agrees, assert_differs
-from finite_differences import differences, gradients
+from finite_differences import Differences, adjoint, gradients
 from scene_zoo import SIZE
 
 from pbdr.boundary import horizon, terminator
@@ -63,15 +63,14 @@ def reference(ball):
     scene, vertices = ball
     wobble = np.sin(7 * vertices[:, [1, 2, 0]])
     path = {"type": "path", "max_depth": 2}
-    return wobble, differences(
-        scene, "ball/positions", wobble, STEP, spp=4096, replica_count=REPLICAS, integrator=path
-    )
+    exact = Differences(scene, "ball/positions", wobble, STEP, spp=4096, integrator=path)
+    return wobble, exact.replicas(adjoint(), gap=0.03, count=REPLICAS)
 
 
 def test_positions_of_a_smooth_mesh(ball, reference):
     scene, _ = ball
     wobble, expected = reference
-    ours = gradients(scene, {"ball/positions": wobble}, spp=256, replica_count=REPLICAS, max_depth=2)["ball/positions"]
+    ours = gradients(scene, {"ball/positions": wobble}, adjoint(), spp=256, count=REPLICAS, max_depth=2)["ball/positions"]
     scale = abs(expected.mean())
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
 
@@ -82,7 +81,7 @@ def test_both_horizons_are_needed(ball, reference, monkeypatch, left_out, by):
     monkeypatch.setattr(left_out, "sample", lambda *_: [])
     scene, _ = ball
     wobble, expected = reference
-    ours = gradients(scene, {"ball/positions": wobble}, spp=256, replica_count=REPLICAS, max_depth=2)["ball/positions"]
+    ours = gradients(scene, {"ball/positions": wobble}, adjoint(), spp=256, count=REPLICAS, max_depth=2)["ball/positions"]
     assert_differs(ours - expected, 0.0, scale=abs(expected.mean()), by=by)
 
 
@@ -90,6 +89,7 @@ def test_vertex_normals_alone(ball):
     """Static vertices, turning normals: interior and shading horizon."""
     scene, vertices = ball
     turn = 0.3 * np.sin(5 * vertices[:, [2, 0, 1]])
-    expected = differences(scene, "ball/normals", turn, 0.02, spp=1024, integrator={"type": "path", "max_depth": 2})
-    ours = gradients(scene, {"ball/normals": turn}, spp=256, max_depth=2)["ball/normals"]
+    path = {"type": "path", "max_depth": 2}
+    expected = Differences(scene, "ball/normals", turn, 0.02, spp=1024, integrator=path).replicas(adjoint(), gap=0.03)
+    ours = gradients(scene, {"ball/normals": turn}, adjoint(), spp=256, max_depth=2)["ball/normals"]
     assert_agrees(ours - expected, 0.0, scale=abs(expected.mean()), max_relative_se=NOISE)
