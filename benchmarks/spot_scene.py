@@ -35,9 +35,9 @@ class Setting:
     target_spp: int = 1024
     depth: int = 5
     texels: int = 512
-    sky_rows: int = 16
+    sky_rows: int = 32
     spp: int = 16
-    steps: int = 500
+    steps: int = 600
     views_per_step: int = 2
     seed: int = 0
 
@@ -80,28 +80,26 @@ steps = {steps}
 views_per_step = {views_per_step}
 seed = {seed}
 
-# First the light alone, then the colours, then the gloss: a wrong light would otherwise be painted on the object.
 [vars.sky]
 match = "sky/radiance"
 texture = {sky_rows}
 map = "exp"
-init = 1.0
+init = 0.5
 lr = 0.1
-prior = {{ tv = 3e-4 }}
+prior = {{ tv_relative = 1e-4 }}
 
 [vars.albedo]
 match = "spot/base_color"
 texture = {texels}
 init = 0.5
-lr = 0.02
-start = {first}
-prior = {{ tv = {tv} }}
+lr = 0.04
+prior = {{ tv_relative = {tv} }}
 
 [vars.roughness]
 match = "spot/roughness"
-init = 0.7
+init = 0.5
 lr = 0.015
-start = {second}
+start = {gloss}                   # when light and colours are roughly there
 
 [gauge]                         # low enough for white to stay below 1
 fix = "mean_luminance(spot/base_color) = 0.65"
@@ -134,7 +132,7 @@ def cameras(size: int) -> list[Any]:
 
     result = []
     for number in range(VIEWS):
-        height = -0.35 + 1.2 * (number + 0.5) / VIEWS
+        height = -0.55 + 1.4 * (number + 0.5) / VIEWS
         angle = 2.399963 * number  # the golden angle: neighbours in number are far apart
         level = np.sqrt(1 - height**2)
         origin = DISTANCE * np.array([level * np.cos(angle), height, level * np.sin(angle)])
@@ -152,7 +150,7 @@ def prepare(folder: Path, setting: Setting, psnr: float) -> Path:
     grey = {
         "sky": '<emitter type="constant" id="sky"><rgb name="radiance" value="1"/></emitter>',
         "color": '<rgb name="base_color" value="0.5"/>',
-        "roughness": 0.7,
+        "roughness": 0.5,
     }
     true = {
         "sky": f'<emitter type="envmap" id="sky"><string name="filename" value={quoteattr(str(sky))}/>'
@@ -171,8 +169,7 @@ def prepare(folder: Path, setting: Setting, psnr: float) -> Path:
         **asdict(setting),
         holdout=HOLDOUT,
         fine=steps // 2,
-        first=steps // 16,
-        second=steps // 5,
+        gloss=steps // 4,
         tv=0.02 * setting.texels / 512,  # a mean over texels: edges fill a smaller part of a finer texture
         images=max(1, steps // 3),
         checkpoints=max(1, steps // 10),
@@ -194,7 +191,19 @@ def _render_targets(folder: Path, setting: Setting, views: list[Any], names: lis
     from pbdr.scene import load_object
     from pbdr.seeds import hashed
 
-    key = json.dumps([ENVIRONMENT, EXPOSURE, ROUGHNESS, FOV, DISTANCE, setting.size, setting.target_spp, setting.depth])
+    key = json.dumps(
+        [
+            views[-1].to_world.tolist(),
+            ENVIRONMENT,
+            EXPOSURE,
+            ROUGHNESS,
+            FOV,
+            DISTANCE,
+            setting.size,
+            setting.target_spp,
+            setting.depth,
+        ]
+    )
     stamp = folder / "images" / "made-with.json"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
         return
