@@ -148,11 +148,12 @@ def _markdown(data: dict[str, Any]) -> str:
     ]
     checks = "; ".join(f"{name}: {'yes' if met else '**no**'}" for name, met in data["checks"].items())
     setting, found = data["setting"], data["albedo"]
+    factors = ", ".join(f"{factor:.3f}" for factor in found["scale_by_channel"])
     counted = f"those that at least {SEEN} training views see ({found['share_of_texels_that_count']:.0%} of the atlas)"
     return (
         f"Spot under {spot_scene.ENVIRONMENT}, {setting['size']}², targets at {setting['target_spp']} spp; {data['steps']} steps "
         f"of {setting['views_per_step']} views, {setting['spp']} spp. {checks}.\n\n"
         f"{table(['', 'estimate', 'grey start'], rows)}\n\n"
         f"PSNR: {data['protocol']['psnr']}; {data['protocol']['spp']} spp. Albedo: linear, {found['texels'][0]}² texels, "
-        f"{counted}; factors taken out: {', '.join(f'{x:.3f}' for x in found['scale_by_channel'])}, or {found['scale']:.3f} in common."
+        f"{counted}; factors taken out: {factors}, or {found['scale']:.3f} in common."
     )
