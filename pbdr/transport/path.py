@@ -281,13 +281,11 @@ def scatter(
         specular = going & (kind == 1)
         bs, delta_weight = bsdf.sample(context, si, s1, s2, specular)
         onward = dr.select(specular, si.to_world(bs.wo), onward)
-        # Some BSDFs leave the probability of the sampled lobe attached: only the product weight · pdf is the integrand.
-        # (Cut-outs attach both already.)
-        cut_out = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Null) & (
-            dr.max(bsdf.eval_null_transmission(si, specular)) > 0
-        )
-        choice = dr.select(cut_out, 1, measure.relative(bs.pdf))
-        delta_weight = dr.select(specular, delta_weight * choice * inverse, 0)
+        # The integrand is the product weight · pdf: BSDFs leave derivatives in either. Straight through it has a name of its own.
+        straight = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Null)
+        through = measure.relative(bsdf.eval_null_transmission(si, specular & straight))
+        lobe = dr.select(straight, dr.detach(delta_weight) * through, delta_weight * measure.relative(bs.pdf))
+        delta_weight = dr.select(specular, lobe * inverse, 0)
         weight = dr.select(specular, delta_weight, weight)
         attached_ray = mi.Ray3f(dr.replace_grad(segment.o, si.p), onward)
         si_seen = hits.sliding(next_hit, attached_ray, specular)

@@ -32,6 +32,10 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
             _refuse(
                 parameter, "roughplastic tabulates its transmittance without derivatives. Use principled or pplastic."
             )
+        mask = next((owner for owner in parameter.owners if owner.class_name() == "MaskBSDF"), None)
+        specular = (mi.BSDFFlags.DeltaReflection, mi.BSDFFlags.DeltaTransmission)
+        if parameter.role == "opacity" and mask is not None and any(mi.has_flag(mask.flags(), s) for s in specular):
+            _refuse(parameter, "the material that is cut out is a mirror or glass. Make it rough.")
         blend = next((owner for owner in parameter.owners if owner.class_name() == "BlendBSDF"), None)
         if blend is not None and ".weight" in parameter.raw and mi.has_flag(blend.flags(), mi.BSDFFlags.Delta):
             _refuse(

@@ -89,7 +89,9 @@ def test_material(material, role):
     exact = Differences(scene, name, tangents[name], 0.1 if delta else 0.01, spp=spp, integrator=path)
     weights = exact.signs()
     spp *= 2 if any(p.role.startswith("roughness") for p in group) else 1  # those are split in two passes
-    count = 20 if (material, role) == ("mask", "opacity") else REPLICAS  # noisy: more replicas decide better than more samples
+    count = (
+        20 if (material, role) == ("mask", "opacity") else REPLICAS
+    )  # noisy: more replicas decide better than more samples
     ours = gradients(scene, tangents, weights, spp=spp, count=count, max_depth=DEPTH, terms=("interior",))
     check(ours[name], exact.replicas(weights, gap=0.03, count=count), max_relative_se=NOISE)
 

@@ -70,7 +70,9 @@ def reference(ball):
 def test_positions_of_a_smooth_mesh(ball, reference):
     scene, _ = ball
     wobble, expected = reference
-    ours = gradients(scene, {"ball/positions": wobble}, adjoint(), spp=256, count=REPLICAS, max_depth=2)["ball/positions"]
+    ours = gradients(scene, {"ball/positions": wobble}, adjoint(), spp=256, count=REPLICAS, max_depth=2)[
+        "ball/positions"
+    ]
     scale = abs(expected.mean())
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
 
@@ -81,7 +83,9 @@ def test_both_horizons_are_needed(ball, reference, monkeypatch, left_out, by):
     monkeypatch.setattr(left_out, "sample", lambda *_: [])
     scene, _ = ball
     wobble, expected = reference
-    ours = gradients(scene, {"ball/positions": wobble}, adjoint(), spp=256, count=REPLICAS, max_depth=2)["ball/positions"]
+    ours = gradients(scene, {"ball/positions": wobble}, adjoint(), spp=256, count=REPLICAS, max_depth=2)[
+        "ball/positions"
+    ]
     assert_differs(ours - expected, 0.0, scale=abs(expected.mean()), by=by)
 
 

@@ -72,7 +72,25 @@ def disagreements(documented: dict[str, set[str]], cited: set[tuple[str, str]]) 
 
 def test_every_equation_has_a_row(root):
     text = (root / "docs" / "theory.md").read_text()
-    assert equations(text) == ["1", "2", "3a", "3b", "3", "4", "5", "6", "6a", "6b", "6c", "6d", "7", "8", "9", "10", "11"]
+    assert equations(text) == [
+        "1",
+        "2",
+        "3a",
+        "3b",
+        "3",
+        "4",
+        "5",
+        "6",
+        "6a",
+        "6b",
+        "6c",
+        "6d",
+        "7",
+        "8",
+        "9",
+        "10",
+        "11",
+    ]
     assert sorted(table(text)) == sorted(equations(text))
 
 
