@@ -11,7 +11,7 @@ import mitsuba as mi
 
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, horizon, indirect, primary, segment, terminator, terms
+from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, terminator, terms
 from pbdr.boundary.edges import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, hits, path, support
@@ -186,7 +186,7 @@ class PathSpaceMethods:
         support.check_film(sensor)
         support.check_parameters(attached)
         if self.options.boundary != "none":
-            support.check_boundary(scene, sensor, features, attached, self.max_depth, self.options.n_indirect or 0)
+            support.check_boundary(scene, sensor, features, attached)
         return sensor, features, self._gradient_options(scene, features)
 
     def _passes(
@@ -234,7 +234,7 @@ class PathSpaceMethods:
                     )
             for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
                 self.nonfinite += terms.backward(samples, field)
-            for drawn in self._indirect(scene, sensor, features, options, seed, chosen):
+            for drawn in self._indirect(scene, sensor, features, options, seed, spp, chosen):
                 self.nonfinite += indirect.backward(scene, features, options, field, drawn)
             dr.eval(self.nonfinite)
 
@@ -250,7 +250,7 @@ class PathSpaceMethods:
                     parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
             for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
                 parts += terms.forward(samples)
-            for drawn in self._indirect(scene, sensor, features, options, seed, chosen):
+            for drawn in self._indirect(scene, sensor, features, options, seed, spp, chosen):
                 parts += indirect.forward(scene, features, options, drawn)
             return film_map.splat(parts)
 
@@ -284,23 +284,29 @@ class PathSpaceMethods:
                 yield terminator.sample(scene, sensor, self, features, stream("terminator", half), half, side)
 
     def _indirect(
-        self, scene: Any, sensor: Any, features: Features, options: path.PathOptions, seed: Any,
+        self, scene: Any, sensor: Any, features: Features, options: path.PathOptions, seed: Any, spp: int,
         chosen: tuple[str, ...],
     ) -> Iterator[indirect.Sample]:  # fmt: skip
         """Samples of the indirect boundary, if it is asked for and there is one."""
-        count = self.options.n_indirect or 0
+        width, height = camera.film_size(sensor.film())
+        count = (
+            width * height * self._spp(sensor, spp) // 2 if self.options.n_indirect is None else self.options.n_indirect
+        )
         edges = self.options.boundary == "edge" and features.moving_edges
         if edges and "indirect" in chosen and self.max_depth > 2 and count:
             table = self.tables.build(scene, features.moving_shapes)
             motion = segment.Motion(scene, features.moving_shapes)
-            sampler = seeds.lanes(count, seed, "indirect")
-            yield indirect.draw(scene, sensor, self, features, table, motion, options, sampler, count)
-            half = max(count // 2, 1)
-            shadows = indirect.draw_shadows(
-                scene, sensor, self, features, table, motion, options, lambda name, n: seeds.lanes(n, seed, name), half
-            )
-            if shadows is not None:
-                yield shadows
+            third = max(count // 3, 1)
+
+            def stream(name: str, n: int) -> Any:
+                return seeds.lanes(n, seed, name)
+
+            technique = reflected.Technique(scene, sensor, self, table, motion, options)
+            yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
+            yield reflected.from_edges(technique, stream("indirect from edges", third), third)
+            drawn = shadows.draw(scene, sensor, self, features, table, motion, options, stream, third)
+            if drawn is not None:
+                yield drawn
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

@@ -15,7 +15,7 @@ import mitsuba as mi
 
 from pbdr.boundary import segment
 from pbdr.boundary.edges import EdgeTable, View
-from pbdr.boundary.sampling import Discrete, systematic
+from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, convention, emission, hits
 from pbdr.transport.features import Features
@@ -117,7 +117,8 @@ def shadow_mass(scene: Any, table: EdgeTable, lights: LightViews) -> Any:
     mass = edge.length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.weight
     floor = 0.01 * edge.length * dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20))) * chosen.weight
     own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
-    return dr.select(edge.silhouette & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
+    mass = dr.select(edge.silhouette & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
+    return favour_moving(mass, row.moving)
 
 
 @dataclass

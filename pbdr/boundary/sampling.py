@@ -7,6 +7,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+MOVING = 0.8  # share of samples that edges which move get
+
 
 class Discrete:
     """Distribution proportional to `mass` (non-negative). Sums run in double precision: a million edges would drown in float32."""
@@ -32,6 +34,17 @@ class Discrete:
         probability = mi.Float(width / total)
         rest = mi.Float(dr.select(width > 0, (target - lower) / width, 0))
         return index, probability, dr.clip(rest, 0, 1 - 2**-24)
+
+
+def favour_moving(mass: Any, moving: Any) -> Any:
+    """`mass` with the share MOVING given to edges that move, where there are any.
+
+    The others count too, where the segments that touch them move, but in most scenes most of those do not.
+    """
+    some = dr.sum(dr.select(moving, mass, 0))
+    rest = dr.sum(dr.select(moving, 0, mass))
+    usual = (some > 0) & (rest > 0)
+    return mass * dr.select(usual, dr.select(moving, MOVING / some, (1 - MOVING) / rest), 1)
 
 
 def systematic(sampler: Any, count: int) -> Any:

@@ -83,6 +83,14 @@ def outside(edge: Edge, distance: Any) -> Any:
     return mi.Point3f(edge.point + shift * edge.normal)
 
 
+def lift(edge: Edge) -> Any:
+    """Offset from x_B on a crease, where both faces are seen, off both faces: where rays back towards the eye start."""
+    normals = [dr.normalize(dr.cross(edge.tangent, into)) for into in edge.into]
+    n0, n1 = (dr.mulsign(n, -dr.dot(n, edge.omega)) for n in normals)
+    shift = dr.select(edge.crease, OUTWARD * (1 + dr.max(dr.abs(edge.point))), 0)
+    return mi.Vector3f(dr.select(edge.crease, shift * dr.normalize(n0 + n1), 0))
+
+
 def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> tuple[Any, Any]:
     """Hit of face `which` (0 or 1) of a mesh edge at x_B moved inwards by a fraction of the face: (hit, ray)."""
     packed = dr.select(which == 0, edge.row.corners[0], edge.row.corners[1])

@@ -57,24 +57,13 @@ def check_film(sensor: Any) -> None:
         raise SceneError(f"the sensor's film is a {film}; gradients need an hdrfilm.")
 
 
-def check_boundary(
-    scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int, n_indirect: int
-) -> None:
+def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
     bsdfs = [shape.bsdf() for shape in scene.shapes() if shape.bsdf() is not None]
     if features.moving_edges and sensor.class_name() != "PerspectiveCamera":
         raise SceneError(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use a "
             f"perspective sensor. {ALONE}"
-        )
-    if features.moving_edges and max_depth > 2 and not n_indirect:
-        _warn(
-            "the indirect boundary term (visibility seen after more than one scattering) is left out by default in this version; "
-            "gradients of moving geometry are complete for max_depth ≤ 2. n_indirect > 0 adds an experimental estimate."
-        )
-    if features.moving_edges and max_depth > 2 and n_indirect:
-        _warn(
-            "the indirect boundary term is experimental: finite differences confirm it to about a sixth of its size only."
         )
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
     if maps and features.moving_edges:
