@@ -11,7 +11,7 @@ import mitsuba as mi
 
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, terminator, terms
+from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, specular, terminator, terms
 from pbdr.boundary.edges import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, hits, path, support
@@ -288,20 +288,25 @@ class PathSpaceMethods:
         chosen: tuple[str, ...],
     ) -> Iterator[indirect.Sample]:  # fmt: skip
         """Samples of the indirect boundary, if it is asked for and there is one."""
+        if self.options.boundary == "none" or not features.moving_edges:
+            return
         width, height = camera.film_size(sensor.film())
-        count = (
-            width * height * self._spp(sensor, spp) // 2 if self.options.n_indirect is None else self.options.n_indirect
-        )
-        edges = self.options.boundary == "edge" and features.moving_edges
-        if edges and "indirect" in chosen and self.max_depth > 2 and count:
-            table = self.tables.build(scene, features.moving_shapes)
-            motion = segment.Motion(scene, features.moving_shapes)
+        lanes = width * height * self._spp(sensor, spp)
+        table = self.tables.build(scene, features.moving_shapes)
+        motion = segment.Motion(scene, features.moving_shapes)
+
+        def stream(name: str, n: int) -> Any:
+            return seeds.lanes(n, seed, name)
+
+        count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
+        if features.delta_bsdfs and "primary" in chosen and self.max_depth > 1 and count:
+            drawn = specular.draw(scene, sensor, self, table, motion, options, stream, count)
+            if drawn is not None:
+                yield drawn
+        count = lanes // 2 if self.options.n_indirect is None else self.options.n_indirect
+        if "indirect" in chosen and self.max_depth > 2 and count:
             third = max(count // 3, 1)
-
-            def stream(name: str, n: int) -> Any:
-                return seeds.lanes(n, seed, name)
-
-            technique = reflected.Technique(scene, sensor, self, table, motion, options)
+            technique = reflected.Technique(scene, sensor, self, features, table, motion, options)
             yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
             yield reflected.from_edges(technique, stream("indirect from edges", third), third)
             drawn = shadows.draw(scene, sensor, self, features, table, motion, options, stream, third)

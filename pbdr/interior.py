@@ -66,5 +66,5 @@ def forward(
         emitted = visible_emission(scene, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
         d_emitted, d_origin, d_direction = sweep.tangents(emitted, origin, direction)
-    d_reflected, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction)
+    d_reflected, _, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction)
     return position, (d_emitted + d_reflected) * weight / total_spp, mi.Float(0), mi.Bool(True)

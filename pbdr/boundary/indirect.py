@@ -23,7 +23,8 @@ from pbdr.transport.film import AdjointField
 class Sample:
     """Detached samples of the indirect boundary, and the attached speeds of their sides.
 
-    `store`, `count`: the camera path up to and including x_S; `sides(x_S)`: list of (detached weight spectrum, attached speed).
+    `store`, `count`: the camera path up to and including x_S; `sides(x_S, ω)`: list of (detached weight
+    spectrum, attached speed); ω is the attached direction of the segment where a delta lobe gives it, else not used.
     """
 
     ray: Any
@@ -31,7 +32,8 @@ class Sample:
     store: path.PathStore
     count: Any
     receiver: Any
-    sides: Callable[[Any], list[tuple[Any, Any]]]
+    direction: Any
+    sides: Callable[[Any, Any], list[tuple[Any, Any]]]
     active: Any
 
 
@@ -39,15 +41,15 @@ def backward(scene: Any, features: Features, options: path.PathOptions, field: A
     """Accumulate the gradients of scene parameters; returns the number of samples that were not finite."""
     adjoint, _ = field.read(sample.position, sample.active)
     with dr.resume_grad():
-        origin = mi.Point3f(sample.receiver)
-        dr.enable_grad(origin)
-        objective = _objective(sample, origin, adjoint)
+        origin, direction = mi.Point3f(sample.receiver), mi.Vector3f(sample.direction)
+        dr.enable_grad(origin, direction)
+        objective = _objective(sample, origin, direction, adjoint)
         dr.backward_from(objective)
-        adjoint_origin = mi.Vector3f(dr.grad(origin))
+        adjoint_origin, adjoint_direction = mi.Vector3f(dr.grad(origin)), mi.Vector3f(dr.grad(direction))
     count = dr.select(sample.active, sample.count, 0)
     nothing = mi.Spectrum(0)
     _, d_origin, d_direction = sweep.sweep_backward(
-        scene, features, options, sample.store, count, nothing, adjoint_origin
+        scene, features, options, sample.store, count, nothing, adjoint_origin, adjoint_direction
     )
     with dr.resume_grad():
         last = dr.select(sample.active, dr.dot(d_origin, sample.ray.o) + dr.dot(d_direction, sample.ray.d), 0)
@@ -56,9 +58,9 @@ def backward(scene: Any, features: Features, options: path.PathOptions, field: A
     return dr.count(sample.active & ~dr.isfinite(dr.detach(objective)))
 
 
-def _objective(sample: Sample, origin: Any, adjoint: Any) -> Any:
+def _objective(sample: Sample, origin: Any, direction: Any, adjoint: Any) -> Any:
     total = mi.Float(0)
-    for weight, speed in sample.sides(origin):
+    for weight, speed in sample.sides(origin, direction):
         scale = dr.detach(dr.sum(adjoint * weight))
         total += dr.select(sample.active & (scale != 0), scale * speed, 0)
     return total
@@ -72,12 +74,13 @@ def forward(
         ray_origin, ray_direction = mi.Vector3f(sample.ray.o), mi.Vector3f(sample.ray.d)
         d_origin, d_direction = sweep.tangents(ray_origin, ray_direction)
     count = dr.select(sample.active, sample.count, 0)
-    _, d_receiver = sweep.sweep_forward(scene, features, options, sample.store, count, d_origin, d_direction)
+    _, d_receiver, d_onward = sweep.sweep_forward(scene, features, options, sample.store, count, d_origin, d_direction)
     with dr.resume_grad():
-        origin = mi.Point3f(sample.receiver)
-        dr.enable_grad(origin)
+        origin, direction = mi.Point3f(sample.receiver), mi.Vector3f(sample.direction)
+        dr.enable_grad(origin, direction)
         dr.set_grad(origin, mi.Point3f(d_receiver))
-        weights, speeds = zip(*sample.sides(origin), strict=True)
+        dr.set_grad(direction, d_onward)
+        weights, speeds = zip(*sample.sides(origin, direction), strict=True)
         rates = sweep.tangents(*speeds)
     derivative = mi.Spectrum(0)
     for weight, rate in zip(weights, rates, strict=True):

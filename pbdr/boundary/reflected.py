@@ -16,7 +16,8 @@ import mitsuba as mi
 from pbdr.boundary import indirect, segment, walk
 from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
-from pbdr.transport import camera, convention, hits, path
+from pbdr.transport import camera, convention, emission, hits, path
+from pbdr.transport.features import Features
 
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
 
@@ -28,6 +29,7 @@ class Technique:
     scene: Any
     sensor: Any
     integrator: Any
+    features: Features
     table: EdgeTable
     motion: segment.Motion
     options: path.PathOptions
@@ -73,15 +75,18 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(edge.omega), active)
     active &= dr.max(scattered) > 0
     target = segment.outside(edge, distance)
-    sight = si.spawn_ray(dr.normalize(target - si.p))
-    sight.maxt = distance * (1 - segment.CLEARANCE)
+    sight = si.spawn_ray_to(
+        target
+    )  # from the offset origin: a parallel ray would miss the edge or hit the face behind it
+    sight.maxt = dr.norm(target - sight.o) * (1 - segment.CLEARANCE)
     active &= ~scene.ray_test(sight, active)
     share = 1 - outward_share(edge.row, dr.dot(si.n, edge.omega), distance, options.h)
-    share = dr.select(mirrored(store, choice, active), 1, share)
+    behind = mirrored(store, choice, active)
+    share = dr.select(behind, 1, share)
     factor = bounce[5] * scattered * (edge.sine * edge.length / dr.square(distance))
     factor *= ray_weight * (share * length * (width * height) / (probability * count))
-    sides = _sides(t, edge, target, distance, factor, sampler, choice + 1, active)
-    return indirect.Sample(ray, position, store, choice + 1, mi.Point3f(si.p), sides, active)
+    sides = _sides(t, edge, target, distance, factor, sampler, choice + 1, active, behind)
+    return indirect.Sample(ray, position, store, choice + 1, mi.Point3f(si.p), edge.omega, sides, active)
 
 
 @dr.syntax
@@ -121,11 +126,13 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     receiver = receiver_hit.compute_surface_interaction(receiver_ray, mi.RayFlags.Minimal, active)
     share = outward_share(edge.row, dr.dot(receiver.n, edge.omega), distance, options.h)
     factor = walked.throughput * (share * lengths * edge.sine * edge.length / (probability * density * count))
-    sides = _sides(t, edge, segment.outside(edge, distance), distance, factor, sampler, walked.count, active)
+    sides = _sides(
+        t, edge, segment.outside(edge, distance), distance, factor, sampler, walked.count, active, mi.Bool(False)
+    )
     seen = walked.connection
     attached_ray = camera.ray_through(t.sensor, seen.position)
     return indirect.Sample(
-        attached_ray, seen.position, walked.store, walked.count, mi.Point3f(receiver.p), sides, active
+        attached_ray, seen.position, walked.store, walked.count, mi.Point3f(receiver.p), edge.omega, sides, active
     )
 
 
@@ -158,15 +165,13 @@ def direction(row: EdgeTable, u: Any, sampler: Any) -> tuple[Any, Any]:
 
 
 def _sides(
-    t: Technique, edge: segment.Edge, target: Any, distance: Any, factor: Any, sampler: Any, depth: Any, active: Any
-) -> Any:
-    """The visible face, and the background or the other face: the radiance they reflect, and how their rays move."""
-    front = segment.face_hit(t.scene, t.table, edge, edge.front, active)
-    crease = active & edge.crease
-    back_ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
-    back_hit = t.scene.ray_intersect_preliminary(back_ray, coherent=False, active=active & ~crease)
-    other_hit, other_ray = segment.mesh_hit(t.scene, edge, mi.UInt32(1), segment.INWARD, crease)
-    back = dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray)
+    t: Technique, edge: segment.Edge, target: Any, distance: Any, factor: Any, sampler: Any, depth: Any, active: Any, behind: Any,
+) -> Any:  # fmt: skip
+    """The visible face, and the background or the other face: the radiance they reflect, and how their rays move.
+
+    Where x_S is seen `behind` delta lobes, no walk from lights can find it: what the sides emit counts too.
+    """
+    front, back = segment.both_sides(t.scene, t.table, edge, target, distance, active)
     twin = sampler.clone()
     primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
     reflected = [
@@ -174,7 +179,7 @@ def _sides(
         for (hit, start), numbers in ((front, sampler), (back, twin))
     ]
 
-    def sides(origin: Any) -> list[tuple[Any, Any]]:
+    def sides(origin: Any, _: Any) -> list[tuple[Any, Any]]:
         """Equations (5) and (6) for the radiance reflected on either side."""
         where = t.motion.position(edge, active)
         result = []
@@ -183,9 +188,29 @@ def _sides(
             onward, _ = convention.scattered_direction(origin, edge.omega, far, t.options.h, active & far.is_valid())
             speed = segment.rule(edge.normal, where, convention.ray_point_scattered(origin, onward, distance))
             result.append((segment.weigh(sign * edge.front_side, radiance, factor), speed))
+            if t.features.delta_bsdfs:
+                result.append(_emitted(t, edge, sign, hit, start, where, origin, distance, factor, active & behind))
         return result
 
     return sides
+
+
+def _emitted(
+    t: Technique, edge: segment.Edge, sign: int, hit: Any, ray: Any, where: Any, origin: Any, distance: Any, factor: Any,
+    active: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Equations (5), (6b) and (6c) for the emission met on one side."""
+    direction, _, value, light = emission.hit_emission(t.scene, t.features, origin, hit, ray, active)
+    near = active & light.is_valid()
+    beyond = dr.norm(dr.detach(light.p) - edge.point)
+    tau = dr.select(near, distance / (distance + dr.select(near, beyond, 0)), 0)
+    ray_point = dr.select(
+        near,
+        convention.ray_point_emission(origin, light.p, tau),
+        convention.ray_point_direction(origin, dr.replace_grad(edge.omega, direction), distance),
+    )
+    radiance = dr.select(active, dr.detach(value), 0)
+    return segment.weigh(sign * edge.front_side, radiance, factor), segment.rule(edge.normal, where, ray_point)
 
 
 def edge_mass(table: EdgeTable) -> Any:

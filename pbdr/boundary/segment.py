@@ -128,6 +128,19 @@ def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) 
     return dr.select(border, found, hit), dr.select(border, probe, ray)
 
 
+def both_sides(scene: Any, table: EdgeTable, edge: Edge, target: Any, distance: Any, active: Any) -> tuple[Any, Any]:
+    """What either side sees, as (hit, ray): the visible face, and the background or the other face.
+
+    `target`: x_B moved off the surface by `outside`; `distance`: from there to x_S.
+    """
+    front = face_hit(scene, table, edge, edge.front, active)
+    crease = active & edge.crease
+    back_ray = mi.Ray3f(target + OUTWARD * distance * edge.omega, edge.omega)
+    back_hit = scene.ray_intersect_preliminary(back_ray, coherent=False, active=active & ~crease)
+    other_hit, other_ray = mesh_hit(scene, edge, mi.UInt32(1), INWARD, crease)
+    return front, (dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray))
+
+
 class Motion:
     """x_B(θ): the attached position of edge points, for mesh edges and analytic shapes alike."""
 

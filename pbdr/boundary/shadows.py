@@ -33,7 +33,7 @@ def draw(
     )  # fmt: skip
     factor = walked.throughput * (direct.shadow_measure(shadow) * lengths)
 
-    def sides(origin: Any) -> list[tuple[Any, Any]]:
+    def sides(origin: Any, _: Any) -> list[tuple[Any, Any]]:
         """Equations (5) and (6b): only the side that sees the light carries it."""
         ray_point, radiance = direct.light_seen(scene, features, shadow, origin, walked.active)
         speed = segment.rule(edge.normal, motion.position(edge, walked.active), ray_point)
@@ -42,4 +42,6 @@ def draw(
     seen = walked.connection
     receiver = mi.Point3f(shadow.receiver_ray(shadow.receiver_hit.t))
     attached_ray = camera.ray_through(sensor, seen.position)
-    return indirect.Sample(attached_ray, seen.position, walked.store, walked.count, receiver, sides, walked.active)
+    return indirect.Sample(
+        attached_ray, seen.position, walked.store, walked.count, receiver, edge.omega, sides, walked.active
+    )

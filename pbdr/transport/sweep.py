@@ -20,16 +20,17 @@ def sweep_backward(
     count: Any,
     adjoint: Any,
     adjoint_origin: Any = 0,
+    adjoint_direction: Any = 0,
 ) -> tuple[Any, Any, Any]:
     """From the last stored vertex to the first: accumulate gradients of scene parameters.
 
-    `adjoint_origin`: adjoint of the last vertex itself, where a further segment starts. Returns (radiance leaving the first hit,
-    adjoints of the camera ray's origin and direction).
+    `adjoint_origin`, `adjoint_direction`: adjoints of the last vertex and of the segment that leaves it.
+    Returns (radiance leaving the first hit, adjoints of the camera ray's origin and direction).
     """
     vertices, scatters = store.vertices, store.scatters
     k = mi.UInt32(count)
     suffix = mi.Spectrum(0)
-    adjoint_origin, adjoint_direction = mi.Vector3f(adjoint_origin), mi.Vector3f(0)
+    adjoint_origin, adjoint_direction = mi.Vector3f(adjoint_origin), mi.Vector3f(adjoint_direction)
     while dr.hint(k > 0, label="pathspace: backward sweep"):
         k -= 1
         vertex, following, record = vertices.read(k), vertices.read(k + 1), scatters.read(k)
@@ -57,8 +58,9 @@ def sweep_backward(
 @dr.syntax
 def sweep_forward(
     scene: Any, features: Features, options: path.PathOptions, store: Any, count: Any, d_origin: Any, d_direction: Any
-) -> tuple[Any, Any]:
-    """From the first stored vertex to the last: derivatives of the radiance leaving the first hit and of the last vertex."""
+) -> tuple[Any, Any, Any]:
+    """From the first stored vertex to the last: derivatives of the radiance leaving the first hit, the last vertex, and
+    the direction of the segment that leaves it."""
     vertices, scatters = store.vertices, store.scatters
     k = mi.UInt32(0)
     d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0)
@@ -81,7 +83,7 @@ def sweep_forward(
         d_radiance += d_throughput * local + throughput * d_local
         d_throughput = d_throughput * weight + throughput * d_weight
         k += 1
-    return d_radiance, d_origin
+    return d_radiance, d_origin, d_direction
 
 
 def tangents(*outputs: Any) -> list[Any]:

@@ -1,0 +1,278 @@
+"""Edges that the camera sees in mirrors and through glass: chains of delta lobes between the camera and x_S, equation (12).
+
+For an edge point x_B, film positions whose chain leads there are found by Newton's method from random starts (specular manifold
+sampling, Zeltner et al. 2020). The probability to end at the one found is estimated without bias by trying again until it is found
+once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.boundary import indirect, segment
+from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.reflected import edge_mass
+from pbdr.boundary.sampling import Discrete, systematic
+from pbdr.transport import camera, convention, hits, path
+
+MAX_LENGTH = 4  # delta vertices of a chain
+MAX_STEPS = 16  # of Newton's method
+MAX_TRIALS = 1000  # an image found less often is left out
+CELLS = 128  # starts are drawn from those cells of the film (this many a side) that see a delta lobe
+DELTA = 3e-4  # of the film's width: distance of the rays of a difference quotient
+FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
+SAME = 2e-4  # of the film's width: two ends this close are the same image
+LAST = 1 - 2**-24  # largest sample below 1: the lobe that is not a reflection
+
+
+@dataclass
+class Chain:
+    """Rays of the camera after `length` delta lobes: reflections where the bit of a vertex in `bits` is 0."""
+
+    scene: Any
+    sensor: Any
+    integrator: Any
+    length: Any
+    bits: Any
+    max_length: int
+
+    @property
+    def width(self) -> int:
+        """Film width in pixels."""
+        return camera.film_size(self.sensor.film())[0]
+
+
+@dataclass
+class Target:
+    """An edge point at parameter `u` of `row`; on round shapes it depends on the direction it is seen in."""
+
+    row: EdgeTable
+    u: Any
+
+    def offset(self, end: End) -> tuple[Any, Any]:
+        """From the segment to the edge point, orthogonal to the segment, in a frame of its direction; and the depth."""
+        position = self.row.curve(view_along(end.direction), self.u).position
+        s, t = mi.coordinate_system(end.direction)
+        away = position - end.origin
+        return mi.Vector2f(dr.dot(away, s), dr.dot(away, t)), dr.dot(away, end.direction)
+
+
+@dataclass
+class End:
+    """The segment that leaves the last delta vertex; `weight` is the product of lobe values over the bits' probability."""
+
+    origin: Any
+    direction: Any
+    weight: Any
+    valid: Any
+
+
+def draw(
+    scene: Any, sensor: Any, integrator: Any, table: EdgeTable, motion: segment.Motion, options: path.PathOptions,
+    stream: Callable[[str, int], Any], count: int,
+) -> indirect.Sample | None:  # fmt: skip
+    """`count` edge points and their images in mirrors and glass; None if the camera sees no delta lobe."""
+    starts = cells(scene, sensor, integrator, stream("delta lobes", CELLS * CELLS))
+    if starts is None:
+        return None
+    sampler = stream("delta chains", count)
+    distribution = Discrete(edge_mass(table))
+    index, probability, u = distribution.sample(systematic(sampler, count))
+    row = table.row(index)
+    lengths = min(MAX_LENGTH, options.max_depth - 1)
+    length = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1) + 1
+    bits = mi.UInt32(sampler.next_1d() * (1 << lengths))
+    chain = Chain(scene, sensor, integrator, length, bits, lengths)
+    target = Target(row, u)
+
+    # ---- an image of x_B, and the reciprocal of the probability to find it
+    found, position = search(chain, start(sampler, starts), target, probability > 0)
+    trials = repeat(chain, sampler, starts, target, position, found)
+    active = found & (trials < MAX_TRIALS)
+    store = path.PathStore(options.max_depth)
+    end = trace(chain, position, active, store)
+    active &= end.valid
+    edge = segment.at(row, u, view_along(end.direction), away=True)
+    distance = dr.norm(edge.point - end.origin)
+    active &= edge.counts & (distance > 0)
+
+    # ---- visibility of x_B from the last delta vertex
+    aim = segment.outside(edge, distance)
+    towards = dr.normalize(aim - end.origin)  # what is left of Newton's error must not hide the edge behind itself
+    offset = segment.OUTWARD * (1 + dr.max(dr.abs(end.origin)))
+    sight = mi.Ray3f(mi.Point3f(end.origin + offset * towards), towards)
+    sight.maxt = distance * (1 - segment.CLEARANCE)
+    active &= ~scene.ray_test(sight, active)
+
+    # ---- both sides
+    area = film_determinant(chain, position, target, end, active)
+    active &= area > 0
+    inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
+    factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (12)
+    front, back = segment.both_sides(scene, table, edge, aim, distance, active)
+    twin = sampler.clone()
+    primal = path.PathOptions(options.max_depth, options.rr_depth)
+    seen = [
+        path.trace(scene, ray, hit, numbers, primal, active=active, depth=length)[0]
+        for (hit, ray), numbers in ((front, sampler), (back, twin))
+    ]
+    weight = segment.weigh(edge.front_side, seen[0], factor) + segment.weigh(-edge.front_side, seen[1], factor)
+
+    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+        """Equations (5) and (6d): both sides are seen along the same attached ray."""
+        ray_point = convention.ray_point_direction(origin, direction, distance)
+        return [(weight, segment.rule(edge.normal, motion.position(edge, active), ray_point))]
+
+    attached_ray = camera.ray_through(sensor, position)
+    return indirect.Sample(attached_ray, position, store, length, mi.Point3f(end.origin), end.direction, sides, active)
+
+
+def view_along(direction: Any) -> View:
+    """The view of an edge in this direction."""
+    return View(mi.Point3f(0), -direction, mi.Bool(True))
+
+
+def cells(scene: Any, sensor: Any, integrator: Any, numbers: Any) -> Any | None:
+    """Corners of the film's cells in which a random camera ray meets a delta lobe: (positions, size of a cell)."""
+    film = sensor.film()
+    (width, height), (x0, y0) = camera.film_size(film), camera.film_origin(film)
+    k = dr.arange(mi.UInt32, CELLS * CELLS)
+    size = mi.ScalarVector2f(width / CELLS, height / CELLS)
+    corner = mi.Point2f(mi.Float(k % CELLS), mi.Float(k // CELLS)) * size + mi.Point2f(x0, y0)
+    ray = dr.detach(camera.ray_through(sensor, corner + numbers.next_2d() * size))
+    hit = hits.first_hit(integrator, scene, ray)
+    si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, hit.is_valid())
+    delta = hit.is_valid() & mi.has_flag(si.bsdf().flags(), mi.BSDFFlags.Delta)
+    index = dr.compress(delta)
+    if dr.width(index) == 0:
+        return None
+    return dr.gather(mi.Point2f, corner, index), size
+
+
+def start(sampler: Any, starts: Any) -> Any:
+    """A random film position in one of the cells."""
+    corners, size = starts
+    number = dr.width(corners)
+    index = dr.minimum(mi.UInt32(sampler.next_1d() * number), number - 1)
+    return dr.gather(mi.Point2f, corners, index) + sampler.next_2d() * size
+
+
+@dr.syntax
+def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
+    """Follow the chain of a film position; with a `store`, keep its vertices for the sweeps."""
+    scene = chain.scene
+    vertices: Any = store.vertices if store is not None else None
+    scatters: Any = store.scatters if store is not None else None
+    context = mi.BSDFContext()
+    camera_ray = dr.detach(camera.ray_through(chain.sensor, position))
+    ray = mi.Ray3f(camera_ray)
+    active = mi.Bool(active)
+    hit = hits.first_hit(chain.integrator, scene, camera_ray, active)
+    weight = mi.Spectrum(1)
+    k = mi.UInt32(0)
+    length, bits = mi.UInt32(chain.length), mi.UInt32(chain.bits)
+    point, direction = mi.Point3f(ray.o), mi.Vector3f(ray.d)
+    while dr.hint(active & (k < length), max_iterations=chain.max_length, label="pathspace: delta chain"):
+        si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
+        active &= si.is_valid()
+        bsdf = si.bsdf()
+        flags = bsdf.flags()
+        through = mi.has_flag(flags, mi.BSDFFlags.DeltaTransmission) | mi.has_flag(flags, mi.BSDFFlags.Null)
+        back = mi.has_flag(flags, mi.BSDFFlags.DeltaReflection)
+        reflect = back & (((bits >> k) & 1 == 0) | ~through)
+        # One end of the range of samples leads to the lobe that is wanted.
+        bs, _ = bsdf.sample(context, si, mi.Float(0), mi.Point2f(0.5), active)
+        sample = dr.select(wanted(bs, reflect), mi.Float(0), LAST)
+        bs, value = bsdf.sample(context, si, sample, mi.Point2f(0.5), active)
+        active &= wanted(bs, reflect)
+        chance = dr.select(through & back, 0.5, mi.Float(1))
+        weight *= value * bs.pdf / chance
+        point, direction = mi.Point3f(si.p), si.to_world(bs.wo)
+        if dr.hint(store is not None, mode="scalar"):
+            nothing = hits.pack(hits.no_hit())
+            vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, mi.Float(0)), k, active)
+            bounce = (direction, mi.Float(1), mi.UInt32(1), sample, mi.Point2f(0.5), mi.Spectrum(1))
+            scatters.write(((nothing, mi.Vector3f(0), mi.Float(0), mi.UInt32(0)), bounce), k, active)
+        ray = si.spawn_ray(direction)
+        k += 1
+        hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active & (k < length))
+    return End(point, direction, weight, active)
+
+
+def wanted(bs: Any, reflect: Any) -> Any:
+    """Whether the sampled lobe is a delta lobe on the side asked for."""
+    reflected = mi.has_flag(bs.sampled_type, mi.BSDFFlags.DeltaReflection)
+    return mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta) & (reflected == reflect)
+
+
+def jacobian(chain: Chain, position: Any, target: Target, end: End, active: Any) -> tuple[Any, Any, Any]:
+    """Derivatives of the target's offset with respect to the film position in pixels: (along x, along y, usable)."""
+    here, _ = target.offset(end)
+    columns, usable = [], mi.Bool(active)
+    delta = DELTA * chain.width
+    for step in (mi.Vector2f(delta, 0), mi.Vector2f(0, delta)):
+        plus, minus = (trace(chain, mi.Point2f(position + sign * step), active) for sign in (1, -1))
+        # At the rim of a mirror one of the two misses it.
+        forth, back = (dr.select(end.valid, target.offset(end)[0], here) for end in (plus, minus))
+        span = delta * (dr.select(plus.valid, mi.Float(1), 0) + dr.select(minus.valid, mi.Float(1), 0))
+        usable &= span > 0
+        columns.append((forth - back) / dr.select(span > 0, span, 1))
+    return columns[0], columns[1], usable
+
+
+def film_determinant(chain: Chain, position: Any, target: Target, end: End, active: Any) -> Any:
+    """Area at x_B, orthogonal to ω, that a film area of one pixel is mapped to; 0 where it cannot be found."""
+    x, y, usable = jacobian(chain, position, target, end, active)
+    return dr.select(usable, dr.abs(x.x * y.y - x.y * y.x), 0)
+
+
+@dr.syntax
+def search(chain: Chain, begin: Any, target: Target, active: Any) -> tuple[Any, Any]:
+    """Newton's method for the film position whose chain leads to `target`: (found, position)."""
+    position = mi.Point2f(begin)
+    step = mi.Vector2f(0)
+    found = mi.Bool(False) & active
+    active = mi.Bool(active)
+    first = mi.Bool(True) & active
+    limit = 0.25 * chain.width
+    k = mi.UInt32(0)
+    while dr.hint(active & (k < MAX_STEPS), label="pathspace: Newton"):
+        end = trace(chain, position, active)
+        rest, depth = target.offset(end)
+        ahead = end.valid & (depth > 0)
+        active &= ahead | ~first
+        x, y, usable = jacobian(chain, position, target, end, active & ahead)
+        determinant = x.x * y.y - x.y * y.x
+        usable &= dr.abs(determinant) > 0
+        inverse = dr.rcp(dr.select(usable, determinant, 1))
+        newton = mi.Vector2f(rest.y * y.x - rest.x * y.y, x.y * rest.x - x.x * rest.y) * inverse
+        size = dr.norm(newton)
+        newton *= dr.minimum(1, limit / dr.maximum(size, 1e-9))
+        done = active & ahead & usable & (size < FOUND * chain.width)
+        found |= done
+        active &= ~done & (usable | ~ahead)
+        # A step off the mirror is halved until it is back.
+        back = -0.5 * step
+        step = mi.Vector2f(dr.select(ahead, newton, back))
+        position = mi.Point2f(dr.select(active, position + step, position))
+        step = mi.Vector2f(dr.select(ahead, step, -step))
+        first = mi.Bool(False) & active
+        k += 1
+    return found, position
+
+
+@dr.syntax
+def repeat(chain: Chain, sampler: Any, starts: Any, target: Target, position: Any, active: Any) -> Any:
+    """Searches until the image at `position` is found once more: their number has the mean 1 / probability to find it."""
+    trials = mi.UInt32(0)
+    active = mi.Bool(active)
+    while dr.hint(active & (trials < MAX_TRIALS), label="pathspace: reciprocal probability"):
+        again, other = search(chain, start(sampler, starts), target, active)
+        trials += 1
+        active &= ~(again & (dr.norm(other - position) < SAME * chain.width))
+    return mi.Float(trials)
