@@ -119,7 +119,7 @@ def motions(tmp_path_factory):
 
 
 def repeated(name, scene, parameter, motions):
-    """Whether it is a motion of a shape or a parameter of a camera that another scene looks at, or a light's of test_emitters.py."""
+    """Whether another scene looks at this motion of a shape or parameter of a camera, or test_emitters.py at this light."""
     owner = traverse(scene).properties[parameter.raw][2]
     if owner.class_name() in ("DirectionalEmitter", "EnvironmentMapEmitter"):
         return True
@@ -127,7 +127,11 @@ def repeated(name, scene, parameter, motions):
     return not here and isinstance(owner, (mi.Shape, mi.Sensor)) and (owner.class_name(), parameter.role) in motions
 
 
-@pytest.mark.parametrize("name", SCENES)
+SLOW = {OF_SHAPES, OF_CAMERAS, "textures"}
+CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SCENES]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_every_parameter(name, tmp_path, motions):
     gc.collect()  # Dr.Jit traces calls to every shape that is alive, those of earlier scenes included
     scene = load_scene(SCENES[name](tmp_path))
