@@ -14,7 +14,7 @@ from pbdr.attached import attached_parameters
 from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, specular, terminator, terms
 from pbdr.boundary.edges import TableBuilder
 from pbdr.errors import OptionError, closest
-from pbdr.transport import camera, hits, path, support
+from pbdr.transport import camera, channels, hits, path, spectra, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 
@@ -36,6 +36,7 @@ class Options:
     n_direct: int | None = None
     n_indirect: int | None = None
     blend_distance: float | None = None
+    aovs: str = ""
 
     @staticmethod
     def parse(props: Any) -> Options:
@@ -55,7 +56,13 @@ class Options:
 
     def check(self) -> None:
         """Raise OptionError for values of the wrong type or out of range."""
-        for name, kind in (("max_depth", int), ("rr_depth", int), ("hide_emitters", bool), ("boundary", str)):
+        for name, kind in (
+            ("max_depth", int),
+            ("rr_depth", int),
+            ("hide_emitters", bool),
+            ("boundary", str),
+            ("aovs", str),
+        ):
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise OptionError(
@@ -80,6 +87,7 @@ class Options:
             count = getattr(self, name)
             if count is not None and count < 0:
                 raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
+        channels.parse(self.aovs)
         if self.blend_distance is not None and not self.blend_distance > 0:
             raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
 
@@ -101,6 +109,7 @@ class PathSpaceMethods:
                 f"pathspace: variant '{mi.variant()}' is not supported. Use an rgb or mono variant, e.g. llvm_ad_rgb."
             )
         self.options = options
+        self.channels = channels.parse(options.aovs)
         self.tables = TableBuilder()
         self.nonfinite: Any = (
             None  # samples of the last gradient pass whose contribution was not finite (device counter)
@@ -117,8 +126,15 @@ class PathSpaceMethods:
         return f"PathSpaceIntegrator[{self.options}]"
 
     def aov_names(self) -> list[str]:
-        """No arbitrary output variables."""
-        return []
+        """Names of the extra channels on the film, in the order of the option `aovs`."""
+        return [name for channel in self.channels for name in channel.film_names]
+
+    def sample(self, *_: Any, **__: Any) -> Any:
+        """Called by integrators around this one, which would differentiate its samples without their boundary."""
+        raise OptionError(
+            "pathspace: it cannot be nested in another integrator such as Mitsuba's 'aov', whose derivatives lack the boundary "
+            "terms. Use its own option instead, e.g. aovs = 'depth,sh_normal'."
+        )
 
     # ------------------------------------------------------------------ primal
 
@@ -157,6 +173,7 @@ class PathSpaceMethods:
             raise OptionError("pathspace: develop=False is not supported; call with develop=True.")
         sensor = self._sensor(scene, sensor)
         film = sensor.film()
+        channels.check(self.channels, scene)
         with dr.suspend_grad():
             sampler, spp = self._sampler(sensor, seed, spp, "primal")
             film.prepare(self.aov_names())
@@ -165,7 +182,8 @@ class PathSpaceMethods:
             radiance, _, valid = path.trace(scene, ray, hit, sampler, self._path_options())
             block = film.create_block()
             block.set_coalesce(block.coalesce() and spp >= 4)
-            FilmMap.put(film, block, position, radiance * weight, dr.select(valid, mi.Float(1), 0), mi.Float(1))
+            others = [dr.select(valid, mi.Float(1), 0), *channels.values(self.channels, scene, hit, ray, ray)]
+            FilmMap.put(film, block, position, spectra.to_rgb(radiance * weight, None), others, mi.Float(1))
             film.put_block(block)  # Eq. (1)
             return film.develop()
 
@@ -184,6 +202,7 @@ class PathSpaceMethods:
         attached = attached_parameters(scene)
         features = inspect(scene, sensor, attached)
         support.check_film(sensor)
+        channels.check(self.channels, scene, features.moving_edges)
         support.check_parameters(attached)
         if self.options.boundary != "none":
             support.check_boundary(scene, sensor, features, attached)
@@ -223,7 +242,7 @@ class PathSpaceMethods:
         sensor, features, options = self._prepare(scene, sensor)
         # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of all terms.
         with dr.isolate_grad(), dr.suspend_grad():
-            film_map = FilmMap(sensor)
+            film_map = FilmMap(sensor, self.aov_names())
             field = film_map.transpose(grad_in)
             self.nonfinite = mi.UInt32(0)
             if "interior" in chosen:
@@ -242,7 +261,7 @@ class PathSpaceMethods:
         """`render_forward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
         with dr.suspend_grad():
-            film_map = FilmMap(sensor)
+            film_map = FilmMap(sensor, self.aov_names())
             parts = []
             if "interior" in chosen:
                 passes, total = self._passes(features, options, sensor, seed, spp)

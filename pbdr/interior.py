@@ -11,7 +11,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import camera, hits, path, sweep
+from pbdr.transport import camera, channels, hits, path, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField
 
@@ -45,11 +45,15 @@ def backward(
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
     ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
-    adjoint = field.read(position)[0] * weight / total_spp
+    adjoint, others = field.read(position)
+    adjoint *= weight / total_spp
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, store, count, adjoint)
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
         objective = dr.sum(adjoint * emitted)
+        seen = channels.values(integrator.channels, scene, hit, ray, ray)
+        for along, value in zip(others[1:], seen, strict=False):  # alpha has no interior part
+            objective += along / total_spp * value
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
         if dr.grad_enabled(objective):
             dr.backward_from(objective)
@@ -59,12 +63,14 @@ def backward(
 def forward(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions,
     sampler: Any, spp: int, total_spp: int,
-) -> tuple[Any, Any, Any, Any]:  # fmt: skip
-    """Interior derivative of the radiance of every sample: (film position, derivative / spp, of alpha, active)."""
+) -> tuple[Any, Any, list[Any], Any]:  # fmt: skip
+    """Interior derivatives of every sample: (film position, of the radiance / spp, of the other channels / spp, active)."""
     ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
-        d_emitted, d_origin, d_direction = sweep.tangents(emitted, origin, direction)
+        seen = channels.values(integrator.channels, scene, hit, ray, ray)
+        d_emitted, d_origin, d_direction, *d_seen = sweep.tangents(emitted, origin, direction, *seen)
     d_reflected, _, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction)
-    return position, (d_emitted + d_reflected) * weight / total_spp, mi.Float(0), mi.Bool(True)
+    others = [mi.Float(0), *[value / total_spp for value in d_seen]]  # alpha has no interior part
+    return position, (d_emitted + d_reflected) * weight / total_spp, others, mi.Bool(True)

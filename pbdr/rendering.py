@@ -11,7 +11,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.errors import DataError, DivergedError, OptionError, ParameterError
+from pbdr.errors import DataError, DivergedError, OptionError, ParameterError, PbdrError
 from pbdr.integrator import TERMS
 from pbdr.parameters import Parameter, list_parameters, read, resolve, traverse, write
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
@@ -50,16 +50,22 @@ def render(
 ) -> Any:  # fmt: skip
     """Image (H, W, C) in linear radiance as a `mitsuba.TensorXf`, differentiable with respect to attached `params`.
 
+    Extra channels of the integrator's option `aovs` (depth, normals, …) follow the film's own, in their order.
     `integrator`: a dictionary, a `mitsuba.Integrator` or None for `pathspace` with its defaults. `spp_grad` and
     `seed_grad` are those of the gradient pass; its random numbers are independent of the primal pass.
     """
     if spp < 1:
         raise OptionError(f"spp = {spp}; give at least 1 sample per pixel.")
     target = mitsuba_scene(scene)
-    return mi.render(
-        target, params=params, sensor=sensor_of(target, sensor), integrator=integrator_of(target, integrator), seed=seed,
-        seed_grad=seed + 1 if seed_grad is None else seed_grad, spp=spp, spp_grad=spp if spp_grad is None else spp_grad,
-    )  # fmt: skip
+    try:
+        return mi.render(
+            target, params=params, sensor=sensor_of(target, sensor), integrator=integrator_of(target, integrator), seed=seed,
+            seed_grad=seed + 1 if seed_grad is None else seed_grad, spp=spp, spp_grad=spp if spp_grad is None else spp_grad,
+        )  # fmt: skip
+    except RuntimeError as error:
+        if isinstance(error.__cause__, PbdrError):  # what the integrator says, without Dr.Jit's frame around it
+            raise error.__cause__ from None
+        raise
 
 
 def gradient(
@@ -72,7 +78,7 @@ def gradient(
     Mitsuba keys. Raises ParameterError for names without a match, DataError for an adjoint of another shape or non-finite.
     """
     target, view, tracer = mitsuba_scene(scene), sensor_of(mitsuba_scene(scene), sensor), _pathspace(scene, integrator)
-    adjoint = _adjoint(adjoint, view)
+    adjoint = _adjoint(adjoint, view, tracer)
     chosen = _resolve(scene, names)
     result = Gradient()
     for term in _terms(terms):
@@ -143,12 +149,13 @@ def _resolve(scene: Any, names: str | Iterable[str]) -> dict[str, Parameter]:
     return found
 
 
-def _adjoint(adjoint: Any, sensor: Any) -> Any:
+def _adjoint(adjoint: Any, sensor: Any, tracer: Any) -> Any:
     tensor = mi.TensorXf(adjoint)
     film = sensor.film()
     height, width = int(film.crop_size()[1]), int(film.crop_size()[0])
-    if len(tensor.shape) != 3 or tensor.shape[:2] != (height, width):
-        raise DataError(f"the adjoint image has shape {tensor.shape}; the sensor's film needs ({height}, {width}, C).")
+    shape = (height, width, int(film.base_channels_count()) + len(tracer.aov_names()))
+    if tuple(tensor.shape) != shape:
+        raise DataError(f"the adjoint image has shape {tuple(tensor.shape)}; the sensor's film needs {shape}.")
     if not dr.all(dr.isfinite(tensor.array))[0]:
         raise DataError("the adjoint image has non-finite entries; repair the loss it comes from.")
     return tensor

@@ -249,4 +249,4 @@ def sample(
     scattered = scattered_without_cosine(local, edge.omega, active)
     factor = seen.importance * dr.abs_dot(local.n, seen.ray.d) * scattered * shadow_measure(shadow)
     weight = segment.weigh(-edge.front_side, radiance, factor)
-    return [Contribution(seen.position, dr.select(active, weight, 0), mi.Float(0), speed, active)]
+    return [Contribution(seen.position, dr.select(active, weight, 0), [], speed, active)]

@@ -171,7 +171,7 @@ def sample(
     seen = primary.Seen(
         point, omega, across, sine, length / (probability * count), lit_side, starts[0], starts[1], moved, active
     )
-    return [primary.contribution(scene, sensor, pinhole, options, sampler, seen)]
+    return [primary.contribution(scene, sensor, integrator, pinhole, options, sampler, seen)]
 
 
 def _grazing_ray(point: Any, omega: Any, towards: Any) -> Any:

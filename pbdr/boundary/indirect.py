@@ -68,8 +68,8 @@ def _objective(sample: Sample, origin: Any, direction: Any, adjoint: Any) -> Any
 
 def forward(
     scene: Any, features: Features, options: path.PathOptions, sample: Sample
-) -> list[tuple[Any, Any, Any, Any]]:
-    """Derivative of the radiance at film positions: (film position, derivative, of alpha, active)."""
+) -> list[tuple[Any, Any, list[Any], Any]]:
+    """Derivative of the radiance at film positions: (film position, derivative, of other channels, active)."""
     with dr.resume_grad():
         ray_origin, ray_direction = mi.Vector3f(sample.ray.o), mi.Vector3f(sample.ray.d)
         d_origin, d_direction = sweep.tangents(ray_origin, ray_direction)
@@ -85,4 +85,4 @@ def forward(
     derivative = mi.Spectrum(0)
     for weight, rate in zip(weights, rates, strict=True):
         derivative += dr.select(sample.active & (dr.max(dr.abs(weight)) > 0), weight * rate, 0)
-    return [(sample.position, derivative, mi.Float(0), sample.active)]
+    return [(sample.position, derivative, [], sample.active)]

@@ -13,7 +13,7 @@ from pbdr.boundary import segment
 from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, hits, path
+from pbdr.transport import camera, channels, convention, hits, path
 from pbdr.transport.features import Features
 
 
@@ -92,7 +92,7 @@ def sample(
         edge.point, edge.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.front_side, first, second,
         lambda: motion.position(edge, active), active,
     )  # fmt: skip
-    return [contribution(scene, sensor, pinhole, options, sampler, seen)]
+    return [contribution(scene, sensor, integrator, pinhole, options, sampler, seen)]
 
 
 def visible(scene: Any, integrator: Any, eye: Any, target: Any, distance: Any, active: Any) -> Any:
@@ -102,9 +102,9 @@ def visible(scene: Any, integrator: Any, eye: Any, target: Any, distance: Any, a
 
 
 def contribution(
-    scene: Any, sensor: Any, pinhole: camera.PinholeView, options: path.PathOptions, sampler: Any, seen: Seen
-) -> Contribution:
-    """Equation (7) for sampled points: radiance on both sides, with common random numbers, times the speed of the edge."""
+    scene: Any, sensor: Any, integrator: Any, pinhole: camera.PinholeView, options: path.PathOptions, sampler: Any, seen: Seen
+) -> Contribution:  # fmt: skip
+    """Equation (7) for sampled points: every channel on both sides, with common random numbers, times the speed of the edge."""
     position, cosine, in_front = pinhole.project(seen.point)
     active = seen.active & in_front
     distance2 = dr.squared_norm(seen.point - pinhole.origin)
@@ -112,11 +112,18 @@ def contribution(
     twin = sampler.clone()
     first, _, first_valid = path.trace(scene, seen.first[1], seen.first[0], sampler, options, active=active)
     second, _, second_valid = path.trace(scene, seen.second[1], seen.second[0], twin, options, active=active)
-    weight = segment.weigh(seen.side, first, factor) + segment.weigh(-seen.side, second, factor)
-    covered = [dr.select(valid, mi.Float(1), 0) for valid in (first_valid, second_valid)]
-    alpha = segment.weigh(seen.side, covered[0], factor) + segment.weigh(-seen.side, covered[1], factor)
     with dr.resume_grad():
         ray = camera.ray_through(sensor, position)
+    eye = dr.detach(ray)
+    sides = [  # radiance, alpha, extra channels
+        [light, dr.select(valid, mi.Float(1), 0), *channels.values(integrator.channels, scene, *start, eye, active)]
+        for light, valid, start in ((first, first_valid, seen.first), (second, second_valid, seen.second))
+    ]
+    jumps = [
+        segment.weigh(seen.side, a, factor) + segment.weigh(-seen.side, b, factor) for a, b in zip(*sides, strict=True)
+    ]
+    weight, *others = [dr.select(active, jump, 0) for jump in jumps]
+    with dr.resume_grad():
         depth = dr.dot(seen.point - dr.detach(ray.o), seen.omega)
         speed = segment.rule(seen.normal, seen.position(), convention.ray_point_direction(ray.o, ray.d, depth))
-    return Contribution(position, dr.select(active, weight, 0), dr.select(active, alpha, 0), speed, active)
+    return Contribution(position, weight, others, speed, active)

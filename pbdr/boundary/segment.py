@@ -148,24 +148,24 @@ class Motion:
         self.scene = scene
         shapes = scene.shapes()
         analytic = [i for i in sorted(moving) if not shapes[i].is_mesh()]
-        matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
+        self.matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
         self.slot = mi.UInt32(slot)
-        with dr.resume_grad():  # joining the matrices of several shapes must keep their derivatives
-            self.entries = (
-                [[dr.concat([m[i, j] for m in matrices]) for j in range(4)] for i in range(3)] if analytic else []
-            )
 
     def position(self, edge: Edge, active: Any) -> Any:
         """Attached x_B: the visible face's material point (its normal motion is the silhouette's for round shapes)."""
         is_mesh = edge.row.corners[0] != 0
         hit, ray = mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
         result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
-        if self.entries:
+        if self.matrices:
+            # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
+            # shares these nodes would lose its derivative.
+            with dr.resume_grad():
+                entries = [[dr.concat([m[i, j] for m in self.matrices]) for j in range(4)] for i in range(3)]
             slot = dr.gather(mi.UInt32, self.slot, edge.row.shape, active)
             chosen = active & (slot != NOT_MOVING)
-            rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in self.entries]
+            rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in entries]
             column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
             local = _solve(
                 dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])

@@ -67,4 +67,4 @@ def sample(
         direction, _, radiance, _ = emission.hit_emission(scene, features, attached.p, light_hit, light_ray, active)
         speed = dr.dot(attached.n, direction)  # Eq. (11)
     weight = side * scattered * dr.detach(radiance) * dr.detach(ray_weight) * (width * height / (count * density))
-    return [Contribution(position, dr.select(active, weight, 0), mi.Float(0), speed, active)]
+    return [Contribution(position, dr.select(active, weight, 0), [], speed, active)]

@@ -13,11 +13,14 @@ from pbdr.transport.film import AdjointField
 
 @dataclass
 class Contribution:
-    """Samples of a boundary term: film position, detached weights of radiance and alpha, attached speed m̂·v, active lanes."""
+    """Samples of a boundary term: film position, detached weights, attached speed m̂·v, active lanes.
+
+    `weight` is that of the radiance, `others` those of alpha and the extra channels (empty: zero).
+    """
 
     position: Any
     weight: Any
-    alpha: Any
+    others: list[Any]
     speed: Any
     active: Any
 
@@ -26,8 +29,10 @@ def backward(contributions: list[Contribution], field: AdjointField) -> Any:
     """Accumulate the gradients of scene parameters; returns the number of samples that were not finite."""
     nonfinite = mi.UInt32(0)
     for sample in contributions:
-        adjoint, adjoint_alpha = field.read(sample.position, sample.active)
-        weight = dr.sum(adjoint * sample.weight) + adjoint_alpha * sample.alpha
+        adjoint, adjoint_others = field.read(sample.position, sample.active)
+        weight = dr.sum(adjoint * sample.weight)
+        for along, other in zip(adjoint_others, sample.others, strict=False):
+            weight += along * other
         with dr.resume_grad():
             objective = dr.select(sample.active, dr.detach(weight) * sample.speed, 0)
             if dr.grad_enabled(objective):
@@ -36,8 +41,8 @@ def backward(contributions: list[Contribution], field: AdjointField) -> Any:
     return nonfinite
 
 
-def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, Any, Any]]:
-    """Derivative of the radiance at film positions: (film position, derivative, of alpha, active)."""
+def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, list[Any], Any]]:
+    """Derivatives at film positions: (film position, of the radiance, of the other channels, active)."""
     parts = []
     for sample in contributions:
         with dr.resume_grad():
@@ -45,5 +50,5 @@ def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, Any, Any]
                 continue
             speed = dr.forward_to(sample.speed, flags=dr.ADFlag.ClearEdges)
         speed = dr.select(sample.active, speed, 0)
-        parts.append((sample.position, sample.weight * speed, sample.alpha * speed, sample.active))
+        parts.append((sample.position, sample.weight * speed, [x * speed for x in sample.others], sample.active))
     return parts

@@ -62,7 +62,7 @@ def rotated_direction(omega: Any, to_world: Any | None) -> Any:
     """Direction fixed in the local frame of an infinitely distant light (`to_world`: its attached transform or None)."""
     if to_world is None:
         return omega
-    return to_world @ dr.detach(dr.detach(to_world).inverse() @ omega)
+    return to_world @ dr.detach(dr.detach(to_world).inverse() @ mi.Vector3f(omega))  # a point would be translated, too
 
 
 def ray_point_emission(origin: Any, emitter_point: Any, tau: Any) -> Any:

@@ -6,13 +6,15 @@ window and border. Interior and boundary both use this map, so that neither can 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.transport import camera
+from pbdr.errors import DataError
+from pbdr.transport import camera, spectra
 
 WEIGHT_GRID = 16  # sub-positions a pixel side for the filter's normalisation (midpoint rule, exact for box and tent)
 
@@ -22,13 +24,18 @@ _WEIGHTS: dict[tuple[Any, ...], Any] = {}
 
 
 class FilmMap:
-    """The developed image of a film as a linear function of radiance splatted on it."""
+    """The developed image of a film as a linear function of what is splatted on it.
 
-    def __init__(self, sensor: Any) -> None:
-        self.film = sensor.film()
-        self.film.prepare([])
+    A sample has a radiance and *others*: a list of alpha, then the extra channels (transport/channels.py). All channels share the
+    filter and its normalisation. Others that are left out of a shorter list are zero.
+    """
+
+    def __init__(self, sensor: Any, aov_names: Sequence[str] = ()) -> None:
+        self.film, self.names = sensor.film(), list(aov_names)
+        self.film.prepare(self.names)
         self.alpha = mi.has_flag(self.film.flags(), mi.FilmFlags.Alpha)
-        self.channels = 5 if self.alpha else 4  # r, g, b, (alpha,) weight
+        self.weight_channel = 4 if self.alpha else 3  # r, g, b, (alpha,) weight, extra channels
+        self.channels = self.weight_channel + 1 + len(self.names)
         self.weights = self._weights()
 
     def _block(self) -> Any:
@@ -37,13 +44,17 @@ class FilmMap:
         return block
 
     @staticmethod
-    def put(film: Any, block: Any, position: Any, radiance: Any, alpha: Any, weight: Any, active: Any = True) -> None:
-        """Splat radiance at film positions; with a box filter the fraction is dropped to keep samples in their pixel."""
-        rgb = mi.Color3f(radiance.x) if mi.is_monochromatic else radiance
+    def put(
+        film: Any, block: Any, position: Any, rgb: Any, others: Sequence[Any], weight: Any, active: Any = True
+    ) -> None:
+        """Splat samples at film positions; with a box filter the fraction is dropped to keep samples in their pixel."""
+        alpha, extra = list(others[:1]), list(others[1:])
         values = [rgb.x, rgb.y, rgb.z]
         if mi.has_flag(film.flags(), mi.FilmFlags.Alpha):
-            values.append(alpha)
-        block.put(FilmMap.place(film, position), [*values, weight], active)
+            values += alpha or [mi.Float(0)]
+        values += [weight, *extra]
+        values += [mi.Float(0)] * (block.channel_count() - len(values))
+        block.put(FilmMap.place(film, position), values, active)
 
     @staticmethod
     def place(film: Any, position: Any) -> Any:
@@ -55,7 +66,17 @@ class FilmMap:
         film = self.film
         width, height = camera.film_size(film)
         x0, y0 = camera.film_origin(film)
-        key = (mi.variant(), width, height, x0, y0, film.sample_border(), str(film.rfilter()), self.alpha)
+        key = (
+            mi.variant(),
+            width,
+            height,
+            x0,
+            y0,
+            film.sample_border(),
+            str(film.rfilter()),
+            self.alpha,
+            len(self.names),
+        )
         if key not in _WEIGHTS:
             if len(_WEIGHTS) >= MAX_CACHED:
                 _WEIGHTS.pop(next(iter(_WEIGHTS)))
@@ -65,7 +86,7 @@ class FilmMap:
             y = index // (width * n)
             x = index - y * (width * n)
             position = mi.Point2f((mi.Float(x) + 0.5) / n + x0, (mi.Float(y) + 0.5) / n + y0)
-            self.put(film, block, position, mi.Color3f(0), mi.Float(0), mi.Float(1 / (n * n)))
+            self.put(film, block, position, mi.Color3f(0), [], mi.Float(1 / (n * n)))
             _WEIGHTS[key] = dr.detach(block.tensor().array)
             dr.eval(_WEIGHTS[key])
         return _WEIGHTS[key]
@@ -75,7 +96,7 @@ class FilmMap:
         tensor = block.tensor()
         shape = tensor.shape
         index = dr.arange(mi.UInt32, int(np.prod(shape)))
-        weight_channel = (index % self.channels) == self.channels - 1
+        weight_channel = (index % self.channels) == self.weight_channel
         array = dr.select(weight_channel, self.weights, tensor.array)
         ready = self._block()
         ready.tensor()[:] = mi.TensorXf(array, shape)
@@ -83,11 +104,12 @@ class FilmMap:
         self.film.put_block(ready)
         return self.film.develop()
 
-    def splat(self, parts: list[tuple[Any, Any, Any, Any]]) -> Any:
-        """Image of radiance values: parts of (film position, radiance, alpha, active)."""
+    def splat(self, parts: Sequence[tuple[Any, Any, Sequence[Any], Any]]) -> Any:
+        """Image of samples: parts of (film position, radiance, others, active)."""
         block = self._block()
-        for position, radiance, alpha, active in parts:
-            self.put(self.film, block, position, radiance, alpha, mi.Float(0), active & self.sampled(position))
+        for position, radiance, others, active in parts:
+            rgb = spectra.to_rgb(radiance, None)
+            self.put(self.film, block, position, rgb, others, mi.Float(0), active & self.sampled(position))
         return self.develop(block)
 
     def sampled(self, position: Any) -> Any:
@@ -103,6 +125,10 @@ class FilmMap:
             dr.enable_grad(source)
             block.tensor()[:] = source
             image = self.develop(block)
+            if tuple(adjoint.shape) != tuple(image.shape):
+                raise DataError(
+                    f"the adjoint image has shape {tuple(adjoint.shape)}; the image has {tuple(image.shape)}."
+                )
             dr.backward_from(dr.sum(mi.Float(image.array) * mi.Float(dr.detach(adjoint).array)))
             gradient = dr.grad(source)
         return AdjointField(self, gradient)
@@ -114,7 +140,7 @@ class AdjointField:
     def __init__(self, film_map: FilmMap, gradient: Any) -> None:
         self.film = film_map.film
         self.block = self._padded(gradient, film_map.channels)
-        self.alpha = film_map.alpha
+        self.alpha, self.weight_channel = film_map.alpha, film_map.weight_channel
 
     def _padded(self, gradient: Any, channels: int) -> Any:
         """Block with the gradient (H, W, channels) and, where the film samples its border, zeros around it.
@@ -136,10 +162,10 @@ class AdjointField:
         )
         return block
 
-    def read(self, position: Any, active: Any = True) -> tuple[Any, Any]:
-        """(δL as a spectrum, δalpha) at film positions in pixels."""
+    def read(self, position: Any, active: Any = True) -> tuple[Any, list[Any]]:
+        """(δL as a spectrum, adjoints of the other channels: alpha first) at film positions in pixels."""
         values = self.block.read(FilmMap.place(self.film, position), active)
-        rgb = mi.Color3f(values[0], values[1], values[2])
-        spectrum = mi.Spectrum(rgb.x + rgb.y + rgb.z) if mi.is_monochromatic else mi.Spectrum(rgb)
+        spectrum = spectra.from_rgb(mi.Color3f(values[0], values[1], values[2]), None)
         alpha = values[3] if self.alpha else mi.Float(0)
-        return dr.select(active, spectrum, 0), dr.select(active, alpha, 0)
+        others = [dr.select(active, x, 0) for x in (alpha, *values[self.weight_channel + 1 :])]
+        return dr.select(active, spectrum, 0), others

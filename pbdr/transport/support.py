@@ -24,6 +24,10 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
     """Raise for parameters whose derivative Mitsuba's own plugins get wrong."""
     for parameter in attached:
         names = [owner.class_name() for owner in parameter.owners]
+        if any(isinstance(owner, mi.Medium) for owner in parameter.owners):
+            _refuse(
+                parameter, "pathspace traces surfaces only and ignores media, as Mitsuba's 'path' does. Use prbvolpath."
+            )
         if names[0] == "SunskyEmitter":
             _refuse(parameter, "the sun moves or its tables change without a derivative. Bake the sky into an envmap.")
         if names[0] == "Projector" and parameter.role == "pose":
@@ -60,6 +64,12 @@ def check_film(sensor: Any) -> None:
 def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
     bsdfs = [shape.bsdf() for shape in scene.shapes() if shape.bsdf() is not None]
+    for parameter in attached:
+        if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter.owners[0]):
+            kind = parameter.owners[0].class_name()
+            raise SceneError(
+                f"'{parameter.raw}' moves a {kind}, whose visibility edges are not supported: its gradient would be wrong. {ALONE}"
+            )
     if features.moving_edges and sensor.class_name() != "PerspectiveCamera":
         raise SceneError(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use a "
@@ -70,6 +80,20 @@ def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[A
         _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
     if features.delta_bsdfs and (features.moving_edges or features.moving):
         _warn("edges seen in mirrors and through glass have no boundary term in this version.")
+
+
+def _moves_a_shape(parameter: AttachedParameter) -> bool:
+    """Whether it is a shape's own parameter and changes its geometry: for meshes, all but their attributes."""
+    shape, leaf = parameter.owners[0], parameter.raw.rsplit(".", 1)[-1]
+    if not isinstance(shape, mi.Shape):
+        return False
+    return parameter.role in ("positions", "normals") or not leaf.startswith(("vertex_", "face_"))
+
+
+def _has_edges(scene: Any, features: Features, shape: Any) -> bool:
+    """Whether the boundary terms know that this shape moves."""
+    index = next((i for i, other in enumerate(scene.shapes()) if other == shape), -1)
+    return index in features.moving_shapes and shape.class_name() != "EllipsoidsMesh"
 
 
 def _names(attached: list[AttachedParameter]) -> str:

@@ -3,12 +3,14 @@
 The same seed gives the same paths and edges in both modes, so that the two sides differ by rounding only, whatever the noise.
 """
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
 from small_scenes import area_light, diffuse, film_camera, pose, quad, scene_of, shape
 
-from pbdr.rendering import derivative, gradient
+from pbdr.parameters import read, resolve, traverse, write
+from pbdr.rendering import derivative, gradient, render
 
 SIZE = 8
 GEOMETRY = ("slab/positions", "floor/pose", "ball/pose", "lamp/pose")
@@ -63,3 +65,30 @@ def test_the_tolerance_tells_other_samples_apart(scene):
     """Negative control: with different seeds, both sides are unbiased but no transposes of each other."""
     forward, reverse, size = both_sides(scene, "floor/base_color", "interior", mode_seeds=(7, 8))
     assert abs(forward - reverse) > 2e-3 * size
+
+
+def test_terms_at_once_are_the_sum_of_the_terms(scene):
+    """Autograd runs all terms in one pass: none may use up the graph of another. (Several round shapes share their motion.)"""
+    names, integrator = ["floor/pose", "ball/pose", "lamp/pose"], {"type": "pathspace", "max_depth": 2}
+    adjoint = np.random.default_rng(1).normal(size=(SIZE, SIZE, 3)).astype(np.float32)
+    apart = gradient(scene, names, adjoint, spp=8, seed=9, integrator=integrator)
+    params = traverse(scene)
+    chosen = {name: resolve(scene, name)[0] for name in names}
+    before = {name: mi.TensorXf(read(scene, p).astype(np.float32)) for name, p in chosen.items()}
+    leaves = {name: mi.TensorXf(value) for name, value in before.items()}
+    try:
+        for name, leaf in leaves.items():
+            dr.enable_grad(leaf)
+            write(params, chosen[name], leaf)
+        params.update()
+        image = render(scene, params, spp=8, seed=1, seed_grad=9, integrator=integrator)
+        dr.backward(dr.sum((image * mi.TensorXf(adjoint)).array))
+        together = {name: np.array(dr.grad(leaf)) for name, leaf in leaves.items()}
+    finally:
+        for name, value in before.items():
+            write(params, chosen[name], value)
+        params.update()
+    for name in names:
+        assert np.any(apart.direct[name] != 0)
+        largest = float(np.abs(apart.total[name]).max())
+        assert np.abs(together[name] - apart.total[name]).max() < 1e-4 * largest, name

@@ -44,8 +44,8 @@ def tangent(scene, emitter, parameter, depth):
         result = np.zeros((3, 4))
         if emitter in ("sky", "directional", "spot"):
             result[:, :3] = (SPIN if emitter == "sky" else TURN) @ pose[:, :3]
-        if emitter in ("area", "area-textured", "area-sphere", "spot"):
-            result[:, 3] = SHIFT
+        if emitter in ("area", "area-textured", "area-sphere", "spot", "sky", "directional"):
+            result[:, 3] = SHIFT  # which does nothing to distant lights
         if emitter.startswith("area"):
             result[:, :3] = 0.4 * pose[:, :3]
         return result
