@@ -10,6 +10,7 @@ import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
 from pbdr.errors import ParameterError, SceneError
+from pbdr.transport import camera
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -60,10 +61,10 @@ def check_film(sensor: Any) -> None:
 def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
     bsdfs = [shape.bsdf() for shape in scene.shapes() if shape.bsdf() is not None]
-    if features.moving_edges and sensor.class_name() != "PerspectiveCamera":
+    if features.moving_edges and sensor.class_name() not in camera.SUPPORTED:
         raise SceneError(
-            f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use a "
-            f"perspective sensor. {ALONE}"
+            f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
+            f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
     if maps and features.moving_edges:
