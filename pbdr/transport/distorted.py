@@ -29,6 +29,7 @@ class DistortedMethods:
 
     def __init__(self, props: Any, model: str) -> None:
         mi.Sensor.__init__(self, props)
+        self.m_needs_sample_3 = False  # no aperture
         self.model = lenses.DISTORTED[model]
         self.plugin = model
         self.clip = float(props.get("near_clip", 1e-2)), float(props.get("far_clip", 1e4))
@@ -36,9 +37,9 @@ class DistortedMethods:
             raise OptionError(f"{model}: near_clip = {self.clip[0]}, far_clip = {self.clip[1]}; give 0 < near < far.")
         self.values: dict[str, Any] = {}
         for name, value in self._focal(props).items():
-            self.values[name] = mi.Float(value)
+            self.values[name] = dr.opaque(mi.Float, value)
         for name in ("principal_point_offset_x", "principal_point_offset_y", *self.model.names):
-            self.values[name] = mi.Float(float(props.get(name, 0.0)))
+            self.values[name] = dr.opaque(mi.Float, float(props.get(name, 0.0)))
         self.pose = mi.AffineTransform4f(self.m_to_world)
         self._check()
 
@@ -151,10 +152,14 @@ class DistortedMethods:
             if x.size != 1 or not np.isfinite(x).all() or (name.startswith("focal") and not (x > 0).all()):
                 allowed = "a positive number" if name.startswith("focal") else "a finite number"
                 raise ParameterError(f"{self.plugin}: {name} = {x.ravel().tolist()}; give {allowed}.")
-        (a, b, c) = (np.array(dr.detach(self.pose.matrix), dtype=np.float64).reshape(4, 4, -1)[:3, i, 0] for i in range(3))
+        (a, b, c) = (
+            np.array(dr.detach(self.pose.matrix), dtype=np.float64).reshape(4, 4, -1)[:3, i, 0] for i in range(3)
+        )
         gram = np.array([[u @ v for u in (a, b, c)] for v in (a, b, c)])
         if not np.allclose(gram, np.eye(3), atol=1e-3):
-            raise SceneError(f"{self.plugin}: to_world scales or shears; a camera's pose is a rotation and translation.")
+            raise SceneError(
+                f"{self.plugin}: to_world scales or shears; a camera's pose is a rotation and translation."
+            )
         film = self.film()
         border = film.rfilter().border_size() if film.sample_border() else 0
         size = np.array(film.crop_size(), dtype=np.float64)

@@ -62,7 +62,8 @@ class Eye:
         lens, rest = lenses.Pinhole(), {}
         if kind == camera.DISTORTED:
             lens, focal, centre = sensor.lens_in_pixels()
-            lens = type(lens)(tuple(dr.detach(c) for c in lens.coefficients))
+            lens = type(lens)(tuple(mi.Float(dr.detach(c)) for c in lens.coefficients))
+            dr.make_opaque(lens.coefficients)
         else:
             matrix = dr.detach(sensor.projection_transform().matrix)
             column = 3 if kind == camera.ORTHOGRAPHIC else 2
@@ -76,6 +77,9 @@ class Eye:
         if kind == camera.THIN_LENS:
             radius, focus = parameters["aperture_radius"], parameters["focus_distance"]
             rest = {"radius": dr.detach(mi.Float(radius)), "focus": dr.detach(mi.Float(focus)), "aperture": aperture}
+        dr.make_opaque(
+            to_world, focal, centre, rest.get("radius"), rest.get("focus")
+        )  # literals would make new kernels
         return Eye(
             to_world=to_world, to_local=to_world.inverse(), lens=lens, distant=kind == camera.ORTHOGRAPHIC,
             focal=(focal[0], focal[1]), centre=(centre[0], centre[1]),
@@ -150,7 +154,9 @@ class Eye:
         margin = film.rfilter().radius() + 1.0
         ends = [mi.Point3f(self.to_local @ mi.Point3f(end)) for end in (a, b)]
         front = [end.z > self.near for end in ends]
-        scale = [mi.Float(1) if self.distant else dr.rcp(dr.select(f, e.z, 1)) for e, f in zip(ends, front, strict=True)]
+        scale = [
+            mi.Float(1) if self.distant else dr.rcp(dr.select(f, e.z, 1)) for e, f in zip(ends, front, strict=True)
+        ]
         spread = mi.Float(0)
         for s in scale if self.has_aperture else []:
             spread = dr.maximum(spread, self.radius * dr.abs(s - dr.rcp(self.focus)))
