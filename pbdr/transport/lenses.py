@@ -6,6 +6,7 @@ with the area of the image per solid angle there) and back (`direction`, attache
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +15,19 @@ import mitsuba as mi
 
 NEWTON_STEPS = 20  # rounding is reached after four to eight inside the lens's range
 ROUND_TRIP = 1e-3  # image → direction must return to where it came from; beyond a fold of the distortion it does not
+
+
+def _newton(step: Callable[..., Any], target: Any, coefficients: tuple[Any, ...]) -> Any:
+    """Iterate `step` from the target itself, as a recorded loop: unrolled, it would make kernels large."""
+    fixed = tuple(mi.Float(dr.detach(c)) for c in coefficients)
+
+    def body(k: Any, at: Any, target: Any, *fixed: Any) -> tuple[Any, ...]:
+        return (k + 1, step(at, target, fixed), target, *fixed)
+
+    with dr.suspend_grad():
+        start = type(target)(target)
+        state = (mi.UInt32(0), start, target, *fixed)
+        return dr.while_loop(state, lambda k, *_: k < NEWTON_STEPS, body, label="pbdr: undistort")[1]
 
 
 @dataclass
@@ -61,13 +75,12 @@ class OpenCV:
 
     def undistort(self, image: Any) -> Any:
         """Distorted point → undistorted point, by Newton's method; not attached."""
-        target = mi.Point2f(dr.detach(image))
-        at = mi.Point2f(target)
-        detached = OpenCV(tuple(dr.detach(c) for c in self.coefficients))
-        for _ in range(NEWTON_STEPS):
-            point, jacobian = detached.distort(at)
-            at = at - _solved(jacobian, point - target)
-        return at
+        return mi.Point2f(_newton(self._step, mi.Point2f(dr.detach(image)), self.coefficients))
+
+    @staticmethod
+    def _step(at: Any, target: Any, coefficients: tuple[Any, ...]) -> Any:
+        point, jacobian = OpenCV(coefficients).distort(at)
+        return mi.Point2f(at - _solved(jacobian, point - target))
 
     def image(self, q: Any) -> tuple[Any, Any, Any]:
         """Vector from the viewpoint → (image point, image area per solid angle, whether the lens sees it)."""
@@ -117,14 +130,13 @@ class OpenCVFisheye:
 
     def undistort(self, radius: Any) -> Any:
         """Distance from the image's centre → angle to the axis, by Newton's method; not attached."""
-        target = dr.detach(radius)
-        theta = dr.minimum(target, dr.pi)
-        detached = OpenCVFisheye(tuple(dr.detach(c) for c in self.coefficients))
-        for _ in range(NEWTON_STEPS):
-            reached, slope = detached.distort(theta)
-            step = (reached - target) / dr.select(dr.abs(slope) > 1e-6, slope, 1)
-            theta = dr.clip(theta - step, 0, dr.pi)
-        return theta
+        return _newton(self._step, mi.Float(dr.detach(radius)), self.coefficients)
+
+    @staticmethod
+    def _step(theta: Any, target: Any, coefficients: tuple[Any, ...]) -> Any:
+        reached, slope = OpenCVFisheye(coefficients).distort(theta)
+        step = (reached - target) / dr.select(dr.abs(slope) > 1e-6, slope, 1)
+        return dr.clip(theta - step, 0, dr.pi)
 
     def image(self, q: Any) -> tuple[Any, Any, Any]:
         """Vector from the viewpoint → (image point, image area per solid angle, whether the lens sees it)."""
