@@ -27,6 +27,11 @@ class DistortedMethods:
     `model`: a key of `lenses.DISTORTED`.
     """
 
+    film: Any  # these four are Mitsuba's
+    m_to_world: Any
+    world_transform: Any
+    sample_wavelengths: Any
+
     def __init__(self, props: Any, model: str) -> None:
         mi.Sensor.__init__(self, props)
         self.m_needs_sample_3 = False  # no aperture

@@ -162,4 +162,4 @@ class OpenCVFisheye:
         return mi.Vector3f(image.x * scale, image.y * scale, dr.select(off, cosine, 1))
 
 
-DISTORTED = {"opencv": OpenCV, "opencv_fisheye": OpenCVFisheye}
+DISTORTED: dict[str, Any] = {"opencv": OpenCV, "opencv_fisheye": OpenCVFisheye}
