@@ -15,7 +15,8 @@ from typing import Any
 
 import mitsuba as mi
 
-from pbdr.errors import OptionError, SceneError, closest
+from pbdr import errors
+from pbdr.errors import PbdrError, SceneError, closest
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
@@ -113,10 +114,7 @@ def load_object(description: Mapping[str, Any]) -> Any:
     try:
         return mi.load_dict(dict(description), optimize=False)
     except RuntimeError as error:
-        option = re.findall(r"OptionError: (.*)", str(error))  # Mitsuba wraps what a plugin raises into one text
-        if option:
-            raise OptionError(option[-1]) from None
-        raise SceneError(f"{description.get('type', 'object')!s}: {_reason(error)}") from None
+        raise _own(error) or SceneError(f"{description.get('type', 'object')!s}: {_reason(error)}") from None
 
 
 def integrator_of(scene: Any, integrator: Any = None) -> Any:
@@ -183,8 +181,14 @@ def _instantiate(config: Any, state: Any, label: str) -> Any:
     try:
         made = mi.parser.instantiate(config, copy)
     except RuntimeError as error:
-        raise SceneError(f"{label}: {_reason(error)}") from None
+        raise _own(error) or SceneError(f"{label}: {_reason(error)}") from None
     return made[0] if isinstance(made, list) else made
+
+
+def _own(error: Exception) -> PbdrError | None:
+    """The error that one of pbdr's own plugins raised: Mitsuba wraps it, traceback and all, into one text."""
+    found = re.findall(r"(OptionError|SceneError|ParameterError): (.*)", str(error))
+    return getattr(errors, found[-1][0])(found[-1][1]) if found else None
 
 
 def _reason(error: Exception) -> str:

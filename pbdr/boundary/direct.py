@@ -18,6 +18,7 @@ from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, convention, emission, hits
+from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
 MAX_ENTRIES = 1 << 22  # views × edges held at once
@@ -172,9 +173,13 @@ def cast(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], name: 
 
 @dataclass
 class Connection:
-    """A point seen by the camera: film position, camera ray, hit, and importance without the cosine at the point."""
+    """A point seen by the camera: film position, camera ray, hit, and importance without the cosine at the point.
+
+    The point of the lens that sees it (`aperture`) belongs to the film position: `camera.ray_through` needs both.
+    """
 
     position: Any
+    aperture: Any
     ray: Any
     hit: Any
     importance: Any
@@ -182,17 +187,15 @@ class Connection:
 
 
 def connect(scene: Any, sensor: Any, integrator: Any, point: Any, shape: Any, active: Any) -> Connection:
-    """Connect a surface point to a pinhole camera."""
-    pinhole = camera.PinholeView.of(sensor)
-    position, cosine, in_front = pinhole.project(point)
-    sight = point - pinhole.origin
-    distance2 = dr.squared_norm(sight)
-    distance = dr.sqrt(distance2)
-    ray = mi.Ray3f(pinhole.origin, sight / distance)
-    hit = hits.first_hit(integrator, scene, ray, active & in_front)
-    tolerance = mi.math.ShadowEpsilon * distance
-    seen = active & in_front & hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape)
-    return Connection(position, ray, hit, pinhole.film_jacobian(cosine) / distance2, seen)
+    """Connect a surface point to the camera, through a random point of its lens if it has one."""
+    aperture = camera.aperture_of(sensor, point)
+    sight = Eye.of(sensor, aperture).sight(point)
+    ray = mi.Ray3f(sight.start, sight.omega)
+    active &= sight.inside
+    hit = hits.first_hit(integrator, scene, ray, active)
+    tolerance = mi.math.ShadowEpsilon * dr.maximum(sight.distance, dr.max(dr.abs(point)))
+    active &= hit.is_valid() & (dr.abs(hit.t - sight.distance) < tolerance) & (hit.shape == shape)
+    return Connection(sight.position, aperture, ray, hit, sight.importance, active)
 
 
 def light_seen(scene: Any, features: Features, shadow: Shadow, origin: Any, active: Any) -> tuple[Any, Any]:
@@ -241,7 +244,7 @@ def sample(
     active = seen.active
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.
-        attached = hits.sliding(seen.hit, camera.ray_through(sensor, seen.position), active)
+        attached = hits.sliding(seen.hit, camera.ray_through(sensor, seen.position, seen.aperture), active)
         ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
         speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
     local = dr.detach(attached)

@@ -17,6 +17,7 @@ from pbdr.boundary import primary, segment, topology
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, hits, path
+from pbdr.transport.eye import Eye
 
 
 @dataclass
@@ -57,7 +58,7 @@ def _concat(arrays: list[Any]) -> Any:
 
 @dataclass
 class Curve:
-    """The horizon in one face, as seen from `eye`: rays from the corner on its own side of the curve, fan parameter s.
+    """The horizon in one face, as seen by an `Eye`: rays from the corner on its own side of the curve, fan parameter s.
 
     `start` the isolated corner (0, 1, 2); x, n: position and normal at corner `start`; b, c: the two others, relative to it.
     """
@@ -72,9 +73,9 @@ class Curve:
     crosses: Any
 
     @staticmethod
-    def of(positions: tuple[Any, Any, Any], normals: tuple[Any, Any, Any], eye: Any) -> Curve:
-        """Find the corner whose sign of n·(x − o) differs from the two others."""
-        side = [dr.dot(n, x - eye) > 0 for x, n in zip(positions, normals, strict=True)]
+    def of(positions: tuple[Any, Any, Any], normals: tuple[Any, Any, Any], eye: Eye) -> Curve:
+        """Find the corner whose sign of n·(x − o) differs from the two others (orthographic: of n·d)."""
+        side = [dr.dot(n, eye.towards(x)) > 0 for x, n in zip(positions, normals, strict=True)]
         start = dr.select(side[1] == side[2], mi.UInt32(0), dr.select(side[0] == side[2], mi.UInt32(1), mi.UInt32(2)))
         crosses = (side[0] != side[1]) | (side[1] != side[2])
         pick = lambda items, k: dr.select(k == 0, items[0], dr.select(k == 1, items[1], items[2]))  # noqa: E731
@@ -85,19 +86,20 @@ class Curve:
             n, pick(normals, second) - n, pick(normals, third) - n, crosses,
         )  # fmt: skip
 
-    def at(self, s: Any, eye: Any) -> tuple[Any, ...]:
+    def at(self, s: Any, eye: Eye) -> tuple[Any, ...]:
         """Point of the curve on the ray towards fan parameter s.
 
         Returns (position, derivative d position/ds, normal, ray direction D in the face, slope of n·(x − o) along D, r).
         """
         arm, bend = self.xb + s * (self.xc - self.xb), self.nb + s * (self.nc - self.nb)
-        offset = self.x - eye
-        c0, c1, c2 = dr.dot(self.n, offset), dr.dot(bend, offset) + dr.dot(self.n, arm), dr.dot(bend, arm)
+        offset = eye.towards(self.x)
+        near = 0 if eye.distant else 1  # the line of sight turns with the point
+        c0, c1, c2 = dr.dot(self.n, offset), dr.dot(bend, offset) + near * dr.dot(self.n, arm), near * dr.dot(bend, arm)
         r = _root(c0, c1, c2)
         normal, position = self.n + r * bend, self.x + r * arm
         across_x, across_n = r * (self.xc - self.xb), r * (self.nc - self.nb)
         slope = c1 + 2 * c2 * r
-        change = dr.dot(across_n, position - eye) + dr.dot(normal, across_x)
+        change = dr.dot(across_n, eye.towards(position)) + near * dr.dot(normal, across_x)
         safe = dr.select(dr.abs(slope) > 0, slope, 1)
         return position, across_x - arm * (change / safe), normal, arm, slope, r
 
@@ -110,6 +112,29 @@ def _root(c0: Any, c1: Any, c2: Any) -> Any:
     second = dr.select(c2 != 0, q / dr.select(c2 != 0, c2, 1), 0.5)
     inside = (first >= 0) & (first <= 1)
     return dr.clip(dr.select(inside, first, second), 0, 1)
+
+
+def film_mass(faces: SmoothFaces, eye: Eye) -> Any:
+    """Sampling mass of every face: the angular length of its horizon as seen from the centre of the lens.
+
+    With an aperture, faces whose normals are nearly at right angles to the line of sight have a horizon from elsewhere on it.
+    """
+    curve = Curve.of(faces.positions, faces.normals, eye)
+    ends = [mi.Point3f(curve.at(mi.Float(s), eye)[0]) for s in (0.0, 1.0)]
+    crosses = curve.crosses
+    towards = eye.towards(mi.Point3f(0.5 * (ends[0] + ends[1])))
+    distance = dr.norm(towards)
+    span = mi.Vector3f(ends[1] - ends[0])
+    mass = (dr.norm(dr.cross(span, towards / distance)) + 1e-3 * dr.norm(span)) / distance
+    if eye.has_aperture:
+        height = [dr.abs(dr.dot(n, eye.towards(x))) * dr.rsqrt(dr.squared_norm(n))
+                  for n, x in zip(faces.normals, faces.positions, strict=True)]  # fmt: skip
+        turns = dr.minimum(dr.minimum(height[0], height[1]), height[2]) < eye.radius
+        size = dr.norm(curve.xb) + dr.norm(curve.xc)
+        mass = dr.select(crosses, mass, 0) + dr.select(turns, 0.2 * size / dr.norm(eye.towards(curve.x)), 0)
+        crosses |= turns
+    front = [eye.in_front(x) for x in faces.positions]
+    return dr.select(crosses & (front[0] | front[1] | front[2]), mass, 0)
 
 
 def sample(
@@ -125,29 +150,23 @@ def sample(
     faces = collect(scene, moving)
     if faces is None:
         return []
-    pinhole = camera.PinholeView.of(sensor)
-    eye = mi.Point3f(pinhole.origin)
-    whole = Curve.of(faces.positions, faces.normals, eye)
-    ends = [mi.Point3f(whole.at(mi.Float(s), eye)[0]) for s in (0.0, 1.0)]
-    middle = 0.5 * (ends[0] + ends[1]) - eye
-    mass = dr.norm(dr.cross(ends[1] - ends[0], dr.normalize(middle))) * dr.rsqrt(dr.squared_norm(middle))
-    mass += 1e-3 * dr.norm(ends[1] - ends[0]) * dr.rsqrt(dr.squared_norm(middle))
-    distribution = Discrete(dr.select(whole.crosses & pinhole.project(mi.Point3f(middle + eye))[2], mass, 0))
+    distribution = Discrete(film_mass(faces, Eye.of(sensor)))
     if not distribution.total > 0:
         return []
     index, probability, s = distribution.sample(systematic(sampler, count))
     get = lambda array: dr.gather(type(array), array, index)  # noqa: E731
+    eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
     curve = Curve.of(tuple(get(x) for x in faces.positions), tuple(get(n) for n in faces.normals), eye)
     position, derivative, normal, arm, slope, r = curve.at(s, eye)
     point = mi.Point3f(position)
     length = dr.norm(derivative)
-    distance = dr.norm(point - eye)
-    omega = mi.Vector3f(point - eye) / distance
+    sight = eye.sight(point)
+    omega = sight.omega
     cross = dr.cross(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
     sine = dr.norm(cross)
     across = cross * dr.select(sine > 0, dr.rcp(sine), 0)
-    active = curve.crosses & (probability > 0) & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
-    active &= primary.visible(scene, integrator, eye, point, distance, active)
+    active = curve.crosses & (probability > 0) & sight.inside & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
+    active &= primary.visible(scene, integrator, sight.start, point, sight.distance, active)
     # n·(x − o) grows along the arm where `slope` > 0: the dark side.
     lit_side = -dr.sign(dr.dot(across, arm)) * dr.sign(slope)
     hit = dr.zeros(mi.PreliminaryIntersection3f, count)
@@ -163,15 +182,15 @@ def sample(
     def moved() -> Any:
         """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero as face and camera move."""
         si = hits.material(hit, mi.Ray3f(point - omega, omega), active)
-        centre = mi.Point3f(sensor.world_transform() @ mi.Point3f(0))
-        zero = dr.dot(si.sh_frame.n, si.p - centre)
+        viewpoint = camera.attached_viewpoint(sensor, eye.aperture)
+        zero = dr.dot(si.sh_frame.n, viewpoint if eye.distant else mi.Vector3f(si.p - viewpoint))
         shift = (zero - dr.detach(zero)) * dr.norm(normal) / dr.select(dr.abs(slope) > 0, slope, 1)
         return dr.replace_grad(point, si.p - mi.Vector3f(arm) * shift)  # Eq. (10)
 
     seen = primary.Seen(
         point, omega, across, sine, length / (probability * count), lit_side, starts[0], starts[1], moved, active
     )
-    return [primary.contribution(scene, sensor, integrator, pinhole, options, sampler, seen)]
+    return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
 
 
 def _grazing_ray(point: Any, omega: Any, towards: Any) -> Any:

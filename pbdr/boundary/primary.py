@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,31 +15,42 @@ from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, channels, convention, hits, path
+from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
 
-def film_mass(table: EdgeTable, view: View, pinhole: camera.PinholeView, film: Any, everything: bool) -> Any:
-    """Sampling mass of every moving edge (of every edge if `everything`): its angular length; zero where it is not on film."""
-    edge = segment.at(table, mi.Float(0.5), view, away=True)
-    offset = edge.point - view.point
-    mass = edge.length * edge.sine * dr.rsqrt(dr.maximum(dr.squared_norm(offset), 1e-20))
-    straight = table.kind == SEGMENT
-    _, _, front0 = pinhole.project(table.a)
-    _, _, front1 = pinhole.project(table.a + table.b)
-    margin = film.rfilter().radius() + 1.0
-    (x0, y0), (width, height) = camera.film_origin(film), camera.film_size(film)
-    uv0, uv1 = pinhole.project(table.a)[0], pinhole.project(table.a + table.b)[0]
-    low, high = dr.minimum(uv0, uv1), dr.maximum(uv0, uv1)
-    on_film = (high.x > x0 - margin) & (low.x < x0 + width + margin)
-    on_film &= (high.y > y0 - margin) & (low.y < y0 + height + margin)
-    possible = (front0 & front1 & on_film) | (front0 != front1)
-    mass = dr.select(straight, dr.select(edge.counts & possible, mass, 0), mass)
-    curved = (table.kind == ELLIPSE) | edge.counts
-    # The line of sight degenerates at single points of a curve: a floor keeps every entry that can count reachable.
-    floor = 1e-3 * edge.length * dr.rsqrt(dr.maximum(dr.squared_norm(offset), 1e-20))
-    mass = dr.select(mass > 0, dr.maximum(mass, floor), 0)
+def view_of(eye: Eye) -> View:
+    """The view of edges that a sensor has."""
+    return View(eye.point, -eye.forward, mi.Bool(eye.distant))
+
+
+def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool) -> Any:
+    """Sampling mass of every moving edge (of every edge if `everything`): its angular length; zero where it is not on film.
+
+    `eye` looks from the centre of the lens. Edges that count only from elsewhere on it keep a mass: a second point tells.
+    """
+    counts, mass = _counted(table, eye)
+    if eye.has_aperture:
+        elsewhere = dataclasses.replace(eye, aperture=mi.Point2f(0.8, 0.6))
+        also, mass_elsewhere = _counted(table, elsewhere)
+        counts, mass = counts | also, 0.5 * (mass + mass_elsewhere)
+    possible = eye.may_see(table.a, table.a + table.b, film)
+    shown = dr.select(table.kind == SEGMENT, counts & possible, (table.kind == ELLIPSE) | counts)
     moves = mi.Bool(True) if everything else table.moving
-    return dr.select(moves & table.exists(view) & (straight | curved), mass, 0)
+    return dr.select(moves & shown, mass, 0)
+
+
+def _counted(table: EdgeTable, eye: Eye) -> tuple[Any, Any]:
+    """Which edges count as seen from one viewpoint (ellipses: exist), and their angular length."""
+    view = view_of(eye)
+    edge = segment.at(table, mi.Float(0.5), view, away=True)
+    distance = mi.Float(1) if eye.distant else dr.norm(edge.point - view.point)
+    # The line of sight degenerates at single points of a curve, and from single points of a lens: a floor keeps every entry
+    # that can count reachable.
+    floor = 1e-3 + (eye.radius / dr.maximum(distance, 1e-10) if eye.has_aperture else 0)
+    mass = edge.length * dr.maximum(edge.sine, dr.minimum(floor, 1)) / dr.maximum(distance, 1e-10)
+    exists = table.exists(view)
+    return exists & (edge.counts | (table.kind == ELLIPSE)), dr.select(exists, mass, 0)
 
 
 @dataclass
@@ -66,19 +78,19 @@ def sample(
     options: path.PathOptions, sampler: Any, count: int,
 ) -> list[Contribution]:  # fmt: skip
     """`count` samples of the primary boundary on edges of shapes."""
-    pinhole = camera.PinholeView.of(sensor)
-    view = View(pinhole.origin, mi.Vector3f(0), mi.Bool(False))
-    distribution = Discrete(film_mass(table, view, pinhole, sensor.film(), features.sensor_moves))
+    distribution = Discrete(film_mass(table, Eye.of(sensor), sensor.film(), features.sensor_moves))
     if not distribution.total > 0:
         return []
     index, probability, u = distribution.sample(systematic(sampler, count))
-    edge = segment.at(table.row(index), u, view, away=True)
-    distance = dr.norm(edge.point - view.point)
-    active = edge.counts & (probability > 0)
+    eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
+    edge = segment.at(table.row(index), u, view_of(eye), away=True)
+    sight = eye.sight(edge.point)
+    distance = sight.distance
+    active = edge.counts & (probability > 0) & sight.inside
 
     # ---- visibility of x_B from the camera
     target = segment.outside(edge, distance)
-    active &= visible(scene, integrator, view.point, target, distance, active)
+    active &= visible(scene, integrator, sight.start, target, distance, active)
 
     # ---- either side: the visible face, and the background or the other face
     first = segment.face_hit(scene, table, edge, edge.front, active)
@@ -92,31 +104,30 @@ def sample(
         edge.point, edge.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.front_side, first, second,
         lambda: motion.position(edge, active), active,
     )  # fmt: skip
-    return [contribution(scene, sensor, integrator, pinhole, options, sampler, seen)]
+    return [contribution(scene, sensor, integrator, eye, options, sampler, seen)]
 
 
-def visible(scene: Any, integrator: Any, eye: Any, target: Any, distance: Any, active: Any) -> Any:
-    """Whether nothing lies between the camera and a point `distance` away, seen in the direction of `target`."""
-    hit = hits.first_hit(integrator, scene, mi.Ray3f(eye, dr.normalize(target - eye)), active)
+def visible(scene: Any, integrator: Any, start: Any, target: Any, distance: Any, active: Any) -> Any:
+    """Whether nothing lies between the start of a line of sight and a point `distance` away, in the direction of `target`."""
+    hit = hits.first_hit(integrator, scene, mi.Ray3f(start, dr.normalize(target - start)), active)
     return ~hit.is_valid() | (hit.t >= distance * (1 - segment.CLEARANCE))
 
 
 def contribution(
-    scene: Any, sensor: Any, integrator: Any, pinhole: camera.PinholeView, options: path.PathOptions, sampler: Any, seen: Seen
-) -> Contribution:  # fmt: skip
+    scene: Any, sensor: Any, integrator: Any, eye: Eye, options: path.PathOptions, sampler: Any, seen: Seen
+) -> Contribution:
     """Equation (7) for sampled points: every channel on both sides, with common random numbers, times the speed of the edge."""
-    position, cosine, in_front = pinhole.project(seen.point)
-    active = seen.active & in_front
-    distance2 = dr.squared_norm(seen.point - pinhole.origin)
-    factor = seen.weight * seen.sine * pinhole.film_jacobian(cosine) / distance2  # Eq. (7)
+    sight = eye.sight(seen.point)
+    position, active = sight.position, seen.active & sight.inside
+    factor = seen.weight * seen.sine * sight.importance  # Eq. (7)
     twin = sampler.clone()
     first, _, first_valid = path.trace(scene, seen.first[1], seen.first[0], sampler, options, active=active)
     second, _, second_valid = path.trace(scene, seen.second[1], seen.second[0], twin, options, active=active)
     with dr.resume_grad():
-        ray = camera.ray_through(sensor, position)
-    eye = dr.detach(ray)
+        ray = camera.ray_through(sensor, position, eye.aperture)
+    along = dr.detach(ray)
     sides = [  # radiance, alpha, extra channels
-        [light, dr.select(valid, mi.Float(1), 0), *channels.values(integrator.channels, scene, *start, eye, active)]
+        [light, dr.select(valid, mi.Float(1), 0), *channels.values(integrator.channels, scene, *start, along, active)]
         for light, valid, start in ((first, first_valid, seen.first), (second, second_valid, seen.second))
     ]
     jumps = [

@@ -130,7 +130,7 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
         t, edge, segment.outside(edge, distance), distance, factor, sampler, walked.count, active, mi.Bool(False)
     )
     seen = walked.connection
-    attached_ray = camera.ray_through(t.sensor, seen.position)
+    attached_ray = camera.ray_through(t.sensor, seen.position, seen.aperture)
     return indirect.Sample(
         attached_ray, seen.position, walked.store, walked.count, mi.Point3f(receiver.p), edge.omega, sides, active
     )

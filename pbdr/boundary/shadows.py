@@ -41,7 +41,7 @@ def draw(
 
     seen = walked.connection
     receiver = mi.Point3f(shadow.receiver_ray(shadow.receiver_hit.t))
-    attached_ray = camera.ray_through(sensor, seen.position)
+    attached_ray = camera.ray_through(sensor, seen.position, seen.aperture)
     return indirect.Sample(
         attached_ray, seen.position, walked.store, walked.count, receiver, edge.omega, sides, walked.active
     )

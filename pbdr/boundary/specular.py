@@ -39,6 +39,7 @@ class Chain:
     integrator: Any
     length: Any
     bits: Any
+    aperture: Any
     max_length: int
 
     @property
@@ -87,7 +88,7 @@ def draw(
     lengths = min(MAX_LENGTH, options.max_depth - 1)
     length = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1) + 1
     bits = mi.UInt32(sampler.next_1d() * (1 << lengths))
-    chain = Chain(scene, sensor, integrator, length, bits, lengths)
+    chain = Chain(scene, sensor, integrator, length, bits, camera.aperture_sample(sensor, sampler), lengths)
     target = Target(row, u)
 
     # ---- an image of x_B, and the reciprocal of the probability to find it
@@ -128,7 +129,7 @@ def draw(
         ray_point = convention.ray_point_direction(origin, direction, distance)
         return [(weight, segment.rule(edge.normal, motion.position(edge, active), ray_point))]
 
-    attached_ray = camera.ray_through(sensor, position)
+    attached_ray = camera.ray_through(sensor, position, chain.aperture)
     return indirect.Sample(attached_ray, position, store, length, mi.Point3f(end.origin), end.direction, sides, active)
 
 
@@ -144,7 +145,9 @@ def cells(scene: Any, sensor: Any, integrator: Any, numbers: Any) -> Any | None:
     k = dr.arange(mi.UInt32, CELLS * CELLS)
     size = mi.ScalarVector2f(width / CELLS, height / CELLS)
     corner = mi.Point2f(mi.Float(k % CELLS), mi.Float(k // CELLS)) * size + mi.Point2f(x0, y0)
-    ray = dr.detach(camera.ray_through(sensor, corner + numbers.next_2d() * size))
+    ray = dr.detach(
+        camera.ray_through(sensor, corner + numbers.next_2d() * size, camera.aperture_sample(sensor, numbers))
+    )
     hit = hits.first_hit(integrator, scene, ray)
     si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, hit.is_valid())
     delta = hit.is_valid() & mi.has_flag(si.bsdf().flags(), mi.BSDFFlags.Delta)
@@ -169,7 +172,7 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
     vertices: Any = store.vertices if store is not None else None
     scatters: Any = store.scatters if store is not None else None
     context = mi.BSDFContext()
-    camera_ray = dr.detach(camera.ray_through(chain.sensor, position))
+    camera_ray = dr.detach(camera.ray_through(chain.sensor, position, chain.aperture))
     ray = mi.Ray3f(camera_ray)
     active = mi.Bool(active)
     hit = hits.first_hit(chain.integrator, scene, camera_ray, active)

@@ -98,12 +98,15 @@ def rotation_to_quaternion(rotation: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with square pixels.
+    """A pinhole camera, possibly with lens distortion.
 
     to_world       (4, 4) camera-to-world, Mitsuba axes, rotation and translation only
     width, height  pixels
     focal          pixels
     cx, cy         principal point in pixels from the top-left corner of the image (its first pixel centre is 0.5, 0.5)
+    focal_y        pixels, where pixels are not square; None: as `focal`
+    model          "pinhole", "opencv" or "opencv_fisheye"
+    distortion     (name, value) of the model's coefficients, as OpenCV and COLMAP call them
     """
 
     to_world: Matrix
@@ -112,6 +115,9 @@ class Camera:
     focal: float
     cx: float
     cy: float
+    focal_y: float | None = None
+    model: str = "pinhole"
+    distortion: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def from_fov(cls, to_world: ArrayLike, width: int, height: int, fov_x: float) -> Camera:
@@ -139,26 +145,30 @@ class Camera:
         return 2.0 * float(np.arctan(0.5 * self.width / self.focal))
 
     def project(self, points: ArrayLike) -> NDArray[np.float64]:
-        """World points (N, 3) → pixel coordinates (N, 2), x to the right and y down from the top-left corner."""
+        """World points (N, 3) → pixel coordinates (N, 2), x to the right and y down; distortion is left out."""
         world = np.asarray(points, dtype=np.float64)
         local = (world - self.to_world[:3, 3]) @ self.to_world[:3, :3]
         return np.stack(
             [
                 self.cx - self.focal * local[:, 0] / local[:, 2],
-                self.cy - self.focal * local[:, 1] / local[:, 2],
+                self.cy - (self.focal_y or self.focal) * local[:, 1] / local[:, 2],
             ],
             axis=1,
         )
 
     def to_dict(self, *, samples: int = 16, rfilter: str = "box", pixel_format: str = "rgb") -> dict[str, Any]:
-        """Mitsuba sensor dictionary (`perspective`), with an HDR film of the camera's size."""
+        """Mitsuba sensor dictionary (`perspective`, or the plugin of the lens model), with an HDR film of the camera's size."""
         import mitsuba as mi
 
+        if self.model == "pinhole" and self.focal_y is None:
+            lens: dict[str, Any] = {"type": "perspective", "fov": float(np.degrees(self.fov_x)), "fov_axis": "x"}
+        else:
+            focal_y = self.focal if self.focal_y is None else self.focal_y
+            lens = {"type": "opencv" if self.model == "pinhole" else self.model, **dict(self.distortion)}
+            lens |= {"focal_x": self.focal / self.width, "focal_y": focal_y / self.width}
         return {
-            "type": "perspective",
+            **lens,
             "to_world": mi.ScalarTransform4f(self.to_world.tolist()),
-            "fov": float(np.degrees(self.fov_x)),
-            "fov_axis": "x",
             "near_clip": 1e-3,
             "far_clip": 1e5,
             # Mitsuba moves the film against the principal point, hence the sign.

@@ -20,6 +20,10 @@ from .cameras import Camera, Matrix, mitsuba_to_opengl, opengl_to_mitsuba
 from .images import SUFFIXES, Color, LoadedImage, load_image
 
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+MODELS = {"OPENCV": "opencv", "OPENCV_FISHEYE": "opencv_fisheye"} | dict.fromkeys(
+    ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE"), "opencv"
+)
+COEFFICIENTS = {"opencv": ("k1", "k2", "p1", "p2", "k3"), "opencv_fisheye": ("k1", "k2", "k3", "k4")}
 PIXEL_TOLERANCE = 0.05  # largest displacement, in pixels at the image's border, that may be dropped
 
 
@@ -68,14 +72,16 @@ def write_transforms(path: str | Path, cameras: Sequence[Camera], file_paths: Se
             "w": camera.width,
             "h": camera.height,
             "fl_x": camera.focal,
-            "fl_y": camera.focal,
+            "fl_y": camera.focal if camera.focal_y is None else camera.focal_y,
             "cx": camera.cx,
             "cy": camera.cy,
+            "camera_model": "PINHOLE" if camera.model == "pinhole" else camera.model.upper(),
+            **dict(camera.distortion),
             "transform_matrix": mitsuba_to_opengl(camera.to_world).tolist(),
         }
         for camera, name in zip(cameras, file_paths, strict=True)
     ]
-    Path(path).write_text(json.dumps({"camera_model": "PINHOLE", "frames": frames}, indent=2) + "\n", encoding="utf-8")
+    Path(path).write_text(json.dumps({"frames": frames}, indent=2) + "\n", encoding="utf-8")
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -124,16 +130,8 @@ def _camera(frame: dict[str, Any], size: tuple[int, int], where: str) -> Camera:
                 f"{where}: the image is {width} x {height} pixels but '{key}' is {stated:g}; "
                 "intrinsics must belong to the images that are used"
             )
-    model = frame.get("camera_model", "PINHOLE")
-    if model not in ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE"):
-        raise DataError(f"{where}: camera_model {model!r} is not supported; undistort the images to a pinhole camera")
-    for key in DISTORTION:
-        if _number(frame, key, where):
-            raise DataError(
-                f"{where}: distortion {key} = {frame[key]:g} is not supported; "
-                "undistort the images (for instance `colmap image_undistorter`) and set it to 0"
-            )
-    focal = _focal(frame, width, height, where)
+    model, distortion = _lens(frame, where)
+    focal, focal_y = _focal(frame, width, height, where)
     cx, cy = _number(frame, "cx", where), _number(frame, "cy", where)
     return Camera(
         opengl_to_mitsuba(_pose(frame.get("transform_matrix"), where)),
@@ -142,11 +140,32 @@ def _camera(frame: dict[str, Any], size: tuple[int, int], where: str) -> Camera:
         focal,
         0.5 * width if cx is None else cx,
         0.5 * height if cy is None else cy,
+        focal_y,
+        model,
+        distortion,
     )
 
 
-def _focal(frame: dict[str, Any], width: int, height: int, where: str) -> float:
-    """Focal length in pixels; fl_x and fl_y must agree, since Mitsuba's pixels are square."""
+def _lens(frame: dict[str, Any], where: str) -> tuple[str, tuple[tuple[str, float], ...]]:
+    """Lens model and its coefficients; without distortion, a pinhole."""
+    given = frame.get("camera_model", "PINHOLE")
+    if given not in MODELS:
+        raise DataError(f"{where}: camera_model {given!r} is not supported; undistort the images to a pinhole camera")
+    model = MODELS[given]
+    values = {key: _number(frame, key, where) or 0.0 for key in DISTORTION}
+    for key, value in values.items():
+        if value and key not in COEFFICIENTS[model]:
+            raise DataError(
+                f"{where}: distortion {key} = {value:g} is not a coefficient of camera_model {given!r} "
+                f"({', '.join(COEFFICIENTS[model])})"
+            )
+    if not any(values.values()) and model == "opencv":
+        return "pinhole", ()
+    return model, tuple((key, values[key]) for key in COEFFICIENTS[model])
+
+
+def _focal(frame: dict[str, Any], width: int, height: int, where: str) -> tuple[float, float | None]:
+    """Focal lengths in pixels; one (the other None) where pixels are square up to a tolerance."""
     focal: dict[str, float] = {}
     for axis, extent in (("x", width), ("y", height)):
         length, angle = _number(frame, f"fl_{axis}", where), _number(frame, f"camera_angle_{axis}", where)
@@ -163,12 +182,7 @@ def _focal(frame: dict[str, Any], width: int, height: int, where: str) -> float:
     x, y = focal.get("x", focal.get("y", 0.0)), focal.get("y", focal.get("x", 0.0))
     mean = 0.5 * (x + y)
     drift = max(abs(x - mean) / mean * 0.5 * width, abs(y - mean) / mean * 0.5 * height)
-    if drift > PIXEL_TOLERANCE:
-        raise DataError(
-            f"{where}: fl_x = {x:g} and fl_y = {y:g} mean non-square pixels ({drift:.2f} pixels at the border), "
-            "which are not supported; undistort the images to a camera with one focal length"
-        )
-    return mean
+    return (x, y) if drift > PIXEL_TOLERANCE else (mean, None)
 
 
 def _pose(value: Any, where: str) -> Matrix:

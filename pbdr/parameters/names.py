@@ -49,7 +49,7 @@ BOUNDS = {
     **dict.fromkeys(("anisotropic", "flatness", "diff_trans"), (0.0, 1.0)),
     **dict.fromkeys(("roughness", "roughness_u", "roughness_v"), (0.01, 1.0)),
     **dict.fromkeys(("radiance", "intensity", "irradiance", "scale", "sigma_t", "k"), (0.0, INF)),
-    **dict.fromkeys(("aperture_radius", "focus_distance"), (1e-6, INF)),
+    **dict.fromkeys(("aperture_radius", "focus_distance", "focal_x", "focal_y"), (1e-6, INF)),
     "eta": (0.01, 10.0),
     "fov": (1.0, 179.0),
     "g": (-0.999, 0.999),

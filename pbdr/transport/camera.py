@@ -1,14 +1,17 @@
-"""Camera rays with derivatives, and the film importance of points seen by a camera."""
+"""Camera rays with derivatives, of every sensor; what the boundary terms need besides is in eye.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
 from pbdr.parameters import traverse
+
+PERSPECTIVE, ORTHOGRAPHIC, THIN_LENS = "PerspectiveCamera", "OrthographicCamera", "ThinLensCamera"
+DISTORTED = "DistortedCamera"  # distorted.py
+SUPPORTED = (PERSPECTIVE, ORTHOGRAPHIC, THIN_LENS, DISTORTED)  # sensors with a boundary term
 
 
 def film_size(film: Any) -> tuple[int, int]:
@@ -56,57 +59,43 @@ def _rays_at(sensor: Any, sampler: Any, position: Any) -> tuple[Any, Any, Any]:
     return ray, weight, position
 
 
-def ray_through(sensor: Any, position: Any) -> Any:
-    """Attached ray of a pinhole camera through film positions in pixels: it follows pose, focal length, principal point."""
+def ray_through(sensor: Any, position: Any, aperture: Any = None) -> Any:
+    """Attached ray through film positions in pixels: it follows pose, focal length, distortion, aperture, and so on.
+
+    `aperture`: the sample in the unit square that chose the point of the lens, for sensors that need one.
+    """
+    if aperture is None and sensor.needs_aperture_sample():
+        raise TypeError(f"rays of a {sensor.class_name()} need the aperture sample that the film position belongs to")
     crop, offset = mi.ScalarVector2f(sensor.film().crop_size()), mi.ScalarVector2f(sensor.film().crop_offset())
+    at = mi.Point2f(0) if aperture is None else aperture
     with dr.resume_grad():
-        ray, _ = sensor.sample_ray_differential(sensor.shutter_open(), 0.0, (position - offset) / crop, mi.Point2f(0))
+        ray, _ = sensor.sample_ray_differential(sensor.shutter_open(), 0.0, (position - offset) / crop, at)
         return mi.Ray3f(ray)
 
 
-@dataclass
-class PinholeView:
-    """A perspective camera as the boundary terms need it: centre, film position and importance of world points."""
+def aperture_sample(sensor: Any, sampler: Any) -> Any:
+    """Aperture sample of every lane, or None for sensors without an aperture."""
+    return sampler.next_2d() if sensor.needs_aperture_sample() else None
 
-    origin: Any
-    to_local: Any
-    scale: tuple[Any, Any]  # crop widths, heights per unit of tan
-    shift: tuple[Any, Any]
-    crop: tuple[float, float]
-    offset: tuple[float, float]
-    near: float
 
-    @staticmethod
-    def of(sensor: Any) -> PinholeView:
-        """Read the projection from a Mitsuba `perspective` sensor."""
-        film = sensor.film()
-        to_world = dr.detach(sensor.world_transform())
-        projection = dr.detach(sensor.projection_transform().matrix)
-        crop, size = film.crop_size(), film.size()
-        parameters = traverse(sensor)
-        ppo = [dr.detach(mi.Float(parameters[f"principal_point_offset_{axis}"])) for axis in "xy"]
-        shift = [projection[i, 2] - ppo[i] * (float(size[i]) / float(crop[i])) for i in range(2)]
-        return PinholeView(
-            origin=to_world @ mi.Point3f(0),
-            to_local=to_world.inverse(),
-            scale=(projection[0, 0], projection[1, 1]),
-            shift=(shift[0], shift[1]),
-            crop=(float(crop[0]), float(crop[1])),
-            offset=(float(film.crop_offset()[0]), float(film.crop_offset()[1])),
-            near=float(sensor.near_clip()),
-        )
+def aperture_of(sensor: Any, point: Any) -> Any:
+    """Aperture sample for connecting scene points to the lens: a hash of the (random) points; None without an aperture."""
+    if not sensor.needs_aperture_sample():
+        return None
+    bits = [dr.reinterpret_array(mi.UInt32, mi.Float(x)) for x in (point.x, point.y, point.z)]
+    lane = dr.arange(mi.UInt32, dr.width(point))
+    seed, stream = mi.sample_tea_32(bits[0] ^ lane, bits[1])
+    return mi.Point2f(mi.sample_tea_float32(seed, bits[2]), mi.sample_tea_float32(stream, bits[2] ^ lane))
 
-    def project(self, point: Any) -> tuple[Any, Any, Any]:
-        """World point → (film position in pixels, cosine to the optical axis, in front of the near plane?)."""
-        local = self.to_local @ mi.Point3f(point)
-        inverse = dr.rcp(local.z)
-        uv = mi.Point2f(
-            dr.fma(self.scale[0] * local.x, inverse, self.shift[0]) * self.crop[0] + self.offset[0],
-            dr.fma(self.scale[1] * local.y, inverse, self.shift[1]) * self.crop[1] + self.offset[1],
-        )
-        return uv, local.z * dr.rsqrt(dr.squared_norm(local)), local.z > self.near
 
-    def film_jacobian(self, cosine: Any) -> Any:
-        """J_film = d(film area in pixels)/dω at a direction with this cosine to the optical axis."""
-        focal = dr.abs(self.scale[0] * self.crop[0] * self.scale[1] * self.crop[1])
-        return focal / (cosine * cosine * cosine)  # Eq. (7)
+def attached_viewpoint(sensor: Any, aperture: Any = None) -> Any:
+    """Attached point of the lens (orthographic: the attached unit vector of the axis) that lanes look from."""
+    with dr.resume_grad():
+        to_world = sensor.world_transform()
+        if sensor.class_name() == ORTHOGRAPHIC:
+            return dr.normalize(to_world @ mi.Vector3f(0, 0, 1))
+        lens = mi.Point3f(0)
+        if aperture is not None:
+            disk = mi.warp.square_to_uniform_disk_concentric(aperture) * traverse(sensor)["aperture_radius"]
+            lens = mi.Point3f(disk.x, disk.y, 0)
+        return mi.Point3f(to_world @ lens)

@@ -10,6 +10,7 @@ import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
 from pbdr.errors import ParameterError, SceneError
+from pbdr.transport import camera
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -70,10 +71,10 @@ def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[A
             raise SceneError(
                 f"'{parameter.raw}' moves a {kind}, whose visibility edges are not supported: its gradient would be wrong. {ALONE}"
             )
-    if features.moving_edges and sensor.class_name() != "PerspectiveCamera":
+    if features.moving_edges and sensor.class_name() not in camera.SUPPORTED:
         raise SceneError(
-            f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use a "
-            f"perspective sensor. {ALONE}"
+            f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
+            f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
     if maps and features.moving_edges:

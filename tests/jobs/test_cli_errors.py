@@ -127,7 +127,7 @@ DATA_MISTAKES: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: (f / "2.exr").write_bytes(encode_exr(np.zeros((6, 12, 3)))), "12 x 6 pixels but 'h' is 12"),
     (lambda f: (f / "transforms.json").write_text("{"), "not valid JSON"),
     (lambda f: (f / "transforms.json").unlink(), "no such transforms.json"),
-    (lambda f: edit(f / "transforms.json", '"frames"', '"k1": 0.1, "frames"'), "distortion k1 = 0.1"),
+    (lambda f: edit(f / "transforms.json", '"frames"', '"k4": 0.1, "frames"'), "distortion k4 = 0.1"),
 ]
 
 

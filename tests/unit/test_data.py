@@ -24,9 +24,12 @@ from pbdr.data import (
     read_frames,
     split_holdout,
     srgb_to_linear,
+    transforms,
     write_transforms,
 )
 from pbdr.errors import DataError, OptionError
+from pbdr.parameters import traverse
+from pbdr.scene import load_object
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
@@ -226,11 +229,10 @@ BAD_MATRIX[0][0] = -1.0
         ({"frames": [3]}, None, "frame 0 is not an object"),
         ({"w": 12}, None, r"image is 6 x 4 pixels but 'w' is 12"),
         ({"fl_x": None, "fl_y": None}, None, "no focal length"),
-        ({"fl_y": 7.0}, None, "non-square pixels"),
         ({"fl_x": "wide"}, None, "'fl_x' = 'wide' is not a finite number"),
         ({"fl_x": -5.0, "fl_y": -5.0}, None, "not positive"),
-        ({"k1": 0.05}, None, r"distortion k1 = 0\.05 is not supported; undistort"),
-        ({"camera_model": "OPENCV_FISHEYE"}, None, "camera_model 'OPENCV_FISHEYE' is not supported"),
+        ({"k4": 0.05}, None, r"distortion k4 = 0\.05 is not a coefficient of camera_model 'PINHOLE'"),
+        ({"camera_model": "FOV"}, None, "camera_model 'FOV' is not supported"),
         (None, {"file_path": "images/7.exr"}, r"no image .*7\.exr"),
         (None, {"file_path": 7}, "'file_path' is missing"),
         (None, {"file_path": "images/0.exr"}, "two frames name the same image"),
@@ -261,9 +263,30 @@ def test_transforms_missing_or_not_json(tmp_path: Path) -> None:
         read_frames(tmp_path / "transforms.json")
 
 
-def test_fox_is_refused_for_its_distortion() -> None:
+def test_distorted_and_non_square_cameras(tmp_path: Path) -> None:
+    """They are built as the sensors that have these parameters, and written as they were read."""
+    path = dataset(
+        tmp_path, {"k1": 0.05, "p2": -0.01, "fl_y": 7.0}, {"camera_model": "OPENCV_FISHEYE", "p2": 0, "k4": 0.02}
+    )
+    (first, _), (second, _) = read_frames(path)
+    cameras = [first.camera, second.camera]
+    assert sorted(c.model for c in cameras) == ["opencv", "opencv_fisheye"]
+    for camera in cameras:
+        params = traverse(load_object(camera.to_dict()))
+        assert params["focal_x"][0] == pytest.approx(camera.focal / camera.width)
+        assert params["focal_y"][0] == pytest.approx(7.0 / camera.width)
+        assert params["k1"][0] == pytest.approx(0.05)
+    names = [f"images/{f.path.name}" for f in (first, second)]
+    write_transforms(path, cameras, names)
+    again = [frame.camera for frame, _ in read_frames(path)]
+    assert [(c.model, c.distortion, c.focal_y) for c in again] == [(c.model, c.distortion, c.focal_y) for c in cameras]
+
+
+def test_fox_has_distortion() -> None:
     path = Path(__file__).parents[3] / "shared/data/fox/transforms.json"
     if not path.is_file():
         pytest.skip("../shared/data/fox is not here")
-    with pytest.raises(DataError, match="distortion k1"):
-        read_frames(path)
+    data = json.loads(path.read_text())
+    camera = transforms._camera({**data, **data["frames"][0]}, (1080, 1920), "fox")
+    assert camera.model == "opencv" and dict(camera.distortion)["k1"] == pytest.approx(0.0578421)
+    load_object(camera.to_dict())
