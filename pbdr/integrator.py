@@ -12,7 +12,7 @@ import mitsuba as mi
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
 from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, terminator, terms
-from pbdr.boundary.edges import TableBuilder
+from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, hits, path, support
 from pbdr.transport.features import Features, inspect

@@ -14,7 +14,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.edges import NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
 from pbdr.transport import hits
 
@@ -67,7 +67,7 @@ def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
     slope0 = dr.dot(omega, curve.into0) / dr.maximum(dr.abs(lean0), 1e-20)
     slope1 = dr.dot(omega, curve.into1) / dr.maximum(dr.abs(lean1), 1e-20)
     second = curve.two_sided & ~opposite & (slope1 < slope0)
-    valid = (length > 0) & (sine > 1e-6) & row.exists(view)
+    valid = (length > 0) & (sine > 1e-6) & row.exists(view) & row.faces_wedge(curve, omega)
     return Edge(
         row=row, u=u, point=curve.position, tangent=tangent, omega=omega, normal=normal, sine=sine, length=length,
         front=dr.select(second, mi.UInt32(1), 0), front_side=dr.select(second, side1, side0),
@@ -105,7 +105,20 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
     hit.t = mi.Float(1)
     hit.prim_uv = mi.Point2f(weights[1], weights[2])
     hit.prim_index = dr.select(which == 0, edge.row.face[0], edge.row.face[1])
-    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
+    shape, member = edge.row.shape, edge.row.member
+    if edge.row.pairs is not None:
+        paired = active & (edge.row.pair != NO_PAIR)
+        other, other_member, uv = edge.row.pairs.of(which, edge.row.pair, edge.u, inward, paired)
+        shape = dr.select(paired, other, shape)
+        member = None if member is None else dr.select(paired, other_member, member)
+        hit.prim_uv = dr.select(paired, uv, hit.prim_uv)
+    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), shape, active)
+    if member is not None:  # Mitsuba's hits on a group name the instance and the number of the shape
+        inside = member != NO_MEMBER
+        nothing = dr.zeros(mi.ShapePtr, dr.width(edge.u))
+        hit.instance = dr.select(inside, hit.shape, nothing)
+        hit.shape = dr.select(inside, nothing, hit.shape)
+        hit.shape_index = dr.select(inside, member, 0)
     hit.valid = mi.Bool(active)
     tilt = dr.select(edge.round, TILT, 0) * dr.normalize(edge.into[0])
     direction = dr.normalize(edge.omega + tilt)
@@ -149,6 +162,11 @@ class Motion:
         is_mesh = edge.row.corners[0] != 0
         hit, ray = mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
         result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
+        if edge.row.pairs is not None:
+            paired = active & (edge.row.pair != NO_PAIR)
+            hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
+            other = hits.material(hit, ray, paired).p
+            result = dr.select(paired, _meeting(edge, result, other), result)
         if self.entries:
             slot = dr.gather(mi.UInt32, self.slot, edge.row.shape, active)
             chosen = active & (slot != NOT_MOVING)
@@ -161,6 +179,16 @@ class Motion:
                 chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result
             )
         return dr.replace_grad(edge.point, result)
+
+
+def _meeting(edge: Edge, first: Any, second: Any) -> Any:
+    """Point of the line in which two moving planes meet, given a material point of each: in the plane normal to the line."""
+    a, b = (dr.normalize(dr.cross(edge.tangent, into)) for into in edge.into)
+    away = [dr.dot(n, p - edge.point) for n, p in ((a, first), (b, second))]
+    sine = dr.dot(edge.tangent, dr.cross(a, b))
+    dual = dr.cross(b, edge.tangent), dr.cross(edge.tangent, a)
+    shift = (away[0] * dual[0] + away[1] * dual[1]) / dr.select(dr.abs(sine) > 0, sine, 1)
+    return mi.Point3f(edge.point + shift)  # Eq. (12)
 
 
 def _solve(x: Any, y: Any, z: Any, b: Any) -> Any:
