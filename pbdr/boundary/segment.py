@@ -16,7 +16,7 @@ import numpy as np
 
 from pbdr.boundary.edges import NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
-from pbdr.transport import hits
+from pbdr.transport import groups, hits
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
 OUTWARD = 1e-6  # shift of rays that pass an edge, away from the surface: relative to position and distance
@@ -147,7 +147,7 @@ class Motion:
     def __init__(self, scene: Any, moving: frozenset[int]) -> None:
         self.scene = scene
         shapes = scene.shapes()
-        analytic = [i for i in sorted(moving) if not shapes[i].is_mesh()]
+        analytic = [i for i in sorted(moving) if not shapes[i].is_mesh() and not groups.is_instance(shapes[i])]
         matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
@@ -172,7 +172,7 @@ class Motion:
             chosen = active & (slot != NOT_MOVING)
             rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in self.entries]
             column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
-            local = _solve(
+            local = groups.solve(
                 dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])
             )
             result = dr.select(
@@ -189,13 +189,6 @@ def _meeting(edge: Edge, first: Any, second: Any) -> Any:
     dual = dr.cross(b, edge.tangent), dr.cross(edge.tangent, a)
     shift = (away[0] * dual[0] + away[1] * dual[1]) / dr.select(dr.abs(sine) > 0, sine, 1)
     return mi.Point3f(edge.point + shift)  # Eq. (12)
-
-
-def _solve(x: Any, y: Any, z: Any, b: Any) -> Any:
-    """Coordinates of `b` in the basis x, y, z (Cramer's rule)."""
-    yz = dr.cross(y, z)
-    inverse = dr.rcp(dr.dot(x, yz))
-    return mi.Vector3f(dr.dot(b, yz), dr.dot(b, dr.cross(z, x)), dr.dot(b, dr.cross(x, y))) * inverse
 
 
 def rule(normal: Any, motion: Any, ray_point: Any) -> Any:

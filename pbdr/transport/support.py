@@ -10,6 +10,7 @@ import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
 from pbdr.errors import ParameterError, SceneError
+from pbdr.transport import groups
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -22,6 +23,10 @@ class IncompleteGradientWarning(UserWarning):
 
 def check_parameters(attached: list[AttachedParameter]) -> None:
     """Raise for parameters whose derivative Mitsuba's own plugins get wrong."""
+    instance = next((p for p in attached if groups.is_instance(p.owners[0])), None)
+    inside = [p for p in attached if not p.radiometric and any(o.class_name().startswith("ShapeGroup") for o in p.owners)]
+    if instance is not None and inside:
+        _refuse(instance, f"Mitsuba cannot differentiate it together with {inside[0].raw}. Take one at a time.")
     for parameter in attached:
         names = [owner.class_name() for owner in parameter.owners]
         if names[0] == "SunskyEmitter":
@@ -59,7 +64,7 @@ def check_film(sensor: Any) -> None:
 
 def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
-    bsdfs = [shape.bsdf() for shape in scene.shapes() if shape.bsdf() is not None]
+    bsdfs = [shape.bsdf() for shape in groups.everything(scene) if shape.bsdf() is not None]
     if features.moving_edges and sensor.class_name() != "PerspectiveCamera":
         raise SceneError(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use a "
