@@ -243,7 +243,7 @@ def sample(
     active = seen.active
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.
-        attached = groups.sliding(scene, features, seen.hit, camera.ray_through(sensor, seen.position), active)
+        attached = groups.sliding(features, seen.hit, camera.ray_through(sensor, seen.position), active)
         ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
         speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
     local = dr.detach(attached)

@@ -25,7 +25,7 @@ class Features:
     environment_rotates: bool = False
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
     moving_lights: bool = False
-    moving_instances: tuple[tuple[int, tuple[int, ...]], ...] = ()  # index in the scene, addresses of the shapes it shows
+    instances: groups.Instances | None = None
 
     @property
     def moving_edges(self) -> bool:
@@ -63,6 +63,6 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         roughness=any(p.role.startswith("roughness") for p in attached),
         environment_rotates=rotates,
         moving_shapes=moving_shapes,
-        moving_instances=groups.moving(scene, moving_shapes),
+        instances=groups.Instances.of(scene),
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

@@ -1,21 +1,24 @@
 """Shape groups and their instances: which shapes an instance shows, and its hits re-evaluated with derivatives.
 
-Mitsuba's own hits of an instance that moves follow its position, but not the turn of its normals, nor the slide of texture
-coordinates and curved surfaces. Here, the ray is taken into the group's space, where the shape itself is asked, and the result is
-taken back.
+Mitsuba's own derivatives of hits on an instance are wrong when the ray moves, and leave out how its normals turn and its texture
+coordinates slide. Here, the ray is taken into the group's space, where the shape itself is asked, and the result is taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
+import numpy as np
 
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
 from pbdr.transport import hits, measure
+
+NOWHERE = 0xFFFFFFFF
+UNIT = ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0])
 
 
 def is_instance(shape: Any) -> bool:
@@ -67,42 +70,64 @@ def _inner(instances: list[Any], numbers: list[int]) -> list[int]:
     return result
 
 
-def moving(scene: Any, shapes: Iterable[int]) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """Of these shapes of the scene, the instances whose own pose carries derivatives: (index, addresses of their shapes) each."""
-    chosen = [i for i in sorted(shapes) if is_instance(scene.shapes()[i])]
-    chosen = [i for i in chosen if dr.grad_enabled(traverse(scene.shapes()[i])["to_world"].matrix)]
-    if not chosen:
-        return ()
-    inside = members(scene)
-    return tuple((i, tuple(_address(shape) for shape in inside[i])) for i in chosen)
+class Instances:
+    """Instances of a scene by number, for hits on them. Not a dataclass: Dr.Jit must not take it for loop state.
+
+    `number`: device array, address of a shape → number of the instance; `columns`: detached poses, three axes and the origin,
+    each (N,); `first`: where the shapes of an instance begin in `inner`, their addresses; `posed`: (number, shape) of those whose
+    pose carries derivatives.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        inside = members(scene)
+        shapes = scene.shapes()
+        addresses = np.array([_address(shapes[i]) for i in inside], np.uint32)
+        number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
+        number[addresses] = np.arange(len(addresses))
+        sizes = [len(x) for x in inside.values()]
+        matrices = [traverse(shapes[i])["to_world"].matrix for i in inside]
+        values = np.array([np.array(dr.detach(m), dtype=np.float32).reshape(4, 4, -1)[..., 0] for m in matrices])
+        self.number = mi.UInt32(number)
+        self.columns = [mi.Vector3f(*np.ascontiguousarray(values[:, :3, j].T)) for j in range(4)]
+        self.first = mi.UInt32(np.cumsum([0, *sizes[:-1]]).astype(np.uint32))
+        self.inner = mi.UInt32(np.array([_address(x) for shown in inside.values() for x in shown], np.uint32))
+        self.posed = [(k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)]
+        dr.eval(self.number, self.columns, self.first, self.inner)
+
+    @staticmethod
+    def of(scene: Any) -> Instances | None:
+        """The instances of a scene; None if it has none."""
+        return Instances(scene) if any(is_instance(shape) for shape in scene.shapes()) else None
+
+    def at(self, hit: Any, active: Any) -> tuple[Any, list[Any], Any]:
+        """For hits: (whether on an instance, the instance's axes and origin, attached; address of the shape hit)."""
+        address = dr.reinterpret_array(mi.UInt32, hit.instance)
+        here = mi.Bool(active) & hit.is_valid() & (address != 0)
+        number = dr.gather(mi.UInt32, self.number, address, here)
+        inner = dr.gather(mi.UInt32, self.inner, dr.gather(mi.UInt32, self.first, number, here) + hit.shape_index, here)
+        columns = [dr.select(here, dr.gather(mi.Vector3f, c, number, here), mi.Vector3f(unit)) for c, unit in zip(self.columns, UNIT, strict=True)]
+        for k, shape in self.posed:
+            matrix = traverse(shape)["to_world"].matrix
+            moved = [mi.Vector3f(matrix[0, j], matrix[1, j], matrix[2, j]) for j in range(4)]
+            columns = [dr.select(here & (number == k), new, old) for new, old in zip(moved, columns, strict=True)]
+        return here, columns, inner
 
 
-def sliding(scene: Any, features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.sliding`, right for moving instances too."""
-    return _moved(scene, features, hit, ray, hits.sliding, active)
+def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
+    """As `hits.sliding`, right on instances too."""
+    return _moved(features, hit, ray, hits.sliding, active)
 
 
-def material(scene: Any, features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.material`, right for moving instances too."""
-    return _moved(scene, features, hit, ray, hits.material, active)
+def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
+    """As `hits.material`, right on instances too."""
+    return _moved(features, hit, ray, hits.material, active)
 
 
-def _moved(scene: Any, features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
+def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
     si = evaluate(hit, ray, active)
-    if not features.moving_instances:
+    if features.instances is None:
         return si
-    shapes = scene.shapes()
-    chosen, address = mi.Bool(False), mi.UInt32(0)
-    x, y, z, origin = (mi.Vector3f(0) for _ in range(4))
-    for index, addresses in features.moving_instances:
-        here = mi.Bool(active) & hit.is_valid() & (hit.instance == mi.ShapePtr(shapes[index]))
-        matrix = traverse(shapes[index])["to_world"].matrix
-        columns = [mi.Vector3f(matrix[0, j], matrix[1, j], matrix[2, j]) for j in range(4)]
-        x, y, z, origin = (dr.select(here, new, old) for new, old in zip(columns, (x, y, z, origin), strict=True))
-        for number, inner in enumerate(addresses):
-            address = dr.select(here & (hit.shape_index == number), inner, address)
-        chosen |= here
-    x, y, z = (dr.select(chosen, a, b) for a, b in ((x, mi.Vector3f(1, 0, 0)), (y, mi.Vector3f(0, 1, 0)), (z, mi.Vector3f(0, 0, 1))))
+    chosen, (x, y, z, origin), address = features.instances.at(hit, active)
     inside = mi.PreliminaryIntersection3f(hit)
     inside.shape = dr.reinterpret_array(mi.ShapePtr, address)
     inside.instance = dr.zeros(mi.ShapePtr, dr.width(address))
