@@ -182,9 +182,9 @@ class PathSpaceMethods:
         """Look at what is attached, refuse what is not supported: (sensor, features, path options)."""
         sensor = self._sensor(scene, sensor)
         attached = attached_parameters(scene)
-        features = inspect(scene, sensor, attached)
         support.check_film(sensor)
         support.check_parameters(attached)
+        features = inspect(scene, sensor, attached)
         if self.options.boundary != "none":
             support.check_boundary(scene, sensor, features, attached)
         return sensor, features, self._gradient_options(scene, features)

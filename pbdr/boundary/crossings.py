@@ -55,6 +55,10 @@ class Sheets:
     at_end: Array
     inward: Array
 
+    def of(self, chosen: NDArray[np.bool_]) -> Sheets | None:
+        """Some of the rows; None if there is none."""
+        return Sheets(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__)) if chosen.any() else None
+
 
 def find(solids: list[Solid]) -> Sheets | None:
     """All segments in which faces of `solids` pass through each other; None if there are none."""

@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary import crossings, topology
+from pbdr.boundary import crossings, solids, topology
 from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, NO_MEMBER, SEGMENT, SPHERE, EdgeTable, Pairs
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
@@ -27,39 +27,7 @@ class Known:
     faces: Any  # Mitsuba's buffer: kept, so that its variable is not reused
     topology: topology.Topology
     rows: dict[str, Any]
-
-
-@dataclass
-class Placed:
-    """A shape where the scene shows it: `index` in the scene (of the instance, with `member` and `frame`, for shapes of a group)."""
-
-    shape: Any
-    index: int
-    member: int
-    frame: Any
-
-    @property
-    def key(self) -> str:
-        """Name of the mesh in caches; the same for all instances of a group."""
-        return f"{self.index}:{self.shape.id()}" if self.frame is None else f"group:{self.shape.id()}"
-
-    def state(self) -> list[Any]:
-        """Variables that say where the shape is."""
-        if not self.shape.is_mesh():
-            return []
-        frame = [] if self.frame is None else [self.frame.matrix[i, j] for i in range(3) for j in range(4)]
-        return [dr.detach(self.shape.vertex_positions_buffer()), self.shape.faces_buffer(), *frame]
-
-    def solid(self, weld: Any) -> crossings.Solid | None:
-        """The mesh on the host, in world space; None for other shapes."""
-        if weld is None:
-            return None
-        positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)
-        if self.frame is not None:
-            matrix = np.array(self.frame.matrix, dtype=np.float64).reshape(4, 4, -1)[..., 0]
-            positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
-        faces = weld[np.array(self.shape.faces_buffer()).reshape(-1, 3)]
-        return crossings.Solid(faces, positions)
+    smooth: bool
 
 
 class TableBuilder:
@@ -67,7 +35,7 @@ class TableBuilder:
 
     def __init__(self) -> None:
         self.cache: dict[str, Known] = {}
-        self.crossed: tuple[list[Any], crossings.Sheets | None] | None = None
+        self.crossed: tuple[list[Any], crossings.Sheets | None, list[tuple[int, int]]] | None = None
 
     def topology(self, mesh: Any, key: str) -> Known:
         """Cached topology of a mesh, rebuilt when its faces changed or copies of a vertex moved apart."""
@@ -84,7 +52,7 @@ class TableBuilder:
         rows = _vertex_rows(mesh, built.faces, built.corners)
         rows |= {"jump": mi.Bool(built.jump), "weld": mi.UInt32(built.weld)}
         dr.eval(rows)
-        self.cache[key] = Known(faces, built, rows)
+        self.cache[key] = Known(faces, built, rows, key.startswith("group:") and topology.shades_smoothly(mesh))
         return self.cache[key]
 
     def build(self, scene: Any, moving: frozenset[int]) -> EdgeTable:
@@ -101,25 +69,26 @@ class TableBuilder:
                 part = self._rows(inner, index, member, frame)
                 part |= {"moving": dr.full(mi.Bool, index in moving, dr.width(part["kind"]))}
                 parts.append(part)
-                found.append(Placed(inner, index, member, frame))
+                found.append(solids.Placed(inner, index, member, frame))
         if not parts:
             raise SceneError("the scene has no shape; add one.")
-        sheets = self._crossings(scene, found, moving)
+        sheets = self._crossings(found, moving)
         if sheets is None:
             return _concatenate(parts, bool(inside), None)
         rows, pairs = _sheet_rows(found, sheets, moving)
         return _concatenate([*parts, rows], bool(inside), pairs)
 
-    def _crossings(self, scene: Any, found: list[Placed], moving: frozenset[int]) -> crossings.Sheets | None:
+    def _crossings(self, placed: list[solids.Placed], moving: frozenset[int]) -> crossings.Sheets | None:
         """Where shapes pass through each other, searched again only when one has moved."""
-        state = [x for one in found for x in one.state()]
-        if self.crossed is None or [x.index for x in self.crossed[0]] != [x.index for x in state]:
-            meshes = [one for one in found if one.shape.is_mesh()]
-            sheets = crossings.find([one.solid(self._weld(one)) for one in meshes])
-            self.crossed = state, sheets
-        return self.crossed[1]
+        state = [one.state() for one in placed]
+        if self.crossed is None or self.crossed[0] != state:
+            bodies = [one.solid(self._weld(one)) for one in placed]
+            self.crossed = state, *solids.crossing_sheets(placed, bodies)
+        _, sheets, pairs = self.crossed
+        solids.refuse(placed, sheets, pairs, moving)
+        return sheets
 
-    def _weld(self, placed: Placed) -> Any:
+    def _weld(self, placed: solids.Placed) -> Any:
         return self.topology(placed.shape, placed.key).topology.weld if placed.shape.is_mesh() else None
 
     def _rows(self, shape: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
@@ -143,7 +112,12 @@ class TableBuilder:
         }  # fmt: skip
 
     def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
-        known = self.topology(mesh, Placed(mesh, index, member, frame).key)
+        known = self.topology(mesh, solids.Placed(mesh, index, member, frame).key)
+        if frame is not None and known.smooth:
+            raise SceneError(
+                f"mesh '{mesh.id()}' in a shape group interpolates its normals: the horizons of its shading have no boundary term "
+                "there. Give it face_normals, take it out of the group, or use boundary='none' for the interior part alone."
+            )
         positions = dr.detach(mesh.vertex_positions_buffer())
         parts = [_edge_rows(known.rows, positions, frame)]
         if known.topology.fans is not None:
@@ -164,11 +138,10 @@ class TableBuilder:
         return parts[0] if len(parts) == 1 else _join(parts)
 
 
-def _sheet_rows(found: list[Placed], sheets: crossings.Sheets, moving: frozenset[int]) -> tuple[dict[str, Any], Pairs]:
+def _sheet_rows(placed: list[solids.Placed], sheets: crossings.Sheets, moving: frozenset[int]) -> tuple[dict[str, Any], Pairs]:
     """Rows for the curves in which meshes pass through each other, and the faces that meet there."""
-    meshes = [one for one in found if one.shape.is_mesh()]
-    shape = np.array([one.index for one in meshes], np.uint32)[sheets.owner]
-    member = np.array([one.member for one in meshes], np.uint32)[sheets.owner]
+    shape = np.array([one.index for one in placed], np.uint32)[sheets.owner]
+    member = np.array([one.member for one in placed], np.uint32)[sheets.owner]
     n = len(shape)
     moves = np.isin(shape, list(moving)).any(1)
     face = sheets.face.astype(np.uint32)

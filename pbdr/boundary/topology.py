@@ -16,6 +16,8 @@ NO_FACE = 0xFFFFFFFF
 WELD_TOLERANCE = 1e-6  # of the mesh's largest extent: float32 copies of a vertex agree to about 1e-7
 FLAT_ANGLE = 1e-4  # radians: faces of a fan that are closer count as one sheet
 
+SLIVER = 1e-6  # height over longest side below which a face has no area in single precision
+
 Index = NDArray[np.uint32]
 
 
@@ -23,6 +25,19 @@ def interpolates_normals(shape: Any) -> bool:
     """Whether a shape is a mesh whose shading normals may differ from the normals of its faces."""
     mesh = shape.is_mesh() and shape.class_name() != "Rectangle"
     return bool(mesh and shape.has_vertex_normals() and not shape.has_face_normals())
+
+
+def shades_smoothly(mesh: Any) -> bool:
+    """Whether the vertex normals of a mesh really differ from the normals of its faces (those of Mitsuba's `cube` do not)."""
+    if not interpolates_normals(mesh):
+        return False
+    faces = np.array(mesh.faces_buffer(), dtype=np.uint32).reshape(-1, 3)
+    corners = np.array(dr.detach(mesh.vertex_positions_buffer())).reshape(-1, 3)[faces]
+    normals = np.array(dr.detach(mesh.vertex_normals_buffer())).reshape(-1, 3)[faces]
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    size = np.linalg.norm(flat, axis=1)
+    cosine = np.einsum("nki,ni->nk", normals, flat) / np.where(size > 0, size, 1)[:, None]
+    return bool((np.abs(cosine[size > 0]) < 1 - 1e-4).any())
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,14 @@ def distinct_faces(welded: Index) -> Index:
     return index.astype(np.uint32)
 
 
+def flatness(corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Height over longest side of triangles (N, 3, 3)."""
+    sides = [corners[:, (k + 1) % 3] - corners[:, k] for k in range(3)]
+    longest = np.max([np.einsum("ij,ij->i", s, s) for s in sides], axis=0)
+    area = np.cross(sides[0], sides[1])
+    return np.sqrt(np.einsum("ij,ij->i", area, area)) / np.maximum(longest, 1e-30)
+
+
 def build(
     faces: Index, positions: NDArray[np.float32], normals: NDArray[np.float32] | None,
     texcoords: NDArray[np.float32] | None, face_attributes: bool, name: str,
@@ -88,6 +111,12 @@ def build(
     weld = weld_vertices(positions)
     welded = weld[faces]
     index = distinct_faces(welded)
+    slivers = int((flatness(positions[faces[index]]) < SLIVER).sum())
+    if slivers:
+        raise SceneError(
+            f"mesh '{name}' has {slivers} faces without area whose corners lie on a line: their neighbours meet there without sharing "
+            "an edge. Remove these faces and split their neighbours, or use boundary='none' for the interior part alone."
+        )
     if len(index) == 0:
         raise SceneError(f"mesh '{name}' has no face with three distinct vertices; remove it or repair it.")
     half = np.concatenate([index, index, index])
@@ -98,7 +127,7 @@ def build(
     key = np.minimum(a, b).astype(np.int64) * len(weld) + np.maximum(a, b)
     start, end = np.where(flip, second, first), np.where(flip, first, second)
     order = np.argsort(key, kind="stable")
-    key, half = key[order], half[order]
+    key, half, flip = key[order], half[order], flip[order]
     corners = np.stack([start[order], end[order], opposite[order]], 1).astype(np.uint8)
     begin = np.nonzero(np.r_[True, key[1:] != key[:-1]])[0]
     count = np.diff(np.r_[begin, len(key)])
@@ -112,7 +141,7 @@ def build(
     other = begin + paired  # index of the second half edge, or of the first again
     edge_faces = np.stack([half[begin], np.where(paired, half[other], NO_FACE)], 1).astype(np.uint32)
     edge_corners = np.stack([corners[begin], corners[other]], axis=1)
-    jump = np.zeros(len(begin), bool)
+    jump = paired & (flip[begin] == flip[other])  # opposite winding: one face may be seen from its back
     for values, tolerance in ((normals, 1e-4), (texcoords, 1e-6)):
         if values is not None:
             jump |= _differs(values, faces, edge_faces, edge_corners, paired, tolerance)

@@ -1,0 +1,143 @@
+"""Shapes of a scene as solids in world space: which ones pass through each other, and which of these curves are refused."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import numpy as np
+
+from pbdr.boundary import crossings
+from pbdr.errors import SceneError
+from pbdr.parameters import traverse
+from pbdr.transport.support import IncompleteGradientWarning
+
+SIDES = 64  # of the polygons, drawn inside disks and cylinders, that stand for them here
+SUNK = 1e-3  # of a sphere's radius: what is less deep only touches
+
+
+@dataclass
+class Placed:
+    """A shape where the scene shows it: `index` in the scene (of the instance, with `member` and `frame`, for shapes of a group)."""
+
+    shape: Any
+    index: int
+    member: int
+    frame: Any
+
+    @property
+    def key(self) -> str:
+        """Name of the mesh in caches; the same for all instances of a group."""
+        return f"{self.index}:{self.shape.id()}" if self.frame is None else f"group:{self.shape.id()}"
+
+    def matrix(self) -> crossings.Array:
+        """Detached pose (4, 4): of the instance, for shapes of a group; of the shape itself, for round shapes."""
+        pose = traverse(self.shape)["to_world"] if self.frame is None else self.frame
+        return np.array(dr.detach(pose.matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
+
+    def state(self) -> list[Any]:
+        """Changes when the shape moves."""
+        pose = [] if self.shape.is_mesh() and self.frame is None else [self.matrix().tobytes()]
+        buffers = [self.shape.vertex_positions_buffer(), self.shape.faces_buffer()] if self.shape.is_mesh() else []
+        return [*(x.index for x in buffers), *(hash(p) for p in pose)]
+
+    def solid(self, weld: Any) -> crossings.Solid:
+        """On the host, in world space: the mesh, or the polygons that stand for a disk or a cylinder; empty for spheres."""
+        if not self.shape.is_mesh():
+            return _polygons(self.shape.class_name(), self.matrix())
+        positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)
+        if self.frame is not None:
+            matrix = self.matrix()
+            positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
+        return crossings.Solid(weld[np.array(self.shape.faces_buffer()).reshape(-1, 3)], positions)
+
+
+def _polygons(kind: str, matrix: crossings.Array) -> crossings.Solid:
+    """Inscribed polygons of a unit disk or cylinder with this pose."""
+    angle = 2 * np.pi * (np.arange(SIDES) + 0.37) / SIDES  # no corner on an axis
+    ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
+    k, following = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
+    if kind == "Cylinder":
+        points = np.concatenate([ring, ring + [0, 0, 1]])
+        faces = np.concatenate([np.stack(t, 1) for t in ((k, following, k + SIDES), (following, following + SIDES, k + SIDES))])
+    elif kind == "Disk":
+        points, faces = np.concatenate([ring, [[0, 0, 0]]]), np.stack([k, following, np.full(SIDES, SIDES)], 1)
+    else:
+        points, faces = np.zeros((1, 3)), np.zeros((0, 3), np.int64)
+    return crossings.Solid(faces.astype(np.uint32), points @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def pierced(sphere: crossings.Array, solid: crossings.Solid) -> bool:
+    """Whether a sphere, given by its pose, passes through a face of a solid."""
+    centre, radius = sphere[:3, 3], float(np.linalg.norm(sphere[:3, 0]))
+    triangles = solid.triangles(slice(None))
+    near = ((triangles.min(1) <= centre + radius) & (triangles.max(1) >= centre - radius)).all(1)
+    triangles = triangles[near] - centre
+    if not len(triangles):
+        return False
+    outside = np.linalg.norm(triangles, axis=2).max(1) > radius * (1 + SUNK)
+    return bool((outside & (_distance(triangles) < radius * (1 - SUNK))).any())
+
+
+def _distance(triangles: crossings.Array) -> crossings.Array:
+    """Distance of triangles (N, 3, 3) from the origin."""
+    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    length = np.maximum(np.linalg.norm(normal, axis=1), 1e-300)
+    height = np.einsum("ni,ni->n", normal, triangles[:, 0]) / length
+    foot = height[:, None] * normal / length[:, None]
+    best = np.full(len(triangles), np.inf)
+    inside = np.ones(len(triangles), bool)
+    for k in range(3):
+        a, edge = triangles[:, k], triangles[:, (k + 1) % 3] - triangles[:, k]
+        t = np.clip(-np.einsum("ni,ni->n", a, edge) / np.maximum(np.einsum("ni,ni->n", edge, edge), 1e-300), 0, 1)
+        best = np.minimum(best, np.linalg.norm(a + t[:, None] * edge, axis=1))
+        inside &= np.einsum("ni,ni->n", np.cross(edge, foot - a), normal) >= 0
+    return np.where(inside, np.abs(height), best)
+
+
+def crossing_sheets(placed: list[Placed], solids: list[crossings.Solid]) -> tuple[crossings.Sheets | None, list[tuple[int, int]]]:
+    """Where shapes pass through each other: (curves between meshes, pairs that involve a round shape)."""
+    sheets = crossings.find(solids)
+    is_mesh = np.array([one.shape.is_mesh() for one in placed])
+    pairs = set()
+    if sheets is not None:
+        round_ones = ~is_mesh[sheets.owner].all(1)
+        pairs |= {(int(a), int(b)) for a, b in sheets.owner[round_ones]}
+        sheets = sheets.of(~round_ones)
+    spheres = [k for k, one in enumerate(placed) if one.shape.class_name() == "Sphere" and one.frame is None]
+    for k in spheres:
+        pairs |= {(k, other) for other, solid in enumerate(solids) if pierced(placed[k].matrix(), solid)}
+        pairs |= {(k, other) for other in spheres if other > k and _spheres_meet(placed[k].matrix(), placed[other].matrix())}
+    return sheets, sorted(pairs)
+
+
+def _spheres_meet(a: crossings.Array, b: crossings.Array) -> bool:
+    radii = [float(np.linalg.norm(m[:3, 0])) for m in (a, b)]
+    distance = float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
+    return abs(radii[0] - radii[1]) * (1 + SUNK) + SUNK * min(radii) < distance < sum(radii) * (1 - SUNK)
+
+
+def refuse(placed: list[Placed], sheets: crossings.Sheets | None, pairs: list[tuple[int, int]], moving: frozenset[int]) -> None:
+    """Raise SceneError for curves of intersection that have no boundary term, or warn where nothing that they belong to moves."""
+    for a, b in pairs:
+        names = " and ".join(f"'{placed[k].shape.id()}'" for k in (a, b))
+        message = (
+            f"{names} pass through each other, and one of them is round: the curve in which they meet has no boundary term. "
+            "Replace the round shape by a mesh, or move them apart."
+        )
+        if not moving or moving & {placed[a].index, placed[b].index}:
+            raise SceneError(message)
+        warnings.warn(f"pathspace: {message}", IncompleteGradientWarning, stacklevel=2)
+    if sheets is None:
+        return
+    for a, b in np.unique(sheets.owner, axis=0):
+        if not moving & {placed[a].index, placed[b].index}:
+            continue
+        for k in (a, b):
+            if placed[k].shape.is_emitter():
+                raise SceneError(
+                    f"the light '{placed[k].shape.id()}' passes through another shape ('{placed[a + b - k].shape.id()}'): the border "
+                    "of what shines has no boundary term when one of them moves. Move them apart."
+                )
