@@ -6,7 +6,7 @@ bound it (docs/theory.md, section 6). Triangles that only touch, as those of an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ TOUCHING = 1e-5  # depth, relative to the smaller triangle, up to which two only
 ROUNDING = 1e-6  # the same, relative to their coordinates
 PARALLEL = 1e-3  # sine of the angle between planes below which they count as one
 BRUTE_FORCE = 1 << 20  # pairs of boxes that are compared one by one
-SELF_LIMIT = 200_000  # faces up to which a mesh is searched for passing through itself
 MAX_CELLS = 64  # cells a box may cover in the grid; larger ones are compared one by one
 
 
@@ -60,21 +59,19 @@ class Sheets:
         return Sheets(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__)) if chosen.any() else None
 
 
-def find(solids: list[Solid]) -> Sheets | None:
-    """All segments in which faces of `solids` pass through each other; None if there are none."""
+def find(solids: list[Solid], pairs: Iterable[tuple[int, int]]) -> Sheets | None:
+    """Segments in which faces of these pairs of `solids` pass through each other; None if there are none."""
     parts = []
     boxes = [np.stack([s.positions.min(0), s.positions.max(0)]) for s in solids]
-    for i, first in enumerate(solids):
-        for j in range(i, len(solids)):
-            second = solids[j]
-            low, high = np.maximum(boxes[i][0], boxes[j][0]), np.minimum(boxes[i][1], boxes[j][1])
-            scale = np.abs([low, high]).max()
-            if (low > high + TOUCHING * scale).any() or (i == j and len(first.faces) > SELF_LIMIT):
-                continue
-            for a, b in _candidates(first, second, low, high):
-                part = _segments(first, second, a, b)
-                if len(part[0]):
-                    parts.append((np.full(len(part[0]), i), np.full(len(part[0]), j), *part))
+    for i, j in pairs:
+        first, second = solids[i], solids[j]
+        low, high = np.maximum(boxes[i][0], boxes[j][0]), np.minimum(boxes[i][1], boxes[j][1])
+        if (low > high + TOUCHING * np.abs([low, high]).max()).any():
+            continue
+        for a, b in _candidates(first, second, low, high):
+            part = _segments(first, second, a, b)
+            if len(part[0]):
+                parts.append((np.full(len(part[0]), i), np.full(len(part[0]), j), *part))
     if not parts:
         return None
     first, second, a, b, start, end = (np.concatenate(x) for x in zip(*parts, strict=True))
@@ -86,7 +83,10 @@ def _candidates(first: Solid, second: Solid, low: Array, high: Array) -> Iterato
     index, boxes = [], []
     for solid in (first, second):
         corners = [solid.positions[solid.faces[:, k]] for k in range(3)]
-        box = np.minimum(np.minimum(corners[0], corners[1]), corners[2]), np.maximum(np.maximum(corners[0], corners[1]), corners[2])
+        box = (
+            np.minimum(np.minimum(corners[0], corners[1]), corners[2]),
+            np.maximum(np.maximum(corners[0], corners[1]), corners[2]),
+        )
         inside = np.nonzero(((box[0] <= high) & (box[1] >= low)).all(1))[0]
         index.append(inside)
         boxes.append((box[0][inside], box[1][inside]))
@@ -129,7 +129,9 @@ def _overlapping(low_a: Array, high_a: Array, low_b: Array, high_b: Array) -> It
     order = np.argsort(key_b, kind="stable")
     key_b, owner_b = key_b[order], owner_b[order]
     begin, end = np.searchsorted(key_b, key_a, "left"), np.searchsorted(key_b, key_a, "right")
-    steps = np.searchsorted(np.cumsum(end - begin), np.arange(4 * BRUTE_FORCE, int((end - begin).sum()), 4 * BRUTE_FORCE))
+    steps = np.searchsorted(
+        np.cumsum(end - begin), np.arange(4 * BRUTE_FORCE, int((end - begin).sum()), 4 * BRUTE_FORCE)
+    )
     for piece in np.split(np.arange(len(key_a)), steps):
         number = (end - begin)[piece]
         x = np.repeat(piece, number)

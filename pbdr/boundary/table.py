@@ -17,7 +17,22 @@ from pbdr.transport import groups
 
 PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
 INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part alone."
-COLUMNS = ("kind", "a", "b", "c", "d", "sign", "face0", "face1", "corners0", "corners1", "jump", "shape", "moving", "member")
+COLUMNS = (
+    "kind",
+    "a",
+    "b",
+    "c",
+    "d",
+    "sign",
+    "face0",
+    "face1",
+    "corners0",
+    "corners1",
+    "jump",
+    "shape",
+    "moving",
+    "member",
+)
 
 
 @dataclass
@@ -72,18 +87,27 @@ class TableBuilder:
                 found.append(solids.Placed(inner, index, member, frame))
         if not parts:
             raise SceneError("the scene has no shape; add one.")
-        sheets = self._crossings(found, moving)
+        table = _concatenate(parts, bool(inside), None)
+        sheets = self._crossings(scene, found, table, moving)
         if sheets is None:
-            return _concatenate(parts, bool(inside), None)
+            return table
         rows, pairs = _sheet_rows(found, sheets, moving)
         return _concatenate([*parts, rows], bool(inside), pairs)
 
-    def _crossings(self, placed: list[solids.Placed], moving: frozenset[int]) -> crossings.Sheets | None:
+    def _crossings(
+        self, scene: Any, placed: list[solids.Placed], table: EdgeTable, moving: frozenset[int]
+    ) -> crossings.Sheets | None:
         """Where shapes pass through each other, searched again only when one has moved."""
-        state = [one.state() for one in placed]
-        if self.crossed is None or self.crossed[0] != state:
-            bodies = [one.solid(self._weld(one)) for one in placed]
-            self.crossed = state, *solids.crossing_sheets(placed, bodies)
+        state = [x for one in placed for x in one.state()]
+        same = lambda x: x if isinstance(x, bytes) else x.index  # noqa: E731
+        if self.crossed is None or [*map(same, self.crossed[0])] != [*map(same, state)]:
+            meshes = solids.pierced_meshes(scene, placed, table)
+            round_shapes = not all(one.shape.is_mesh() for one in placed)
+            sheets, pairs = None, []
+            if meshes or round_shapes:
+                bodies = [one.solid(self._weld(one)) for one in placed]
+                sheets, pairs = solids.crossing_sheets(placed, bodies, meshes)
+            self.crossed = state, sheets, pairs
         _, sheets, pairs = self.crossed
         solids.refuse(placed, sheets, pairs, moving)
         return sheets
@@ -138,7 +162,9 @@ class TableBuilder:
         return parts[0] if len(parts) == 1 else _join(parts)
 
 
-def _sheet_rows(placed: list[solids.Placed], sheets: crossings.Sheets, moving: frozenset[int]) -> tuple[dict[str, Any], Pairs]:
+def _sheet_rows(
+    placed: list[solids.Placed], sheets: crossings.Sheets, moving: frozenset[int]
+) -> tuple[dict[str, Any], Pairs]:
     """Rows for the curves in which meshes pass through each other, and the faces that meet there."""
     shape = np.array([one.index for one in placed], np.uint32)[sheets.owner]
     member = np.array([one.member for one in placed], np.uint32)[sheets.owner]

@@ -114,8 +114,8 @@ def build(
     slivers = int((flatness(positions[faces[index]]) < SLIVER).sum())
     if slivers:
         raise SceneError(
-            f"mesh '{name}' has {slivers} faces without area whose corners lie on a line: their neighbours meet there without sharing "
-            "an edge. Remove these faces and split their neighbours, or use boundary='none' for the interior part alone."
+            f"mesh '{name}' has {slivers} faces without area whose corners lie on a line: their neighbours meet there without "
+            "sharing an edge. Remove these faces and split their neighbours, or use boundary='none' for the interior part alone."
         )
     if len(index) == 0:
         raise SceneError(f"mesh '{name}' has no face with three distinct vertices; remove it or repair it.")

@@ -91,7 +91,9 @@ class Instances:
         self.columns = [mi.Vector3f(*np.ascontiguousarray(values[:, :3, j].T)) for j in range(4)]
         self.first = mi.UInt32(np.cumsum([0, *sizes[:-1]]).astype(np.uint32))
         self.inner = mi.UInt32(np.array([_address(x) for shown in inside.values() for x in shown], np.uint32))
-        self.posed = [(k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)]
+        self.posed = [
+            (k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)
+        ]
         dr.eval(self.number, self.columns, self.first, self.inner)
 
     @staticmethod
@@ -105,7 +107,8 @@ class Instances:
         here = mi.Bool(active) & hit.is_valid() & (address != 0)
         number = dr.gather(mi.UInt32, self.number, address, here)
         inner = dr.gather(mi.UInt32, self.inner, dr.gather(mi.UInt32, self.first, number, here) + hit.shape_index, here)
-        columns = [dr.select(here, dr.gather(mi.Vector3f, c, number, here), mi.Vector3f(unit)) for c, unit in zip(self.columns, UNIT, strict=True)]
+        poses = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
+        columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(poses, UNIT, strict=True)]
         for k, shape in self.posed:
             matrix = traverse(shape)["to_world"].matrix
             moved = [mi.Vector3f(matrix[0, j], matrix[1, j], matrix[2, j]) for j in range(4)]
@@ -142,7 +145,10 @@ def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], acti
     si.p = mi.Point3f(dr.select(chosen, mi.Vector3f(origin + to_world(local.p)), mi.Vector3f(si.p)))
     si.t, si.uv = dr.select(chosen, local.t, si.t), dr.select(chosen, local.uv, si.uv)
     si.n = mi.Normal3f(dr.select(chosen, upright(safe(local.n)), mi.Vector3f(si.n)))
-    si.dp_du, si.dp_dv = dr.select(chosen, to_world(local.dp_du), si.dp_du), dr.select(chosen, to_world(local.dp_dv), si.dp_dv)
+    si.dp_du, si.dp_dv = (
+        dr.select(chosen, to_world(local.dp_du), si.dp_du),
+        dr.select(chosen, to_world(local.dp_dv), si.dp_dv),
+    )
     si.sh_frame.n = mi.Normal3f(dr.select(chosen, upright(safe(local.sh_frame.n)), mi.Vector3f(si.sh_frame.n)))
     side = si.dp_du - si.sh_frame.n * dr.dot(si.sh_frame.n, si.dp_du)
     side = dr.normalize(measure.safe(mi.Vector3f(side), chosen & (dr.squared_norm(side) > 0)))

@@ -98,7 +98,7 @@ def test_a_box_sunk_into_the_floor(monkeypatch, motion):
     made = scene(box=box(0.2))
     tangent = everywhere(*MOTIONS[motion], vertices=24)
     weights, expected = agrees(made, "box/positions", tangent)
-    monkeypatch.setattr(crossings, "find", lambda solids: None)
+    monkeypatch.setattr(crossings, "find", lambda solids, pairs: None)
     part = gradients(made, {"box/positions": tangent}, weights, spp=64, max_depth=2)["box/positions"]
     assert_differs(part, expected.mean(), by=0.02)
 
@@ -156,9 +156,9 @@ def test_round_shapes_that_pass_through_others_are_refused(case):
     made = scene(ball=SUNK[case], box=box(3.0))
     options = {"spp": 1, "integrator": {"type": "pathspace", "max_depth": 2}}
     for name in ("ball/pose", "floor/pose", "camera/pose"):
-        with pytest.raises(pbdr.errors.SceneError, match="'ball'.*pass through"):
+        with pytest.raises(pbdr.errors.SceneError, match=r"'ball'.*pass through"):
             gradient(made, name, np.ones((16, 16, 3)), **options)
-    with pytest.warns(pbdr.transport.support.IncompleteGradientWarning, match="'ball'.*pass through"):
+    with pytest.warns(pbdr.transport.support.IncompleteGradientWarning, match=r"'ball'.*pass through"):
         gradient(made, "box/positions", np.ones((16, 16, 3)), **options)
 
 
