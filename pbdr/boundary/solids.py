@@ -186,6 +186,6 @@ def refuse(
         for k in (a, b):
             if placed[k].shape.is_emitter():
                 raise SceneError(
-                    f"the light '{placed[k].shape.id()}' passes through '{placed[a + b - k].shape.id()}': the border of what shines "
-                    "has no boundary term when one of them moves. Move them apart."
+                    f"the light '{placed[k].shape.id()}' passes through '{placed[a + b - k].shape.id()}': the border of what "
+                    "shines has no boundary term when one of them moves. Move them apart."
                 )

@@ -44,12 +44,11 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     environment = scene.environment()
     rotates = environment is not None and dr.grad_enabled(environment.world_transform().matrix)
     inside = groups.members(scene)
-    moves = lambda shape: (
-        shape.parameters_grad_enabled()
-        or any(  # noqa: E731
-            p.role == "normals" and p.owners[0] == shape for p in attached
-        )
-    )
+    normals = {p.owners[0] for p in attached if p.role == "normals"}
+
+    def moves(shape: Any) -> bool:
+        return bool(shape.parameters_grad_enabled()) or shape in normals
+
     posed = {p.owners[0] for p in attached if groups.is_instance(p.owners[0])}
     moving_shapes = frozenset(
         index

@@ -65,7 +65,9 @@ def _inner(instances: list[Any], numbers: list[int]) -> list[int]:
         hit.t, hit.prim_uv, hit.shape_index = mi.Float(1), mi.Point2f(0.3), mi.UInt32(number)
         hit.instance, hit.valid = mi.ShapePtr(instance), mi.Bool(True)
         with dr.suspend_grad():
-            si = hit.compute_surface_interaction(mi.Ray3f([0, 0, 0], [0, 0, 1]), mi.RayFlags.Minimal)
+            # Following the material point: sliding, the distance of a made-up hit may be infinite.
+            ray = mi.Ray3f([0.123, -0.457, 0.281], [0.48, 0.6, 0.64])
+            si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape)
         result.append(int(dr.reinterpret_array(mi.UInt32, si.shape)[0]))
     return result
 
