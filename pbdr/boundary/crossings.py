@@ -74,8 +74,8 @@ def find(solids: list[Solid], pairs: Iterable[tuple[int, int]]) -> Sheets | None
                 parts.append((np.full(len(part[0]), i), np.full(len(part[0]), j), *part))
     if not parts:
         return None
-    first, second, a, b, start, end = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return _wedges(solids, np.stack([first, second], 1), np.stack([a, b], 1), start, end)
+    one, other, a, b, start, end = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return _wedges(solids, np.stack([one, other], 1), np.stack([a, b], 1), start, end)
 
 
 def _candidates(first: Solid, second: Solid, low: Array, high: Array) -> Iterator[tuple[Index, Index]]:

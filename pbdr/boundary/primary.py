@@ -82,9 +82,9 @@ def sample(
 
     # ---- either side: the visible face, and the background or the other face
     first = segment.face_hit(scene, table, edge, edge.front, active)
-    back_ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
     crease = active & edge.crease
-    back_hit = hits.first_hit(integrator, scene, back_ray, active & ~crease)
+    onwards = lambda ray, lanes: hits.first_hit(integrator, scene, ray, lanes)  # noqa: E731
+    back_hit, back_ray = segment.background(scene, edge, target, distance, onwards, active & ~crease)
     other_hit, other_ray = segment.mesh_hit(scene, edge, mi.UInt32(1), segment.INWARD, crease)
     second = dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray)
     active &= ~(integrator.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711

@@ -163,8 +163,8 @@ def _sides(
     """The visible face, and the background or the other face: the radiance they reflect, and how their rays move."""
     front = segment.face_hit(t.scene, t.table, edge, edge.front, active)
     crease = active & edge.crease
-    back_ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
-    back_hit = t.scene.ray_intersect_preliminary(back_ray, coherent=False, active=active & ~crease)
+    onwards = lambda ray, lanes: t.scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
+    back_hit, back_ray = segment.background(t.scene, edge, target, distance, onwards, active & ~crease)
     other_hit, other_ray = segment.mesh_hit(t.scene, edge, mi.UInt32(1), segment.INWARD, crease)
     back = dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray)
     twin = sampler.clone()

@@ -7,6 +7,7 @@ carries; this file knows the edge.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,23 @@ def lift(edge: Edge) -> Any:
     n0, n1 = (dr.mulsign(n, -dr.dot(n, edge.omega)) for n in normals)
     shift = dr.select(edge.crease, OUTWARD * (1 + dr.max(dr.abs(edge.point))), 0)
     return mi.Vector3f(dr.select(edge.crease, shift * dr.normalize(n0 + n1), 0))
+
+
+def background(
+    scene: Any, edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
+) -> tuple[Any, Any]:
+    """What lies behind the edge: (hit, ray). `target` from `outside`; `trace(ray, active)` finds the first hit of a ray.
+
+    Where another shape passes through x_B itself, as the floor does that an object stands on, that shape is the background: a
+    ray from x_B onwards would start behind it.
+    """
+    ray = mi.Ray3f(target + OUTWARD * distance * edge.omega, edge.omega)
+    hit = trace(ray, active)
+    before = mi.Ray3f(target - CLEARANCE * distance * edge.omega, edge.omega)
+    near = trace(before, active)
+    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
+    touching = near.is_valid() & (near.t < 2 * CLEARANCE * distance) & (near.shape != own) & (near.instance != own)
+    return dr.select(touching, near, hit), dr.select(touching, before, ray)
 
 
 def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> tuple[Any, Any]:

@@ -147,7 +147,7 @@ def crossing_sheets(
     sheets = crossings.find(solids, [*some, *meshes])
     pairs = set()
     if sheets is not None:
-        round_ones = ~is_mesh[sheets.owner].all(1)
+        round_ones = np.asarray(~is_mesh[sheets.owner].all(1))
         pairs |= {(int(a), int(b)) for a, b in sheets.owner[round_ones]}
         sheets = sheets.of(~round_ones)
     spheres = [k for k, one in enumerate(placed) if one.shape.class_name() == "Sphere" and one.frame is None]

@@ -103,7 +103,8 @@ class TableBuilder:
         if self.crossed is None or [*map(same, self.crossed[0])] != [*map(same, state)]:
             meshes = solids.pierced_meshes(scene, placed, table)
             round_shapes = not all(one.shape.is_mesh() for one in placed)
-            sheets, pairs = None, []
+            sheets: crossings.Sheets | None = None
+            pairs: list[tuple[int, int]] = []
             if meshes or round_shapes:
                 bodies = [one.solid(self._weld(one)) for one in placed]
                 sheets, pairs = solids.crossing_sheets(placed, bodies, meshes)
