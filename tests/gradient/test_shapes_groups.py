@@ -45,10 +45,10 @@ def instances():
 
 def compare(made, name, tangent, step=0.04):
     """Finite differences and the gradient agree; without the primary boundary they do not."""
-    exact = Differences(made, name, tangent, step, spp=16384, integrator={"type": "path", "max_depth": 2})
+    exact = Differences(made, name, tangent, step, spp=8192, integrator={"type": "path", "max_depth": 2})
     weights = exact.signs()
     expected = exact.replicas(weights, gap=0.1)
-    options = {"spp": 128, "max_depth": 2, "n_primary": 2**16, "n_direct": 2**17}
+    options = {"spp": 128, "max_depth": 2, "n_primary": 2**15, "n_direct": 2**16}
     check(gradients(made, {name: tangent}, weights, **options)[name], expected, max_relative_se=0.01)
     part = gradients(made, {name: tangent}, weights, terms=("interior", "direct"), **options)[name]
     assert_differs(part, expected.mean(), by=0.1)

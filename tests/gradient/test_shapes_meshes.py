@@ -16,7 +16,7 @@ from finite_differences import Differences, check, gradients
 from small_scenes import diffuse, everywhere, mesh
 
 import pbdr.errors
-from pbdr.boundary import crossings
+from pbdr.boundary import crossings, segment
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 
@@ -119,8 +119,9 @@ def test_a_mesh_that_passes_through_itself(tmp_path):
     agrees(made, "thing/positions", apart)
 
 
+STANDING = T().translate([0, 0, 0.4]).rotate([0, 0, 1], 30).scale(0.4)
 QUIET = {
-    "standing": lambda: {"box": {"type": "cube", "to_world": T().translate([0, 0, 0.4]).scale(0.4), "bsdf": zoo.GREEN}},
+    "standing": lambda: {"box": {"type": "cube", "to_world": STANDING, "bsdf": zoo.GREEN}},
     "stacked": lambda: {
         "box": {"type": "cube", "to_world": T().translate([0, 0, 0.4]).scale(0.4)},
         "other": {"type": "cube", "to_world": T().translate([0.1, 0, 1.0]).rotate([0, 0, 1], 40).scale(0.2)},
@@ -142,6 +143,21 @@ def test_touching_is_no_crossing(case):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gradient(made, name, np.ones((16, 16, 3)), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+
+
+def test_a_box_that_stands_on_the_floor(monkeypatch):
+    """Negative control: a background that starts at the edge itself would start below the floor."""
+    made = scene(box=QUIET["standing"]()["box"])
+    tangent = everywhere(1, 0.3, 0, vertices=24)
+    weights, expected = agrees(made, "box/positions", tangent, step=0.01, spp=16384)
+
+    def from_the_edge(scene, edge, target, distance, trace, active):
+        ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
+        return trace(ray, active), ray
+
+    monkeypatch.setattr(segment, "background", from_the_edge)
+    part = gradients(made, {"box/positions": tangent}, weights, spp=64, max_depth=2)["box/positions"]
+    assert_differs(part, expected.mean(), by=0.02)
 
 
 SUNK = {
