@@ -17,6 +17,7 @@ from pbdr.parameters import traverse
 from pbdr.transport.support import IncompleteGradientWarning
 
 SIDES = 64  # of the polygons, drawn inside disks and cylinders, that stand for them here
+SELF_LIMIT = 200_000  # faces up to which a mesh is searched for passing through itself: short edges drown in rounding
 MARGIN = 1e-3  # of an edge, at its ends, in which faces that share its vertex may lie
 SUNK = 1e-3  # of a sphere's radius: what is less deep only touches
 
@@ -104,7 +105,8 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
         for shape, inner, pointer, number in np.unique(edges, axis=0).tolist()
     }
     names = sorted({k for pair in found for k in pair if placed[k].shape.is_mesh()})
-    return {(i, j) for i in names for j in names if i < j or (i == j and (i, i) in found)}
+    own = {(i, i) for i in names if (i, i) in found and placed[i].shape.face_count() <= SELF_LIMIT}
+    return own | {(i, j) for i in names for j in names if i < j and any(a != b and {a, b} & {i, j} for a, b in found)}
 
 
 def pierced(sphere: crossings.Array, solid: crossings.Solid) -> bool:
