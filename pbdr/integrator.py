@@ -12,7 +12,7 @@ import mitsuba as mi
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
 from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, specular, terminator, terms
-from pbdr.boundary.edges import TableBuilder
+from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, channels, distorted, hits, lenses, path, spectra, support
 from pbdr.transport.features import Features, inspect
@@ -200,10 +200,10 @@ class PathSpaceMethods:
         """Look at what is attached, refuse what is not supported: (sensor, features, path options)."""
         sensor = self._sensor(scene, sensor)
         attached = attached_parameters(scene)
-        features = inspect(scene, sensor, attached)
         support.check_film(sensor)
-        channels.check(self.channels, scene, features.moving_edges)
         support.check_parameters(attached)
+        features = inspect(scene, sensor, attached)
+        channels.check(self.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
             support.check_boundary(scene, sensor, features, attached)
         return sensor, features, self._gradient_options(scene, features)

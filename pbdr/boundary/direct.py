@@ -17,7 +17,7 @@ from pbdr.boundary import segment
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, emission, hits
+from pbdr.transport import camera, convention, emission, groups, hits
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -66,7 +66,9 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     box = scene.bbox()
     reference = dr.zeros(mi.Interaction3f, count)
     reference.p = mi.Point3f(0.5 * (box.min + box.max))
-    on_surface = emitter.get_shape().sample_position(0.0, lattice, surface)
+    # As a recorded call it would be compiled for every shape, of which instances cannot do it.
+    with dr.scoped_set_flag(dr.JitFlag.SymbolicCalls, not any(groups.is_instance(s) for s in scene.shapes())):
+        on_surface = emitter.get_shape().sample_position(0.0, lattice, surface)
     direction, _ = emitter.sample_direction(reference, lattice, ~surface)
     distant = ~surface & mi.has_flag(flags, mi.EmitterFlags.Infinite)
     distant |= mi.has_flag(flags, mi.EmitterFlags.DeltaDirection) & ~mi.has_flag(flags, mi.EmitterFlags.DeltaPosition)
@@ -244,7 +246,7 @@ def sample(
     active = seen.active
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.
-        attached = hits.sliding(seen.hit, camera.ray_through(sensor, seen.position, seen.aperture), active)
+        attached = groups.sliding(features, seen.hit, camera.ray_through(sensor, seen.position, seen.aperture), active)
         ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
         speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
     local = dr.detach(attached)

@@ -1,4 +1,4 @@
-"""Edges of a scene as curves: mesh edges, borders of rectangles and disks, silhouettes of spheres and cylinders.
+"""Edges of a scene as curves: mesh edges, borders of disks, silhouettes of spheres and cylinders.
 
 A *view* is a point (or a direction, for distant lights) the silhouettes are taken from. `EdgeTable.curves` gives, for pairs of
 an edge and a view, the curve p(u), u in [0, 1), and the adjacent surface on either side of it.
@@ -11,13 +11,11 @@ from typing import Any
 
 import drjit as dr
 import mitsuba as mi
-import numpy as np
 
 from pbdr.boundary import topology
-from pbdr.errors import SceneError
-from pbdr.parameters import traverse
 
 SEGMENT, ELLIPSE, SPHERE, CYLINDER_LINE = 0, 1, 2, 3
+NO_MEMBER = NO_PAIR = 0xFFFFFFFF
 
 
 @dataclass
@@ -46,10 +44,37 @@ class Curve:
 
 
 @dataclass
+class Pairs:
+    """Rows at the end of the table whose two faces belong to different shapes, or whose ends are no vertices.
+
+    For each of the two faces: `shape` and `member` as in the table, second and third barycentric coordinate `start` and `end` at
+    both ends of the row, and their change `inward` by the vector into the face.
+    """
+
+    count: int
+    shape: tuple[Any, Any]
+    member: tuple[Any, Any]
+    start: tuple[Any, Any]
+    end: tuple[Any, Any]
+    inward: tuple[Any, Any]
+
+    def of(self, which: Any, pair: Any, u: Any, inward: float, active: Any) -> tuple[Any, Any, Any]:
+        """Face `which` of rows: (shape, member, barycentric coordinates at u, moved into the face by a fraction of it)."""
+
+        def get(columns: tuple[Any, Any]) -> Any:
+            values = [dr.gather(type(c), c, pair, active) for c in columns]
+            return dr.select(which == 0, values[0], values[1])
+
+        uv = dr.lerp(get(self.start), get(self.end), u) + inward * get(self.inward)
+        return get(self.shape), get(self.member), mi.Point2f(uv)
+
+
+@dataclass
 class EdgeTable:
     """Device arrays over all edges; `kind` says how `a`, `b`, `c` are read.
 
-    SEGMENT: from a along b, c towards the first face, d towards the second. ELLIPSE: centre a, half axes b, c. SPHERE: centre a,
+    SEGMENT: from a along b, c towards the first face, d towards the second; where `sign` is 1, the row counts only as seen from
+    the wedge between the first and the second face, turning about b. ELLIPSE: centre a, half axes b, c. SPHERE: centre a,
     radius |b|. CYLINDER_LINE: base centre a, axis b, radius |c|; `sign` chooses the line.
     """
 
@@ -63,22 +88,28 @@ class EdgeTable:
     face: tuple[Any, Any]
     corners: tuple[Any, Any]  # packed start | end << 2 | opposite << 4
     jump: Any
-    shape: Any  # index into the scene's shapes
+    shape: Any  # index into the scene's shapes (of the instance, for shapes of a group)
     moving: Any
     has_borders: bool
+    member: Any = None  # number of the shape within its group, NO_MEMBER for others; None if the scene has no instance
+    pairs: Pairs | None = None  # of the last rows of the table
+    pair: Any = None  # number of a row within `pairs`; only after `row`
 
     @property
     def border(self) -> Any:
-        """Rows that are borders of rectangles, disks and cylinders."""
+        """Rows that are borders of disks and cylinders."""
         return (self.corners[0] == 0) & (self.kind <= ELLIPSE)
 
     def row(self, index: Any, active: Any = True) -> EdgeTable:
         """The rows at `index`."""
         get = lambda array: dr.gather(type(array), array, index, active)  # noqa: E731
+        first = self.count - (self.pairs.count if self.pairs is not None else 0)
+        pair = None if self.pairs is None else dr.select(index >= first, index - first, NO_PAIR)
         return EdgeTable(
             self.count, get(self.kind), get(self.a), get(self.b), get(self.c), get(self.d), get(self.sign),
             (get(self.face[0]), get(self.face[1])), (get(self.corners[0]), get(self.corners[1])), get(self.jump),
-            get(self.shape), get(self.moving), self.has_borders,
+            get(self.shape), get(self.moving), self.has_borders, None if self.member is None else get(self.member),
+            self.pairs, pair,
         )  # fmt: skip
 
     def curve(self, view: View, u: Any) -> Curve:
@@ -144,140 +175,11 @@ class EdgeTable:
         sphere, line = self.kind == SPHERE, self.kind == CYLINDER_LINE
         return ~(sphere & inside_sphere) & ~(line & (inside_cylinder | along))
 
-
-class TableBuilder:
-    """Builds the edge table; keeps mesh topologies between calls as long as the faces and welds stay the same."""
-
-    def __init__(self) -> None:
-        self.cache: dict[str, tuple[Any, topology.Topology]] = {}
-
-    def topology(self, mesh: Any, key: str) -> topology.Topology:
-        """Cached topology of a mesh, rebuilt when its faces changed or copies of a vertex moved apart."""
-        faces = mesh.faces_buffer()
-        if key in self.cache and self.cache[key][0].index == faces.index:
-            known = self.cache[key][1]
-            positions = dr.unravel(mi.Point3f, dr.detach(mesh.vertex_positions_buffer()))
-            moved = positions - dr.gather(mi.Point3f, dr.ravel(positions), mi.UInt32(known.weld))
-            box = mesh.bbox()
-            extent = max(float(x) for x in (box.max - box.min))
-            if float(dr.max(dr.norm(moved))[0]) <= 4 * topology.WELD_TOLERANCE * extent:
-                return known
-        built = topology.of_mesh(mesh)
-        self.cache[key] = (faces, built)
-        return built
-
-    def build(self, scene: Any, moving: frozenset[int]) -> EdgeTable:
-        """Table of every edge of `scene`; `moving`: indices of the shapes whose geometry carries derivatives."""
-        parts = [self._rows(shape, index, index in moving) for index, shape in enumerate(scene.shapes())]
-        return _concatenate([part for part in parts if part is not None])
-
-    def _rows(self, shape: Any, index: int, moving: bool) -> dict[str, Any] | None:
-        if shape.is_mesh():
-            return self._mesh_rows(shape, index, moving)
-        kind = shape.class_name()
-        rows = _analytic_rows(shape, kind)
-        if rows is None:
-            raise SceneError(
-                f"shape '{shape.id()}' is a {kind}: its visibility edges are not supported, so that gradients of moving "
-                "geometry would be wrong. Replace it by a mesh, or use boundary='none' for the interior part alone."
-            )
-        n = len(rows["kind"])
-        return {
-            **{k: _device(k, v) for k, v in rows.items()},
-            "face0": mi.UInt32(np.zeros(n, np.uint32)), "face1": dr.full(mi.UInt32, topology.NO_FACE, n),
-            "corners0": dr.zeros(mi.UInt32, n), "corners1": dr.zeros(mi.UInt32, n), "jump": dr.full(mi.Bool, False, n),
-            "shape": dr.full(mi.UInt32, index, n), "moving": dr.full(mi.Bool, moving, n),
-            "border": kind != "Sphere",
-        }  # fmt: skip
-
-    def _mesh_rows(self, mesh: Any, index: int, moving: bool) -> dict[str, Any]:
-        known = self.topology(mesh, f"{index}:{mesh.id()}")
-        faces, corners = known.faces, known.corners
-        triangles = dr.unravel(mi.Vector3u, mesh.faces_buffer())
-        positions = dr.detach(mesh.vertex_positions_buffer())
-        triangle_array = dr.ravel(triangles)
-        n = len(faces)
-        second = faces[:, 1] != topology.NO_FACE
-
-        def vertex(which: int, corner: int) -> Any:
-            face = np.where(second, faces[:, 1], faces[:, 0]) if which else faces[:, 0]
-            vertex_index = dr.gather(mi.UInt32, triangle_array, mi.UInt32(face * 3 + corners[:, which, corner]))
-            return dr.gather(mi.Point3f, positions, vertex_index)
-
-        a, b = vertex(0, 0), vertex(0, 1)
-        packed = corners[:, :, 0] | corners[:, :, 1] << 2 | corners[:, :, 2] << 4
-        into0, into1 = _into(vertex(0, 2), a, b), _into(vertex(1, 2), a, b)
-        # Smooth shading does not help: light below the plane of a face is shadowed by the face, whatever its vertex normals say,
-        # so that radiance jumps at the edges along the terminator.
-        n0, n1 = dr.normalize(dr.cross(b - a, into0)), dr.normalize(dr.cross(b - a, -into1))
-        jump = mi.Bool(known.jump) | (dr.squared_norm(n0 - n1) > 1e-10)
-        return {
-            "kind": dr.zeros(mi.UInt32, n), "a": mi.Point3f(a), "b": mi.Vector3f(b - a), "c": into0,
-            "d": dr.select(mi.Bool(second), into1, mi.Vector3f(0)), "sign": dr.zeros(mi.Float, n),
-            "face0": mi.UInt32(faces[:, 0]), "face1": mi.UInt32(faces[:, 1]),
-            "corners0": mi.UInt32(packed[:, 0].astype(np.uint32)), "corners1": mi.UInt32(packed[:, 1].astype(np.uint32)),
-            "jump": jump, "shape": dr.full(mi.UInt32, index, n), "moving": dr.full(mi.Bool, moving, n),
-            "border": False,
-        }  # fmt: skip
-
-
-def _into(opposite: Any, a: Any, b: Any) -> Any:
-    """Direction from the edge a–b into the face with this opposite vertex, orthogonal to the edge."""
-    edge = b - a
-    offset = opposite - a
-    length2 = dr.squared_norm(edge)
-    return mi.Vector3f(offset - edge * dr.select(length2 > 0, dr.dot(offset, edge) / length2, 0))
-
-
-def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
-    """Rows of a rectangle, disk, sphere or cylinder as host arrays; None for any other shape."""
-    parameters = traverse(shape)
-    if kind not in ("Rectangle", "Disk", "Sphere", "Cylinder"):
-        return None
-    matrix = np.array(dr.detach(parameters["to_world"].matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
-    x, y, z, o = matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3]
-    zero = np.zeros(3)
-    if kind == "Rectangle":
-        corners = [o - x - y, o + x - y, o + x + y, o - x + y]
-        rows = [(SEGMENT, corners[i], corners[(i + 1) % 4] - corners[i], inward, zero, 0.0)
-                for i, inward in enumerate((y, -x, -y, x))]  # fmt: skip
-        rows = [(k, a, b, c - b * (c @ b) / (b @ b), d, s) for k, a, b, c, d, s in rows]
-    elif kind == "Disk":
-        rows = [(ELLIPSE, o, x, y, zero, 0.0)]
-    elif kind == "Sphere":
-        rows = [(SPHERE, o, x, zero, zero, 0.0)]
-    else:
-        rows = [(ELLIPSE, o, x, y, z, 0.0), (ELLIPSE, o + z, x, y, -z, 0.0),
-                (CYLINDER_LINE, o, z, x, zero, 1.0), (CYLINDER_LINE, o, z, x, zero, -1.0)]  # fmt: skip
-    names = ("kind", "a", "b", "c", "d", "sign")
-    return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
-
-
-def _device(name: str, values: Any) -> Any:
-    if name == "kind":
-        return mi.UInt32(values.astype(np.uint32))
-    if name == "sign":
-        return mi.Float(values.astype(np.float32))
-    columns = values.astype(np.float32)
-    kind = mi.Point3f if name == "a" else mi.Vector3f
-    return kind(*[mi.Float(columns[:, i]) for i in range(3)])
-
-
-def _concatenate(parts: list[dict[str, Any]]) -> EdgeTable:
-    if not parts:
-        raise SceneError("the scene has no shape; add one.")
-    joined = {}
-    for name in parts[0].keys() - {"border"}:
-        if name in "abcd":
-            kind = mi.Point3f if name == "a" else mi.Vector3f
-            joined[name] = kind(*[dr.concat([part[name][i] for part in parts]) for i in range(3)])
-        elif name in ("jump", "moving"):
-            joined[name] = dr.concat([dr.select(part[name], mi.UInt32(1), 0) for part in parts]) != 0
-        else:
-            joined[name] = dr.concat([part[name] for part in parts])
-    dr.eval(joined)
-    return EdgeTable(
-        dr.width(joined["kind"]), joined["kind"], joined["a"], joined["b"], joined["c"], joined["d"], joined["sign"],
-        (joined["face0"], joined["face1"]), (joined["corners0"], joined["corners1"]), joined["jump"], joined["shape"],
-        joined["moving"], any(part["border"] for part in parts),
-    )  # fmt: skip
+    def faces_wedge(self, curve: Curve, omega: Any) -> Any:
+        """False on rows for one wedge of an edge of many sheets, where the segment of direction ω comes from another one."""
+        one_wedge = (self.kind == SEGMENT) & (self.sign > 0)
+        about = lambda x: dr.atan2(  # noqa: E731
+            dr.dot(curve.derivative, dr.cross(curve.into0, x)), dr.norm(curve.derivative) * dr.dot(curve.into0, x)
+        )
+        positive = lambda x: dr.select(x < 0, x + dr.two_pi, x)  # noqa: E731
+        return ~one_wedge | (positive(about(-omega)) < positive(about(curve.into1)))

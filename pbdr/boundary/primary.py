@@ -93,12 +93,8 @@ def sample(
     active &= visible(scene, integrator, sight.start, target, distance, active)
 
     # ---- either side: the visible face, and the background or the other face
-    first = segment.face_hit(scene, table, edge, edge.front, active)
-    back_ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
-    crease = active & edge.crease
-    back_hit = hits.first_hit(integrator, scene, back_ray, active & ~crease)
-    other_hit, other_ray = segment.mesh_hit(scene, edge, mi.UInt32(1), segment.INWARD, crease)
-    second = dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray)
+    onwards = lambda ray, lanes: hits.first_hit(integrator, scene, ray, lanes)  # noqa: E731
+    first, second = segment.both_sides(scene, table, edge, target, distance, onwards, active)
     active &= ~(integrator.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711
     seen = Seen(
         edge.point, edge.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.front_side, first, second,

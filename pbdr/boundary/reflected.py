@@ -16,7 +16,7 @@ import mitsuba as mi
 from pbdr.boundary import indirect, segment, walk
 from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
-from pbdr.transport import camera, convention, emission, hits, path
+from pbdr.transport import camera, convention, emission, groups, hits, path
 from pbdr.transport.features import Features
 
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
@@ -171,7 +171,8 @@ def _sides(
 
     Where x_S is seen `behind` delta lobes, no walk from lights can find it: what the sides emit counts too.
     """
-    front, back = segment.both_sides(t.scene, t.table, edge, target, distance, active)
+    onwards = lambda ray, lanes: t.scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
+    front, back = segment.both_sides(t.scene, t.table, edge, target, distance, onwards, active)
     twin = sampler.clone()
     primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
     reflected = [
@@ -184,7 +185,7 @@ def _sides(
         where = t.motion.position(edge, active)
         result = []
         for sign, (hit, start), radiance in ((1, front, reflected[0]), (-1, back, reflected[1])):
-            far = hits.material(hit, start, active & hit.is_valid())
+            far = groups.material(t.features, hit, start, active & hit.is_valid())
             onward, _ = convention.scattered_direction(origin, edge.omega, far, t.options.h, active & far.is_valid())
             speed = segment.rule(edge.normal, where, convention.ray_point_scattered(origin, onward, distance))
             result.append((segment.weigh(sign * edge.front_side, radiance, factor), speed))

@@ -7,6 +7,7 @@ carries; this file knows the edge.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,9 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.edges import NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
-from pbdr.transport import hits
+from pbdr.transport import groups, hits
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
 OUTWARD = 1e-6  # shift of rays that pass an edge, away from the surface: relative to position and distance
@@ -67,7 +68,7 @@ def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
     slope0 = dr.dot(omega, curve.into0) / dr.maximum(dr.abs(lean0), 1e-20)
     slope1 = dr.dot(omega, curve.into1) / dr.maximum(dr.abs(lean1), 1e-20)
     second = curve.two_sided & ~opposite & (slope1 < slope0)
-    valid = (length > 0) & (sine > 1e-6) & row.exists(view)
+    valid = (length > 0) & (sine > 1e-6) & row.exists(view) & row.faces_wedge(curve, omega)
     return Edge(
         row=row, u=u, point=curve.position, tangent=tangent, omega=omega, normal=normal, sine=sine, length=length,
         front=dr.select(second, mi.UInt32(1), 0), front_side=dr.select(second, side1, side0),
@@ -91,6 +92,23 @@ def lift(edge: Edge) -> Any:
     return mi.Vector3f(dr.select(edge.crease, shift * dr.normalize(n0 + n1), 0))
 
 
+def background(
+    scene: Any, edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
+) -> tuple[Any, Any]:
+    """What lies behind the edge: (hit, ray). `target` from `outside`; `trace(ray, active)` finds the first hit of a ray.
+
+    Where another shape passes through x_B itself, as the floor does that an object stands on, that shape is the background: a
+    ray from x_B onwards would start behind it.
+    """
+    ray = mi.Ray3f(target + OUTWARD * distance * edge.omega, edge.omega)
+    hit = trace(ray, active)
+    before = mi.Ray3f(target - CLEARANCE * distance * edge.omega, edge.omega)
+    near = trace(before, active)
+    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
+    touching = near.is_valid() & (near.t < 2 * CLEARANCE * distance) & (near.shape != own) & (near.instance != own)
+    return dr.select(touching, near, hit), dr.select(touching, before, ray)
+
+
 def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> tuple[Any, Any]:
     """Hit of face `which` (0 or 1) of a mesh edge at x_B moved inwards by a fraction of the face: (hit, ray)."""
     packed = dr.select(which == 0, edge.row.corners[0], edge.row.corners[1])
@@ -105,7 +123,20 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
     hit.t = mi.Float(1)
     hit.prim_uv = mi.Point2f(weights[1], weights[2])
     hit.prim_index = dr.select(which == 0, edge.row.face[0], edge.row.face[1])
-    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
+    shape, member = edge.row.shape, edge.row.member
+    if edge.row.pairs is not None:
+        paired = active & (edge.row.pair != NO_PAIR)
+        other, other_member, uv = edge.row.pairs.of(which, edge.row.pair, edge.u, inward, paired)
+        shape = dr.select(paired, other, shape)
+        member = None if member is None else dr.select(paired, other_member, member)
+        hit.prim_uv = dr.select(paired, uv, hit.prim_uv)
+    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), shape, active)
+    if member is not None:  # Mitsuba's hits on a group name the instance and the number of the shape
+        inside = member != NO_MEMBER
+        nothing = dr.zeros(mi.ShapePtr, dr.width(edge.u))
+        hit.instance = dr.select(inside, hit.shape, nothing)
+        hit.shape = dr.select(inside, nothing, hit.shape)
+        hit.shape_index = dr.select(inside, member, 0)
     hit.valid = mi.Bool(active)
     tilt = dr.select(edge.round, TILT, 0) * dr.normalize(edge.into[0])
     direction = dr.normalize(edge.omega + tilt)
@@ -128,15 +159,16 @@ def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) 
     return dr.select(border, found, hit), dr.select(border, probe, ray)
 
 
-def both_sides(scene: Any, table: EdgeTable, edge: Edge, target: Any, distance: Any, active: Any) -> tuple[Any, Any]:
+def both_sides(
+    scene: Any, table: EdgeTable, edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
+) -> tuple[Any, Any]:
     """What either side sees, as (hit, ray): the visible face, and the background or the other face.
 
-    `target`: x_B moved off the surface by `outside`; `distance`: from there to x_S.
+    `target`: x_B moved off the surface by `outside`; `distance`: from there to x_S; `trace(ray, active)`: the first hit of a ray.
     """
     front = face_hit(scene, table, edge, edge.front, active)
     crease = active & edge.crease
-    back_ray = mi.Ray3f(target + OUTWARD * distance * edge.omega, edge.omega)
-    back_hit = scene.ray_intersect_preliminary(back_ray, coherent=False, active=active & ~crease)
+    back_hit, back_ray = background(scene, edge, target, distance, trace, active & ~crease)
     other_hit, other_ray = mesh_hit(scene, edge, mi.UInt32(1), INWARD, crease)
     return front, (dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray))
 
@@ -147,7 +179,7 @@ class Motion:
     def __init__(self, scene: Any, moving: frozenset[int]) -> None:
         self.scene = scene
         shapes = scene.shapes()
-        analytic = [i for i in sorted(moving) if not shapes[i].is_mesh()]
+        analytic = [i for i in sorted(moving) if not shapes[i].is_mesh() and not groups.is_instance(shapes[i])]
         self.matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
@@ -158,6 +190,11 @@ class Motion:
         is_mesh = edge.row.corners[0] != 0
         hit, ray = mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
         result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
+        if edge.row.pairs is not None:
+            paired = active & (edge.row.pair != NO_PAIR)
+            hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
+            other = hits.material(hit, ray, paired).p
+            result = dr.select(paired, _meeting(edge, result, other), result)
         if self.matrices:
             # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
             # shares these nodes would lose its derivative.
@@ -167,7 +204,7 @@ class Motion:
             chosen = active & (slot != NOT_MOVING)
             rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in entries]
             column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
-            local = _solve(
+            local = groups.solve(
                 dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])
             )
             result = dr.select(
@@ -176,11 +213,14 @@ class Motion:
         return dr.replace_grad(edge.point, result)
 
 
-def _solve(x: Any, y: Any, z: Any, b: Any) -> Any:
-    """Coordinates of `b` in the basis x, y, z (Cramer's rule)."""
-    yz = dr.cross(y, z)
-    inverse = dr.rcp(dr.dot(x, yz))
-    return mi.Vector3f(dr.dot(b, yz), dr.dot(b, dr.cross(z, x)), dr.dot(b, dr.cross(x, y))) * inverse
+def _meeting(edge: Edge, first: Any, second: Any) -> Any:
+    """Point of the line in which two moving planes meet, given a material point of each: in the plane normal to the line."""
+    a, b = (dr.normalize(dr.cross(edge.tangent, into)) for into in edge.into)
+    away = [dr.dot(n, p - edge.point) for n, p in ((a, first), (b, second))]
+    sine = dr.dot(edge.tangent, dr.cross(a, b))
+    dual = dr.cross(b, edge.tangent), dr.cross(edge.tangent, a)
+    shift = (away[0] * dual[0] + away[1] * dual[1]) / dr.select(dr.abs(sine) > 0, sine, 1)
+    return mi.Point3f(edge.point + shift)  # Eq. (12)
 
 
 def rule(normal: Any, motion: Any, ray_point: Any) -> Any:

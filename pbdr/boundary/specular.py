@@ -115,7 +115,8 @@ def draw(
     active &= area > 0
     inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
     factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (12)
-    front, back = segment.both_sides(scene, table, edge, aim, distance, active)
+    onwards = lambda ray, lanes: scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
+    front, back = segment.both_sides(scene, table, edge, aim, distance, onwards, active)
     twin = sampler.clone()
     primal = path.PathOptions(options.max_depth, options.rr_depth)
     seen = [

@@ -14,7 +14,7 @@ import mitsuba as mi
 
 from pbdr.boundary import segment, topology
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, emission, hits
+from pbdr.transport import camera, emission, groups, hits
 from pbdr.transport.features import Features
 
 
@@ -63,7 +63,7 @@ def sample(
     light_ray = mi.Ray3f(mi.Point3f(si.p + side * offset * si.n), omega)
     light_hit = scene.ray_intersect_preliminary(light_ray, coherent=False, active=active)
     with dr.resume_grad():
-        attached = hits.sliding(hit, ray, active)
+        attached = groups.sliding(features, hit, ray, active)
         direction, _, radiance, _ = emission.hit_emission(scene, features, attached.p, light_hit, light_ray, active)
         speed = dr.dot(attached.n, direction)  # Eq. (11)
     weight = side * scattered * dr.detach(radiance) * dr.detach(ray_weight) * (width * height / (count * density))

@@ -7,7 +7,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, hits
+from pbdr.transport import convention, groups
 
 UNIFORM_SPHERE = 1 / (4 * dr.pi)
 
@@ -80,7 +80,7 @@ def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, act
     Returns (attached direction, relative solid angle, radiance, surface interaction at the material point). For a
     miss the direction is fixed in the environment's local frame.
     """
-    si = hits.material(hit, ray, active)
+    si = groups.material(features, hit, ray, active)
     valid = active & si.is_valid()
     towards, jacobian = convention.emission_direction(origin, si, valid)
     distant = distant_direction(scene, features, ray.d)

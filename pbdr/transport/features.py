@@ -9,6 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
+from pbdr.transport import groups
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -24,6 +25,7 @@ class Features:
     environment_rotates: bool = False
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
     moving_lights: bool = False
+    instances: groups.Instances | None = None
 
     @property
     def moving_edges(self) -> bool:
@@ -33,7 +35,7 @@ class Features:
 
 def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Features:
     """Look at the BSDFs, emitters and attached parameters of `scene` as seen by `sensor`."""
-    bsdf_flags = [shape.bsdf().flags() for shape in scene.shapes() if shape.bsdf() is not None]
+    bsdf_flags = [shape.bsdf().flags() for shape in groups.everything(scene) if shape.bsdf() is not None]
     delta_bsdfs = any(mi.has_flag(flags, mi.BSDFFlags.Delta) for flags in bsdf_flags)
     emitter_flags = [emitter.flags() for emitter in scene.emitters()]
     delta = (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
@@ -41,6 +43,18 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     owners = attached_parameters(sensor)
     environment = scene.environment()
     rotates = environment is not None and dr.grad_enabled(environment.world_transform().matrix)
+    inside = groups.members(scene)
+    normals = {p.owners[0] for p in attached if p.role == "normals"}
+
+    def moves(shape: Any) -> bool:
+        return bool(shape.parameters_grad_enabled()) or shape in normals
+
+    posed = {p.owners[0] for p in attached if groups.is_instance(p.owners[0])}
+    moving_shapes = frozenset(
+        index
+        for index, shape in enumerate(scene.shapes())
+        if moves(shape) or shape in posed or any(moves(inner) for inner in inside.get(index, []))
+    )
     return Features(
         delta_bsdfs=delta_bsdfs,
         delta_lights=delta_lights,
@@ -50,10 +64,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         and any(p.role == "radiance" for p in attached_parameters(environment)),
         roughness=any(p.role.startswith("roughness") for p in attached),
         environment_rotates=rotates,
-        moving_shapes=frozenset(
-            index
-            for index, shape in enumerate(scene.shapes())
-            if shape.parameters_grad_enabled() or any(p.role == "normals" and p.owners[0] == shape for p in attached)
-        ),
+        moving_shapes=moving_shapes,
+        instances=groups.Instances.of(scene),
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

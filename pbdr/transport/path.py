@@ -12,7 +12,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, emission, hits, measure
+from pbdr.transport import convention, emission, groups, hits, measure
 from pbdr.transport.features import Features
 
 UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
@@ -239,7 +239,7 @@ def scatter(
     context = mi.BSDFContext()
     (light_record, light_direction, light_weight, light_pointer), bounce = record
     omega, inverse, kind, s1, s2, throughput = bounce
-    si = hits.sliding(hits.unpack(vertex[0]), ray, active)
+    si = groups.sliding(features, hits.unpack(vertex[0]), ray, active)
     si.wi = si.to_local(-ray.d)
     bsdf = si.bsdf()
     detached = mi.Point3f(dr.detach(si.p))
@@ -288,7 +288,7 @@ def scatter(
         delta_weight = dr.select(specular, lobe * inverse, 0)
         weight = dr.select(specular, delta_weight, weight)
         attached_ray = mi.Ray3f(dr.replace_grad(segment.o, si.p), onward)
-        si_seen = hits.sliding(next_hit, attached_ray, specular)
+        si_seen = groups.sliding(features, next_hit, attached_ray, specular)
         si_seen.wi = dr.select(si_seen.is_valid(), si_seen.to_local(-onward), -onward)
         seen = si_seen.emitter(scene, specular).eval(si_seen, specular)
         local += dr.select(specular, delta_weight * seen, 0)

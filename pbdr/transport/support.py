@@ -10,7 +10,7 @@ import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
 from pbdr.errors import ParameterError, SceneError
-from pbdr.transport import camera
+from pbdr.transport import camera, groups
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -23,6 +23,12 @@ class IncompleteGradientWarning(UserWarning):
 
 def check_parameters(attached: list[AttachedParameter]) -> None:
     """Raise for parameters whose derivative Mitsuba's own plugins get wrong."""
+    instance = next((p for p in attached if groups.is_instance(p.owners[0])), None)
+    inside = [
+        p for p in attached if not p.radiometric and any(o.class_name().startswith("ShapeGroup") for o in p.owners)
+    ]
+    if instance is not None and inside:
+        _refuse(instance, f"Mitsuba cannot differentiate it together with {inside[0].raw}. Take one at a time.")
     for parameter in attached:
         names = [owner.class_name() for owner in parameter.owners]
         if any(isinstance(owner, mi.Medium) for owner in parameter.owners):
@@ -64,9 +70,9 @@ def check_film(sensor: Any) -> None:
 
 def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
-    bsdfs = [shape.bsdf() for shape in scene.shapes() if shape.bsdf() is not None]
+    bsdfs = [shape.bsdf() for shape in groups.everything(scene) if shape.bsdf() is not None]
     for parameter in attached:
-        if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter.owners[0]):
+        if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter):
             kind = parameter.owners[0].class_name()
             raise SceneError(
                 f"'{parameter.raw}' moves a {kind}, whose visibility edges are not supported: its gradient would be wrong. {ALONE}"
@@ -91,8 +97,11 @@ def _moves_a_shape(parameter: AttachedParameter) -> bool:
     return parameter.role in ("positions", "normals") or not leaf.startswith(("vertex_", "face_"))
 
 
-def _has_edges(scene: Any, features: Features, shape: Any) -> bool:
-    """Whether the boundary terms know that this shape moves."""
+def _has_edges(scene: Any, features: Features, parameter: AttachedParameter) -> bool:
+    """Whether the boundary terms know that this parameter's shape moves."""
+    shape = parameter.owners[0]
+    if any(owner.class_name().startswith("ShapeGroup") for owner in parameter.owners):
+        return bool(features.moving_shapes)  # the instances that show it
     index = next((i for i, other in enumerate(scene.shapes()) if other == shape), -1)
     return index in features.moving_shapes and shape.class_name() != "EllipsoidsMesh"
 

@@ -90,6 +90,7 @@ def test_every_equation_has_a_row(root):
         "9",
         "10",
         "11",
+        "12",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 

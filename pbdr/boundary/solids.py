@@ -1,0 +1,193 @@
+"""Shapes of a scene as solids in world space: which ones pass through each other, and which of these curves are refused."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from pbdr.boundary import crossings
+from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
+from pbdr.errors import SceneError
+from pbdr.parameters import traverse
+from pbdr.transport.support import IncompleteGradientWarning
+
+SIDES = 64  # of the polygons, drawn inside disks and cylinders, that stand for them here
+SELF_LIMIT = 200_000  # faces up to which a mesh is searched for passing through itself: short edges drown in rounding
+MARGIN = 1e-3  # of an edge, at its ends, in which faces that share its vertex may lie
+SUNK = 1e-3  # of a sphere's radius: what is less deep only touches
+
+
+@dataclass
+class Placed:
+    """A shape where the scene shows it: `index` in the scene; for shapes of a group that of the instance, `member` and `frame`."""
+
+    shape: Any
+    index: int
+    member: int
+    frame: Any
+
+    @property
+    def key(self) -> str:
+        """Name of the mesh in caches; the same for all instances of a group."""
+        return f"{self.index}:{self.shape.id()}" if self.frame is None else f"group:{self.shape.id()}"
+
+    def matrix(self) -> crossings.Array:
+        """Detached pose (4, 4): of the instance, for shapes of a group; of the shape itself, for round shapes."""
+        pose = traverse(self.shape)["to_world"] if self.frame is None else self.frame
+        return np.array(dr.detach(pose.matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
+
+    def state(self) -> list[Any]:
+        """What says where the shape is: buffers of meshes, poses as bytes."""
+        pose = [] if self.shape.is_mesh() and self.frame is None else [self.matrix().tobytes()]
+        buffers = [self.shape.vertex_positions_buffer(), self.shape.faces_buffer()] if self.shape.is_mesh() else []
+        return [*(dr.detach(x) for x in buffers), *pose]
+
+    def solid(self, weld: Any) -> crossings.Solid:
+        """On the host, in world space: the mesh, or the polygons that stand for a disk or a cylinder; empty for spheres."""
+        if not self.shape.is_mesh():
+            return _polygons(self.shape.class_name(), self.matrix())
+        positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)
+        if self.frame is not None:
+            matrix = self.matrix()
+            positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
+        return crossings.Solid(weld[np.array(self.shape.faces_buffer()).reshape(-1, 3)], positions)
+
+
+def _polygons(kind: str, matrix: crossings.Array) -> crossings.Solid:
+    """Inscribed polygons of a unit disk or cylinder with this pose."""
+    angle = 2 * np.pi * (np.arange(SIDES) + 0.37) / SIDES  # no corner on an axis
+    ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
+    k, following = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
+    if kind == "Cylinder":
+        points = np.concatenate([ring, ring + [0, 0, 1]])
+        faces = np.concatenate(
+            [np.stack(t, 1) for t in ((k, following, k + SIDES), (following, following + SIDES, k + SIDES))]
+        )
+    elif kind == "Disk":
+        points, faces = np.concatenate([ring, [[0, 0, 0]]]), np.stack([k, following, np.full(SIDES, SIDES)], 1)
+    else:
+        points, faces = np.zeros((1, 3)), np.zeros((0, 3), np.int64)
+    return crossings.Solid(faces.astype(np.uint32), points @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tuple[int, int]]:
+    """Pairs of meshes (a mesh and itself) of which one has an edge that passes through a face of the other.
+
+    Where two triangles pass through each other, an edge of one passes through the other: one ray along each edge finds them.
+    Only the first face on each edge counts, so that all pairs among the shapes found are returned.
+    """
+    ray = mi.Ray3f(mi.Point3f(table.a + MARGIN * table.b), table.b)
+    ray.maxt = 1 - 2 * MARGIN
+    straight = (table.kind == SEGMENT) & (dr.squared_norm(table.b) > 0)
+    hit = scene.ray_intersect_preliminary(ray, coherent=False, active=straight)
+    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
+    member = mi.UInt32(NO_MEMBER) if table.member is None else table.member
+    grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
+    same = dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
+    adjacent = same & ((hit.prim_index == table.face[0]) | (hit.prim_index == table.face[1]))
+    through = dr.compress(straight & hit.is_valid() & ~adjacent)
+    if not len(through):
+        return set()
+    at = lambda x: np.array(dr.gather(mi.UInt32, x, through))  # noqa: E731
+    member += dr.zeros(mi.UInt32, table.count)
+    seen = dr.reinterpret_array(mi.UInt32, dr.select(grouped, hit.instance, hit.shape))
+    address = {int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(s))[0]): i for i, s in enumerate(scene.shapes())}
+    index = {(one.index, one.member): k for k, one in enumerate(placed)}
+    other = at(dr.select(grouped, hit.shape_index, NO_MEMBER))
+    edges = np.stack([at(table.shape), at(member), at(seen), other], 1)
+    found = {
+        (index[shape, inner], index[address[pointer], number])
+        for shape, inner, pointer, number in np.unique(edges, axis=0).tolist()
+    }
+    names = sorted({k for pair in found for k in pair if placed[k].shape.is_mesh()})
+    own = {(i, i) for i in names if (i, i) in found and placed[i].shape.face_count() <= SELF_LIMIT}
+    return own | {(i, j) for i in names for j in names if i < j and any(a != b and {a, b} & {i, j} for a, b in found)}
+
+
+def pierced(sphere: crossings.Array, solid: crossings.Solid) -> bool:
+    """Whether a sphere, given by its pose, passes through a face of a solid."""
+    centre, radius = sphere[:3, 3], float(np.linalg.norm(sphere[:3, 0]))
+    triangles = solid.triangles(slice(None))
+    near = ((triangles.min(1) <= centre + radius) & (triangles.max(1) >= centre - radius)).all(1)
+    triangles = triangles[near] - centre
+    if not len(triangles):
+        return False
+    outside = np.linalg.norm(triangles, axis=2).max(1) > radius * (1 + SUNK)
+    return bool((outside & (_distance(triangles) < radius * (1 - SUNK))).any())
+
+
+def _distance(triangles: crossings.Array) -> crossings.Array:
+    """Distance of triangles (N, 3, 3) from the origin."""
+    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    length = np.maximum(np.linalg.norm(normal, axis=1), 1e-300)
+    height = np.einsum("ni,ni->n", normal, triangles[:, 0]) / length
+    foot = height[:, None] * normal / length[:, None]
+    best = np.full(len(triangles), np.inf)
+    inside = np.ones(len(triangles), bool)
+    for k in range(3):
+        a, edge = triangles[:, k], triangles[:, (k + 1) % 3] - triangles[:, k]
+        t = np.clip(-np.einsum("ni,ni->n", a, edge) / np.maximum(np.einsum("ni,ni->n", edge, edge), 1e-300), 0, 1)
+        best = np.minimum(best, np.linalg.norm(a + t[:, None] * edge, axis=1))
+        inside &= np.einsum("ni,ni->n", np.cross(edge, foot - a), normal) >= 0
+    return np.where(inside, np.abs(height), best)
+
+
+def crossing_sheets(
+    placed: list[Placed], solids: list[crossings.Solid], meshes: set[tuple[int, int]]
+) -> tuple[crossings.Sheets | None, list[tuple[int, int]]]:
+    """Where shapes pass through each other: (curves between meshes, pairs that involve a round shape).
+
+    `meshes`: pairs of meshes that are known to pass through each other.
+    """
+    is_mesh = np.array([one.shape.is_mesh() for one in placed])
+    some = [(i, j) for i in range(len(placed)) for j in range(i + 1, len(placed)) if not (is_mesh[i] and is_mesh[j])]
+    sheets = crossings.find(solids, [*some, *meshes])
+    pairs = set()
+    if sheets is not None:
+        round_ones = np.asarray(~is_mesh[sheets.owner].all(1))
+        pairs |= {(int(a), int(b)) for a, b in sheets.owner[round_ones]}
+        sheets = sheets.of(~round_ones)
+    spheres = [k for k, one in enumerate(placed) if one.shape.class_name() == "Sphere" and one.frame is None]
+    for k in spheres:
+        pairs |= {(k, other) for other, solid in enumerate(solids) if pierced(placed[k].matrix(), solid)}
+        pairs |= {
+            (k, other) for other in spheres if other > k and _spheres_meet(placed[k].matrix(), placed[other].matrix())
+        }
+    return sheets, sorted(pairs)
+
+
+def _spheres_meet(a: crossings.Array, b: crossings.Array) -> bool:
+    radii = [float(np.linalg.norm(m[:3, 0])) for m in (a, b)]
+    distance = float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
+    return abs(radii[0] - radii[1]) * (1 + SUNK) + SUNK * min(radii) < distance < sum(radii) * (1 - SUNK)
+
+
+def refuse(
+    placed: list[Placed], sheets: crossings.Sheets | None, pairs: list[tuple[int, int]], moving: frozenset[int]
+) -> None:
+    """Raise SceneError for curves of intersection that have no boundary term, or warn where nothing that they belong to moves."""
+    for a, b in pairs:
+        names = " and ".join(f"'{placed[k].shape.id()}'" for k in (a, b))
+        message = (
+            f"{names} pass through each other, and one of them is round: the curve in which they meet has no boundary term. "
+            "Replace the round shape by a mesh, or move them apart."
+        )
+        if not moving or moving & {placed[a].index, placed[b].index}:
+            raise SceneError(message)
+        warnings.warn(f"pathspace: {message}", IncompleteGradientWarning, stacklevel=2)
+    if sheets is None:
+        return
+    for a, b in np.unique(sheets.owner, axis=0):
+        if not moving & {placed[a].index, placed[b].index}:
+            continue
+        for k in (a, b):
+            if placed[k].shape.is_emitter():
+                raise SceneError(
+                    f"the light '{placed[k].shape.id()}' passes through '{placed[a + b - k].shape.id()}': the border of what "
+                    "shines has no boundary term when one of them moves. Move them apart."
+                )

@@ -1,0 +1,287 @@
+"""Builds the edge table of a scene from the topology of its meshes, and keeps what does not change between calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from pbdr.boundary import crossings, solids, topology
+from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, NO_MEMBER, SEGMENT, SPHERE, EdgeTable, Pairs
+from pbdr.errors import SceneError
+from pbdr.parameters import traverse
+from pbdr.transport import groups
+
+PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
+INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part alone."
+COLUMNS = (
+    "kind",
+    "a",
+    "b",
+    "c",
+    "d",
+    "sign",
+    "face0",
+    "face1",
+    "corners0",
+    "corners1",
+    "jump",
+    "shape",
+    "moving",
+    "member",
+)
+
+
+@dataclass
+class Known:
+    """Edges of a mesh as long as its faces stay the same: on the host, and as index arrays on the device."""
+
+    faces: Any  # Mitsuba's buffer: kept, so that its variable is not reused
+    topology: topology.Topology
+    rows: dict[str, Any]
+    smooth: bool
+
+
+class TableBuilder:
+    """Builds the edge table; keeps mesh topologies between calls as long as the faces and welds stay the same."""
+
+    def __init__(self) -> None:
+        self.cache: dict[str, Known] = {}
+        self.crossed: tuple[list[Any], crossings.Sheets | None, list[tuple[int, int]]] | None = None
+
+    def topology(self, mesh: Any, key: str) -> Known:
+        """Cached topology of a mesh, rebuilt when its faces changed or copies of a vertex moved apart."""
+        faces = mesh.faces_buffer()
+        if key in self.cache and self.cache[key].faces.index == faces.index:
+            known = self.cache[key]
+            positions = dr.unravel(mi.Point3f, dr.detach(mesh.vertex_positions_buffer()))
+            moved = positions - dr.gather(mi.Point3f, dr.ravel(positions), known.rows["weld"])
+            box = mesh.bbox()
+            extent = max(float(x) for x in (box.max - box.min))
+            if float(dr.max(dr.norm(moved))[0]) <= 4 * topology.WELD_TOLERANCE * extent:
+                return known
+        built = topology.of_mesh(mesh)
+        rows = _vertex_rows(mesh, built.faces, built.corners)
+        rows |= {"jump": mi.Bool(built.jump), "weld": mi.UInt32(built.weld)}
+        dr.eval(rows)
+        self.cache[key] = Known(faces, built, rows, key.startswith("group:") and topology.shades_smoothly(mesh))
+        return self.cache[key]
+
+    def build(self, scene: Any, moving: frozenset[int]) -> EdgeTable:
+        """Table of every edge of `scene`; `moving`: indices of the shapes whose geometry carries derivatives.
+
+        Raises SceneError for shapes without an edge model, and for round shapes and lights that pass through others.
+        """
+        parts, found = [], []
+        inside = groups.members(scene)
+        for index, shape in enumerate(scene.shapes()):
+            frame = dr.detach(traverse(shape)["to_world"]) if index in inside else None
+            for number, inner in enumerate(inside.get(index, [shape])):
+                member = NO_MEMBER if frame is None else number
+                part = self._rows(inner, index, member, frame)
+                part |= {"moving": dr.full(mi.Bool, index in moving, dr.width(part["kind"]))}
+                parts.append(part)
+                found.append(solids.Placed(inner, index, member, frame))
+        if not parts:
+            raise SceneError("the scene has no shape; add one.")
+        table = _concatenate(parts, bool(inside), None)
+        sheets = self._crossings(scene, found, table, moving)
+        if sheets is None:
+            return table
+        rows, pairs = _sheet_rows(found, sheets, moving)
+        return _concatenate([*parts, rows], bool(inside), pairs)
+
+    def _crossings(
+        self, scene: Any, placed: list[solids.Placed], table: EdgeTable, moving: frozenset[int]
+    ) -> crossings.Sheets | None:
+        """Where shapes pass through each other, searched again only when one has moved."""
+        state = [x for one in placed for x in one.state()]
+        same = lambda x: x if isinstance(x, bytes) else x.index  # noqa: E731
+        if self.crossed is None or [*map(same, self.crossed[0])] != [*map(same, state)]:
+            meshes = solids.pierced_meshes(scene, placed, table)
+            round_shapes = not all(one.shape.is_mesh() for one in placed)
+            sheets: crossings.Sheets | None = None
+            pairs: list[tuple[int, int]] = []
+            if meshes or round_shapes:
+                bodies = [one.solid(self._weld(one)) for one in placed]
+                sheets, pairs = solids.crossing_sheets(placed, bodies, meshes)
+            self.crossed = state, sheets, pairs
+        _, sheets, pairs = self.crossed
+        solids.refuse(placed, sheets, pairs, moving)
+        return sheets
+
+    def _weld(self, placed: solids.Placed) -> Any:
+        return self.topology(placed.shape, placed.key).topology.weld if placed.shape.is_mesh() else None
+
+    def _rows(self, shape: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
+        if shape.is_mesh():
+            return self._mesh_rows(shape, index, member, frame)
+        kind = shape.class_name()
+        rows = _analytic_rows(shape, kind) if frame is None else None
+        if rows is None:
+            where = "" if frame is None else " in a shape group"
+            raise SceneError(
+                f"shape '{shape.id()}' is a {kind}{where}: its visibility edges are not supported, so that gradients of moving "
+                f"geometry would be wrong. {INSTEAD}"
+            )
+        n = len(rows["kind"])
+        return {
+            **{k: _device(k, v) for k, v in rows.items()},
+            "face0": dr.zeros(mi.UInt32, n), "face1": dr.full(mi.UInt32, topology.NO_FACE, n),
+            "corners0": dr.zeros(mi.UInt32, n), "corners1": dr.zeros(mi.UInt32, n), "jump": dr.full(mi.Bool, False, n),
+            "shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n),
+            "border": kind != "Sphere",
+        }  # fmt: skip
+
+    def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
+        known = self.topology(mesh, solids.Placed(mesh, index, member, frame).key)
+        if frame is not None and known.smooth:
+            raise SceneError(
+                f"mesh '{mesh.id()}' in a shape group interpolates its normals: the horizons of its shading have no boundary term "
+                "there. Give it face_normals, take it out of the group, or use boundary='none' for the interior part alone."
+            )
+        positions = dr.detach(mesh.vertex_positions_buffer())
+        parts = [_edge_rows(known.rows, positions, frame)]
+        if known.topology.fans is not None:
+            points = np.array(positions, dtype=np.float64).reshape(-1, 3)
+            corners = np.array(mesh.faces_buffer()).reshape(-1, 3)
+            faces, turns, wedge = topology.wedges(known.topology.fans, corners, points)
+            mirrored = frame is not None and float(dr.det(mi.Matrix3f(frame.matrix))[0]) < 0
+            if mirrored:  # turning about the edge goes the other way round
+                swap = wedge[:, None]
+                faces, turns = np.where(swap, faces[:, ::-1], faces), np.where(swap[..., None], turns[:, ::-1], turns)
+            fan = _edge_rows(_vertex_rows(mesh, faces, turns), positions, frame)
+            fan["jump"] = dr.full(mi.Bool, True, len(faces))
+            fan["sign"] = mi.Float(wedge.astype(np.float32))
+            parts.append(fan)
+        for part in parts:
+            n = dr.width(part["kind"])
+            part |= {"shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n)}
+        return parts[0] if len(parts) == 1 else _join(parts)
+
+
+def _sheet_rows(
+    placed: list[solids.Placed], sheets: crossings.Sheets, moving: frozenset[int]
+) -> tuple[dict[str, Any], Pairs]:
+    """Rows for the curves in which meshes pass through each other, and the faces that meet there."""
+    shape = np.array([one.index for one in placed], np.uint32)[sheets.owner]
+    member = np.array([one.member for one in placed], np.uint32)[sheets.owner]
+    n = len(shape)
+    moves = np.isin(shape, list(moving)).any(1)
+    face = sheets.face.astype(np.uint32)
+    rows = {
+        "kind": dr.full(mi.UInt32, SEGMENT, n), "a": _device("a", sheets.start), "b": _device("b", sheets.along),
+        "c": _device("c", sheets.into[:, 0]), "d": _device("d", sheets.into[:, 1]), "sign": dr.full(mi.Float, 1, n),
+        "face0": mi.UInt32(face[:, 0]), "face1": mi.UInt32(face[:, 1]),
+        "corners0": dr.full(mi.UInt32, PAIRED, n), "corners1": dr.full(mi.UInt32, PAIRED, n),
+        "jump": dr.full(mi.Bool, True, n), "shape": mi.UInt32(shape[:, 0]), "member": mi.UInt32(member[:, 0]),
+        "moving": mi.Bool(moves), "border": False,
+    }  # fmt: skip
+    both = lambda kind, columns: tuple(kind(*np.ascontiguousarray(columns[:, k].T)) for k in (0, 1))  # noqa: E731
+    number = lambda columns: (mi.UInt32(columns[:, 0]), mi.UInt32(columns[:, 1]))  # noqa: E731
+    single = np.float32
+    pairs = Pairs(
+        n, number(shape), number(member), both(mi.Point2f, sheets.at_start.astype(single)),
+        both(mi.Point2f, sheets.at_end.astype(single)), both(mi.Vector2f, sheets.inward.astype(single)),
+    )  # fmt: skip
+    return rows, pairs
+
+
+def _vertex_rows(mesh: Any, faces: topology.Index, corners: topology.Index) -> dict[str, Any]:
+    """Device arrays of edges (E, 2 faces), (E, 2, 3 corners): faces, packed corners, and the vertices at start, end, opposite."""
+    second = faces[:, 1] != topology.NO_FACE
+    both = np.where(faces == topology.NO_FACE, faces[:, :1], faces)
+    triangles = np.array(mesh.faces_buffer(), dtype=np.uint32)
+    at = lambda which, corner: mi.UInt32(triangles[both[:, which] * np.uint32(3) + corners[:, which, corner]])  # noqa: E731
+    wide = corners.astype(np.uint32)
+    packed = wide[:, :, 0] | wide[:, :, 1] << 2 | wide[:, :, 2] << 4
+    return {
+        "face0": mi.UInt32(faces[:, 0]), "face1": mi.UInt32(faces[:, 1]), "second": mi.Bool(second),
+        "corners0": mi.UInt32(packed[:, 0]), "corners1": mi.UInt32(packed[:, 1]),
+        "start": at(0, 0), "end": at(0, 1), "opposite0": at(0, 2), "opposite1": at(1, 2),
+    }  # fmt: skip
+
+
+def _edge_rows(known: dict[str, Any], positions: Any, frame: Any) -> dict[str, Any]:
+    """Rows of a mesh's edges at its present vertex positions, taken to the world by `frame` if there is one."""
+
+    def vertex(name: str) -> Any:
+        point = dr.gather(mi.Point3f, positions, known[name])
+        return point if frame is None else mi.Point3f(frame @ point)
+
+    a, b = vertex("start"), vertex("end")
+    into0, into1 = _into(vertex("opposite0"), a, b), _into(vertex("opposite1"), a, b)
+    # Smooth shading does not help: light below the plane of a face is shadowed by the face, whatever its vertex normals say,
+    # so that radiance jumps at the edges along the terminator.
+    n0, n1 = dr.normalize(dr.cross(b - a, into0)), dr.normalize(dr.cross(b - a, -into1))
+    n = dr.width(known["face0"])
+    return {
+        "kind": dr.full(mi.UInt32, SEGMENT, n), "a": a, "b": mi.Vector3f(b - a), "c": into0,
+        "d": dr.select(known["second"], into1, mi.Vector3f(0)), "sign": dr.zeros(mi.Float, n),
+        "face0": known["face0"], "face1": known["face1"], "corners0": known["corners0"], "corners1": known["corners1"],
+        "jump": known.get("jump", mi.Bool(False)) | (dr.squared_norm(n0 - n1) > 1e-10), "border": False,
+    }  # fmt: skip
+
+
+def _into(opposite: Any, a: Any, b: Any) -> Any:
+    """Direction from the edge a–b into the face with this opposite vertex, orthogonal to the edge."""
+    edge = b - a
+    offset = opposite - a
+    length2 = dr.squared_norm(edge)
+    return mi.Vector3f(offset - edge * dr.select(length2 > 0, dr.dot(offset, edge) / length2, 0))
+
+
+def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
+    """Rows of a disk, sphere or cylinder as host arrays; None for any other shape."""
+    parameters = traverse(shape)
+    if kind not in ("Disk", "Sphere", "Cylinder"):
+        return None
+    matrix = np.array(dr.detach(parameters["to_world"].matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
+    x, y, z, o = matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3]
+    zero = np.zeros(3)
+    if kind == "Disk":
+        rows = [(ELLIPSE, o, x, y, zero, 0.0)]
+    elif kind == "Sphere":
+        rows = [(SPHERE, o, x, zero, zero, 0.0)]
+    else:
+        rows = [(ELLIPSE, o, x, y, z, 0.0), (ELLIPSE, o + z, x, y, -z, 0.0),
+                (CYLINDER_LINE, o, z, x, zero, 1.0), (CYLINDER_LINE, o, z, x, zero, -1.0)]  # fmt: skip
+    names = ("kind", "a", "b", "c", "d", "sign")
+    return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+
+
+def _device(name: str, values: Any) -> Any:
+    if name == "kind":
+        return mi.UInt32(values.astype(np.uint32))
+    if name == "sign":
+        return mi.Float(values.astype(np.float32))
+    columns = values.astype(np.float32)
+    kind = mi.Point3f if name == "a" else mi.Vector3f
+    return kind(*[mi.Float(np.ascontiguousarray(columns[..., i])) for i in range(columns.shape[-1])])
+
+
+def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Columns of several parts of the table, one after the other."""
+    joined: dict[str, Any] = {"border": any(part["border"] for part in parts)}
+    for name in [n for n in COLUMNS if n in parts[0]]:
+        if name in "abcd":
+            kind = mi.Point3f if name == "a" else mi.Vector3f
+            joined[name] = kind(*[dr.concat([part[name][i] for part in parts]) for i in range(3)])
+        elif name in ("jump", "moving"):
+            joined[name] = dr.concat([dr.select(part[name], mi.UInt32(1), 0) for part in parts]) != 0
+        else:
+            joined[name] = dr.concat([part[name] for part in parts])
+    return joined
+
+
+def _concatenate(parts: list[dict[str, Any]], instanced: bool, pairs: Pairs | None) -> EdgeTable:
+    joined = _join(parts)
+    dr.eval(joined)
+    return EdgeTable(
+        dr.width(joined["kind"]), joined["kind"], joined["a"], joined["b"], joined["c"], joined["d"], joined["sign"],
+        (joined["face0"], joined["face1"]), (joined["corners0"], joined["corners1"]), joined["jump"], joined["shape"],
+        joined["moving"], joined["border"], joined["member"] if instanced else None, pairs,
+    )  # fmt: skip

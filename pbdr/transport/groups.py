@@ -1,0 +1,166 @@
+"""Shape groups and their instances: which shapes an instance shows, and its hits re-evaluated with derivatives.
+
+Mitsuba's own derivatives of hits on an instance are wrong when the ray moves, and leave out how its normals turn and its texture
+coordinates slide. Here, the ray is taken into the group's space, where the shape itself is asked, and the result is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from pbdr.errors import SceneError
+from pbdr.parameters import traverse
+from pbdr.transport import hits, measure
+
+NOWHERE = 0xFFFFFFFF
+UNIT = ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0])
+
+
+def is_instance(shape: Any) -> bool:
+    """Whether a shape of the scene is an instance of a shape group."""
+    return bool(shape.class_name() == "Instance")
+
+
+def members(scene: Any) -> dict[int, list[Any]]:
+    """Shapes of every instance, in the order of Mitsuba's `shape_index`: index of the instance in the scene → shapes."""
+    instances = [(i, shape) for i, shape in enumerate(scene.shapes()) if is_instance(shape)]
+    if not instances:
+        return {}
+    groups: dict[Any, list[Any]] = {}
+    for node, (parent, _) in traverse(scene).hierarchy.items():
+        if isinstance(node, mi.Shape) and parent is not None and parent.class_name().startswith("ShapeGroup"):
+            groups.setdefault(parent.id(), []).append(node)
+    group_of = {_address(shape): name for name, shapes in groups.items() for shape in shapes}
+    by_address = {_address(shape): shape for shapes in groups.values() for shape in shapes}
+    found = {}
+    firsts = _inner([shape for _, shape in instances], [0] * len(instances))
+    for (index, instance), first in zip(instances, firsts, strict=True):
+        if first not in group_of:
+            raise SceneError(f"instance '{instance.id()}' shows a shape group that is not part of the scene.")
+        count = len(groups[group_of[first]])
+        found[index] = [by_address[a] for a in _inner([instance] * count, list(range(count)))]
+    return found
+
+
+def everything(scene: Any) -> list[Any]:
+    """The shapes of the scene, and those that its instances show."""
+    shown = {_address(shape): shape for shapes in members(scene).values() for shape in shapes}
+    return [*scene.shapes(), *shown.values()]
+
+
+def _address(shape: Any) -> int:
+    return int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(shape))[0])
+
+
+def _inner(instances: list[Any], numbers: list[int]) -> list[int]:
+    """Addresses of the shapes that hits with these instances and shape numbers lie on."""
+    result = []
+    for instance, number in zip(instances, numbers, strict=True):
+        hit = dr.zeros(mi.PreliminaryIntersection3f)
+        hit.t, hit.prim_uv, hit.shape_index = mi.Float(1), mi.Point2f(0.3), mi.UInt32(number)
+        hit.instance, hit.valid = mi.ShapePtr(instance), mi.Bool(True)
+        with dr.suspend_grad():
+            # Following the material point: sliding, the distance of a made-up hit may be infinite.
+            ray = mi.Ray3f([0.123, -0.457, 0.281], [0.48, 0.6, 0.64])
+            si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape)
+        result.append(int(dr.reinterpret_array(mi.UInt32, si.shape)[0]))
+    return result
+
+
+class Instances:
+    """Instances of a scene by number, for hits on them. Not a dataclass: Dr.Jit must not take it for loop state.
+
+    `number`: device array, address of a shape → number of the instance; `columns`: detached poses, three axes and the origin,
+    each (N,); `first`: where the shapes of an instance begin in `inner`, their addresses; `posed`: (number, shape) of those whose
+    pose carries derivatives.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        inside = members(scene)
+        shapes = scene.shapes()
+        addresses = np.array([_address(shapes[i]) for i in inside], np.uint32)
+        number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
+        number[addresses] = np.arange(len(addresses))
+        sizes = [len(x) for x in inside.values()]
+        matrices = [traverse(shapes[i])["to_world"].matrix for i in inside]
+        values = np.array([np.array(dr.detach(m), dtype=np.float32).reshape(4, 4, -1)[..., 0] for m in matrices])
+        self.number = mi.UInt32(number)
+        self.columns = [mi.Vector3f(*np.ascontiguousarray(values[:, :3, j].T)) for j in range(4)]
+        self.first = mi.UInt32(np.cumsum([0, *sizes[:-1]]).astype(np.uint32))
+        self.inner = mi.UInt32(np.array([_address(x) for shown in inside.values() for x in shown], np.uint32))
+        self.posed = [
+            (k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)
+        ]
+        dr.eval(self.number, self.columns, self.first, self.inner)
+
+    @staticmethod
+    def of(scene: Any) -> Instances | None:
+        """The instances of a scene; None if it has none."""
+        return Instances(scene) if any(is_instance(shape) for shape in scene.shapes()) else None
+
+    def at(self, hit: Any, active: Any) -> tuple[Any, list[Any], Any]:
+        """For hits: (whether on an instance, the instance's axes and origin, attached; address of the shape hit)."""
+        address = dr.reinterpret_array(mi.UInt32, hit.instance)
+        here = mi.Bool(active) & hit.is_valid() & (address != 0)
+        number = dr.gather(mi.UInt32, self.number, address, here)
+        inner = dr.gather(mi.UInt32, self.inner, dr.gather(mi.UInt32, self.first, number, here) + hit.shape_index, here)
+        poses = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
+        columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(poses, UNIT, strict=True)]
+        for k, shape in self.posed:
+            matrix = traverse(shape)["to_world"].matrix
+            moved = [mi.Vector3f(matrix[0, j], matrix[1, j], matrix[2, j]) for j in range(4)]
+            columns = [dr.select(here & (number == k), new, old) for new, old in zip(moved, columns, strict=True)]
+        return here, columns, inner
+
+
+def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
+    """As `hits.sliding`, right on instances too."""
+    return _moved(features, hit, ray, hits.sliding, active)
+
+
+def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
+    """As `hits.material`, right on instances too."""
+    return _moved(features, hit, ray, hits.material, active)
+
+
+def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
+    si = evaluate(hit, ray, active)
+    if features.instances is None:
+        return si
+    chosen, (x, y, z, origin), address = features.instances.at(hit, active)
+    inside = mi.PreliminaryIntersection3f(hit)
+    inside.shape = dr.reinterpret_array(mi.ShapePtr, address)
+    inside.instance = dr.zeros(mi.ShapePtr, dr.width(address))
+    inner_ray = mi.Ray3f(ray)
+    inner_ray.o = mi.Point3f(solve(x, y, z, ray.o - origin))
+    inner_ray.d = solve(x, y, z, ray.d)
+    local = evaluate(inside, inner_ray, chosen)
+    to_world = lambda v: v.x * x + v.y * y + v.z * z  # noqa: E731
+    turn = dr.sign(dr.dot(x, dr.cross(y, z)))
+    upright = lambda n: dr.normalize(turn * (n.x * dr.cross(y, z) + n.y * dr.cross(z, x) + n.z * dr.cross(x, y)))  # noqa: E731
+    safe = lambda n: measure.safe(mi.Vector3f(n), chosen)  # noqa: E731
+    si.p = mi.Point3f(dr.select(chosen, mi.Vector3f(origin + to_world(local.p)), mi.Vector3f(si.p)))
+    si.t, si.uv = dr.select(chosen, local.t, si.t), dr.select(chosen, local.uv, si.uv)
+    si.n = mi.Normal3f(dr.select(chosen, upright(safe(local.n)), mi.Vector3f(si.n)))
+    si.dp_du, si.dp_dv = (
+        dr.select(chosen, to_world(local.dp_du), si.dp_du),
+        dr.select(chosen, to_world(local.dp_dv), si.dp_dv),
+    )
+    si.sh_frame.n = mi.Normal3f(dr.select(chosen, upright(safe(local.sh_frame.n)), mi.Vector3f(si.sh_frame.n)))
+    side = si.dp_du - si.sh_frame.n * dr.dot(si.sh_frame.n, si.dp_du)
+    side = dr.normalize(measure.safe(mi.Vector3f(side), chosen & (dr.squared_norm(side) > 0)))
+    si.sh_frame.s = dr.select(chosen, side, si.sh_frame.s)
+    si.sh_frame.t = dr.select(chosen, dr.cross(si.sh_frame.n, side), si.sh_frame.t)
+    return si
+
+
+def solve(x: Any, y: Any, z: Any, b: Any) -> Any:
+    """Coordinates of `b` in the basis x, y, z (Cramer's rule)."""
+    yz = dr.cross(y, z)
+    inverse = dr.rcp(dr.dot(x, yz))
+    return mi.Vector3f(dr.dot(b, yz), dr.dot(b, dr.cross(z, x)), dr.dot(b, dr.cross(x, y))) * inverse

@@ -1,0 +1,118 @@
+"""Instances of shape groups: the instance moves, what it shows moves, the camera moves, or something else moves beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scene_zoo as zoo
+import trimesh
+from agreement import assert_differs
+from finite_differences import Differences, check, gradients, parameters
+from small_scenes import everywhere, shift
+from test_shapes_meshes import T, mesh, scene
+
+import pbdr.errors
+from pbdr.parameters import read
+from pbdr.parameters.names import traverse
+from pbdr.rendering import derivative, gradient
+from pbdr.transport import groups
+
+TURN = np.array([[0, -0.5, 0.2], [0.5, 0, 0.3], [-0.2, -0.3, 0]])
+
+
+def rows_of(frame, moved):
+    return np.column_stack([moved @ frame[:, :3], [0, 0, 0]])
+
+
+def grouped(**rest):
+    """Two instances of a group of two boxes, one of them textured, above a floor."""
+    plain = {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.5, 0.2)}
+    textured = {"type": "diffuse", "reflectance": zoo.texels(0.1, 0.9)}
+    group = {
+        "type": "shapegroup",
+        "large": {"type": "cube", "to_world": T().scale(0.3), "bsdf": textured},
+        "small": {"type": "cube", "to_world": T().translate([0, 0.1, 0.48]).rotate([0, 0, 1], 40).scale(0.15), "bsdf": plain},
+    }  # fmt: skip
+    place = lambda x, angle: T().translate([x, 0, 0.7]).rotate([1, 0.3, 1], angle).scale([1, 1.2, 0.9])  # noqa: E731
+    instance = lambda frame: {"type": "instance", "to_world": frame, "group": {"type": "ref", "id": "group"}}  # noqa: E731
+    return scene(group=group, one=instance(place(-0.4, 30)), two=instance(place(0.6, 70)), **rest)
+
+
+@pytest.fixture(scope="module")
+def instances():
+    return grouped()
+
+
+def compare(made, name, tangent, step=0.04):
+    """Finite differences and the gradient agree; without the primary boundary they do not."""
+    exact = Differences(made, name, tangent, step, spp=8192, integrator={"type": "path", "max_depth": 2})
+    weights = exact.signs()
+    expected = exact.replicas(weights, gap=0.1)
+    options = {"spp": 128, "max_depth": 2, "n_primary": 2**15, "n_direct": 2**16}
+    check(gradients(made, {name: tangent}, weights, **options)[name], expected, max_relative_se=0.01)
+    part = gradients(made, {name: tangent}, weights, terms=("interior", "direct"), **options)[name]
+    assert_differs(part, expected.mean(), by=0.1)
+
+
+MOTIONS = {
+    "moves": lambda frame: shift(1, 0, 0.5),
+    "turns": lambda frame: rows_of(frame, TURN),
+    "grows": lambda frame: rows_of(frame, np.diag([1.0, 0.5, 0.7])),
+}
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_the_instance_moves(instances, motion):
+    frame = read(None, parameters(instances)["one/pose"], traverse(instances))
+    compare(instances, "one/pose", MOTIONS[motion](frame))
+
+
+def test_what_it_shows_moves(instances):
+    compare(instances, "group/group__large_positions", everywhere(0.5, 0, 1, vertices=24))
+
+
+def test_the_camera_moves(instances):
+    compare(instances, "camera/pose", shift(0.5, 0, 0.3))
+
+
+def test_static_instances_beside_a_moving_box():
+    made = grouped(box={"type": "cube", "to_world": T().translate([0.1, -0.9, 0.8]).scale(0.15), "bsdf": zoo.GREEN})
+    compare(made, "box/positions", everywhere(1, 0, 0.5, vertices=24))
+
+
+@pytest.mark.parametrize("name", ["one/pose", "group/group__large_positions", "camera/pose"])
+@pytest.mark.parametrize("term", ["interior", "primary", "direct"])
+def test_both_modes_agree(instances, name, term):
+    rng = np.random.default_rng(4)
+    weights = rng.normal(size=(16, 16, 3)).astype(np.float32)
+    options = {"spp": 4, "seed": 3, "terms": (term,), "integrator": {"type": "pathspace", "max_depth": 2}}
+    reverse = getattr(gradient(instances, name, weights, **options), term)[name].astype(np.float64)
+    tangent = rng.normal(size=reverse.shape)
+    forward = derivative(instances, {name: tangent}, **options)[term].astype(np.float64)
+    size = np.abs(reverse * tangent).sum()
+    assert size > 0
+    assert np.sum(weights * forward) == pytest.approx(np.sum(reverse * tangent), abs=5e-4 * size)
+
+
+def test_the_table_knows_what_instances_show(instances):
+    shown = groups.members(instances.mi)
+    assert [[shape.id() for shape in shapes] for shapes in shown.values()] == [["group__large", "group__small"]] * 2
+
+
+def refused(made, names, match):
+    options = {"spp": 1, "integrator": {"type": "pathspace", "max_depth": 2}}
+    with pytest.raises(pbdr.errors.PbdrError, match=match):
+        gradient(made, names, np.ones((16, 16, 3)), **options)
+
+
+def test_instance_and_group_at_once_are_refused(instances):
+    refused(instances, ["one/pose", "group/group__large_positions"], r"one\.to_world.*together with")
+
+
+def test_smooth_and_round_shapes_in_groups_are_refused(tmp_path):
+    ball = trimesh.creation.icosphere(subdivisions=1, radius=0.3)
+    smooth = {**mesh(tmp_path, "ball", ball.vertices, ball.faces), "face_normals": False}
+    instance = {"type": "instance", "to_world": T().translate([0, 0, 1]), "group": {"type": "ref", "id": "group"}}
+    for inner, match in ((smooth, "interpolates"), ({"type": "sphere", "radius": 0.3}, "Sphere in a shape group")):
+        made = scene(group={"type": "shapegroup", "inner": inner}, one=instance)
+        refused(made, "one/pose", match)

@@ -1,0 +1,184 @@
+"""Meshes that are no clean surfaces, and meshes that pass through each other, against finite differences of Mitsuba's `path`.
+
+Light comes from far away, so that images have little noise. Every case also fails without its primary boundary.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import mitsuba as mi
+import numpy as np
+import pytest
+import scene_zoo as zoo
+from agreement import assert_differs
+from finite_differences import Differences, check, gradients
+from small_scenes import diffuse, everywhere, mesh
+
+import pbdr.errors
+from pbdr.boundary import crossings, segment
+from pbdr.rendering import gradient
+from pbdr.scene import load_scene
+
+T = mi.ScalarTransform4f
+TWO_SIDED = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.2, 0.5, 0.8)}}
+BOX = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
+SIDES = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+TRIANGLES = [[q[0], q[i], q[i + 1]] for q in SIDES for i in (1, 2)]
+TURN = np.array(T().rotate([0, 0, 1], 30).rotate([1, 0, 0], 20).matrix)[:3, :3]
+
+
+def star():
+    """Four sheets of different width around one edge."""
+    points, faces = [[0, 0, 0], [0, 0, 1]], []
+    for angle, width in ((0.3, 0.5), (1.5, 0.7), (3.0, 0.6), (4.4, 0.4)):
+        n = len(points)
+        out = width * np.array([np.cos(angle), np.sin(angle), 0])
+        points += [out, out + [0, 0, 0.9]]
+        faces += [[0, n, n + 1], [0, n + 1, 1]]
+    return np.array(points) + [0, 0, 0.2], faces
+
+
+def wreck():
+    """A box with a duplicated face, one without area, two wound the other way round, and a fin on one of its edges."""
+    points = [*(0.4 * BOX @ TURN.T + [0, 0, 0.75]), [0.9, -0.5, 1.0]]
+    faces = [list(t) for t in TRIANGLES]
+    faces[1], faces[5] = faces[1][::-1], faces[5][::-1]
+    return np.array(points), [*faces, TRIANGLES[3], [6, 6, 7], [4, 6, 8]]
+
+
+def scene(**shapes):
+    floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": diffuse(0.6)}
+    camera = zoo.camera(sampler={"type": "ldsampler"})
+    return load_scene({"type": "scene", "camera": camera, "light": zoo.lamp(-0.5, 0.4, -1), "floor": floor, **shapes})
+
+
+def agrees(made, name, tangent, *, step=0.02, spp=4096, **options):
+    """Finite differences and the gradient agree; without the primary boundary they do not."""
+    exact = Differences(made, name, tangent, step, spp=spp, integrator={"type": "path", "max_depth": 2})
+    weights = exact.signs()
+    expected = exact.replicas(weights, gap=0.05)
+    found = gradients(made, {name: tangent}, weights, spp=256, max_depth=2, **options)[name]
+    check(found, expected, max_relative_se=0.02)
+    part = gradients(made, {name: tangent}, weights, spp=64, max_depth=2, terms=("interior", "direct"), **options)[name]
+    assert_differs(part, expected.mean(), by=0.1)
+    return weights, expected
+
+
+SHAPES = {"star": star, "wreck": wreck}
+MOTIONS = {"x": (1, 0, 0), "z": (0.3, 0, 1)}
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sheets_that_are_no_surface(tmp_path, shape, motion):
+    vertices, faces = SHAPES[shape]()
+    made = scene(thing=mesh(tmp_path, shape, vertices, faces, bsdf=TWO_SIDED))
+    agrees(made, "thing/positions", everywhere(*MOTIONS[motion], vertices=len(vertices)))
+
+
+def test_faces_on_a_line_are_refused(tmp_path):
+    vertices = [[0, 0, 0.5], [1, 0, 0.5], [0.4, 0, 0.5], [0.5, 1, 0.5]]
+    made = scene(thing=mesh(tmp_path, "sliver", vertices, [[0, 1, 3], [0, 2, 1]], bsdf=TWO_SIDED))
+    with pytest.raises(pbdr.errors.SceneError, match="'thing' has 1 faces without area"):
+        gradient(made, "thing/positions", np.ones((16, 16, 3)), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+
+
+# ---------------------------------------------------------------------- meshes that pass through each other
+
+
+def box(height, **rest):
+    frame = T().translate([0, 0, height]).rotate([0, 0, 1], 30).rotate([1, 0, 0], 20).scale(0.4)
+    return {"type": "cube", "to_world": frame, "bsdf": zoo.GREEN, **rest}
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_a_box_sunk_into_the_floor(monkeypatch, motion):
+    """Negative control: without the curve in which they meet, the gradient is another one."""
+    made = scene(box=box(0.2))
+    tangent = everywhere(*MOTIONS[motion], vertices=24)
+    weights, expected = agrees(made, "box/positions", tangent)
+    monkeypatch.setattr(crossings, "find", lambda solids, pairs: None)
+    part = gradients(made, {"box/positions": tangent}, weights, spp=64, max_depth=2)["box/positions"]
+    assert_differs(part, expected.mean(), by=0.02)
+
+
+def test_the_floor_rises_around_a_box():
+    made = scene(box=box(0.2))
+    rise = np.zeros((3, 4))
+    rise[2, 3], rise[2, 0] = 1, 0.5
+    agrees(made, "floor/pose", rise)
+
+
+def test_a_mesh_that_passes_through_itself(tmp_path):
+    """Two boxes in one mesh."""
+    vertices = np.concatenate([0.4 * BOX @ TURN.T, 0.25 * BOX @ TURN + [0.3, -0.2, 0.35]]) + [0, 0, 0.8]
+    faces = np.concatenate([TRIANGLES, np.array(TRIANGLES) + 8])
+    made = scene(thing=mesh(tmp_path, "two", vertices, faces, bsdf=TWO_SIDED))
+    apart = everywhere(1, 0, 0.3, vertices=16) * (np.arange(16) >= 8)[:, None]
+    agrees(made, "thing/positions", apart)
+
+
+STANDING = T().translate([0, 0, 0.4]).rotate([0, 0, 1], 30).scale(0.4)
+QUIET = {
+    "standing": lambda: {"box": {"type": "cube", "to_world": STANDING, "bsdf": zoo.GREEN}},
+    "stacked": lambda: {
+        "box": {"type": "cube", "to_world": T().translate([0, 0, 0.4]).scale(0.4)},
+        "other": {"type": "cube", "to_world": T().translate([0.1, 0, 1.0]).rotate([0, 0, 1], 40).scale(0.2)},
+    },
+    "ball": lambda: {"box": {"type": "sphere", "center": [0, 0, 0.6], "radius": 0.6}},
+    "can": lambda: {
+        "box": {"type": "cylinder", "p0": [0, 0, 0], "p1": [0, 0, 1], "radius": 0.3},
+        "lid": {"type": "disk", "to_world": T().translate([0, 0, 1]).scale(0.3)},
+        "lying": {"type": "cylinder", "p0": [1, 0, 0.3], "p1": [1, 1, 0.3], "radius": 0.3},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", QUIET)
+def test_touching_is_no_crossing(case):
+    """Objects on a floor, on each other, with lids: no warning, no refusal."""
+    made = scene(**QUIET[case]())
+    name = "box/positions" if case in ("standing", "stacked") else "box/pose"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gradient(made, name, np.ones((16, 16, 3)), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+
+
+def test_a_box_that_stands_on_the_floor(monkeypatch):
+    """Negative control: a background that starts at the edge itself would start below the floor."""
+    made = scene(box=QUIET["standing"]()["box"])
+    tangent = everywhere(1, 0.3, 0, vertices=24)
+    weights, expected = agrees(made, "box/positions", tangent, step=0.01, spp=16384)
+
+    def from_the_edge(scene, edge, target, distance, trace, active):
+        ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
+        return trace(ray, active), ray
+
+    monkeypatch.setattr(segment, "background", from_the_edge)
+    part = gradients(made, {"box/positions": tangent}, weights, spp=64, max_depth=2)["box/positions"]
+    assert_differs(part, expected.mean(), by=0.02)
+
+
+SUNK = {
+    "sphere": {"type": "sphere", "center": [0, 0, 0.5], "radius": 0.6},
+    "cylinder": {"type": "cylinder", "p0": [0, 0, -0.2], "p1": [0, 0, 1], "radius": 0.3},
+    "disk": {"type": "disk", "to_world": T().rotate([1, 0, 0], 80).scale(0.5)},
+}
+
+
+@pytest.mark.parametrize("case", SUNK)
+def test_round_shapes_that_pass_through_others_are_refused(case):
+    made = scene(ball=SUNK[case], box=box(3.0))
+    options = {"spp": 1, "integrator": {"type": "pathspace", "max_depth": 2}}
+    for name in ("ball/pose", "floor/pose", "camera/pose"):
+        with pytest.raises(pbdr.errors.SceneError, match=r"'ball'.*pass through"):
+            gradient(made, name, np.ones((16, 16, 3)), **options)
+    with pytest.warns(pbdr.transport.support.IncompleteGradientWarning, match=r"'ball'.*pass through"):
+        gradient(made, "box/positions", np.ones((16, 16, 3)), **options)
+
+
+def test_lights_that_pass_through_others_are_refused():
+    made = scene(lamp=box(0.1, emitter={"type": "area", "radiance": zoo.rgb(1.0)}))
+    with pytest.raises(pbdr.errors.SceneError, match="light 'lamp' passes through"):
+        gradient(made, "lamp/positions", np.ones((16, 16, 3)), spp=1, integrator={"type": "pathspace", "max_depth": 2})
