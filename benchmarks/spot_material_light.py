@@ -82,8 +82,9 @@ def _fit(job: Path) -> dict[str, Any]:
 def albedo(run: Path, folder: Path) -> dict[str, Any]:
     """Error of the estimated texture on the texels that enough training views see.
 
-    Albedo times light is what images show, channel by channel, so one factor a channel is taken out first, as is usual
-    for such estimates; the error with one common factor is given too. The truth is averaged down to the resolution of
+    Albedo times light is what images show of a diffuse surface, channel by channel: the tint of the light is as open as
+    its strength. So one factor a channel is taken out first, as is usual for such estimates; the error with one common
+    factor, which counts the tint as well, is given too. The truth is averaged down to the resolution of
     the estimate.
     """
     import pbdr
@@ -155,5 +156,6 @@ def _markdown(data: dict[str, Any]) -> str:
         f"of {setting['views_per_step']} views, {setting['spp']} spp. {checks}.\n\n"
         f"{table(['', 'estimate', 'grey start'], rows)}\n\n"
         f"PSNR: {data['protocol']['psnr']}; {data['protocol']['spp']} spp. Albedo: linear, {found['texels'][0]}² texels, "
-        f"{counted}; factors taken out: {factors}, or {found['scale']:.3f} in common."
+        f"{counted}; factors taken out: {factors}, or {found['scale']:.3f} in common. One a channel, since images show albedo "
+        "times light channel by channel, and a grey start leaves the tint of the light open."
     )
