@@ -64,6 +64,19 @@ class Blob:
         trimesh.Trimesh(self.vertices, self.faces, process=False).export(path, vertex_normal=False)
 
 
+def sensor(size: int = SIZE, sampler: str = "independent") -> dict[str, Any]:
+    """Dictionary of the scene's camera, with a sampler of Mitsuba's."""
+    import mitsuba as mi
+
+    return {
+        "type": "perspective",
+        "fov": 40,
+        "to_world": mi.ScalarTransform4f().look_at([0, -4, 2.2], [0, 0, 0.5], [0, 0, 1]),
+        "film": {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"}},
+        "sampler": {"type": sampler},
+    }
+
+
 def scene(blob: Blob, folder: Path, size: int = SIZE) -> Any:
     """The scene as a `pbdr.scene.Scene`; the mesh's file is written into `folder`."""
     import mitsuba as mi
@@ -81,13 +94,7 @@ def scene(blob: Blob, folder: Path, size: int = SIZE) -> Any:
     return pbdr.load_scene(
         {
             "type": "scene",
-            "sensor": {
-                "type": "perspective",
-                "fov": 40,
-                "to_world": look_at([0, -4, 2.2], [0, 0, 0.5], [0, 0, 1]),
-                "film": {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"}},
-                "sampler": {"type": "independent"},
-            },
+            "sensor": sensor(size),
             "floor": {
                 "type": "rectangle",
                 "to_world": mi.ScalarTransform4f().scale(4),

@@ -185,6 +185,7 @@ def _markdown(data: dict[str, Any], options: argparse.Namespace) -> str:
         f"{table(header, rows)}\n\n## Memory\n\nOne reverse pass, interior, {lanes:,} lanes: high-water mark of Dr.Jit's "
         "allocations above what the scene holds, and the process's largest resident set. Least squares: "
         f"{data['bytes_per_parameter']:.1f} bytes per parameter (the gradient itself takes 4), "
-        f"{data['bytes_per_lane_and_depth']:.0f} bytes per lane and bounce.\n\n"
+        f"{round(data['bytes_per_lane_and_depth'])} bytes per lane and bounce: what a path keeps of its vertices is local memory "
+        "of the kernel, on the stacks of the threads, and shows in the resident set alone.\n\n"
         + table(["texture", "parameters", "depth", "pass, MiB", "resident, MiB"], memory)
     )

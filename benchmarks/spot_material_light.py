@@ -82,25 +82,26 @@ def _fit(job: Path) -> dict[str, Any]:
 def albedo(run: Path, folder: Path) -> dict[str, Any]:
     """Error of the estimated texture on the texels that enough training views see.
 
-    Albedo times light is what images show, channel by channel, so one factor a channel is taken out first, as is usual
-    for such estimates; the error with one common factor is given too. The truth is averaged down to the resolution of
+    Albedo times light is what images show of a diffuse surface, channel by channel: the tint of the light is as open as
+    its strength. So one factor a channel is taken out first, as is usual for such estimates; the error with one common
+    factor, which counts the tint as well, is given too. The truth is averaged down to the resolution of
     the estimate.
     """
     import pbdr
     from pbdr.data import load_image, read_frames, split_holdout
     from pbdr.inverse import View
     from pbdr.job import coverage, metrics
-    from pbdr.parameters import list_parameters, read
+    from pbdr.parameters import read
     from pbdr.parameters.textures import with_textures
     from pbdr.scene import load_object
 
     estimate = load_image(run / "eval" / "parameters" / "spot-base_color" / "estimate.exr").rgb
     scene = pbdr.load_scene(folder / "truth.xml", sensor_required=False)
-    raw = next(p.raw for p in list_parameters(scene) if p.name == ALBEDO)
-    truth = metrics.match_size(_value(scene, raw, read), estimate.shape)
+    parameter = _parameter(scene)
+    truth = metrics.match_size(np.asarray(read(scene, parameter)), estimate.shape)
     assert truth is not None
-    scene = with_textures(scene, {raw: estimate.shape[:2]})
-    parameter = next(p for p in list_parameters(scene) if p.raw == raw)
+    scene = with_textures(scene, {parameter.raw: estimate.shape[:2]})
+    parameter = _parameter(scene)
     views = [View(i.rgb, load_object(f.camera.to_dict())) for f, i in read_frames(folder / "transforms.json")]
     training, _ = split_holdout(views, f"every:{spot_scene.HOLDOUT}")
     seen = coverage.seen(scene, parameter, training)
@@ -120,10 +121,10 @@ def albedo(run: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _value(scene: Any, raw: str, read: Any) -> NDArray[Any]:
+def _parameter(scene: Any) -> Any:
     from pbdr.parameters import list_parameters
 
-    return np.asarray(read(scene, next(p for p in list_parameters(scene) if p.raw == raw)))
+    return next(p for p in list_parameters(scene) if p.name == ALBEDO)
 
 
 def _grey(truth: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
@@ -155,5 +156,6 @@ def _markdown(data: dict[str, Any]) -> str:
         f"of {setting['views_per_step']} views, {setting['spp']} spp. {checks}.\n\n"
         f"{table(['', 'estimate', 'grey start'], rows)}\n\n"
         f"PSNR: {data['protocol']['psnr']}; {data['protocol']['spp']} spp. Albedo: linear, {found['texels'][0]}² texels, "
-        f"{counted}; factors taken out: {factors}, or {found['scale']:.3f} in common."
+        f"{counted}; factors taken out: {factors}, or {found['scale']:.3f} in common. One a channel, since images show albedo "
+        "times light channel by channel, and a grey start leaves the tint of the light open."
     )

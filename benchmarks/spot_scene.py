@@ -34,10 +34,10 @@ class Setting:
     size: int = 256
     target_spp: int = 1024
     depth: int = 5
-    texels: int = 512
+    texels: int = 256  # about a pixel each
     sky_rows: int = 32
     spp: int = 16
-    steps: int = 600
+    steps: int = 2000
     views_per_step: int = 2
     seed: int = 0
 
@@ -101,8 +101,8 @@ init = 0.5
 lr = 0.015
 start = {gloss}                   # when light and colours are roughly there
 
-[gauge]                         # low enough for white to stay below 1
-fix = "mean_luminance(spot/base_color) = 0.65"
+[gauge]                         # puts white near 0.9: as bright as paint is, and below 1
+fix = "mean_luminance(spot/base_color) = 0.8"
 
 [goal]
 psnr = {psnr}                     # held-out views
@@ -168,9 +168,9 @@ def prepare(folder: Path, setting: Setting, psnr: float) -> Path:
     text = JOB.format(
         **asdict(setting),
         holdout=HOLDOUT,
-        fine=steps // 2,
+        fine=2 * steps // 3,
         gloss=steps // 4,
-        tv=0.02 * setting.texels / 512,  # a mean over texels: edges fill a smaller part of a finer texture
+        tv=0.02 * setting.texels / 256,  # a mean over texels: edges fill a smaller part of a finer texture
         images=max(1, steps // 3),
         checkpoints=max(1, steps // 10),
         psnr=psnr,
