@@ -205,7 +205,7 @@ class PathSpaceMethods:
         features = inspect(scene, sensor, attached)
         channels.check(self.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
-            support.check_boundary(scene, sensor, features, attached)
+            support.check_boundary(scene, sensor, features, attached, self.max_depth)
         return sensor, features, self._gradient_options(scene, features)
 
     def _passes(
@@ -307,7 +307,7 @@ class PathSpaceMethods:
         chosen: tuple[str, ...],
     ) -> Iterator[indirect.Sample]:  # fmt: skip
         """Samples of the indirect boundary, if it is asked for and there is one."""
-        if self.options.boundary == "none" or not features.moving_edges:
+        if self.options.boundary == "none" or not (features.moving_edges or features.moving_chains):
             return
         width, height = camera.film_size(sensor.film())
         lanes = width * height * self._spp(sensor, spp)

@@ -1,4 +1,4 @@
-"""Edges that the camera sees in mirrors and through glass: chains of delta lobes between the camera and x_S, equation (12).
+"""Edges that the camera sees in mirrors and through glass: chains of delta lobes between the camera and x_S, equation (13).
 
 For an edge point x_B, film positions whose chain leads there are found by Newton's method from random starts (specular manifold
 sampling, Zeltner et al. 2020). The probability to end at the one found is estimated without bias by trying again until it is found
@@ -114,7 +114,7 @@ def draw(
     area = film_determinant(chain, position, target, end, active)
     active &= area > 0
     inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
-    factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (12)
+    factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (13)
     onwards = lambda ray, lanes: scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
     front, back = segment.both_sides(scene, table, edge, aim, distance, onwards, active)
     twin = sampler.clone()
@@ -127,7 +127,7 @@ def draw(
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
         """Equations (5) and (6d): both sides are seen along the same attached ray."""
-        ray_point = convention.ray_point_direction(origin, direction, distance)
+        ray_point = convention.ray_point_direction(origin, direction, distance)  # Eq. (6d)
         return [(weight, segment.rule(edge.normal, motion.position(edge, active), ray_point))]
 
     attached_ray = camera.ray_through(sensor, position, chain.aperture)

@@ -32,6 +32,11 @@ class Features:
         """Shapes, lights or the camera move, so that the image has a boundary term."""
         return bool(self.moving_shapes) or self.moving_lights or self.sensor_moves
 
+    @property
+    def moving_chains(self) -> bool:
+        """Something may bend rays in mirrors or glass (an index of refraction, normals): edges at rest are seen to move."""
+        return self.delta_bsdfs and self.moving
+
 
 def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Features:
     """Look at the BSDFs, emitters and attached parameters of `scene` as seen by `sensor`."""

@@ -68,7 +68,9 @@ def check_film(sensor: Any) -> None:
         raise SceneError(f"the sensor's film is a {film}; gradients need an hdrfilm.")
 
 
-def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
+def check_boundary(
+    scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int
+) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
     bsdfs = [shape.bsdf() for shape in groups.everything(scene) if shape.bsdf() is not None]
     for parameter in attached:
@@ -77,7 +79,7 @@ def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[A
             raise SceneError(
                 f"'{parameter.raw}' moves a {kind}, whose visibility edges are not supported: its gradient would be wrong. {ALONE}"
             )
-    if features.moving_edges and sensor.class_name() not in camera.SUPPORTED:
+    if (features.moving_edges or features.moving_chains) and sensor.class_name() not in camera.SUPPORTED:
         raise SceneError(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
@@ -85,8 +87,11 @@ def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[A
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
     if maps and features.moving_edges:
         _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
-    if features.delta_bsdfs and (features.moving_edges or features.moving):
-        _warn("edges seen in mirrors and through glass have no boundary term in this version.")
+    if features.moving_chains and max_depth > 2:
+        _warn(
+            "edges seen in mirrors and through glass have a boundary term where the camera sees them so, "
+            "not where another surface does (caustics)."
+        )
 
 
 def _moves_a_shape(parameter: AttachedParameter) -> bool:
