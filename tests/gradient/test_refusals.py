@@ -178,19 +178,19 @@ def test_shapes_without_edges(tmp_path, kind):
     assert np.any(found.total["floor/base_color"] != 0)
 
 
-def test_indirect_boundary_warns():
+def test_complete_gradients_do_not_warn():
     scene = load_scene(zoo.scene())
-    with pytest.warns(IncompleteGradientWarning, match="indirect boundary"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 3})
+
+
+def test_caustics_of_edges_warn():
+    scene = load_scene(zoo.scene(bsdf=zoo.MATERIALS["conductor"]()))
+    with pytest.warns(IncompleteGradientWarning, match="mirrors and through glass"):
         gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 3})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
-        gradient(scene, "floor/base_color", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 4})
-
-
-def test_mirrors_warn():
-    scene = load_scene(zoo.scene(bsdf=zoo.MATERIALS["conductor"]()))
-    with pytest.warns(IncompleteGradientWarning, match="mirrors and through glass"):
         gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
 
 
