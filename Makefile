@@ -5,12 +5,13 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test test-all lint format clean
 
 help:
 	@echo "make demo    set up, then estimate material and light of a generated scene and write a report"
 	@echo "make test    set up with the test tools, then run the tests"
 	@echo "make setup   set up only: .venv, dependencies, LLVM"
+	@echo "make test-all  all tests, the slow ones too"
 	@echo "make lint    ruff, mypy and the import contract"
 	@echo "make format  let ruff format the code"
 	@echo "make clean   remove .venv and caches"
@@ -24,6 +25,10 @@ demo: setup
 # One worker per core: a kernel that aborts its process then fails one test and not the run. Tests of one file
 # share a worker, and so its compiled kernels.
 test:
+	@$(PYTHON) tools/setup.py --with dev --with torch
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(PYTEST_ARGS)
+
+test-all:
 	@$(PYTHON) tools/setup.py --with dev --with torch
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
