@@ -75,7 +75,6 @@ CASES = {  # scene, parameter, step, max_depth, samples per pixel
     "box in a curved mirror": (curved_mirror, "thing/positions", 0.005, 3, 128),
     "ball behind glass": (glass_plate, "thing/pose", 0.01, 3, 512),
     "lamp behind a glass ball": (glass_ball, "thing/pose", 0.005, 3, 512),
-    "index of a glass ball": (glass_ball, "mirror/eta", 0.005, 3, 512),
 }
 
 
