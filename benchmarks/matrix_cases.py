@@ -45,6 +45,7 @@ Tangent = Callable[[Any, str], Array]
 FEATURES = (
     "flat-shaded mesh", "smooth-shaded mesh", "rectangle", "disk", "sphere", "cylinder", "instances", "meshes through each other",
     "meshes that are no surface", "receiver", "point light", "spot light", "directional light", "area light", "environment",
+    "projector",
     "perspective camera", "orthographic camera", "thin-lens camera", "opencv camera", "fisheye camera", "other sensors",
     "film: crop", "film: filter and border", "channels", "opacity", "materials", "mirror", "glass", "indirect light",
     "other shapes",
@@ -64,6 +65,7 @@ class Case:
     tests     ids of the tests that verify the same thing
     peer      what ../shared/design/peers.md, section 2, says of Mitsuba 3.9.1, if this is one of its rows
     refusal   words of the message, for cases that are refused by name
+    limit     words of the warning, for cases whose gradient lacks a part
     """
 
     feature: str
@@ -80,6 +82,7 @@ class Case:
     channels: tuple[int, ...] = ()
     peer: str = ""
     refusal: str = ""
+    limit: str = ""
 
 
 def along(*direction: float) -> Tangent:
@@ -424,3 +427,39 @@ for _kind in refusals.OTHERS:
 add("sphere sunk into the floor", "meshes through each other", "shape",
     lambda folder: meshes.scene(ball=meshes.SUNK["sphere"], box=meshes.box(3.0)), "ball/pose", one,
     (MESHES + "test_round_shapes_that_pass_through_others_are_refused[sphere]",), refusal="pass through")  # fmt: skip
+
+GROUPED = {"type": "instance", "to_world": T().translate([0, 0, 1]), "group": {"type": "ref", "id": "group"}}
+add("instance of a sphere", "instances", "shape",
+    lambda folder: meshes.scene(group={"type": "shapegroup", "inner": {"type": "sphere", "radius": 0.3}}, one=GROUPED), "one/pose",
+    one, (GROUPS + "test_smooth_and_round_shapes_in_groups_are_refused",), refusal="Sphere in a shape group")  # fmt: skip
+for _name, (_make, _role) in refusals.MATERIALS.items():
+    add(f"{_name}: refused", "materials", "material", lambda folder, make=_make: load_scene(zoo.scene(bsdf=make())),
+        f"ball/{_role}", one, (f"tests/gradient/test_refusals.py::test_material_parameters[edge-{_name}]",),
+        refusal="ball.")  # fmt: skip
+for _role in ("turbidity", "sun_direction", "pose"):
+    add(f"sunsky: {_role}", "environment", "light", lambda folder: load_scene(zoo.scene(light=zoo.EMITTERS["sunsky"]())),
+        f"light/{_role}", one, (f"tests/gradient/test_refusals.py::test_sunsky[{_role}]",), refusal="light.")  # fmt: skip
+add("projector: pose", "projector", "light", lambda folder: load_scene(zoo.scene(light=zoo.EMITTERS["projector"]())), "light/pose",
+    one, ("tests/gradient/test_refusals.py::test_projector_pose",), refusal="light.")  # fmt: skip
+
+# ---------------------------------------------------------------------- what is incomplete and says so
+
+
+def dented(folder: Path) -> Any:
+    """A moving ball whose normals are bent: its terminator is not the geometric one."""
+    bsdf = {"type": "normalmap", "normalmap": zoo.normals(), "nested": {"type": "diffuse"}}
+    return meshes.scene(thing={"type": "sphere", "center": [0, 0, 0.7], "radius": 0.4, "bsdf": bsdf})
+
+
+def caustic(folder: Path) -> Any:
+    """A lamp lights the floor by way of a mirror that moves."""
+    pose = T().look_at([-1.0, 0.3, 0.9], [0.4, 0, 0.4], [0, 0, 1]).scale(0.5)
+    mirror = {"type": "rectangle", "to_world": pose, "bsdf": specular.SILVER}
+    lamp = zoo.above(size=0.5, emitter={"type": "area", "radiance": zoo.rgb(20.0)})
+    return meshes.scene(light=lamp, mirror=mirror)
+
+
+add("ball with a normal map moves", "materials", "shape", dented, "thing/pose", along(0.4, 0.2, 0.3), (), fd_spp=4096,
+    limit="shading horizons of NormalMap")  # fmt: skip
+add("caustic of a moving mirror", "mirror", "shape", caustic, "mirror/pose", along(0.4, 0.2, 0.3), (), depth=3, fd_spp=16384,
+    limit="caustics")  # fmt: skip
