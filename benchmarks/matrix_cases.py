@@ -166,7 +166,8 @@ add("disk", "disk", "shape", thing(type="disk", to_world=TILT), "thing/pose", al
 add("sphere", "sphere", "shape", thing(type="sphere", center=[0, 0, 0.7], radius=0.4), "thing/pose", along(0.4, 0.2, 0.3),
     (CLOSED1 + "test_form_3_sphere_on_the_film", CLOSED7 + "test_form_7_for_round_occluders"))  # fmt: skip
 add("cylinder", "cylinder", "shape", thing(type="cylinder", p0=[-0.4, 0, 0.6], p1=[0.4, 0.3, 0.9], radius=0.25), "thing/pose",
-    along(0.4, 0.2, 0.3), (CLOSED1 + "test_form_3_for_a_cylinder", CLOSED7 + "test_form_7_for_a_cylinder"), fd_spp=8192)  # fmt: skip
+    along(0.4, 0.2, 0.3), (CLOSED1 + "test_form_3_for_a_cylinder", CLOSED7 + "test_form_7_for_a_cylinder"),
+    fd_spp=8192)  # fmt: skip
 
 
 def ball(folder: Path) -> Any:
