@@ -402,9 +402,11 @@ for _kind, _role in (
 
 SPECULAR = "tests/gradient/test_specular.py::test_chains"
 for _name, (_make, _parameter, _step, _depth, _spp) in specular.CASES.items():
-    add(_name, "glass" if "glass" in _name else "mirror", "material" if _parameter.endswith("eta") else "shape",
-        lambda folder, make=_make: make(), _parameter, one if _parameter.endswith("eta") else specular.shift,
-        (f"{SPECULAR}[{_name}]",), step=_step, depth=_depth, spp=_spp, fd_spp=4096, options={"n_indirect": 100_000},
+    if _parameter.endswith("eta"):  # a plain number in Mitsuba's smooth dielectric
+        add(_name, "glass", "material", lambda folder, make=_make: make(), _parameter, one, (), refusal=_parameter)
+        continue
+    add(_name, "glass" if "glass" in _name else "mirror", "shape", lambda folder, make=_make: make(), _parameter, specular.shift,
+        (f"{SPECULAR}[{_name}]",), step=_step, depth=_depth, spp=_spp, fd_spp=16384, options={"n_indirect": 100_000},
         peer="96 % off" if _name == "box in a mirror" else "")  # fmt: skip
 
 # ---------------------------------------------------------------------- indirect light
@@ -413,7 +415,7 @@ INDIRECT = "tests/gradient/test_indirect.py::test_gates"
 for _name in indirect.CASES:
     add(f"indirect: {_name}", "indirect light", "shape", lambda folder, name=_name: indirect.case(name)[0],
         next(iter(indirect.case(_name)[1])), given(next(iter(indirect.case(_name)[1].values()))), (f"{INDIRECT}[{_name}]",),
-        depth=3, spp=16, fd_spp=8192, options={"n_indirect": 300_000},
+        depth=3, spp=16, fd_spp=32768, options={"n_indirect": 300_000},
         peer="infinite variance" if _name == "panel-low" else "")  # fmt: skip
 add("Cornell box, depth 4: a box moves", "indirect light", "shape", lambda folder: load_scene(zoo.cornell()),
     "small-box/positions", along(0.3, 0.2, 0.2), (INDIRECT,), depth=4, spp=64, fd_spp=4096, options={"n_indirect": 300_000},
