@@ -24,9 +24,7 @@ class IncompleteGradientWarning(UserWarning):
 def check_parameters(attached: list[AttachedParameter]) -> None:
     """Raise for parameters whose derivative Mitsuba's own plugins get wrong."""
     instance = next((p for p in attached if groups.is_instance(p.owners[0])), None)
-    inside = [
-        p for p in attached if not p.radiometric and any(o.class_name().startswith("ShapeGroup") for o in p.owners)
-    ]
+    inside = [p for p in attached if any(o.class_name().startswith("ShapeGroup") for o in p.owners)]
     if instance is not None and inside:
         _refuse(instance, f"Mitsuba cannot differentiate it together with {inside[0].raw}. Take one at a time.")
     for parameter in attached:

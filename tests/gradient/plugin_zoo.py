@@ -74,6 +74,11 @@ SUN = {"sun": zoo.lamp(-0.6, 0.9, -1)}
 SKY = {"light": zoo.glow()}
 
 
+def unit(*axis):
+    """Mitsuba keeps a wrong inverse of rotations about axes that are not normalised."""
+    return list(np.array(axis) / np.linalg.norm(axis))
+
+
 def shapes(folder: Path) -> Dict:
     """Shapes with a silhouette of their own, apart from each other."""
     at = lambda x, y, z: T().translate([x, y, z])  # noqa: E731
@@ -81,10 +86,10 @@ def shapes(folder: Path) -> Dict:
     return {
         "type": "scene", "camera": view(), **SUN, "floor": floor(),
         "ball": {"type": "sphere", "center": [-0.8, -0.5, 0.3], "radius": 0.3, "bsdf": grey(0.7)},
-        "plate": {"type": "rectangle", "to_world": at(0, -0.6, 0.5).rotate([1, 0.4, 0], 50).scale(0.3), "bsdf": two(0.6)},
-        "disk": {"type": "disk", "to_world": at(0.8, -0.5, 0.5).rotate([1, -0.4, 0], 60).scale(0.3), "bsdf": two(0.8)},
+        "plate": {"type": "rectangle", "to_world": at(0, -0.6, 0.5).rotate(unit(1, 0.4, 0), 50).scale(0.3), "bsdf": two(0.6)},
+        "disk": {"type": "disk", "to_world": at(0.8, -0.5, 0.5).rotate(unit(1, -0.4, 0), 60).scale(0.3), "bsdf": two(0.8)},
         "pipe": {"type": "cylinder", "p0": [-0.9, 0.5, 0.8], "p1": [-0.4, 0.4, 1.3], "radius": 0.2, "bsdf": two(0.7)},
-        "block": {"type": "cube", "to_world": at(0.9, 0.6, 1.1).rotate([1, 1, 0.3], 40).scale(0.25), "bsdf": grey(0.6)},
+        "block": {"type": "cube", "to_world": at(0.9, 0.6, 1.1).rotate(unit(1, 1, 0.3), 40).scale(0.25), "bsdf": grey(0.6)},
         "quad": coloured_quad(folder),
     }  # fmt: skip
 

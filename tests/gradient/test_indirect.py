@@ -75,8 +75,8 @@ def test_gates(name):
     expected = Differences(scene, parameter, tangent, STEP, spp=16384, integrator=path).replicas(adjoint(), gap=0.05)
     scale = abs(expected.mean())
     assert_agrees(estimate(scene, tangents) - expected, 0.0, scale=scale, max_relative_se=NOISE)
-    without = estimate(scene, tangents, count=3, n_indirect=0)
-    assert_differs(without - expected[:3], 0.0, scale=scale, by=0.5)
+    without = estimate(scene, tangents, n_indirect=0)
+    assert_differs(without - expected, 0.0, scale=scale, by=0.5)
 
 
 @pytest.mark.parametrize(("share", "blend"), [(1e-3, 0.3), (3.0, 0.3), (0.3, 0.03), (0.3, 3.0)])

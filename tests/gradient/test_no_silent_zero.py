@@ -119,8 +119,11 @@ def motions(tmp_path_factory):
 
 
 def repeated(name, scene, parameter, motions):
-    """Whether another scene looks at this motion of a shape or parameter of a camera, or test_emitters.py at this light."""
+    """Whether another scene looks at this motion of a shape or parameter of a camera, or test_emitters.py at this light,
+    or test_sensors.py at this lens, or test_shapes_groups.py at this instance (alone, as Mitsuba demands)."""
     owner = traverse(scene).properties[parameter.raw][2]
+    if parameter.role in ("aperture_radius", "focus_distance") or owner.class_name() == "Instance":
+        return True
     if owner.class_name() in ("DirectionalEmitter", "EnvironmentMapEmitter"):
         return True
     here = (name == OF_SHAPES and isinstance(owner, mi.Shape)) or (name == OF_CAMERAS and isinstance(owner, mi.Sensor))

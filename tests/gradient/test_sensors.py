@@ -131,7 +131,7 @@ def test_camera_parameters(kind):
 @pytest.mark.parametrize("kind", ["orthographic", "thinlens", "opencv_fisheye"])
 def test_moving_shapes(kind):
     """Edges and soft shadows, seen by every kind of view."""
-    Comparison(scene(kind, light=area()), {"block/positions": 0.02}, 1024).check(64)
+    Comparison(scene(kind, light=area()), {"block/positions": 0.02}, 8192).check(256)
 
 
 @pytest.mark.parametrize("kind", ["orthographic", "thinlens"])

@@ -84,7 +84,7 @@ def test_static_instances_beside_a_moving_box():
     made = grouped(
         box={
             "type": "cube",
-            "to_world": T().translate([0.1, -0.9, 0.8]).rotate([1, 2, 3], 25).scale(0.15),
+            "to_world": T().translate([0.1, -0.9, 0.8]).rotate([0.6, 0, 0.8], 25).scale(0.15),
             "bsdf": zoo.GREEN,
         }
     )

@@ -20,7 +20,7 @@ PLATE = T().rotate([1, 0, 0], 90)
 
 
 def box(*place):
-    return {"type": "cube", "to_world": T().translate(place).rotate([1, 2, 3], 30).scale(0.25), "bsdf": RED}
+    return {"type": "cube", "to_world": T().translate(place).rotate([0.6, 0, 0.8], 30).scale(0.25), "bsdf": RED}
 
 
 def ball(*place):
@@ -92,10 +92,10 @@ def test_chains(name):
     scale = abs(expected.mean())
     ours = gradients(given, {parameter: tangent}, weights, spp=spp, max_depth=depth, n_indirect=100_000)[parameter]
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
-    without = gradients(given, {parameter: tangent}, weights, spp=16, count=3, max_depth=depth, boundary="none")[
+    without = gradients(given, {parameter: tangent}, weights, spp=16, max_depth=depth, boundary="none")[
         parameter
     ]
-    assert_differs(without - expected[:3], 0.0, scale=scale, by=0.2)
+    assert_differs(without - expected, 0.0, scale=scale, by=0.2)
 
 
 @pytest.mark.filterwarnings("ignore:pathspace.*edges seen in mirrors")
