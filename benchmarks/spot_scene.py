@@ -37,7 +37,7 @@ class Setting:
     texels: int = 256  # about a pixel each
     sky_rows: int = 32
     spp: int = 16
-    steps: int = 2000
+    steps: int = 1200
     views_per_step: int = 2
     seed: int = 0
 

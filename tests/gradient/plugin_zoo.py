@@ -165,8 +165,9 @@ def medium(folder: Path) -> Dict:
 
 
 def group(folder: Path) -> Dict:
-    """An instance."""
-    inner = {"type": "shapegroup", "inner": {"type": "cube", "to_world": T().scale(0.3), "bsdf": grey(0.6)}}
+    """An instance; turned, since faces that are seen edge-on have one-sided derivatives."""
+    turned = T().rotate([0.6, 0, 0.8], 25).scale(0.3)
+    inner = {"type": "shapegroup", "inner": {"type": "cube", "to_world": turned, "bsdf": grey(0.6)}}
     return {
         "type": "scene", "camera": view(), **SUN, "floor": floor(), "group": inner,
         "copy": {"type": "instance", "to_world": T().translate([0.3, 0, 0.6]), "group": {"type": "ref", "id": "group"}},

@@ -92,9 +92,7 @@ def test_chains(name):
     scale = abs(expected.mean())
     ours = gradients(given, {parameter: tangent}, weights, spp=spp, max_depth=depth, n_indirect=100_000)[parameter]
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
-    without = gradients(given, {parameter: tangent}, weights, spp=16, max_depth=depth, boundary="none")[
-        parameter
-    ]
+    without = gradients(given, {parameter: tangent}, weights, spp=16, max_depth=depth, boundary="none")[parameter]
     assert_differs(without - expected, 0.0, scale=scale, by=0.2)
 
 
