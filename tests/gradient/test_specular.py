@@ -13,7 +13,7 @@ from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 
 T = mi.ScalarTransform4f
-NOISE = 0.04  # of the derivative; leaving out the chains leaves nothing but the interior, a lost image of a case is found
+NOISE = 0.04  # of the derivative; without the chains nothing but the interior is left
 SILVER = {"type": "conductor", "material": "none"}
 RED = {"type": "diffuse", "reflectance": rgb(0.9, 0.1, 0.1)}
 PLATE = T().rotate([1, 0, 0], 90)
