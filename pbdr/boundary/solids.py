@@ -9,8 +9,9 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 import numpy as np
+from numpy.typing import NDArray
 
-from pbdr.boundary import crossings
+from pbdr.boundary import crossings, topology
 from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
@@ -47,15 +48,19 @@ class Placed:
         buffers = [self.shape.vertex_positions_buffer(), self.shape.faces_buffer()] if self.shape.is_mesh() else []
         return [*(dr.detach(x) for x in buffers), *pose]
 
-    def solid(self, weld: Any) -> crossings.Solid:
-        """On the host, in world space: the mesh, or the polygons that stand for a disk or a cylinder; empty for spheres."""
+    def solid(self, weld: Any = None) -> crossings.Solid:
+        """On the host, in world space: the mesh, or the polygons that stand for a disk or a cylinder; empty for spheres.
+
+        `weld`: representative of every vertex, as in `topology.Topology`; without it, copies of a vertex stay apart.
+        """
         if not self.shape.is_mesh():
             return _polygons(self.shape.class_name(), self.matrix())
         positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)
         if self.frame is not None:
             matrix = self.matrix()
             positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
-        return crossings.Solid(weld[np.array(self.shape.faces_buffer()).reshape(-1, 3)], positions)
+        faces = np.array(self.shape.faces_buffer()).reshape(-1, 3)
+        return crossings.Solid(faces if weld is None else weld[faces], positions)
 
 
 def _polygons(kind: str, matrix: crossings.Array) -> crossings.Solid:
@@ -83,7 +88,7 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
     """
     ray = mi.Ray3f(mi.Point3f(table.a + MARGIN * table.b), table.b)
     ray.maxt = 1 - 2 * MARGIN
-    straight = (table.kind == SEGMENT) & (dr.squared_norm(table.b) > 0)
+    straight = (table.kind == SEGMENT) & (dr.squared_norm(table.b) > 0) & _worth_a_ray(scene, placed, table)
     hit = scene.ray_intersect_preliminary(ray, coherent=False, active=straight)
     own = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
     member = mi.UInt32(NO_MEMBER) if table.member is None else table.member
@@ -106,7 +111,45 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
     }
     names = sorted({k for pair in found for k in pair if placed[k].shape.is_mesh()})
     own = {(i, i) for i in names if (i, i) in found and placed[i].shape.face_count() <= SELF_LIMIT}
+    if own:
+        ends = np.array(dr.gather(mi.Point3f, table.a, through)).T, np.array(dr.gather(mi.Vector3f, table.b, through)).T
+        prim, number = at(hit.prim_index), np.array([index[tuple(row)] for row in edges[:, :2].tolist()])
+        inside = at(dr.select(same, mi.UInt32(1), 0)) != 0
+        own = {(i, i) for i, _ in own if _passes_itself(placed[i], prim, *ends, inside & (number == i))}
     return own | {(i, j) for i in names for j in names if i < j and any(a != b and {a, b} & {i, j} for a, b in found)}
+
+
+def _worth_a_ray(scene: Any, placed: list[Placed], table: EdgeTable) -> Any:
+    """False for edges of meshes too large to be searched for passing through themselves, outside the boxes of all other shapes."""
+    large = {one.index for one in placed if one.shape.is_mesh() and one.frame is None}
+    large = {i for i in large if scene.shapes()[i].face_count() > SELF_LIMIT}
+    result = mi.Bool(True)
+    low, high = dr.minimum(table.a, table.a + table.b), dr.maximum(table.a, table.a + table.b)
+    for index in sorted(large):
+        own = scene.shapes()[index].bbox()
+        near = mi.Bool(False)
+        for other, shape in enumerate(scene.shapes()):
+            box = shape.bbox()
+            if other != index and box.overlaps(own):
+                corners = mi.Point3f(box.min), mi.Point3f(box.max)
+                dr.make_opaque(corners)  # literals would make new kernels when the shape moves
+                near |= dr.all((low <= corners[1]) & (high >= corners[0]))
+        result &= near | (table.shape != index)
+    return result
+
+
+def _passes_itself(
+    placed: Placed, face: Any, start: crossings.Array, along: crossings.Array, chosen: NDArray[np.bool_]
+) -> bool:
+    """Whether an edge of a mesh meets a face of it that has no corner in common with the edge.
+
+    Faces about an end of the edge are hit by rounding alone, and `crossings.find` leaves them out.
+    """
+    solid = placed.solid()
+    corners = solid.triangles(face[chosen])
+    ends = np.stack([start, start + along], 1)[chosen]
+    gap = np.abs(corners[:, :, None] - ends[:, None]).max(-1).min((1, 2))
+    return bool((gap > 4 * topology.WELD_TOLERANCE * np.ptp(solid.positions, axis=0).max()).any())
 
 
 def pierced(sphere: crossings.Array, solid: crossings.Solid) -> bool:
