@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import mitsuba as mi
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
 from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, specular, terminator, terms
+from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, channels, distorted, hits, lenses, path, spectra, support
@@ -90,6 +91,17 @@ class Options:
         channels.parse(self.aovs)
         if self.blend_distance is not None and not self.blend_distance > 0:
             raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
+
+
+@dataclass
+class _Edges:
+    """What the boundary terms of one call share; `lanes`: camera samples; `stream`: samplers by name and number of lanes."""
+
+    table: EdgeTable
+    motion: segment.Motion
+    outlines: direct.Outlines | None
+    lanes: int
+    stream: Callable[[str, int], Any]
 
 
 class PathSpaceMethods:
@@ -243,6 +255,7 @@ class PathSpaceMethods:
         # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of all terms.
         with dr.isolate_grad(), dr.suspend_grad():
             film_map = FilmMap(sensor, self.aov_names())
+            edges = self._edges(scene, sensor, features, seed, spp, chosen)
             field = film_map.transpose(grad_in)
             self.nonfinite = mi.UInt32(0)
             if "interior" in chosen:
@@ -251,9 +264,9 @@ class PathSpaceMethods:
                     self.nonfinite += interior.backward(
                         scene, sensor, self, features, pass_options, field, sampler, n, total
                     )
-            for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
+            for samples in self._boundary(scene, sensor, features, edges, chosen):
                 self.nonfinite += terms.backward(samples, field)
-            for drawn in self._indirect(scene, sensor, features, options, seed, spp, chosen):
+            for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
                 self.nonfinite += indirect.backward(scene, features, options, field, drawn)
             dr.eval(self.nonfinite)
 
@@ -262,32 +275,42 @@ class PathSpaceMethods:
         sensor, features, options = self._prepare(scene, sensor)
         with dr.suspend_grad():
             film_map = FilmMap(sensor, self.aov_names())
+            edges = self._edges(scene, sensor, features, seed, spp, chosen)
             parts = []
             if "interior" in chosen:
                 passes, total = self._passes(features, options, sensor, seed, spp)
                 for pass_options, sampler, n in passes:
                     parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
-            for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
+            for samples in self._boundary(scene, sensor, features, edges, chosen):
                 parts += terms.forward(samples)
-            for drawn in self._indirect(scene, sensor, features, options, seed, spp, chosen):
+            for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
                 parts += indirect.forward(scene, features, options, drawn)
             return film_map.splat(parts)
 
-    def _boundary(
+    def _edges(
         self, scene: Any, sensor: Any, features: Features, seed: Any, spp: int, chosen: tuple[str, ...]
-    ) -> Iterator[list[terms.Contribution]]:
-        """Samples of the boundary terms asked for; nothing when no geometry moves."""
-        if self.options.boundary == "none" or not features.moving_edges:
-            return
-        table = self.tables.build(scene, features.moving_shapes)
-        motion = segment.Motion(scene, features.moving_shapes)
+    ) -> _Edges | None:
+        """What all boundary terms of a call share; None when no edge is seen to move."""
+        if self.options.boundary == "none" or not (features.moving_edges or features.moving_chains):
+            return None
         width, height = camera.film_size(sensor.film())
         lanes = width * height * self._spp(sensor, spp)
+        table = self.tables.build(scene, features.moving_shapes)
+        stream = lambda name, count: seeds.lanes(count, seed, name)  # noqa: E731
+        to_lights = self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(chosen)
+        return _Edges(
+            table=table, motion=segment.Motion(scene, features.moving_shapes), lanes=lanes, stream=stream,
+            outlines=direct.Outlines.of(scene, table, stream, self.options.n_direct or lanes // 2) if to_lights else None,
+        )  # fmt: skip
+
+    def _boundary(
+        self, scene: Any, sensor: Any, features: Features, edges: _Edges | None, chosen: tuple[str, ...]
+    ) -> Iterator[list[terms.Contribution]]:
+        """Samples of the boundary terms asked for; nothing when no geometry moves."""
+        if edges is None or not features.moving_edges:
+            return
+        table, motion, lanes, stream = edges.table, edges.motion, edges.lanes, edges.stream
         options = self._path_options()
-
-        def stream(name: str, count: int) -> Any:
-            return seeds.lanes(count, seed, name)
-
         count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
         if "primary" in chosen and (features.moving_shapes or features.sensor_moves) and count:
             yield primary.sample(scene, sensor, self, features, table, motion, options, stream("primary", count), count)
@@ -297,26 +320,20 @@ class PathSpaceMethods:
             yield horizon.sample(scene, sensor, self, smooth, options, rims, half)
         count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
         if "direct" in chosen and self.max_depth > 1 and count:
-            yield direct.sample(scene, sensor, self, features, table, motion, stream, count)
+            points = stream("direct edges", count)
+            yield direct.sample(scene, sensor, self, features, table, motion, edges.outlines, points, count)
             half = max(count // 2, 1)
             for side in (1, -1):  # with the same random numbers
                 yield terminator.sample(scene, sensor, self, features, stream("terminator", half), half, side)
 
     def _indirect(
-        self, scene: Any, sensor: Any, features: Features, options: path.PathOptions, seed: Any, spp: int,
+        self, scene: Any, sensor: Any, features: Features, options: path.PathOptions, edges: _Edges | None,
         chosen: tuple[str, ...],
     ) -> Iterator[indirect.Sample]:  # fmt: skip
-        """Samples of the indirect boundary, if it is asked for and there is one."""
-        if self.options.boundary == "none" or not (features.moving_edges or features.moving_chains):
+        """Samples of the boundary terms whose x_S lies on a kept path: edges in mirrors and glass, and the indirect term."""
+        if edges is None:
             return
-        width, height = camera.film_size(sensor.film())
-        lanes = width * height * self._spp(sensor, spp)
-        table = self.tables.build(scene, features.moving_shapes)
-        motion = segment.Motion(scene, features.moving_shapes)
-
-        def stream(name: str, n: int) -> Any:
-            return seeds.lanes(n, seed, name)
-
+        table, motion, lanes, stream = edges.table, edges.motion, edges.lanes, edges.stream
         count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
         if features.delta_bsdfs and "primary" in chosen and self.max_depth > 1 and count:
             drawn = specular.draw(scene, sensor, self, table, motion, options, stream, count)
@@ -328,7 +345,7 @@ class PathSpaceMethods:
             technique = reflected.Technique(scene, sensor, self, features, table, motion, options)
             yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
             yield reflected.from_edges(technique, stream("indirect from edges", third), third)
-            drawn = shadows.draw(scene, sensor, self, features, table, motion, options, stream, third)
+            drawn = shadows.draw(scene, sensor, self, features, table, motion, options, edges.outlines, stream, third)
             if drawn is not None:
                 yield drawn
 

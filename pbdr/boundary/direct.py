@@ -13,7 +13,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import segment
+from pbdr.boundary import segment, silhouettes
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
@@ -21,7 +21,7 @@ from pbdr.transport import camera, convention, emission, groups, hits
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
-MAX_ENTRIES = 1 << 22  # views × edges held at once
+MAX_ENTRIES = 1 << 21  # views × edges held at once
 IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the position
 MIN_VIEWS = 256  # unless there are too many edges
 
@@ -105,14 +105,15 @@ def light_factor(lights: LightViews, edge: segment.Edge) -> Any:
     return dr.select(lights.surface, cosine / dr.maximum(distance2, 1e-20), 1)
 
 
-def shadow_mass(scene: Any, table: EdgeTable, lights: LightViews) -> Any:
-    """Sampling mass of all (view, edge) pairs, view-major: zero exactly where the edge is no silhouette.
+def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews) -> Any:
+    """Sampling mass of all pairs of a view and a `possible` edge, view-major: zero exactly where the edge is no silhouette.
 
     The floor keeps edges that only their middle hides; a flat light's own border never counts.
     """
-    entry = dr.arange(mi.UInt32, lights.count * table.count)
-    k = entry // table.count
-    row = table.row(entry - k * table.count)
+    number = dr.opaque(mi.UInt32, dr.width(possible))
+    entry = dr.arange(mi.UInt32, lights.count * dr.width(possible))
+    k = entry // number
+    row = table.row(dr.gather(mi.UInt32, possible, entry - k * number))
     chosen = lights.at(k)
     edge = segment.at(row, mi.Float(0.5), chosen.view, away=False)
     distance2 = dr.squared_norm(chosen.view.point - edge.point)
@@ -140,17 +141,40 @@ class Shadow:
     active: Any
 
 
-def cast(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], name: str, count: int) -> Shadow | None:
-    """`count` shadow samples, `stream` makes samplers by name and number of lanes; None if no edge can cast a shadow."""
-    views = view_count(table.count, count, len(scene.emitters()))
-    lights = draw_views(scene, stream(f"{name} views", views), views)
-    distribution = Discrete(shadow_mass(scene, table, lights))
-    if not distribution.total > 0:
-        return None
-    entry, probability, u = distribution.sample(systematic(stream(f"{name} edges", count), count))
-    k = entry // table.count
-    chosen = lights.at(k)
-    edge = segment.at(table.row(entry - k * table.count), u, chosen.view, away=False)
+@dataclass
+class Outlines:
+    """Points on lights, drawn once a call, and every edge that is a silhouette from there; shared by all segments to lights."""
+
+    lights: LightViews
+    possible: Any
+    pairs: Discrete
+
+    @staticmethod
+    def of(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], count: int) -> Outlines | None:
+        """For about `count` samples, `stream` makes samplers by name and number of lanes; None if no edge can cast a shadow."""
+        emitters = len(scene.emitters())
+        pilot = draw_views(scene, stream("emitters", emitters), emitters)
+        possible = silhouettes.candidates(table, silhouettes.regions(scene, pilot))
+        if dr.width(possible) == 0:
+            return None
+        views = view_count(dr.width(possible), count, emitters)
+        lights = draw_views(scene, stream("light points", views), views)
+        pairs = Discrete(shadow_mass(scene, table, possible, lights))
+        return Outlines(lights, possible, pairs) if pairs.total > 0 else None
+
+    def sample(self, table: EdgeTable, u: Any) -> tuple[LightViews, EdgeTable, Any, Any]:
+        """u in [0, 1) → (light points, rows of the table, probability of the pair, u rescaled within it)."""
+        entry, probability, rest = self.pairs.sample(u)
+        number = dr.opaque(mi.UInt32, dr.width(self.possible))
+        k = entry // number
+        row = table.row(dr.gather(mi.UInt32, self.possible, entry - k * number))
+        return self.lights.at(k), row, probability, rest
+
+
+def cast(scene: Any, table: EdgeTable, outlines: Outlines, sampler: Any, count: int) -> Shadow:
+    """`count` shadow samples."""
+    chosen, row, probability, u = outlines.sample(table, systematic(sampler, count))
+    edge = segment.at(row, u, chosen.view, away=False)
     view = chosen.view
     active = edge.silhouette & (probability > 0)
     to_light = dr.select(view.distant, dr.inf, dr.norm(view.point - edge.point))
@@ -234,12 +258,12 @@ def scattered_without_cosine(si: Any, omega: Any, active: Any) -> Any:
 
 def sample(
     scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    stream: Callable[[str, int], Any], count: int,
+    outlines: Outlines | None, sampler: Any, count: int,
 ) -> list[Contribution]:  # fmt: skip
     """`count` samples of the direct boundary: x_S is seen by the camera."""
-    shadow = cast(scene, table, stream, "direct", count)
-    if shadow is None:
+    if outlines is None:
         return []
+    shadow = cast(scene, table, outlines, sampler, count)
     edge = shadow.edge
     receiver = shadow.receiver_ray(shadow.receiver_hit.t)
     seen = connect(scene, sensor, integrator, receiver, shadow.receiver_hit.shape, shadow.active)

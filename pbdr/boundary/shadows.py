@@ -17,12 +17,12 @@ from pbdr.transport.path import PathOptions
 
 def draw(
     scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    options: PathOptions, stream: Callable[[str, int], Any], count: int,
+    options: PathOptions, outlines: direct.Outlines | None, stream: Callable[[str, int], Any], count: int,
 ) -> indirect.Sample | None:  # fmt: skip
     """`count` shadows that the camera sees after one or more scatterings beyond x_S; None if no edge casts any."""
-    shadow = direct.cast(scene, table, stream, "indirect shadow", count)
-    if shadow is None:
+    if outlines is None:
         return None
+    shadow = direct.cast(scene, table, outlines, stream("indirect shadow edges", count), count)
     edge = shadow.edge
     sampler = stream("indirect shadow walk", count)
     lengths = options.max_depth - 2

@@ -1,0 +1,93 @@
+"""Edges that can be silhouettes as seen from lights: a test that never errs on the wrong side, for the regions lights fill.
+
+The exact lists of silhouettes, one for each light point, then need to look at these edges only: of a dense mesh under a lamp, a few
+in a hundred.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from pbdr.boundary.edges import SEGMENT, EdgeTable
+from pbdr.boundary.topology import NO_FACE
+
+FEW = 1024  # edges up to which looking at all of them is cheaper
+REGIONS = 64  # boxes that every edge is compared with
+ROUNDING = 1e-5  # of the sums that decide on which side of a face a light lies
+
+
+@dataclass
+class Regions:
+    """Boxes that hold the positions of all lights, and the directions of those infinitely far away: centres and half sizes."""
+
+    centre: Any
+    half: Any
+    distant: Any
+    count: int
+
+
+def regions(scene: Any, pilot: Any) -> Regions | None:
+    """Where the lights of a scene are; None if one of them is all around.
+
+    `pilot`: one `direct.LightViews` entry for each emitter, in order.
+    """
+    surface, delta, distant = (np.array(x) for x in (pilot.surface, pilot.delta, pilot.view.distant))
+    if (distant & ~delta).any():
+        return None
+    points, directions = np.array(pilot.view.point).T, np.array(pilot.view.towards).T
+    low, high = np.where(distant[:, None], directions, points), np.where(distant[:, None], directions, points)
+    for k, emitter in enumerate(scene.emitters()):
+        if surface[k]:
+            box = emitter.get_shape().bbox()
+            low[k], high[k] = np.array(box.min).ravel(), np.array(box.max).ravel()
+    parts = []
+    for far in (False, True):
+        index = np.nonzero(distant == far)[0]
+        groups = np.array_split(index, min(len(index), REGIONS // 2)) if len(index) else []
+        parts += [(low[g].min(0), high[g].max(0), far) for g in groups]
+    bottom, top, away = (np.array([part[i] for part in parts]) for i in range(3))
+    as_vectors = lambda x: mi.Vector3f(np.ascontiguousarray(x.T.astype(np.float32)))  # noqa: E731
+    return Regions(as_vectors((bottom + top) / 2), as_vectors((top - bottom) / 2), mi.Bool(away), len(parts))
+
+
+def candidates(table: EdgeTable, where: Regions | None) -> Any:
+    """Rows that may be silhouettes from some point of the regions, as a device array of indices.
+
+    A line of sight sees two faces of an edge on different sides, so that no silhouette is there, if it passes their planes on
+    different sides; which side of a plane a point lies on does not depend on the point of the edge.
+    """
+    everything = dr.arange(mi.UInt32, table.count)
+    if where is None or table.count <= FEW:
+        return everything
+    planes = dr.cross(table.b, table.c), dr.cross(table.b, table.d)
+    two_sided = (table.kind == SEGMENT) & (table.face[1] != NO_FACE)
+    return dr.compress(_possible(table.a, planes[0], planes[1], where, where.count) | ~two_sided)
+
+
+@dr.syntax
+def _possible(start: Any, first: Any, second: Any, where: Regions, count: int) -> Any:
+    possible = mi.Bool(False) & (start.x == start.x)
+    k = mi.UInt32(0) * mi.UInt32(start.x)
+    centre, half, distant = where.centre, where.half, where.distant
+    while dr.hint(~possible & (k < count), label="pathspace: possible silhouettes"):
+        box = dr.gather(mi.Vector3f, centre, k)
+        size = dr.gather(mi.Vector3f, half, k)
+        offset = box - dr.select(dr.gather(mi.Bool, distant, k), 0, mi.Vector3f(start))
+        low0, high0 = _range(first, offset, size)
+        low1, high1 = _range(second, offset, size)
+        apart = ((low0 > 0) & (high1 < 0)) | ((high0 < 0) & (low1 > 0))
+        possible |= ~apart
+        k += 1
+    return possible
+
+
+def _range(plane: Any, offset: Any, size: Any) -> tuple[Any, Any]:
+    """Bounds of plane · y over a box of vectors y."""
+    middle = dr.dot(plane, offset)
+    reach = dr.dot(dr.abs(plane), size) + ROUNDING * dr.dot(dr.abs(plane), dr.abs(offset))
+    return middle - reach, middle + reach
