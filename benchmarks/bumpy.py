@@ -43,10 +43,7 @@ class Blob:
     @property
     def tangents(self) -> NDArray[np.float64]:
         """(5, N, 3): derivative of the vertices with respect to each of COMPONENTS."""
-        x, y, z = self.vertices.T
-        shifts = np.broadcast_to(np.eye(3)[:, None], (3, len(x), 3))
-        turn = np.radians(DEGREES) * np.stack([-y, x, 0 * z], axis=1)
-        return np.concatenate([shifts, turn[None], self.vertices[None]])
+        return np.stack([self.tangent(component) for component in COMPONENTS])
 
     def moved(self, component: str, amount: float) -> NDArray[np.float64]:
         """(N, 3) vertices after `amount` of one component; rotation and scale are about the origin."""
@@ -56,6 +53,14 @@ class Blob:
             c, s = np.cos(np.radians(DEGREES) * amount), np.sin(np.radians(DEGREES) * amount)
             return self.vertices @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
         return self.vertices + amount * np.eye(3)[COMPONENTS.index(component)]
+
+    def tangent(self, component: str, amount: float = 0.0) -> NDArray[np.float64]:
+        """(N, 3): derivative of `moved(component, amount)` with respect to the amount."""
+        if component == "rotation":
+            return np.radians(DEGREES) * self.moved(component, amount) @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 0]])
+        if component == "scale":
+            return self.vertices
+        return np.broadcast_to(np.eye(3)[COMPONENTS.index(component)], self.vertices.shape)
 
     def write_ply(self, path: Path) -> None:
         """A binary PLY file without normals."""

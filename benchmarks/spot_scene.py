@@ -103,6 +103,7 @@ start = {gloss}                   # when light and colours are roughly there
 
 [gauge]                         # puts white near 0.9: as bright as paint is, and below 1
 fix = "mean_luminance(spot/base_color) = 0.8"
+lr = 1e-2                        # highlights tell the tint of the light from that of the surface
 
 [goal]
 psnr = {psnr}                     # held-out views

@@ -1,7 +1,9 @@
 """The table of docs/theory.md, section 9, measured again.
 
 Depth 2: the gradient of a fixed linear functional of the image with respect to a similarity transform of a bumpy,
-flat-shaded mesh, term by term, next to central finite differences of Mitsuba's `path`. Depth 3: how much the interior
+flat-shaded mesh, term by term, next to central finite differences of Mitsuba's `path`. The derivative of a mesh of facets
+jumps whenever one of them turns edge-on, so that differences over an interval need not be close to the derivative at its
+middle, however exact both are; they *are* its mean over the interval, which is what is compared. Depth 3: how much the interior
 term scatters between seeds at 128 samples per pixel, next to Mitsuba's `prb` on the same scene in the same run.
 """
 
@@ -45,13 +47,17 @@ def run(options: argparse.Namespace) -> Result:
         blob = bumpy.Blob.subdivided(round(np.log(faces / 20) / np.log(4)))
         scene = bumpy.scene(blob, options.out / "theory_table")
         ours = gradients(scene, blob, options)
-        references = {str(step): differences(scene, blob, step, ours, options) for step in STEPS}
-        cases[str(faces)] = {"gradient": ours, "finite_differences": references, "verdict": verdicts(ours, references)}
+        means = {str(step): interval_means(scene, blob, step, options) for step in STEPS}
+        references = {str(step): differences(scene, blob, step, means[str(step)], options) for step in STEPS}
+        cases[str(faces)] = {
+            "gradient": ours, "means": means, "finite_differences": references, "verdict": verdicts(means, references),
+        }  # fmt: skip
         cases[str(faces)]["noise"] = noise(scene, blob, options)
     agree = all(v["verdict"] == "agrees" for case in cases.values() for v in case["verdict"].values())
     ratios = {faces: case["noise"]["ratio"][0] for faces, case in cases.items()}
     data = {
-        "compared": "mean total gradient at depth 2 with central finite differences of Mitsuba's path, each step apart; "
+        "compared": "total gradient at depth 2, its mean over the interval of the finite difference, with central finite "
+        "differences of Mitsuba's path, each step apart; "
         f"'agrees': the difference is at most {AGREEMENT:.0%} of the finite difference and twice its standard error is "
         "below that too; 'undecided': the noise is larger than that",
         "cases": cases,
@@ -81,6 +87,40 @@ def gradients(scene: Any, blob: bumpy.Blob, options: argparse.Namespace) -> dict
         mean, error = mean_and_error(values)
         result[term] = {"mean": mean.tolist(), "error": error.tolist()}
     return result
+
+
+def interval_means(scene: Any, blob: bumpy.Blob, step: float, options: argparse.Namespace) -> dict[str, Any]:
+    """By component, mean and standard error of the total over amounts in [-step, step], one stratum a replica."""
+    import mitsuba as mi
+
+    import pbdr
+    from pbdr.parameters import traverse
+    from pbdr.scene import integrator_of
+    from pbdr.seeds import hashed
+
+    params = traverse(scene)
+    integrator = integrator_of(scene, {"type": "pathspace", "max_depth": 2})
+    means, errors = [], []
+    for component in bumpy.COMPONENTS:
+        samples = []
+        for replica in range(options.replicas):
+            seed = hashed(options.seed, "interval", component, str(step), replica)
+            place = (replica + np.random.default_rng(seed).random()) / options.replicas
+            amount = step * (2 * place - 1)
+            vertices = blob.moved(component, amount).astype(np.float32)
+            params[bumpy.RAW] = mi.Float(np.ascontiguousarray(vertices).ravel())
+            params.update()
+            found = pbdr.gradient(
+                scene, bumpy.POSITIONS, bumpy.adjoint(), spp=options.spp, seed=seed, integrator=integrator
+            )
+            total = np.asarray(found.total[bumpy.POSITIONS], dtype=np.float64).reshape(-1, 3)
+            samples.append((total * blob.tangent(component, amount)).sum())
+        mean, error = mean_and_error(samples)
+        means.append(float(mean))
+        errors.append(float(error))
+    params[bumpy.RAW] = mi.Float(np.ascontiguousarray(blob.vertices, dtype=np.float32).ravel())
+    params.update()
+    return {"mean": means, "error": errors}
 
 
 def contracted(blob: bumpy.Blob, vertices: NDArray[Any]) -> Array:
@@ -133,7 +173,7 @@ def differences(
             samples.append((value(ahead, seed) - value(behind, seed)) / (2 * step))
             if len(samples) >= 16:
                 mean, error = mean_and_error(samples)
-                if np.hypot(error, ours["total"]["error"][index]) <= PRECISION * abs(mean):
+                if np.hypot(error, ours["error"][index]) <= PRECISION * abs(mean):
                     break
         mean, error = mean_and_error(samples)
         means.append(float(mean))
@@ -143,13 +183,13 @@ def differences(
     return {"mean": means, "error": errors, "replicas": counts, "spp": FD_SPP}
 
 
-def verdicts(ours: dict[str, Any], references: dict[str, Any]) -> dict[str, Any]:
+def verdicts(means: dict[str, Any], references: dict[str, Any]) -> dict[str, Any]:
     """By component: relative difference from every finite difference, its standard error, and what follows."""
     result = {}
     for index, component in enumerate(bumpy.COMPONENTS):
-        mean, error = ours["total"]["mean"][index], ours["total"]["error"][index]
         relative, spread = [], []
-        for reference in references.values():
+        for step, reference in references.items():
+            mean, error = means[step]["mean"][index], means[step]["error"][index]
             size = abs(reference["mean"][index])
             relative.append((mean - reference["mean"][index]) / size)
             spread.append(float(np.hypot(error, reference["error"][index])) / size)
@@ -228,7 +268,7 @@ def _cell(mean: float, error: float) -> str:
 def _markdown(cases: dict[str, Any], options: argparse.Namespace) -> str:
     parts = [
         f"Bumpy mesh, depth 2, 128², {options.replicas} × {options.spp} spp; a cell is a mean ± its standard error. The last "
-        f"row compares the total with both finite differences; required: within {AGREEMENT:.0%}."
+        f"row compares both finite differences with the mean of the total over their interval; required: within {AGREEMENT:.0%}."
     ]
     for faces, case in cases.items():
         rows = [
@@ -242,6 +282,8 @@ def _markdown(cases: dict[str, Any], options: argparse.Namespace) -> str:
             for term in (*TERMS, "total")
         ]
         for step, reference in case["finite_differences"].items():
+            ours = zip(case["means"][step]["mean"], case["means"][step]["error"], strict=True)
+            rows.append([f"total, mean over ± {step}", *(_cell(m, e) for m, e in ours)])
             cells = [_cell(m, e) for m, e in zip(reference["mean"], reference["error"], strict=True)]
             rows.append([f"finite differences, step {step}", *cells])
         words = []

@@ -72,6 +72,8 @@ class Result:
 def init(problem: Problem) -> State:
     """Return the state before the first step, with the gauge fixed. Raises ParameterError for a bad `init`."""
     latents = problem.bound.project(problem.bound.init())
+    if problem.options.gauge_lr is not None:
+        latents[gauge.TINT] = gauge.no_tint()
     if problem.gauge is not None:
         latents = gauge.fix(problem.gauge, problem.bound, latents)
     return State(0, latents, optimisers.init(latents))
@@ -86,8 +88,12 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     active = [k for k, x in bound.latents.items() if bound.specs[x.variable].start <= state.step]
 
     leaves = {key: mi.TensorXf(value) for key, value in state.latents.items()}
+    if gauge.TINT in leaves:
+        active.append(gauge.TINT)
     dr.enable_grad(*[leaves[key] for key in active])
     values = bound.values(leaves)
+    if problem.gauge is not None and gauge.TINT in leaves:
+        values = gauge.tinted(problem.gauge, values, leaves[gauge.TINT])
     params = bound.apply(leaves, values)
     with ExitStack() as films:
         image_loss = mi.Float(0)
@@ -100,14 +106,17 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     loss, extra = float(dr.detach(image_loss)[0]), float(dr.detach(prior)[0])
 
     norms = _norms(problem, gradients)
-    rates = {n: s.lr * schedules.decay(options.lr_decay, state.step, options.steps) for n, s in bound.specs.items()}
+    decay = schedules.decay(options.lr_decay, state.step, options.steps)
+    rates = {name: spec.lr * decay for name, spec in bound.specs.items()}
+    if options.gauge_lr is not None:
+        rates[gauge.TINT] = options.gauge_lr * decay
     wrong = _not_finite(loss, extra, norms)
     latents, adam, skipped = state.latents, state.adam, state.skipped + bool(wrong)
     if not wrong:
         latents, adam = optimisers.step(
-            adam, latents, gradients, {key: rates[bound.latents[key].variable] for key in gradients}
+            adam, latents, gradients, {key: rates[_variable(problem, key)] for key in gradients}
         )
-        latents = bound.project(latents)
+        latents = {**latents, **bound.project(latents)}
         if problem.gauge is not None:
             latents = gauge.fix(problem.gauge, bound, latents)
         dr.eval(latents)
@@ -202,10 +211,15 @@ def _prior(problem: Problem, values: dict[str, Any]) -> Any:
     return total
 
 
+def _variable(problem: Problem, key: str) -> str:
+    """Variable that a latent belongs to; the tint is one of its own."""
+    return key if key == gauge.TINT else problem.bound.latents[key].variable
+
+
 def _norms(problem: Problem, gradients: dict[str, Any]) -> dict[str, float]:
     squares: dict[str, float] = {}
     for key, gradient in gradients.items():
-        name = problem.bound.latents[key].variable
+        name = _variable(problem, key)
         squares[name] = squares.get(name, 0.0) + float(np.square(np.array(gradient, dtype=np.float64)).sum())
     return {name: float(np.sqrt(square)) for name, square in squares.items()}
 

@@ -1,4 +1,9 @@
-"""Gauge fixing: albedo × light scale is not observable from images alone, so one of the two is fixed by convention."""
+"""Gauge fixing: albedo × light scale is not observable from images alone, so one of the two is fixed by convention.
+
+Channel by channel, it nearly is not: highlights, which have the colour of the light alone, tell a tinted surface under white light
+from a white one under tinted light. That is one number a channel for the whole scene, and every texel knows a little of it. As a
+step of its own, `tint`, it is found in a few hundred steps; left to texels, each with its own noise, in many thousands.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +23,9 @@ from pbdr.parameters.names import resolve
 
 LIGHTS = frozenset(("radiance", "intensity", "irradiance"))
 LUMINANCE = np.array([0.212671, 0.715160, 0.072169])
+
+#: Key of the tint among the latents: the logarithm of a factor per channel, folded into the others after every step.
+TINT = "gauge:tint"
 
 _FORM = re.compile(r"^\s*mean_luminance\((?P<match>[^)]*)\)\s*=\s*(?P<target>[-+.\deE]+)\s*$")
 
@@ -56,13 +65,42 @@ def parse(text: str, variables: Variables) -> Gauge:
     return Gauge(target, albedo, lights)
 
 
+def no_tint() -> Any:
+    """The latent of a factor of one in every channel."""
+    return dr.zeros(mi.TensorXf, (3,))
+
+
+def check_tint(gauge: Gauge, variables: Variables) -> None:
+    """Raise OptionError if albedo or lights have no three channels that a tint could act on."""
+    for key in (*gauge.albedo, *gauge.lights):
+        parameter = variables.latents[key].parameter
+        if not parameter.shape or parameter.shape[-1] != 3:
+            raise OptionError(
+                f"gauge lr needs three channels, and {parameter.name!r} has the shape {parameter.shape}: drop it"
+            )
+
+
+def tinted(gauge: Gauge, values: Mapping[str, Any], tint: Any) -> dict[str, Any]:
+    """Return (attached) values whose albedo is multiplied by exp(tint), channel by channel, and whose lights are divided by it."""
+    result = dict(values)
+    for keys, sign in ((gauge.albedo, 1), (gauge.lights, -1)):
+        for key in keys:
+            shape = (1,) * (len(values[key].shape) - 1) + (3,)
+            result[key] = values[key] * mi.TensorXf(dr.exp(sign * tint.array), shape)
+    return result
+
+
 def fix(gauge: Gauge, variables: Variables, latents: Mapping[str, Any]) -> dict[str, Any]:
     """Return latents whose albedo has the gauge's mean luminance and whose lights are scaled inversely.
 
     The product of the two, and so directly lit radiance, is kept. Where the scaled albedo would pass its bounds it is
-    clipped, and the optimiser makes good for it.
+    clipped, and the optimiser makes good for it. A tint among the latents goes into both, and is none afterwards.
     """
-    values = {key: np.array(value, dtype=np.float64) for key, value in variables.values(latents).items()}
+    found = variables.values(latents)
+    if TINT in latents:
+        found = tinted(gauge, found, latents[TINT])
+        latents = {**latents, TINT: no_tint()}
+    values = {key: np.array(value, dtype=np.float64) for key, value in found.items()}
     factor = gauge.target / mean_luminance(gauge, values)
     scaled = {key: values[key] * factor for key in gauge.albedo} | {key: values[key] / factor for key in gauge.lights}
     result = dict(latents)

@@ -45,6 +45,7 @@ class Options:
     lr_decay     cosine (to 1 % at the last step) or none
     integrator   a Mitsuba integrator dictionary or object; None: `pathspace` with its defaults
     gauge        for example "mean_luminance(mat-*/base_color) = 0.5", or None
+    gauge_lr     learning rate of the tint that albedo and light may exchange, channel by channel; None: no such step
     nonfinite    what a non-finite loss or gradient does: skip the step, or stop
     max_skips    skipped steps after which the run counts as diverged
     patience     stop after this many steps without a lower smoothed loss; None: never
@@ -61,6 +62,7 @@ class Options:
     resolution: Sequence[tuple[int, float]] = ((0, 1.0),)
     integrator: Any = None
     gauge: str | None = None
+    gauge_lr: float | None = None
     nonfinite: str = "skip"
     max_skips: int = 5
     patience: int | None = None
@@ -75,7 +77,9 @@ class Options:
                 raise OptionError(f"{name} = {getattr(self, name)!r}: it is at least {low}")
         if self.nonfinite not in ("skip", "stop"):
             raise OptionError(f"nonfinite = {self.nonfinite!r}: it is 'skip' or 'stop'")
-        for name in ("spp_grad", "patience", "max_minutes"):
+        if self.gauge_lr is not None and self.gauge is None:
+            raise OptionError("gauge_lr is given without a gauge: name the albedo whose tint it moves")
+        for name in ("spp_grad", "patience", "max_minutes", "gauge_lr"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise OptionError(f"{name} = {value!r}: it is a number above 0, or absent")
@@ -104,7 +108,8 @@ class Problem:
                 raise ParameterError(
                     f"prior {given[0]} of {key!r}: a constant has no variation; give 'texture' or drop it"
                 )
-        _ = self.gauge
+        if self.gauge is not None and self.options.gauge_lr is not None:
+            gauge.check_tint(self.gauge, self.bound)
 
     @cached_property
     def bound(self) -> Variables:

@@ -153,9 +153,13 @@ class VarSection(Section):
 
 
 class GaugeSection(Section):
-    """Which unobservable scale is fixed, for instance "mean_luminance(mat-*/base_color) = 0.5"."""
+    """Which unobservable scale is fixed, for instance "mean_luminance(mat-*/base_color) = 0.5".
+
+    `lr`: learning rate of the tint that these albedos and the lights exchange in a step of their own, which highlights settle.
+    """
 
     fix: str
+    lr: Positive | None = None
 
 
 class GuardSection(Section):

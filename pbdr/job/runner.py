@@ -318,6 +318,7 @@ def _options(job: Job, training_views: int) -> Options:
         resolution=tuple((entry.step, entry.scale) for entry in job.render.resolution) or ((0, 1.0),),
         integrator=job.render.integrator,
         gauge=None if job.gauge is None else job.gauge.fix,
+        gauge_lr=None if job.gauge is None else job.gauge.lr,
         nonfinite=job.guard.nonfinite,
         max_skips=job.guard.max_skips,
         patience=job.stop.patience,

@@ -23,7 +23,7 @@ from pbdr.inverse import (
     step,
 )
 from pbdr.inverse.presets import Estimate
-from pbdr.parameters import VariableSpec, traverse
+from pbdr.parameters import VariableSpec, list_parameters, read, traverse
 from pbdr.scene import load_object, load_scene
 
 PRB = {"type": "prb", "max_depth": 3}
@@ -231,6 +231,24 @@ def test_the_gauge_holds_at_every_step_and_the_product_is_found(targets):
         assert (luminance + values["floor/base_color"][0]) / 2 == pytest.approx(0.4, abs=2e-3)
 
     fit(task, check)
+
+
+@pytest.mark.parametrize("rate", [0.03, None])
+def test_the_tint_is_found_by_its_own_step(targets, rate):
+    """The sky is seen, so that its colour is known; all other variables may hardly move. Without the step, the tint stays wrong."""
+    scene, wrong = make_scene(), np.array([1.2, 1.0, 0.8])
+    true = {p.name: np.asarray(read(scene, p)) for p in list_parameters(scene)}
+    start = true["ball/base_color"] / wrong
+    variables = {
+        "ball": VariableSpec("ball/base_color", init=start, lr=1e-6, map="sigmoid"),
+        "sky": VariableSpec("sky/radiance", init=true["sky/radiance"] * wrong, lr=1e-6, map="exp"),
+    }
+    rule = f"mean_luminance(ball/base_color) = {float(start @ [0.212671, 0.715160, 0.072169])}"
+    views = [View(image, index) for index, image in enumerate(targets)]
+    options = Options(steps=60, integrator=PRB, spp=8, gauge=rule, gauge_lr=rate, loss="l2")
+    found = fit(Problem(scene, views, variables, options)).values["sky/radiance"] / true["sky/radiance"]
+    off = np.abs(found / found[1] - 1).max()
+    assert off < 0.04 if rate else off > 0.15
 
 
 @pytest.mark.parametrize(("nonfinite", "max_skips", "steps"), [("skip", 2, 3), ("stop", 2, 1)])

@@ -133,6 +133,38 @@ def test_the_gauge_trades_scale_without_changing_the_product(albedo_map, light_m
         np.testing.assert_allclose(new[name] * new["sky/radiance"], old[name] * old["sky/radiance"], rtol=1e-3)
 
 
+def test_a_tint_goes_from_the_lights_into_the_albedo():
+    """The product stays, channel by channel; the tint is none afterwards."""
+    specs = {"a": VariableSpec("*/base_color", map="sigmoid"), "l": VariableSpec("sky/radiance", map="exp")}
+    variables = Variables(furnished(), specs)
+    rule = gauge.parse("mean_luminance(*/base_color) = 0.3", variables)
+    gauge.check_tint(rule, variables)
+    tint = mi.TensorXf(np.array([0.2, 0.0, -0.1], np.float32))
+    before = variables.init()
+    after = gauge.fix(rule, variables, {**before, gauge.TINT: tint})
+    old, new = variables.numpy(before), variables.numpy(after)
+    assert np.array(after[gauge.TINT]).tolist() == [0, 0, 0]
+    ratio = new["one/base_color"] / old["one/base_color"]
+    np.testing.assert_allclose(ratio / ratio[1], np.exp([0.2, 0, -0.1]), rtol=1e-3)
+    np.testing.assert_allclose(
+        new["one/base_color"] * new["sky/radiance"], old["one/base_color"] * old["sky/radiance"], rtol=1e-3
+    )
+
+
+def test_a_tint_needs_three_channels():
+    scene = load_scene(
+        {
+            "type": "scene",
+            "camera": {"type": "perspective"},
+            "sky": {"type": "constant"},
+            "ball": {"type": "sphere", "bsdf": {"type": "diffuse", "reflectance": {"type": "spectrum", "value": 0.5}}},
+        }
+    )
+    variables = Variables(scene, {"a": VariableSpec("ball/base_color"), "l": VariableSpec("sky/radiance")})
+    with pytest.raises(OptionError, match="three channels"):
+        gauge.check_tint(gauge.parse("mean_luminance(ball/base_color) = 0.5", variables), variables)
+
+
 def test_a_wrong_gauge_is_refused():
     variables = Variables(furnished(), {"a": VariableSpec("one/base_color"), "l": VariableSpec("sky/radiance")})
     for text, message in (
