@@ -81,7 +81,12 @@ def check_tint(gauge: Gauge, variables: Variables) -> None:
 
 
 def tinted(gauge: Gauge, values: Mapping[str, Any], tint: Any) -> dict[str, Any]:
-    """Return (attached) values whose albedo is multiplied by exp(tint), channel by channel, and whose lights are divided by it."""
+    """Return (attached) values whose albedo is multiplied by exp(tint), channel by channel, and whose lights are divided by it.
+
+    What would change the mean luminance, to first order, is taken out of the tint: the gauge undoes it, and should not be fought.
+    """
+    share = _luminance_by_channel(gauge, {key: np.array(dr.detach(values[key])) for key in gauge.albedo})
+    tint = mi.TensorXf(tint.array - dr.sum(tint.array * mi.Float(share / share.sum())), (3,))
     result = dict(values)
     for keys, sign in ((gauge.albedo, 1), (gauge.lights, -1)):
         for key in keys:
@@ -108,6 +113,14 @@ def fix(gauge: Gauge, variables: Variables, latents: Mapping[str, Any]) -> dict[
         lo, hi = variables.latents[key].bounds
         result[key] = mi.TensorXf(variables.to_latent(key, np.clip(value, lo, hi)))
     return result
+
+
+def _luminance_by_channel(gauge: Gauge, values: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Contribution (3,) of each channel to the luminance of the gauge's albedo values, up to a factor."""
+    total = np.zeros(3)
+    for key in gauge.albedo:
+        total += LUMINANCE * values[key].reshape(-1, 3).sum(0)
+    return total
 
 
 def mean_luminance(gauge: Gauge, values: Mapping[str, NDArray[Any]]) -> float:

@@ -233,7 +233,7 @@ def test_the_gauge_holds_at_every_step_and_the_product_is_found(targets):
     fit(task, check)
 
 
-@pytest.mark.parametrize("rate", [0.03, None])
+@pytest.mark.parametrize("rate", [0.01, None])
 def test_the_tint_is_found_by_its_own_step(targets, rate):
     """The sky is seen, so that its colour is known; all other variables may hardly move. Without the step, the tint stays wrong."""
     scene, wrong = make_scene(), np.array([1.2, 1.0, 0.8])
@@ -245,10 +245,10 @@ def test_the_tint_is_found_by_its_own_step(targets, rate):
     }
     rule = f"mean_luminance(ball/base_color) = {float(start @ [0.212671, 0.715160, 0.072169])}"
     views = [View(image, index) for index, image in enumerate(targets)]
-    options = Options(steps=60, integrator=PRB, spp=8, gauge=rule, gauge_lr=rate, loss="l2")
+    options = Options(steps=80, integrator=PRB, spp=8, gauge=rule, gauge_lr=rate, loss="l2")
     found = fit(Problem(scene, views, variables, options)).values["sky/radiance"] / true["sky/radiance"]
     off = np.abs(found / found[1] - 1).max()
-    assert off < 0.04 if rate else off > 0.15
+    assert off < 0.05 if rate else off > 0.15  # a quarter of where it starts
 
 
 @pytest.mark.parametrize(("nonfinite", "max_skips", "steps"), [("skip", 2, 3), ("stop", 2, 1)])
