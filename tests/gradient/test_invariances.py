@@ -19,6 +19,7 @@ from small_scenes import (
     film_integral,
     mesh,
     pose,
+    quad,
     scene_of,
     shape,
     shift,
@@ -66,7 +67,7 @@ def variants(kind):
     return *subdivided(BOX, TRIANGLES), None
 
 
-def box_derivatives(folder, kind):
+def box_derivatives(folder, kind, **budgets):
     """Moves of a lit box over a floor (x, z, growth), seen by a camera that sees the box and its shadow."""
     vertices, faces, texcoords = variants(kind)
     turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
@@ -81,7 +82,7 @@ def box_derivatives(folder, kind):
     count = len(placed)
     tangents = [everywhere(1, 0, 0, vertices=count), everywhere(0, 0, 1, vertices=count), placed - [0.1, 0, 0.6]]
     weights = 1 + 0.5 * np.sin(np.arange(16))[:, None, None] * np.cos(0.7 * np.arange(16))[None, :, None]
-    options = {"max_depth": 2, "spp": 256, "n_primary": 2**15, "n_direct": 2**17}
+    options = {"max_depth": 2, "spp": 256, "n_primary": 2**15, "n_direct": 2**17, **budgets}
     return derivatives(scene, {"box/positions": tangents}, camera.adjoint() * weights, **options)
 
 
@@ -98,6 +99,48 @@ def test_how_a_mesh_is_written_down(tmp_path, welded, kind):
     assert_agrees(other.total - welded.total + mean, mean, max_relative_se=0.02, scale=scale)
     for term in ("primary", "direct"):
         assert_differs(other.without(term), mean, by=0.1)
+
+
+def test_how_samples_are_split_among_terms(tmp_path, welded):
+    """Budgets change the noise alone; a budget of zero changes the result."""
+    mean = welded.total.mean(0)
+    scale = np.abs(mean).min()
+    other = box_derivatives(tmp_path, "welded", n_primary=2**13, n_direct=2**18)
+    assert_agrees(other.total - welded.total + mean, mean, max_relative_se=0.02, scale=scale)
+    none = box_derivatives(tmp_path, "welded", n_primary=0)
+    assert_differs(none.total, mean, by=0.1)
+
+
+def test_a_rectangle_and_its_mesh_twin(tmp_path):
+    """The same plate, its pose moved as a whole or its four corners one by one."""
+    turn = np.array([[0.8, -0.48, 0.36], [0.6, 0.64, -0.48], [0, 0.6, 0.8]])
+    frame = pose((0.1, -0.1, 0.7), *(0.4 * turn).T[:2], turn.T[2])
+    camera = Probe((2.0, -1.6, 2.6), (0, 0, 0.3), half=0.35, size=16)
+    weights = camera.adjoint() * (1 + 0.5 * np.sin(np.arange(16)))[:, None, None]
+    motions = [
+        np.outer([1, 0.2, 0], [0, 0, 0, 1]),
+        np.outer([0, 0, 1], [0, 0, 0, 1]),
+        np.outer([0, 0.5, 1], [1, 0, 0, 0]),
+    ]
+    motions = [m @ np.vstack([np.eye(4)[:3], [0, 0, 0, 1]]) for m in motions]
+    corners = np.array([[-1, -1, 0, 1], [1, -1, 0, 1], [1, 1, 0, 1], [-1, 1, 0, 1]])
+    plates = {
+        "plate/pose": shape("rectangle", frame, bsdf=diffuse(0.5)),
+        "plate/positions": quad(tmp_path, "plate", frame, bsdf=diffuse(0.5)),
+    }
+    found = []
+    for name, plate in plates.items():
+        scene = scene_of(
+            camera=camera.sensor(), plate=plate,
+            floor=shape("rectangle", pose(x=(3, 0, 0), y=(0, 3, 0)), bsdf=diffuse(0.6)),
+            lamp=shape("disk", pose((-1, 0.5, 3), x=(0.5, 0, 0), y=(0, -0.5, 0), z=(0, 0, -1)), emitter=area_light(8)),
+        )  # fmt: skip
+        tangents = motions if name.endswith("pose") else [corners @ m.T for m in motions]
+        options = {"max_depth": 2, "spp": 256, "n_primary": 2**15, "n_direct": 2**16}
+        found.append(derivatives(scene, {name: tangents}, weights, **options))
+    mean = found[0].total.mean(0)
+    assert_agrees(found[1].total - found[0].total + mean, mean, max_relative_se=0.02, scale=np.abs(mean).min())
+    assert_differs(found[1].without("primary"), mean, by=0.1)
 
 
 # ---------------------------------------------------------------------- films
