@@ -16,10 +16,11 @@ import mitsuba as mi
 
 from pbdr.boundary import indirect, segment, walk
 from pbdr.boundary.edges import SEGMENT, EdgeTable, View
-from pbdr.boundary.sampling import Discrete, favour_moving, systematic
+from pbdr.boundary.sampling import Discrete, favour, favour_moving, systematic
 from pbdr.transport import camera, convention, emission, groups, hits, path
 from pbdr.transport.features import Features
 
+LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
 
 
@@ -92,7 +93,11 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     """`count` samples: an edge point by length, x_S in a direction from there, a walk to the camera."""
     t = technique
     scene, table, options = t.scene, t.table, t.options
-    distribution = Discrete(edge_mass(table))
+    mass = edge_mass(table)
+    if t.features.delta_bsdfs:
+        shapes = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
+        mass = favour(mass, shapes.is_emitter(), LIGHTS)
+    distribution = Discrete(mass)
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     omega, density = direction(row, u, sampler)

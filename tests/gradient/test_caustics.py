@@ -38,3 +38,6 @@ def mirror():
 
 def box(*place, size=0.25):
     return {"type": "cube", "to_world": T().translate(place).rotate([0.6, 0, 0.8], 30).scale(size), "bsdf": RED}
+
+
+BLACK = {"type": "diffuse", "reflectance": rgb(0.0)}
