@@ -1,19 +1,34 @@
-"""Edges that a surface sees in mirrors and through glass: a floor that is lit by way of a mirror or a glass plate alone."""
+"""Edges that a surface sees in mirrors and through glass: a floor that is lit by way of a mirror or through glass alone.
+
+What a plane mirror shows is another scene behind it, without a mirror: direct light in that one, with hardly any noise, is the
+reference for the light that comes by way of the mirror.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import mitsuba as mi
 import numpy as np
+import pytest
+from agreement import assert_agrees, assert_differs, replicas
+from finite_differences import Differences, adjoint, gradients, parameters
 from scene_zoo import film, rgb
 
+from pbdr.boundary import reflected, shadows
+from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 
 T = mi.ScalarTransform4f
 SILVER = {"type": "conductor", "material": "none"}
-RED = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": rgb(0.7, 0.4, 0.2)}}
+BLACK = {"type": "diffuse", "reflectance": rgb(0.0)}
+HIGH, TILT = np.array([-0.4, 0, 1.5]), 10.0  # of the mirror
+LAMP = T().translate([-0.6, 0, 0.2]).scale(0.5)
+BOX = T().translate([-0.7, 0.1, 0.8]).rotate([0.6, 0, 0.8], 30).scale(0.25)
+SHIFT = np.array([0.5, 0.2, 0.3])
 
 
-def court(**shapes):
+def court(**shapes: Any) -> Any:
     """The camera sees the floor and nothing else."""
     view = T().look_at([0.7, -3, 1.0], [0.7, 0, 0], [0, 0, 1])
     return load_scene({
@@ -24,20 +39,85 @@ def court(**shapes):
     })  # fmt: skip
 
 
-def lamp(radiance=20.0):
+def lamp(pose: Any = LAMP) -> dict[str, Any]:
     """It shines upwards, away from the floor."""
-    pose = T().translate([-0.6, 0, 0.2]).scale(0.5)
-    return {"type": "rectangle", "to_world": pose, "bsdf": {"type": "diffuse", "reflectance": rgb(0.0)},
-            "emitter": {"type": "area", "radiance": rgb(radiance)}}  # fmt: skip
+    emitter = {"type": "area", "radiance": rgb(20.0)}
+    return {"type": "rectangle", "to_world": pose, "bsdf": BLACK, "emitter": emitter}
 
 
-def mirror():
-    pose = T().translate([-0.4, 0, 1.5]).rotate([0, 1, 0], 170).scale([1.0, 1.2, 1])
-    return {"type": "rectangle", "to_world": pose, "bsdf": SILVER}
+def box(pose: Any = BOX) -> dict[str, Any]:
+    return {"type": "cube", "to_world": pose, "bsdf": BLACK}
 
 
-def box(*place, size=0.25):
-    return {"type": "cube", "to_world": T().translate(place).rotate([0.6, 0, 0.8], 30).scale(size), "bsdf": RED}
+def mirrored() -> Any:
+    """Light comes by way of the mirror, past the box; the mirror's border lies out of the way."""
+    pose = T().translate(HIGH).rotate([0, 1, 0], 180 - TILT).scale(3)
+    return court(lamp=lamp(), box=box(), mirror={"type": "rectangle", "to_world": pose, "bsdf": SILVER})
 
 
-BLACK = {"type": "diffuse", "reflectance": rgb(0.0)}
+def unfolded(step: float, thing: str) -> Any:
+    """The same with what the mirror shows behind it, in place of the mirror; `thing` has moved by `step`."""
+    move = {name: T().translate(step * SHIFT * (name == thing)) for name in ("lamp", "box", "mirror")}
+    angle = np.radians(TILT)
+    normal = np.array([np.sin(angle), 0, -np.cos(angle)])
+    at = HIGH + step * SHIFT * (thing == "mirror")
+    flip = np.eye(4)
+    flip[:3, :3] -= 2 * np.outer(normal, normal)
+    flip[:3, 3] = 2 * normal * (normal @ at)
+    image = T(flip)
+    return court(
+        lamp=lamp(image @ move["lamp"] @ LAMP), image=box(image @ move["box"] @ BOX), box=box(move["box"] @ BOX),
+        body={"type": "rectangle", "to_world": move["lamp"] @ LAMP, "bsdf": BLACK},
+    )  # fmt: skip
+
+
+def render(scene: Any, depth: int, spp: int, seed: int = 0) -> Any:
+    path = mi.load_dict({"type": "path", "max_depth": depth})
+    return np.array(mi.render(scene.mi, integrator=path, spp=spp, seed=seed)).astype(np.float64)
+
+
+STEP = 0.04
+REPLICAS = 6
+NOISE = 0.05  # of the derivative; what is tested is most of it, or more
+COUNT = {"box": 300_000, "lamp": 600_000, "mirror": 1_500_000}
+
+
+def unfolded_replicas(thing: str) -> Any:
+    """Finite differences, extrapolated, of the scene without a mirror (N,)."""
+
+    def estimate(seed: int) -> list[float]:
+        slopes = []
+        for h in (STEP, 0.5 * STEP):
+            pair = [render(unfolded(sign * h, thing), 2, 1024, seed) for sign in (1, -1)]
+            slopes.append(float(((pair[0] - pair[1]) * adjoint()).sum()) / (2 * h))
+        return slopes
+
+    samples = replicas(estimate, REPLICAS, "unfolded", thing)
+    noise = (samples[:, 1] - samples[:, 0]).std(ddof=1) / np.sqrt(REPLICAS)
+    assert abs(np.diff(samples.mean(0))[0]) < 0.02 * abs(samples.mean()) + 5 * noise
+    return (4 * samples[:, 1] - samples[:, 0]) / 3
+
+
+def shift(scene: Any, name: str) -> Any:
+    """The object moves by SHIFT."""
+    tangent = np.zeros(parameters(scene, name)[name].shape)
+    if name.endswith("pose"):
+        tangent[:3, 3] = SHIFT
+    else:
+        tangent[:] = SHIFT
+    return tangent
+
+
+@pytest.mark.parametrize("thing", COUNT)
+def test_by_way_of_a_plane_mirror(thing):
+    """A blocker between lamp and mirror, the lamp, and the mirror itself."""
+    scene = mirrored()
+    name = "box/positions" if thing == "box" else f"{thing}/pose"
+    tangents = {name: shift(scene, name)}
+    expected = unfolded_replicas(thing)
+    options = {"max_depth": 3, "n_indirect": COUNT[thing], "n_direct": 0, "n_primary": 0}
+    ours = gradients(scene, tangents, adjoint(), spp=64, count=REPLICAS, **options)[name]
+    scale = abs(expected.mean())
+    assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
+    without = gradients(scene, tangents, adjoint(), spp=64, count=REPLICAS, max_depth=3, boundary="none")[name]
+    assert_differs(without - expected, 0.0, scale=scale, by=0.3)
