@@ -12,12 +12,12 @@ import mitsuba as mi
 import numpy as np
 import pytest
 from agreement import assert_agrees, assert_differs, replicas
-from finite_differences import Differences, adjoint, gradients, parameters
+from finite_differences import adjoint, gradients, parameters
 from scene_zoo import film, rgb
 
-from pbdr.boundary import reflected, shadows
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
+from pbdr.transport import emission
 
 T = mi.ScalarTransform4f
 SILVER = {"type": "conductor", "material": "none"}
@@ -108,7 +108,9 @@ def shift(scene: Any, name: str) -> Any:
     return tangent
 
 
-@pytest.mark.parametrize("thing", COUNT)
+@pytest.mark.parametrize(
+    "thing", ["box", pytest.param("lamp", marks=pytest.mark.slow), pytest.param("mirror", marks=pytest.mark.slow)]
+)
 def test_by_way_of_a_plane_mirror(thing):
     """A blocker between lamp and mirror, the lamp, and the mirror itself."""
     scene = mirrored()
@@ -121,3 +123,31 @@ def test_by_way_of_a_plane_mirror(thing):
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
     without = gradients(scene, tangents, adjoint(), spp=64, count=REPLICAS, max_depth=3, boundary="none")[name]
     assert_differs(without - expected, 0.0, scale=scale, by=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.9])
+def test_techniques_agree(monkeypatch, share):
+    """Light past the edge that is found from the edge, from the light, or by both: the same expectation."""
+    scene, tangents = mirrored(), {"box/positions": None}
+    tangents = {name: shift(scene, name) for name in tangents}
+    options = {"max_depth": 3, "n_direct": 0, "n_primary": 0, "terms": ("indirect",)}
+    reference = gradients(scene, tangents, adjoint(), spp=4, n_indirect=300_000, **options)["box/positions"]
+    monkeypatch.setattr(emission, "share_of_lights", lambda *_: mi.Float(share))
+    other = gradients(scene, tangents, adjoint(), spp=4, n_indirect=1_000_000, **options)["box/positions"]
+    scale = abs(reference.mean())
+    assert_agrees(other - reference, 0.0, scale=scale, max_relative_se=NOISE)
+    assert_differs(0.8 * reference, reference.mean(), scale=scale, by=0.1)
+
+
+def test_forward_and_reverse_agree():
+    scene = mirrored()
+    name = "mirror/pose"
+    tangents = {name: shift(scene, name)}
+    options = {"spp": 4, "seed": 3, "terms": ("indirect",)}
+    options |= {"integrator": {"type": "pathspace", "max_depth": 3, "n_indirect": 30_000}}
+    reverse = gradient(scene, name, adjoint(), **options).total[name]
+    forward = derivative(scene, tangents, **options)["indirect"]
+    expected = float(np.sum(reverse * tangents[name]))
+    assert abs(expected) > 0
+    assert float(np.sum(forward.astype(np.float64) * adjoint())) == pytest.approx(expected, rel=1e-3)

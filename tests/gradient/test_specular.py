@@ -81,7 +81,6 @@ CASES = {  # scene, parameter, step, max_depth, samples per pixel
 }
 
 
-@pytest.mark.filterwarnings("ignore:pathspace.*edges seen in mirrors")
 @pytest.mark.parametrize("name", CASES)
 def test_chains(name):
     make, parameter, step, depth, spp = CASES[name]
@@ -99,7 +98,6 @@ def test_chains(name):
     assert_differs(without - expected, 0.0, scale=scale, by=0.2)
 
 
-@pytest.mark.filterwarnings("ignore:pathspace.*edges seen in mirrors")
 def test_forward_and_reverse_agree():
     given = flat_mirror(box)
     name = "mirror/pose"
