@@ -402,10 +402,8 @@ for _kind, _role in (
 
 SPECULAR = "tests/gradient/test_specular.py::test_chains"
 for _name, (_make, _parameter, _step, _depth, _spp) in specular.CASES.items():
-    if _parameter.endswith("eta"):  # a plain number in Mitsuba's smooth dielectric
-        add(_name, "glass", "material", lambda folder, make=_make: make(), _parameter, one, (), refusal=_parameter)
-        continue
-    add(_name, "glass" if "glass" in _name else "mirror", "shape", lambda folder, make=_make: make(), _parameter, specular.shift,
+    _kind, _tangent = ("material", one) if _parameter.endswith("eta") else ("shape", specular.shift)
+    add(_name, "glass" if "glass" in _name else "mirror", _kind, lambda folder, make=_make: make(), _parameter, _tangent,
         (f"{SPECULAR}[{_name}]",), step=_step, depth=_depth, spp=_spp, fd_spp=16384, options={"n_indirect": 100_000},
         peer="96 % off" if _name == "box in a mirror" else "")  # fmt: skip
 
@@ -465,5 +463,6 @@ def caustic(folder: Path) -> Any:
 
 add("ball with a normal map moves", "materials", "shape", dented, "thing/pose", along(0.4, 0.2, 0.3), (), fd_spp=4096,
     limit="shading horizons of NormalMap")  # fmt: skip
-add("caustic of a moving mirror", "mirror", "shape", caustic, "mirror/pose", along(0.4, 0.2, 0.3), (), depth=3, fd_spp=16384,
-    limit="caustics")  # fmt: skip
+add("caustic of a moving mirror", "mirror", "shape", caustic, "mirror/pose", along(0.4, 0.2, 0.3),
+    ("tests/gradient/test_caustics.py::test_by_way_of_a_plane_mirror[mirror]",), depth=3, fd_spp=16384,
+    options={"n_indirect": 1_000_000})  # fmt: skip

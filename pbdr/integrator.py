@@ -15,7 +15,7 @@ from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment
 from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError, closest
-from pbdr.transport import camera, channels, distorted, hits, lenses, path, spectra, support
+from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, spectra, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 
@@ -363,7 +363,7 @@ def default_blend_distance(scene: Any, features: Features) -> float:
 
 
 def register() -> None:
-    """Register `pathspace` and the cameras with distortion for the active variant and every later one."""
+    """Register `pathspace`, the cameras with distortion and glass with an index for the active variant and every later one."""
 
     def on_variant(_old: Any = None, _new: Any = None) -> None:
         if mi.variant() is not None and "_ad_" in mi.variant():
@@ -372,6 +372,7 @@ def register() -> None:
             mi.register_integrator("pathspace", lambda props: plugin(props))
             for model in lenses.DISTORTED:
                 mi.register_sensor(model, distorted.make(model))
+            mi.register_bsdf(glass.PLUGIN, glass.make())
 
     mi.detail.add_variant_callback(on_variant)
     on_variant()

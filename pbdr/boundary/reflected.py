@@ -2,7 +2,8 @@
 
 Towards an edge close to x_S, `from_camera` has infinite variance, since x_S is not chosen for the edge: dA(x_S) dℓ/r² there.
 `from_edges` chooses x_S by direction, and finds far edges by a walk to the camera, which is noisy. Their shares of a pair
-(x_S, x_B) add up to one (docs/theory.md, section 11).
+(x_S, x_B) add up to one. What x_S sees in mirrors and through glass is found by `from_edges` alone, and x_S that the camera itself
+sees so by `from_camera` alone (docs/theory.md, section 7c).
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import indirect, segment, walk
-from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
-from pbdr.boundary.sampling import Discrete, favour_moving, systematic
+from pbdr.boundary.edges import SEGMENT, EdgeTable, View
+from pbdr.boundary.sampling import Discrete, favour, favour_moving, systematic
 from pbdr.transport import camera, convention, emission, groups, hits, path
 from pbdr.transport.features import Features
 
+LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
 
 
@@ -35,13 +37,10 @@ class Technique:
     options: path.PathOptions
 
 
-def outward_share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any:
-    """Share of `from_edges` in a pair: near 1 where `distance` is below `reach` and x_S faces the edge (`cosine`).
-
-    Silhouettes of round shapes depend on x_S: they belong to `from_camera` alone.
-    """
+def outward_share(cosine: Any, distance: Any, reach: Any) -> Any:
+    """Share of `from_edges` in a pair: near 1 where `distance` is below `reach` and x_S faces the edge (`cosine`)."""
     q = reach * reach * dr.abs(cosine)
-    return dr.select(row.kind <= ELLIPSE, q / (q + dr.square(distance)), 0)
+    return q / (q + dr.square(distance))
 
 
 def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
@@ -80,33 +79,25 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     )  # from the offset origin: a parallel ray would miss the edge or hit the face behind it
     sight.maxt = dr.norm(target - sight.o) * (1 - segment.CLEARANCE)
     active &= ~scene.ray_test(sight, active)
-    share = 1 - outward_share(edge.row, dr.dot(si.n, edge.omega), distance, options.h)
-    behind = mirrored(store, choice, active)
+    share = 1 - outward_share(dr.dot(si.n, edge.omega), distance, options.h)
+    _, first_bounce = store.scatters.read(mi.UInt32(0), active)
+    behind = active & (choice > 0) & (first_bounce[2] == 1)  # no walk from x_S could go through that vertex
     share = dr.select(behind, 1, share)
     factor = bounce[5] * scattered * (edge.sine * edge.length / dr.square(distance))
     factor *= ray_weight * (share * length * (width * height) / (probability * count))
-    sides = _sides(t, edge, target, distance, factor, sampler, choice + 1, active, behind)
+    sides = _sides(t, edge, target, distance, factor, sampler, choice + 1, active, behind, mi.Bool(False))
     return indirect.Sample(ray, position, store, choice + 1, mi.Point3f(si.p), edge.omega, sides, active)
-
-
-@dr.syntax
-def mirrored(store: path.PathStore, vertex: Any, active: Any) -> Any:
-    """Whether a delta lobe lies between the camera and this vertex of a stored path: no walk from x_S could go through it."""
-    scatters = store.scatters
-    k = mi.UInt32(0)
-    found = mi.Bool(False) & active
-    while dr.hint(active & (k < vertex), label="pathspace: delta prefix"):
-        _, bounce = scatters.read(k)
-        found |= bounce[2] == 1
-        k += 1
-    return found
 
 
 def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
     """`count` samples: an edge point by length, x_S in a direction from there, a walk to the camera."""
     t = technique
     scene, table, options = t.scene, t.table, t.options
-    distribution = Discrete(dr.select(table.kind <= ELLIPSE, edge_mass(table), 0))
+    mass = edge_mass(table)
+    if t.features.delta_bsdfs:
+        shapes = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
+        mass = favour(mass, shapes.is_emitter(), LIGHTS)
+    distribution = Discrete(mass)
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     omega, density = direction(row, u, sampler)
@@ -117,18 +108,17 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
     distance = receiver_hit.t
-    lengths = options.max_depth - 2
-    steps = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1)
     walked = walk.to_camera(
-        scene, t.sensor, t.integrator, receiver_hit, receiver_ray, edge.omega, steps, sampler, options.max_depth, active
-    )
+        scene, t.sensor, t.integrator, receiver_hit, receiver_ray, edge.omega, 0, sampler, options.max_depth,
+        t.features.delta_bsdfs, active,
+    )  # fmt: skip
     active = mi.Bool(walked.active)
     receiver = receiver_hit.compute_surface_interaction(receiver_ray, mi.RayFlags.Minimal, active)
-    share = outward_share(edge.row, dr.dot(receiver.n, edge.omega), distance, options.h)
-    factor = walked.throughput * (share * lengths * edge.sine * edge.length / (probability * density * count))
-    sides = _sides(
-        t, edge, segment.outside(edge, distance), distance, factor, sampler, walked.count, active, mi.Bool(False)
-    )
+    share = outward_share(dr.dot(receiver.n, edge.omega), distance, options.h)
+    share = dr.select(walked.chained, 1, share)
+    factor = walked.throughput * (share * edge.sine * edge.length / (probability * density * count))
+    target = segment.outside(edge, distance)
+    sides = _sides(t, edge, target, distance, factor, sampler, walked.count, active, walked.chained, walked.chained)
     seen = walked.connection
     attached_ray = camera.ray_through(t.sensor, seen.position, seen.aperture)
     return indirect.Sample(
@@ -165,11 +155,13 @@ def direction(row: EdgeTable, u: Any, sampler: Any) -> tuple[Any, Any]:
 
 
 def _sides(
-    t: Technique, edge: segment.Edge, target: Any, distance: Any, factor: Any, sampler: Any, depth: Any, active: Any, behind: Any,
+    t: Technique, edge: segment.Edge, target: Any, distance: Any, factor: Any, sampler: Any, depth: Any, active: Any,
+    shining: Any, chained: Any,
 ) -> Any:  # fmt: skip
     """The visible face, and the background or the other face: the radiance they reflect, and how their rays move.
 
-    Where x_S is seen `behind` delta lobes, no walk from lights can find it: what the sides emit counts too.
+    What the sides emit counts, too, where that is not left to `shadows.py`: on lanes that are `shining`. `chained`: the segment
+    leaves a delta lobe, so that both sides are seen along the same attached ray.
     """
     onwards = lambda ray, lanes: t.scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
     front, back = segment.both_sides(t.scene, t.table, edge, target, distance, onwards, active)
@@ -180,27 +172,32 @@ def _sides(
         for (hit, start), numbers in ((front, sampler), (back, twin))
     ]
 
-    def sides(origin: Any, _: Any) -> list[tuple[Any, Any]]:
+    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
         """Equations (5) and (6) for the radiance reflected on either side."""
         where = t.motion.position(edge, active)
+        sliding = convention.ray_point_direction(origin, direction, distance)  # (6d)
         result = []
         for sign, (hit, start), radiance in ((1, front, reflected[0]), (-1, back, reflected[1])):
             far = groups.material(t.features, hit, start, active & hit.is_valid())
             onward, _ = convention.scattered_direction(origin, edge.omega, far, t.options.h, active & far.is_valid())
-            speed = segment.rule(edge.normal, where, convention.ray_point_scattered(origin, onward, distance))
+            ray_point = dr.select(chained, sliding, convention.ray_point_scattered(origin, onward, distance))
+            speed = segment.rule(edge.normal, where, ray_point)
             result.append((segment.weigh(sign * edge.front_side, radiance, factor), speed))
             if t.features.delta_bsdfs:
-                result.append(_emitted(t, edge, sign, hit, start, where, origin, distance, factor, active & behind))
+                light, ray_point = _emitted(t, edge, hit, start, origin, distance, active & shining)
+                if sign < 0:  # past a silhouette, shadows.py finds it too
+                    light *= dr.select(chained & edge.silhouette, 1 - _share(t, edge, hit, start, active & chained), 1)
+                speed = segment.rule(edge.normal, where, dr.select(chained, sliding, ray_point))
+                result.append((segment.weigh(sign * edge.front_side, light, factor), speed))
         return result
 
     return sides
 
 
 def _emitted(
-    t: Technique, edge: segment.Edge, sign: int, hit: Any, ray: Any, where: Any, origin: Any, distance: Any, factor: Any,
-    active: Any,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Equations (5), (6b) and (6c) for the emission met on one side."""
+    t: Technique, edge: segment.Edge, hit: Any, ray: Any, origin: Any, distance: Any, active: Any
+) -> tuple[Any, Any]:
+    """Emission met on one side, detached, and the attached point at x_B of the ray to it, (6b) or (6c)."""
     direction, _, value, light = emission.hit_emission(t.scene, t.features, origin, hit, ray, active)
     near = active & light.is_valid()
     beyond = dr.norm(dr.detach(light.p) - edge.point)
@@ -210,8 +207,13 @@ def _emitted(
         convention.ray_point_emission(origin, light.p, tau),
         convention.ray_point_direction(origin, dr.replace_grad(edge.omega, direction), distance),
     )
-    radiance = dr.select(active, dr.detach(value), 0)
-    return segment.weigh(sign * edge.front_side, radiance, factor), segment.rule(edge.normal, where, ray_point)
+    return dr.select(active, dr.detach(value), 0), ray_point
+
+
+def _share(t: Technique, edge: segment.Edge, hit: Any, ray: Any, active: Any) -> Any:
+    """What shadows.py finds of the light that shines past an edge into a delta lobe."""
+    si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
+    return emission.share_of_lights(t.scene, edge.point, si, active)
 
 
 def edge_mass(table: EdgeTable) -> Any:

@@ -41,10 +41,15 @@ def favour_moving(mass: Any, moving: Any) -> Any:
 
     The others count too, where the segments that touch them move, but in most scenes most of those do not.
     """
-    some = dr.sum(dr.select(moving, mass, 0))
-    rest = dr.sum(dr.select(moving, 0, mass))
+    return favour(mass, moving, MOVING)
+
+
+def favour(mass: Any, chosen: Any, share: float) -> Any:
+    """`mass` with this share given to entries that are `chosen`, where there are any."""
+    some = dr.sum(dr.select(chosen, mass, 0))
+    rest = dr.sum(dr.select(chosen, 0, mass))
     usual = (some > 0) & (rest > 0)
-    return mass * dr.select(usual, dr.select(moving, MOVING / some, (1 - MOVING) / rest), 1)
+    return mass * dr.select(usual, dr.select(chosen, share / some, (1 - share) / rest), 1)
 
 
 def systematic(sampler: Any, count: int) -> Any:

@@ -1,4 +1,8 @@
-"""Shadows that the camera sees after further scatterings: emission past an edge, from the light's side, equations (5) and (8)."""
+"""Shadows that the camera sees after further scatterings: emission past an edge, from the light's side, equations (5) and (8).
+
+Shadows within caustics are among them: light past an edge that reaches x_S by way of mirrors and glass. What a point or distant
+light sends there is no part of the image, since paths cannot find it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import mitsuba as mi
 
 from pbdr.boundary import direct, indirect, segment, walk
 from pbdr.boundary.edges import EdgeTable
-from pbdr.transport import camera
+from pbdr.transport import camera, convention, emission
 from pbdr.transport.features import Features
 from pbdr.transport.path import PathOptions
 
@@ -25,17 +29,22 @@ def draw(
     shadow = direct.cast(scene, table, outlines, stream("indirect shadow edges", count), count)
     edge = shadow.edge
     sampler = stream("indirect shadow walk", count)
-    lengths = options.max_depth - 2
-    steps = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1) + 1
     walked = walk.to_camera(
-        scene, sensor, integrator, shadow.receiver_hit, shadow.receiver_ray, edge.omega, steps, sampler,
-        options.max_depth, shadow.active,
+        scene, sensor, integrator, shadow.receiver_hit, shadow.receiver_ray, edge.omega, 1, sampler,
+        options.max_depth, features.delta_bsdfs, shadow.active,
     )  # fmt: skip
-    factor = walked.throughput * (direct.shadow_measure(shadow) * lengths)
+    factor = walked.throughput * direct.shadow_measure(shadow)
+    chained = walked.chained
+    if features.delta_bsdfs:
+        shining = shadow.light_hit.compute_surface_interaction(shadow.light_ray, mi.RayFlags.All, walked.active)
+        share = emission.share_of_lights(scene, edge.point, shining, walked.active & ~shadow.lights.delta)
+        factor *= dr.select(chained, share, 1)
 
-    def sides(origin: Any, _: Any) -> list[tuple[Any, Any]]:
-        """Equations (5) and (6b): only the side that sees the light carries it."""
+    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+        """Equations (5), (6b) and (6d): only the side that sees the light carries it."""
         ray_point, radiance = direct.light_seen(scene, features, shadow, origin, walked.active)
+        sliding = convention.ray_point_direction(origin, direction, shadow.depth)
+        ray_point = dr.select(chained, sliding, ray_point)
         speed = segment.rule(edge.normal, motion.position(edge, walked.active), ray_point)
         return [(segment.weigh(-edge.front_side, radiance, factor), speed)]
 

@@ -18,7 +18,7 @@ from pbdr.boundary import indirect, segment
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.reflected import edge_mass
 from pbdr.boundary.sampling import Discrete, systematic
-from pbdr.transport import camera, convention, hits, path
+from pbdr.transport import camera, convention, hits, lobes, path
 
 MAX_LENGTH = 4  # delta vertices of a chain
 MAX_STEPS = 16  # of Newton's method
@@ -27,7 +27,6 @@ CELLS = 128  # starts are drawn from those cells of the film (this many a side) 
 DELTA = 3e-4  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
 SAME = 2e-4  # of the film's width: two ends this close are the same image
-LAST = 1 - 2**-24  # largest sample below 1: the lobe that is not a reflection
 
 
 @dataclass
@@ -172,7 +171,6 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
     scene = chain.scene
     vertices: Any = store.vertices if store is not None else None
     scatters: Any = store.scatters if store is not None else None
-    context = mi.BSDFContext()
     camera_ray = dr.detach(camera.ray_through(chain.sensor, position, chain.aperture))
     ray = mi.Ray3f(camera_ray)
     active = mi.Bool(active)
@@ -185,33 +183,23 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         active &= si.is_valid()
         bsdf = si.bsdf()
-        flags = bsdf.flags()
-        through = mi.has_flag(flags, mi.BSDFFlags.DeltaTransmission) | mi.has_flag(flags, mi.BSDFFlags.Null)
-        back = mi.has_flag(flags, mi.BSDFFlags.DeltaReflection)
+        back, through, _ = lobes.lobes_of(bsdf)
         reflect = back & (((bits >> k) & 1 == 0) | ~through)
-        # One end of the range of samples leads to the lobe that is wanted.
-        bs, _ = bsdf.sample(context, si, mi.Float(0), mi.Point2f(0.5), active)
-        sample = dr.select(wanted(bs, reflect), mi.Float(0), LAST)
-        bs, value = bsdf.sample(context, si, sample, mi.Point2f(0.5), active)
-        active &= wanted(bs, reflect)
+        lobe = lobes.delta_lobe(bsdf, si, reflect, active)
+        active &= lobe.valid
         chance = dr.select(through & back, 0.5, mi.Float(1))
-        weight *= value * bs.pdf / chance
-        point, direction = mi.Point3f(si.p), si.to_world(bs.wo)
+        weight *= lobe.value / chance
+        point, direction = mi.Point3f(si.p), si.to_world(lobe.direction)
         if dr.hint(store is not None, mode="scalar"):
             nothing = hits.pack(hits.no_hit())
             vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, mi.Float(0)), k, active)
-            bounce = (direction, mi.Float(1), mi.UInt32(1), sample, mi.Point2f(0.5), mi.Spectrum(1))
+            unused = mi.Point2f(lobes.CENTRE)
+            bounce = (direction, mi.Float(1), mi.UInt32(1), lobe.sample, unused, mi.Spectrum(1))
             scatters.write(((nothing, mi.Vector3f(0), mi.Float(0), mi.UInt32(0)), bounce), k, active)
         ray = si.spawn_ray(direction)
         k += 1
         hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active & (k < length))
     return End(point, direction, weight, active)
-
-
-def wanted(bs: Any, reflect: Any) -> Any:
-    """Whether the sampled lobe is a delta lobe on the side asked for."""
-    reflected = mi.has_flag(bs.sampled_type, mi.BSDFFlags.DeltaReflection)
-    return mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta) & (reflected == reflect)
 
 
 def jacobian(chain: Chain, position: Any, target: Target, end: End, active: Any) -> tuple[Any, Any, Any]:

@@ -1,4 +1,8 @@
-"""Importance walks: from a surface point x_S back to the camera, kept in the camera's order for the sweeps."""
+"""Importance walks: from an edge by way of the surfaces before it back to the camera, kept in the camera's order for the sweeps.
+
+Where a walk meets a delta lobe it follows it: then the segment past the edge leaves a mirror or glass, and x_S lies before that
+(docs/theory.md, section 7c).
+"""
 
 from __future__ import annotations
 
@@ -9,80 +13,132 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import direct
-from pbdr.transport import hits, path
+from pbdr.transport import hits, lobes, path
 
 
 @dataclass
 class Walk:
-    """A camera path that ends at x_S, all detached.
+    """A camera path that ends at the vertex before the edge, all detached.
 
-    `throughput`: importance of x_S without the cosine at x_S towards the segment beyond it, per unit area there; the path
-    is kept in `store`, `count` scatterings long.
+    `throughput`: importance of that vertex without the cosine towards the segment beyond it, per unit area there, over the
+    probability of what was chosen at random; the path is kept in `store`, `count` scatterings long, the last of them by a delta
+    lobe where `chained`.
     """
 
     connection: direct.Connection
     store: path.PathStore
     count: Any
     throughput: Any
+    chained: Any
     active: Any
 
 
 def to_camera(
-    scene: Any, sensor: Any, integrator: Any, hit: Any, ray: Any, omega: Any, steps: Any, sampler: Any, max_depth: int,
-    active: Any,
+    scene: Any, sensor: Any, integrator: Any, hit: Any, ray: Any, omega: Any, least: int, sampler: Any, max_depth: int,
+    chains: bool, active: Any,
 ) -> Walk:  # fmt: skip
-    """Walk from x_S (`hit` of `ray`), which a segment leaves in direction `omega`, by `steps` scatterings and a connection."""
+    """Walk from `hit` of `ray`, which a segment leaves in direction `omega`, by some scatterings and a connection.
+
+    There are at least `least` of them, and at most as many as leave a scattering to the segment's far end; one more where that may
+    emit. `chains`: whether there are delta lobes in the scene.
+    """
     store = path.PathStore(max_depth)
-    hit, ray, onward, throughput, active = _walk(scene, hit, ray, omega, steps, sampler, store, active)
+    steps, throughput = _length(hit, ray, least, max_depth, chains, sampler, active)
+    hit, ray, onward, throughput, chained, active = _walk(
+        scene, hit, ray, omega, steps, throughput, sampler, store, chains, active
+    )
     si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
     seen = direct.connect(scene, sensor, integrator, si.p, hit.shape, active)
     active = seen.active
     si.wi = si.to_local(-seen.ray.d)
     throughput *= direct.scattered_without_cosine(si, onward, active)
-    _keep(store, mi.UInt32(0), seen.hit, seen.ray.o, seen.ray.d, onward, mi.Float(1), active)
+    _keep(store, mi.UInt32(0), seen.hit, seen.ray.o, seen.ray.d, onward, mi.Float(1), mi.UInt32(0), mi.Float(0), active)
     importance = seen.importance * dr.abs_dot(si.n, seen.ray.d)
-    return Walk(seen, store, steps + 1, throughput * importance, active)
+    return Walk(seen, store, steps + 1, throughput * importance, chained, active)
+
+
+def _length(hit: Any, ray: Any, least: int, max_depth: int, chains: bool, sampler: Any, active: Any) -> tuple[Any, Any]:
+    """Number of steps of a walk, uniform between bounds, and their number of choices.
+
+    A mirror cannot be connected to the camera. After a delta lobe, or if the caller looks for emission (`least` > 0), what lies
+    beyond the edge may be the end of the path.
+    """
+    first, last = mi.UInt32(least), mi.UInt32(max_depth - 3 + min(least, 1))
+    if chains:
+        si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, active)
+        back, through, smooth = lobes.lobes_of(si.bsdf())
+        first = dr.maximum(first, dr.select(smooth, mi.UInt32(0), 1))
+        last = dr.select(back | through, mi.UInt32(max_depth - 2), last)
+    choices = last + 1 - first
+    steps = first + dr.minimum(mi.UInt32(sampler.next_1d() * mi.Float(choices)), choices - 1)
+    return steps, mi.Spectrum(mi.Float(choices))
 
 
 @dr.syntax
 def _walk(
-    scene: Any, hit: Any, ray: Any, omega: Any, steps: Any, sampler: Any, store: path.PathStore, active: Any
-) -> tuple[Any, ...]:
-    """Returns (hit and ray of the vertex next to the camera, direction from it to its successor, throughput, active)."""
+    scene: Any, hit: Any, ray: Any, omega: Any, steps: Any, throughput: Any, sampler: Any, store: path.PathStore,
+    chains: bool, active: Any,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Returns (hit and ray of the vertex next to the camera, direction from it to its successor, throughput, whether the last
+    scattering is by a delta lobe, active)."""
     k = mi.UInt32(steps)
     hit, ray = mi.PreliminaryIntersection3f(hit), mi.Ray3f(ray)
     onward = mi.Vector3f(omega)
-    throughput = mi.Spectrum(1)
+    throughput = mi.Spectrum(throughput)
+    chained = mi.Bool(False) & active
     active = mi.Bool(active)
     while dr.hint(active & (k > 0), label="pathspace: walk"):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
-        through = path.scatters_through(si.bsdf().flags())
+        bsdf = si.bsdf()
+        scatters_through = path.scatters_through(bsdf.flags())
         back = mi.warp.square_to_cosine_hemisphere(sampler.next_2d(active))
-        pdf = mi.warp.square_to_cosine_hemisphere_pdf(back) * dr.select(through, 0.5, 1)
-        flip = dr.select(through & (sampler.next_1d(active) < 0.5), -1, 1)
+        pdf = mi.warp.square_to_cosine_hemisphere_pdf(back) * dr.select(scatters_through, 0.5, 1)
+        flip = dr.select(scatters_through & (sampler.next_1d(active) < 0.5), -1, 1)
         back.z = dr.mulsign(back.z, si.to_local(onward).z) * flip
+        delta = mi.Bool(False) & active
+        chance, reflect = mi.Float(1), mi.Bool(False) & active
+        if dr.hint(chains, mode="scalar"):
+            # ---- a delta lobe instead, if there is one: at random where there is a choice
+            reflects, transmits, smooth = lobes.lobes_of(bsdf)
+            either = reflects | transmits
+            delta = active & either & (~smooth | (sampler.next_1d(active) < 0.5))
+            reflect = reflects & (~transmits | (sampler.next_1d(active) < 0.5))
+            si.wi = si.to_local(onward)
+            lobe = lobes.delta_lobe(bsdf, si, reflect, delta, importance=True)
+            chance = dr.select(either & smooth, mi.Float(0.5), 1) * dr.select(delta & reflects & transmits, 0.5, 1)
+            back = dr.select(delta, lobe.direction, back)
+            active &= ~delta | lobe.valid
+            throughput *= dr.select(delta, lobe.value, 1)
         si.wi = back
         backward_ray = si.spawn_ray(si.to_world(back))
+        sample = mi.Float(0)
+        if dr.hint(chains, mode="scalar"):
+            sample = lobes.delta_lobe(bsdf, si, reflect, delta).sample
         found = scene.ray_intersect_preliminary(backward_ray, coherent=False, active=active)
-        value = direct.scattered_without_cosine(si, onward, active)
-        throughput *= value * dr.abs_dot(si.n, backward_ray.d) * dr.select(pdf > 0, dr.rcp(pdf), 0)
+        value = direct.scattered_without_cosine(si, onward, active & ~delta)
+        scattered = value * dr.abs_dot(si.n, backward_ray.d) * dr.select(pdf > 0, dr.rcp(pdf), 0)
+        throughput *= dr.select(delta, 1, scattered) / chance
         active &= found.is_valid() & (dr.max(throughput) > 0)
         # The same segment as the camera's path would have it: from the new vertex to this one.
         arriving = mi.PreliminaryIntersection3f(hit)
         start = backward_ray(found.t)
         arriving.t = dr.norm(si.p - start)
-        _keep(store, k, arriving, start, -backward_ray.d, onward, dr.select(k < steps, mi.Float(1), 0), active)
+        kind = dr.select(delta, mi.UInt32(1), 0)
+        inverse = dr.select(delta | (k < steps), mi.Float(1), 0)
+        _keep(store, k, arriving, start, -backward_ray.d, onward, inverse, kind, sample, active)
+        chained = dr.select(k == steps, delta, chained)
         onward = -backward_ray.d
         hit, ray = found, backward_ray
         k -= 1
-    return hit, ray, onward, throughput, active
+    return hit, ray, onward, throughput, chained, active
 
 
 def _keep(
-    store: path.PathStore, k: Any, hit: Any, origin: Any, direction: Any, onward: Any, inverse: Any, active: Any
-) -> None:
+    store: path.PathStore, k: Any, hit: Any, origin: Any, direction: Any, onward: Any, inverse: Any, kind: Any, sample: Any,
+    active: Any,
+) -> None:  # fmt: skip
     """Vertex `k`, reached from `origin` along `direction`, scattering `onward`, as the sweeps read it: motion alone counts."""
     nothing = hits.pack(hits.no_hit())
     store.vertices.write((hits.pack(hit), mi.Vector3f(origin), direction, mi.Float(0)), k, active)
-    bounce = (onward, inverse, mi.UInt32(0), mi.Float(0), mi.Point2f(0), mi.Spectrum(1))
+    bounce = (onward, inverse, kind, sample, mi.Point2f(lobes.CENTRE), mi.Spectrum(1))
     store.scatters.write(((nothing, mi.Vector3f(0), mi.Float(0), mi.UInt32(0)), bounce), k, active)

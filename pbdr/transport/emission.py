@@ -7,7 +7,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, groups
+from pbdr.transport import convention, groups, measure
 
 UNIFORM_SPHERE = 1 / (4 * dr.pi)
 
@@ -46,6 +46,19 @@ def sample(scene: Any, si: Any, sampler: Any, uniform: float, active: Any) -> tu
         environment = scene.pdf_emitter_direction(si, ds, active & infinite)
         pdf = dr.select(infinite, (1 - uniform) * environment + uniform * UNIFORM_SPHERE, (1 - uniform) * pdf)
     return ds, pdf
+
+
+def share_of_lights(scene: Any, point: Any, si: Any, active: Any) -> Any:
+    """Weight of sampling points of lights against uniform directions, for what is emitted towards `point` at `si`; detached.
+
+    `si`: where the segment from `point` ends; its `wi` points back where it meets nothing.
+    """
+    reference = dr.zeros(mi.Interaction3f, dr.width(point))
+    reference.p = point
+    ds = mi.DirectionSample3f(scene, dr.detach(si), reference)
+    active &= ds.emitter != None  # noqa: E711 (Dr.Jit comparison)
+    pdf = dr.select(active, scene.pdf_emitter_direction(reference, ds, active), 0)
+    return measure.mis_power(pdf, mi.Float(UNIFORM_SPHERE))
 
 
 def visible_hit(scene: Any, si: Any, ds: Any, active: Any) -> tuple[Any, Any]:

@@ -85,9 +85,7 @@ def test_techniques_and_conventions_agree(monkeypatch, share, blend):
     scene, tangents = case("spot-low")
     reference = estimate(scene, tangents, blend_distance=0.3)
     original = reflected.outward_share
-    monkeypatch.setattr(
-        reflected, "outward_share", lambda row, cosine, distance, _: original(row, cosine, distance, share)
-    )
+    monkeypatch.setattr(reflected, "outward_share", lambda cosine, distance, _: original(cosine, distance, share))
     other = estimate(scene, tangents, blend_distance=blend)
     scale = abs(reference.mean())
     assert_agrees(other - reference, 0.0, scale=scale, max_relative_se=NOISE)

@@ -74,7 +74,6 @@ def tangent(scene, parameter):
     return np.sign(found.total[parameter.name])
 
 
-@pytest.mark.filterwarnings("ignore:pathspace.*edges seen in mirrors")
 @pytest.mark.parametrize(("material", "role"), [(m, r) for m, roles in CASES.items() for r in roles])
 def test_material(material, role):
     """All parameters of the material that move rays, or all that do not, are differentiated at once; one is looked at."""

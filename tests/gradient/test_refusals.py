@@ -185,13 +185,17 @@ def test_complete_gradients_do_not_warn():
         gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 3})
 
 
-def test_caustics_of_edges_warn():
-    scene = load_scene(zoo.scene(bsdf=zoo.MATERIALS["conductor"]()))
-    with pytest.warns(IncompleteGradientWarning, match="mirrors and through glass"):
-        gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 3})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+def test_what_is_seen_in_mirrors_warns():
+    """Caustics and shadows of point-like lights that the camera sees in a mirror; shorter paths are complete."""
+    mirror = zoo.MATERIALS["conductor"]()
+    lights = {None: (4, "caustics"), "point": (3, "point-like")}
+    for light, (depth, match) in lights.items():
+        scene = load_scene(zoo.scene(bsdf=mirror, light=light and zoo.EMITTERS[light]()))
+        with pytest.warns(IncompleteGradientWarning, match=match):
+            gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": depth})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            gradient(scene, "ball/pose", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": depth - 1})
 
 
 # ---------------------------------------------------------------------- variants and options

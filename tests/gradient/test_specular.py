@@ -50,7 +50,7 @@ def glass_plate(thing=ball):
 
 
 def glass_ball():
-    glass = {"type": "sphere", "center": [0, 0, 1], "radius": 0.6, "bsdf": {"type": "dielectric", "int_ior": 1.5}}
+    glass = {"type": "sphere", "center": [0, 0, 1], "radius": 0.6, "bsdf": {"type": "smoothdielectric", "int_ior": 1.5}}
     lamp = {**ball(0.1, 1.3, 1.05), "bsdf": {"type": "diffuse", "reflectance": rgb(0.0)}}
     return scene(
         25, [0, -3, 1.2], [0, 0, 1], mirror=glass, thing={**lamp, "emitter": {"type": "area", "radiance": rgb(1.5)}}
@@ -77,10 +77,10 @@ CASES = {  # scene, parameter, step, max_depth, samples per pixel
     "box in a curved mirror": (curved_mirror, "thing/positions", 0.005, 3, 128),
     "ball behind glass": (glass_plate, "thing/pose", 0.01, 3, 512),
     "lamp behind a glass ball": (glass_ball, "thing/pose", 0.005, 3, 512),
+    "index of a glass ball": (glass_ball, "mirror/eta", 0.005, 3, 512),
 }
 
 
-@pytest.mark.filterwarnings("ignore:pathspace.*edges seen in mirrors")
 @pytest.mark.parametrize("name", CASES)
 def test_chains(name):
     make, parameter, step, depth, spp = CASES[name]
@@ -98,7 +98,6 @@ def test_chains(name):
     assert_differs(without - expected, 0.0, scale=scale, by=0.2)
 
 
-@pytest.mark.filterwarnings("ignore:pathspace.*edges seen in mirrors")
 def test_forward_and_reverse_agree():
     given = flat_mirror(box)
     name = "mirror/pose"
