@@ -18,6 +18,8 @@ from . import harness
 BENCHMARKS = {
     "theory_table": "gradients of a bumpy mesh, term by term, against finite differences; noise against prb",
     "run": "equal-time efficiency of gradients, pathspace and Mitsuba's integrators side by side",
+    "compare": "two records of run, before and after a change",
+    "report": "a page of what run found",
     "cost": "time of a gradient against primal renders; memory against parameters and depth",
     "matrix": "every supported gradient against finite differences, Mitsuba's prb_projective beside it",
     "large_mesh": "a gradient step on a mesh of a million triangles: time against ten thousand, memory",
