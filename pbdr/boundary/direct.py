@@ -17,7 +17,7 @@ from pbdr.boundary import segment
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, emission, groups, hits
+from pbdr.transport import camera, convention, emission, groups, hits, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -137,17 +137,25 @@ class Shadow:
     receiver_ray: Any
     receiver_hit: Any
     depth: Any  # |x_B − x_S|
+    spectral_weight: Any
     active: Any
 
 
-def cast(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], name: str, count: int) -> Shadow | None:
-    """`count` shadow samples, `stream` makes samplers by name and number of lanes; None if no edge can cast a shadow."""
+def cast(
+    scene: Any, sensor: Any, table: EdgeTable, stream: Callable[[str, int], Any], name: str, count: int
+) -> Shadow | None:
+    """`count` shadow samples, `stream` makes samplers by name and number of lanes; None if no edge can cast a shadow.
+
+    Their rays carry the wavelengths of a sample of `sensor`.
+    """
     views = view_count(table.count, count, len(scene.emitters()))
     lights = draw_views(scene, stream(f"{name} views", views), views)
     distribution = Discrete(shadow_mass(scene, table, lights))
     if not distribution.total > 0:
         return None
-    entry, probability, u = distribution.sample(systematic(stream(f"{name} edges", count), count))
+    sampler = stream(f"{name} edges", count)
+    entry, probability, u = distribution.sample(systematic(sampler, count))
+    wavelengths, spectral_weight = spectra.sample(sensor, sampler)
     k = entry // table.count
     chosen = lights.at(k)
     edge = segment.at(table.row(entry - k * table.count), u, chosen.view, away=False)
@@ -157,20 +165,21 @@ def cast(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], name: 
     start = segment.outside(edge, dr.select(view.distant, 0, to_light))
 
     # ---- the light beyond the edge
-    light_ray = mi.Ray3f(start, edge.omega)
+    light_ray = spectra.carry(mi.Ray3f(start, edge.omega), wavelengths)
     light_hit = scene.ray_intersect_preliminary(light_ray, coherent=False, active=active)
     reached = ~light_hit.is_valid() | (light_hit.t >= to_light * (1 - mi.math.ShadowEpsilon))
     same = light_hit.is_valid() & (light_hit.shape.emitter() == chosen.emitter)
     active &= reached & (~chosen.surface | same)
 
     # ---- the receiver x_S on this side of the edge
-    receiver_ray = mi.Ray3f(start, -edge.omega)
+    receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
     depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
     return Shadow(
-        edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, active
-    )
+        edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, spectral_weight,
+        active,
+    )  # fmt: skip
 
 
 @dataclass
@@ -207,7 +216,7 @@ def light_seen(scene: Any, features: Features, shadow: Shadow, origin: Any, acti
         scene, features, origin, shadow.light_hit, shadow.light_ray, active & ~lights.delta
     )
     delta_si = dr.zeros(mi.SurfaceInteraction3f, dr.width(edge.u))
-    delta_si.p = edge.point
+    delta_si.p, delta_si.wavelengths = edge.point, shadow.light_ray.wavelengths
     delta_direction, delta_value, delta_point = emission.delta_emission(lights.emitter, delta_si, active & lights.delta)
     light_point = dr.select(lights.delta, delta_point, light_si.p)
     tau = dr.select(lights.view.distant, 0, shadow.depth / (shadow.depth + shadow.to_light))
@@ -237,7 +246,7 @@ def sample(
     stream: Callable[[str, int], Any], count: int,
 ) -> list[Contribution]:  # fmt: skip
     """`count` samples of the direct boundary: x_S is seen by the camera."""
-    shadow = cast(scene, table, stream, "direct", count)
+    shadow = cast(scene, sensor, table, stream, "direct", count)
     if shadow is None:
         return []
     edge = shadow.edge
@@ -246,12 +255,14 @@ def sample(
     active = seen.active
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.
-        attached = groups.sliding(features, seen.hit, camera.ray_through(sensor, seen.position, seen.aperture), active)
+        ray = camera.ray_through(sensor, seen.position, seen.aperture, shadow.light_ray.wavelengths)
+        attached = groups.sliding(features, seen.hit, ray, active)
         ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
         speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
     local = dr.detach(attached)
     local.wi = local.to_local(-seen.ray.d)
     scattered = scattered_without_cosine(local, edge.omega, active)
     factor = seen.importance * dr.abs_dot(local.n, seen.ray.d) * scattered * shadow_measure(shadow)
+    factor *= shadow.spectral_weight
     weight = segment.weigh(-edge.front_side, radiance, factor)
-    return [Contribution(seen.position, dr.select(active, weight, 0), [], speed, active)]
+    return [Contribution(seen.position, dr.select(active, weight, 0), [], speed, active, ray.wavelengths)]

@@ -20,7 +20,7 @@ def draw(
     options: PathOptions, stream: Callable[[str, int], Any], count: int,
 ) -> indirect.Sample | None:  # fmt: skip
     """`count` shadows that the camera sees after one or more scatterings beyond x_S; None if no edge casts any."""
-    shadow = direct.cast(scene, table, stream, "indirect shadow", count)
+    shadow = direct.cast(scene, sensor, table, stream, "indirect shadow", count)
     if shadow is None:
         return None
     edge = shadow.edge
@@ -31,7 +31,7 @@ def draw(
         scene, sensor, integrator, shadow.receiver_hit, shadow.receiver_ray, edge.omega, steps, sampler,
         options.max_depth, shadow.active,
     )  # fmt: skip
-    factor = walked.throughput * (direct.shadow_measure(shadow) * lengths)
+    factor = walked.throughput * shadow.spectral_weight * (direct.shadow_measure(shadow) * lengths)
 
     def sides(origin: Any, _: Any) -> list[tuple[Any, Any]]:
         """Equations (5) and (6b): only the side that sees the light carries it."""
@@ -41,7 +41,7 @@ def draw(
 
     seen = walked.connection
     receiver = mi.Point3f(shadow.receiver_ray(shadow.receiver_hit.t))
-    attached_ray = camera.ray_through(sensor, seen.position, seen.aperture)
+    attached_ray = camera.ray_through(sensor, seen.position, seen.aperture, shadow.light_ray.wavelengths)
     return indirect.Sample(
         attached_ray, seen.position, walked.store, walked.count, receiver, edge.omega, sides, walked.active
     )

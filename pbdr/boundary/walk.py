@@ -31,8 +31,11 @@ def to_camera(
     scene: Any, sensor: Any, integrator: Any, hit: Any, ray: Any, omega: Any, steps: Any, sampler: Any, max_depth: int,
     active: Any,
 ) -> Walk:  # fmt: skip
-    """Walk from x_S (`hit` of `ray`), which a segment leaves in direction `omega`, by `steps` scatterings and a connection."""
-    store = path.PathStore(max_depth)
+    """Walk from x_S (`hit` of `ray`), which a segment leaves in direction `omega`, by `steps` scatterings and a connection.
+
+    At the wavelengths that `ray` carries.
+    """
+    store = path.PathStore(max_depth, ray.wavelengths)
     hit, ray, onward, throughput, active = _walk(scene, hit, ray, omega, steps, sampler, store, active)
     si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
     seen = direct.connect(scene, sensor, integrator, si.p, hit.shape, active)
