@@ -45,12 +45,15 @@ PAINT = {"type": "principled", **zoo.PAINT, "roughness": 0.4, "metallic": 0.3}
 MEASURED = {"type": "diffuse", "reflectance": {"type": "spectrum", "value": [(400, 0.2), (550, 0.7), (700, 0.4)]}}
 POINT = {"type": "point", "position": [1.5, -1, 3], "intensity": zoo.rgb(9.0, 7.0, 5.0)}
 SKY = {"type": "constant", "radiance": zoo.rgb(0.5, 0.6, 0.7)}
+BLACKBODY = zoo.above(size=0.4, emitter={"type": "area", "radiance": {"type": "blackbody", "temperature": 5000}})
 COPPER = {"type": "roughconductor", "alpha": 0.3, "material": "Cu"}
 
 # (light, material of the block, parameter, step of the differences relative to the value, depth)
 INTERIOR = {
     "principled": (area, PAINT, "block/base_color", 0.05, 3),
     "measured": (area, MEASURED, "block/base_color_values", 0.05, 3),
+    "wavelengths": (area, MEASURED, "block/base_color_wavelengths", 0.01, 3),
+    "blackbody": (lambda: BLACKBODY, None, "light/radiance_temperature", 0.02, 2),
     "roughness": (lambda: POINT, COPPER, "block/roughness", 0.05, 2),
     "texture": (area, None, "floor/base_color", 0.02, 3),
     "area": (area, None, "light/radiance", 0.01, 3),

@@ -197,9 +197,9 @@ def test_caustics_of_edges_warn():
 # ---------------------------------------------------------------------- variants and options
 
 
-@pytest.mark.parametrize("variant", ["llvm_ad_spectral", "llvm_ad_spectral_polarized", "llvm_ad_mono_polarized"])
+@pytest.mark.parametrize("variant", ["llvm_ad_spectral_polarized", "llvm_ad_mono_polarized"])
 def test_variants(variant):
-    """Spectral and polarised variants are refused by name, with what to use instead."""
+    """Polarised variants are refused by name, with what to use instead."""
     if variant not in mi.variants():
         pytest.skip(f"this Mitsuba has no {variant}")
     code = f"""
