@@ -173,6 +173,7 @@ class PathSpaceMethods:
         if not develop:
             raise OptionError("pathspace: develop=False is not supported; call with develop=True.")
         sensor = self._sensor(scene, sensor)
+        support.check_film(sensor)
         film = sensor.film()
         channels.check(self.channels, scene)
         with dr.suspend_grad():

@@ -126,8 +126,11 @@ def contribution(
         ray = camera.ray_through(sensor, position, eye.aperture)
     along = dr.detach(ray)
     sides = [  # radiance, alpha, extra channels
-        [light * spectral_weight, dr.select(valid, mi.Float(1), 0), *channels.values(integrator.channels, scene, *start, along, active)]
-        for light, valid, start in ((first, first_valid, seen.first), (second, second_valid, seen.second))
+        [light, dr.select(valid, mi.Float(1), 0), *channels.values(integrator.channels, scene, *start, along, active)]
+        for light, valid, start in (
+            (first * spectral_weight, first_valid, seen.first),
+            (second * spectral_weight, second_valid, seen.second),
+        )
     ]
     jumps = [
         segment.weigh(seen.side, a, factor) + segment.weigh(-seen.side, b, factor) for a, b in zip(*sides, strict=True)

@@ -126,7 +126,8 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     active = mi.Bool(walked.active)
     receiver = receiver_hit.compute_surface_interaction(receiver_ray, mi.RayFlags.Minimal, active)
     share = outward_share(edge.row, dr.dot(receiver.n, edge.omega), distance, options.h)
-    factor = walked.throughput * spectral_weight * (share * lengths * edge.sine * edge.length / (probability * density * count))
+    factor = walked.throughput * (share * lengths * edge.sine * edge.length / (probability * density * count))
+    factor *= spectral_weight
     sides = _sides(
         t, edge, segment.outside(edge, distance), distance, factor, sampler, walked.count, active, mi.Bool(False), wavelengths
     )  # fmt: skip

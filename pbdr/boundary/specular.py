@@ -117,7 +117,8 @@ def draw(
     area = film_determinant(chain, position, target, end, active)
     active &= area > 0
     inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
-    factor = end.weight * spectral_weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (13)
+    factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (13)
+    factor *= spectral_weight
     onwards = lambda ray, lanes: scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
     front, back = segment.both_sides(scene, table, edge, aim, distance, onwards, active)
     for _, beginning in (front, back):

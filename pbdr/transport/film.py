@@ -162,7 +162,7 @@ class AdjointField:
         return block
 
     def read(self, position: Any, active: Any = True, wavelengths: Any = None) -> tuple[Any, list[Any]]:
-        """(δL as a spectrum at the samples' wavelengths, adjoints of the other channels: alpha first) at film positions in pixels."""
+        """(δL as a spectrum at `wavelengths`, adjoints of the other channels: alpha first) at film positions in pixels."""
         values = self.block.read(FilmMap.place(self.film, position), active)
         spectrum = spectra.from_rgb(mi.Color3f(values[0], values[1], values[2]), wavelengths)
         alpha = values[3] if self.alpha else mi.Float(0)

@@ -41,7 +41,7 @@ def to_rgb(spectrum: Any, wavelengths: Any) -> Any:
 
 
 def reflectance_to_rgb(spectrum: Any, wavelengths: Any) -> Any:
-    """Reflectance at the wavelengths of a camera ray → colour under a light with the same power at all of them (as Mitsuba's `aov`)."""
+    """Reflectance at the wavelengths of a camera ray → colour under equal power at all of them, as Mitsuba's `aov` has it."""
     if mi.is_spectral:
         spectrum = spectrum / mi.pdf_rgb_spectrum(_given(wavelengths))
     return to_rgb(spectrum, wavelengths)

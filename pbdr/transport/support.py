@@ -63,7 +63,7 @@ def check_film(sensor: Any) -> None:
     """Raise for films other than `hdrfilm`."""
     film = sensor.film().class_name()
     if film != "HDRFilm":
-        raise SceneError(f"the sensor's film is a {film}; gradients need an hdrfilm.")
+        raise SceneError(f"the sensor's film is a {film}; pathspace needs an hdrfilm.")
 
 
 def check_boundary(
@@ -108,10 +108,14 @@ def _check_texels(scene: Any, features: Features, attached: list[AttachedParamet
             f"bitmap with filter_type='bilinear', or one material on each side of the jump. {ALONE}"
         )
     if features.moving_edges and max_depth > 2:
-        _warn(f"jumps inside faces of texture '{next(iter(steps))}' have no boundary term where moving surfaces see them.")
+        _warn(
+            f"jumps inside faces of texture '{next(iter(steps))}' have no boundary term where moving surfaces see them."
+        )
 
 
-_STEPPED = "jumps inside faces (a checkerboard, a filter 'nearest', or colours of faces), where there is no boundary term."
+_STEPPED = (
+    "jumps inside faces (a checkerboard, a filter 'nearest', or colours of faces), where there is no boundary term."
+)
 
 
 def _shown_in_motion(scene: Any, features: Features, steps: dict[str, Any]) -> list[str]:

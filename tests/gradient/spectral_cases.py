@@ -12,8 +12,10 @@ from agreement import assert_agrees, assert_differs, replicas
 from finite_differences import Differences, check, gradients, parameters
 from test_indirect import court, motion
 
+from pbdr.errors import SceneError
 from pbdr.parameters import read
-from pbdr.rendering import derivative, gradient
+from pbdr.parameters.names import is_radiometric
+from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
 from pbdr.transport import spectra
 
@@ -45,15 +47,15 @@ PAINT = {"type": "principled", **zoo.PAINT, "roughness": 0.4, "metallic": 0.3}
 MEASURED = {"type": "diffuse", "reflectance": {"type": "spectrum", "value": [(400, 0.2), (550, 0.7), (700, 0.4)]}}
 POINT = {"type": "point", "position": [1.5, -1, 3], "intensity": zoo.rgb(9.0, 7.0, 5.0)}
 SKY = {"type": "constant", "radiance": zoo.rgb(0.5, 0.6, 0.7)}
-BLACKBODY = zoo.above(size=0.4, emitter={"type": "area", "radiance": {"type": "blackbody", "temperature": 5000}})
+UNEVEN = {"type": "diffuse", "reflectance": {"type": "spectrum", "value": [(400, 0.2), (500, 0.7), (700, 0.4)]}}
 COPPER = {"type": "roughconductor", "alpha": 0.3, "material": "Cu"}
 
 # (light, material of the block, parameter, step of the differences relative to the value, depth)
 INTERIOR = {
     "principled": (area, PAINT, "block/base_color", 0.05, 3),
     "measured": (area, MEASURED, "block/base_color_values", 0.05, 3),
-    "wavelengths": (area, MEASURED, "block/base_color_wavelengths", 0.01, 3),
-    "blackbody": (lambda: BLACKBODY, None, "light/radiance_temperature", 0.02, 2),
+    "uneven": (area, UNEVEN, "block/base_color_values", 0.05, 2),
+    "wavelengths": (area, UNEVEN, "block/base_color_wavelengths", 0.01, 2),
     "roughness": (lambda: POINT, COPPER, "block/roughness", 0.05, 2),
     "texture": (area, None, "floor/base_color", 0.02, 3),
     "area": (area, None, "light/radiance", 0.01, 3),
@@ -160,11 +162,22 @@ def test_albedo():
 def test_adjoint_colours():
     """`from_rgb` is the transpose of `to_rgb` at every wavelength."""
     rng = np.random.default_rng(2)
-    wavelengths, spectrum = (mi.Spectrum([mi.Float(x) for x in rng.uniform(a, b, (4, 50))]) for a, b in ((380, 800), (0, 1)))
+    wavelengths, spectrum = (
+        mi.Spectrum([mi.Float(x) for x in rng.uniform(a, b, (4, 50))]) for a, b in ((380, 800), (0, 1))
+    )
     adjoint = mi.Color3f(*[mi.Float(x) for x in rng.normal(size=(3, 50))])
     forth = np.array(sum(a * b for a, b in zip(adjoint, spectra.to_rgb(spectrum, wavelengths), strict=True)))
     back = np.array(sum(a * b for a, b in zip(spectrum, spectra.from_rgb(adjoint, wavelengths), strict=True)))
     assert np.abs(forth).max() > 0 and np.abs(forth - back).max() < 1e-5 * np.abs(forth).max()
+
+
+def test_other_films_are_refused():
+    film = {"type": "specfilm", "width": 8, "height": 8, "band": {"type": "spectrum", "value": [(400, 0.5), (700, 1.0)]}}
+    scene = load_scene(zoo.scene(sensor=zoo.camera(film=film)))
+    with pytest.raises(SceneError, match=r"SpecFilm.*hdrfilm"):
+        render(scene, spp=1)
+    with pytest.raises(SceneError, match=r"SpecFilm.*hdrfilm"):
+        derivative(scene, {"floor/base_color": 1.0}, spp=1)
 
 
 def test_parameters():
@@ -174,3 +187,4 @@ def test_parameters():
     for name in ("block/base_color", "floor/base_color", "light/radiance"):
         assert found[name].bounds == (-np.inf, np.inf), name
     assert found["block/base_color_values"].bounds == (0.0, 1.0)
+    assert is_radiometric(found["block/base_color_values"].raw) and is_radiometric("light.emitter.radiance.d65.values")

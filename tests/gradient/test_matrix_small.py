@@ -1,7 +1,7 @@
-"""The cases of `python -m benchmarks matrix` at small size: forward against reverse mode on identical samples, or the refusal.
+"""The cases of `python -m benchmarks matrix` at small size: forward and reverse mode on identical samples, or the refusal.
 
-Term by term, ⟨a, J t⟩ = ⟨Jᵀ a, t⟩ whatever the noise. Each case has negative controls: other samples are told apart, and the term that
-matters most cannot be left out. Whether the derivatives are right is asked by the tests that a case names, and by the benchmark.
+Term by term, ⟨a, J t⟩ = ⟨Jᵀ a, t⟩ whatever the noise. Each case has negative controls: other samples are told apart, and the term
+that matters most cannot be left out. Whether derivatives are right is asked by the tests that a case names, and by the benchmark.
 """
 
 import warnings
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agreement import interval, summary
+from agreement import summary
 
 import pbdr.errors
 from benchmarks.matrix_cases import CASES
