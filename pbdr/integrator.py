@@ -116,9 +116,10 @@ class PathSpaceMethods:
     def __init__(self, props: Any) -> None:
         options = Options.parse(props)  # before Mitsuba looks at its own: its messages name less
         mi.CppADIntegrator.__init__(self, props)
-        if mi.is_polarized or mi.is_spectral:
+        if mi.is_polarized:
             raise OptionError(
-                f"pathspace: variant '{mi.variant()}' is not supported. Use an rgb or mono variant, e.g. llvm_ad_rgb."
+                f"pathspace: the polarised variant '{mi.variant()}' is not supported. Use an rgb, mono or spectral variant, e.g. "
+                "llvm_ad_rgb."
             )
         self.options = options
         self.channels = channels.parse(options.aovs)
@@ -184,6 +185,7 @@ class PathSpaceMethods:
         if not develop:
             raise OptionError("pathspace: develop=False is not supported; call with develop=True.")
         sensor = self._sensor(scene, sensor)
+        support.check_film(sensor)
         film = sensor.film()
         channels.check(self.channels, scene)
         with dr.suspend_grad():
@@ -195,7 +197,7 @@ class PathSpaceMethods:
             block = film.create_block()
             block.set_coalesce(block.coalesce() and spp >= 4)
             others = [dr.select(valid, mi.Float(1), 0), *channels.values(self.channels, scene, hit, ray, ray)]
-            FilmMap.put(film, block, position, spectra.to_rgb(radiance * weight, None), others, mi.Float(1))
+            FilmMap.put(film, block, position, spectra.to_rgb(radiance * weight, ray.wavelengths), others, mi.Float(1))
             film.put_block(block)  # Eq. (1)
             return film.develop()
 

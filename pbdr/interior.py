@@ -11,7 +11,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import camera, channels, hits, path, sweep
+from pbdr.transport import camera, channels, hits, path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField
 
@@ -31,7 +31,7 @@ def _record(
     ray, weight, position = camera.sample_rays(sensor, sampler, spp)
     detached = dr.detach(ray)
     hit = hits.first_hit(integrator, scene, detached)
-    store = path.PathStore(options.max_depth)
+    store = path.PathStore(options.max_depth, ray.wavelengths)
     _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
     return ray, dr.detach(weight), position, hit, store, count
 
@@ -45,7 +45,7 @@ def backward(
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
     ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
-    adjoint, others = field.read(position)
+    adjoint, others = field.read(position, True, ray.wavelengths)
     adjoint *= weight / total_spp
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, store, count, adjoint)
     with dr.resume_grad():
@@ -64,7 +64,7 @@ def forward(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions,
     sampler: Any, spp: int, total_spp: int,
 ) -> tuple[Any, Any, list[Any], Any]:  # fmt: skip
-    """Interior derivatives of every sample: (film position, of the radiance / spp, of the other channels / spp, active)."""
+    """Interior derivatives of every sample: (film position, of the colour / spp, of the other channels / spp, active)."""
     ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
@@ -73,4 +73,5 @@ def forward(
         d_emitted, d_origin, d_direction, *d_seen = sweep.tangents(emitted, origin, direction, *seen)
     d_reflected, _, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction)
     others = [mi.Float(0), *[value / total_spp for value in d_seen]]  # alpha has no interior part
-    return position, (d_emitted + d_reflected) * weight / total_spp, others, mi.Bool(True)
+    colour = spectra.to_rgb((d_emitted + d_reflected) * weight / total_spp, ray.wavelengths)
+    return position, colour, others, mi.Bool(True)

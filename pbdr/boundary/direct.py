@@ -17,7 +17,7 @@ from pbdr.boundary import segment, silhouettes
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, emission, groups, hits
+from pbdr.transport import camera, convention, emission, groups, hits, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -138,6 +138,7 @@ class Shadow:
     receiver_ray: Any
     receiver_hit: Any
     depth: Any  # |x_B − x_S|
+    spectral_weight: Any
     active: Any
 
 
@@ -171,9 +172,10 @@ class Outlines:
         return self.lights.at(k), row, probability, rest
 
 
-def cast(scene: Any, table: EdgeTable, outlines: Outlines, sampler: Any, count: int) -> Shadow:
-    """`count` shadow samples."""
+def cast(scene: Any, sensor: Any, table: EdgeTable, outlines: Outlines, sampler: Any, count: int) -> Shadow:
+    """`count` shadow samples, whose rays carry the wavelengths of a sample of `sensor`."""
     chosen, row, probability, u = outlines.sample(table, systematic(sampler, count))
+    wavelengths, spectral_weight = spectra.sample(sensor, sampler)
     edge = segment.at(row, u, chosen.view, away=False)
     view = chosen.view
     active = edge.silhouette & (probability > 0)
@@ -181,20 +183,21 @@ def cast(scene: Any, table: EdgeTable, outlines: Outlines, sampler: Any, count: 
     start = segment.outside(edge, dr.select(view.distant, 0, to_light))
 
     # ---- the light beyond the edge
-    light_ray = mi.Ray3f(start, edge.omega)
+    light_ray = spectra.carry(mi.Ray3f(start, edge.omega), wavelengths)
     light_hit = scene.ray_intersect_preliminary(light_ray, coherent=False, active=active)
     reached = ~light_hit.is_valid() | (light_hit.t >= to_light * (1 - mi.math.ShadowEpsilon))
     same = light_hit.is_valid() & (light_hit.shape.emitter() == chosen.emitter)
     active &= reached & (~chosen.surface | same)
 
     # ---- the receiver x_S on this side of the edge
-    receiver_ray = mi.Ray3f(start, -edge.omega)
+    receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
     depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
     return Shadow(
-        edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, active
-    )
+        edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, spectral_weight,
+        active,
+    )  # fmt: skip
 
 
 @dataclass
@@ -231,7 +234,7 @@ def light_seen(scene: Any, features: Features, shadow: Shadow, origin: Any, acti
         scene, features, origin, shadow.light_hit, shadow.light_ray, active & ~lights.delta
     )
     delta_si = dr.zeros(mi.SurfaceInteraction3f, dr.width(edge.u))
-    delta_si.p = edge.point
+    delta_si.p, delta_si.wavelengths = edge.point, shadow.light_ray.wavelengths
     delta_direction, delta_value, delta_point = emission.delta_emission(lights.emitter, delta_si, active & lights.delta)
     light_point = dr.select(lights.delta, delta_point, light_si.p)
     tau = dr.select(lights.view.distant, 0, shadow.depth / (shadow.depth + shadow.to_light))
@@ -263,19 +266,21 @@ def sample(
     """`count` samples of the direct boundary: x_S is seen by the camera."""
     if outlines is None:
         return []
-    shadow = cast(scene, table, outlines, sampler, count)
+    shadow = cast(scene, sensor, table, outlines, sampler, count)
     edge = shadow.edge
     receiver = shadow.receiver_ray(shadow.receiver_hit.t)
     seen = connect(scene, sensor, integrator, receiver, shadow.receiver_hit.shape, shadow.active)
     active = seen.active
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.
-        attached = groups.sliding(features, seen.hit, camera.ray_through(sensor, seen.position, seen.aperture), active)
+        ray = camera.ray_through(sensor, seen.position, seen.aperture, shadow.light_ray.wavelengths)
+        attached = groups.sliding(features, seen.hit, ray, active)
         ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
         speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
     local = dr.detach(attached)
     local.wi = local.to_local(-seen.ray.d)
     scattered = scattered_without_cosine(local, edge.omega, active)
     factor = seen.importance * dr.abs_dot(local.n, seen.ray.d) * scattered * shadow_measure(shadow)
+    factor *= shadow.spectral_weight
     weight = segment.weigh(-edge.front_side, radiance, factor)
-    return [Contribution(seen.position, dr.select(active, weight, 0), [], speed, active)]
+    return [Contribution(seen.position, dr.select(active, weight, 0), [], speed, active, ray.wavelengths)]

@@ -14,7 +14,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import path, sweep
+from pbdr.transport import path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField
 
@@ -39,7 +39,7 @@ class Sample:
 
 def backward(scene: Any, features: Features, options: path.PathOptions, field: AdjointField, sample: Sample) -> Any:
     """Accumulate the gradients of scene parameters; returns the number of samples that were not finite."""
-    adjoint, _ = field.read(sample.position, sample.active)
+    adjoint, _ = field.read(sample.position, sample.active, sample.ray.wavelengths)
     with dr.resume_grad():
         origin, direction = mi.Point3f(sample.receiver), mi.Vector3f(sample.direction)
         dr.enable_grad(origin, direction)
@@ -69,7 +69,7 @@ def _objective(sample: Sample, origin: Any, direction: Any, adjoint: Any) -> Any
 def forward(
     scene: Any, features: Features, options: path.PathOptions, sample: Sample
 ) -> list[tuple[Any, Any, list[Any], Any]]:
-    """Derivative of the radiance at film positions: (film position, derivative, of other channels, active)."""
+    """Derivatives at film positions: (film position, of the colour, of other channels, active)."""
     with dr.resume_grad():
         ray_origin, ray_direction = mi.Vector3f(sample.ray.o), mi.Vector3f(sample.ray.d)
         d_origin, d_direction = sweep.tangents(ray_origin, ray_direction)
@@ -85,4 +85,4 @@ def forward(
     derivative = mi.Spectrum(0)
     for weight, rate in zip(weights, rates, strict=True):
         derivative += dr.select(sample.active & (dr.max(dr.abs(weight)) > 0), weight * rate, 0)
-    return [(sample.position, derivative, [], sample.active)]
+    return [(sample.position, spectra.to_rgb(derivative, sample.ray.wavelengths), [], sample.active)]

@@ -14,7 +14,7 @@ from pbdr.boundary import segment
 from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, channels, convention, hits, path
+from pbdr.transport import camera, channels, convention, hits, path, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -116,6 +116,9 @@ def contribution(
     sight = eye.sight(seen.point)
     position, active = sight.position, seen.active & sight.inside
     factor = seen.weight * seen.sine * sight.importance  # Eq. (7)
+    wavelengths, spectral_weight = spectra.sample(sensor, sampler)
+    for _, start in (seen.first, seen.second):
+        spectra.carry(start, wavelengths)
     twin = sampler.clone()
     first, _, first_valid = path.trace(scene, seen.first[1], seen.first[0], sampler, options, active=active)
     second, _, second_valid = path.trace(scene, seen.second[1], seen.second[0], twin, options, active=active)
@@ -124,7 +127,10 @@ def contribution(
     along = dr.detach(ray)
     sides = [  # radiance, alpha, extra channels
         [light, dr.select(valid, mi.Float(1), 0), *channels.values(integrator.channels, scene, *start, along, active)]
-        for light, valid, start in ((first, first_valid, seen.first), (second, second_valid, seen.second))
+        for light, valid, start in (
+            (first * spectral_weight, first_valid, seen.first),
+            (second * spectral_weight, second_valid, seen.second),
+        )
     ]
     jumps = [
         segment.weigh(seen.side, a, factor) + segment.weigh(-seen.side, b, factor) for a, b in zip(*sides, strict=True)
@@ -133,4 +139,4 @@ def contribution(
     with dr.resume_grad():
         depth = dr.dot(seen.point - dr.detach(ray.o), seen.omega)
         speed = segment.rule(seen.normal, seen.position(), convention.ray_point_direction(ray.o, ray.d, depth))
-    return Contribution(position, weight, others, speed, active)
+    return Contribution(position, weight, others, speed, active, wavelengths)

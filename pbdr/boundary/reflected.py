@@ -17,7 +17,7 @@ import mitsuba as mi
 from pbdr.boundary import indirect, segment, walk
 from pbdr.boundary.edges import SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour, favour_moving, systematic
-from pbdr.transport import camera, convention, emission, groups, hits, path
+from pbdr.transport import camera, convention, emission, groups, hits, path, spectra
 from pbdr.transport.features import Features
 
 LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
@@ -51,7 +51,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     ray, ray_weight, position = camera.spread_rays(t.sensor, sampler)
     camera_ray = dr.detach(ray)
     first = hits.first_hit(t.integrator, scene, camera_ray)
-    store = path.PathStore(options.max_depth)
+    store = path.PathStore(options.max_depth, camera_ray.wavelengths)
     _, length, _ = path.trace(scene, camera_ray, first, sampler, options, store)
 
     # ---- x_S: a vertex of the path, all with the same probability; the last one only sees lights
@@ -59,7 +59,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     choice = dr.minimum(choice, dr.maximum(length, 1) - 1)
     active = length > 0
     vertex, (_, bounce) = store.vertices.read(choice, active), store.scatters.read(choice, active)
-    arriving = mi.Ray3f(mi.Point3f(vertex[1]), vertex[2])
+    arriving = spectra.carry(mi.Ray3f(mi.Point3f(vertex[1]), vertex[2]), camera_ray.wavelengths)
     si = hits.unpack(vertex[0]).compute_surface_interaction(arriving, mi.RayFlags.All, active)
     si.wi = si.to_local(-arriving.d)
     active &= si.is_valid()
@@ -85,7 +85,8 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     share = dr.select(behind, 1, share)
     factor = bounce[5] * scattered * (edge.sine * edge.length / dr.square(distance))
     factor *= ray_weight * (share * length * (width * height) / (probability * count))
-    sides = _sides(t, edge, target, distance, factor, sampler, choice + 1, active, behind, mi.Bool(False))
+    wavelengths = camera_ray.wavelengths
+    sides = _sides(t, edge, target, distance, factor, sampler, choice + 1, active, behind, mi.Bool(False), wavelengths)
     return indirect.Sample(ray, position, store, choice + 1, mi.Point3f(si.p), edge.omega, sides, active)
 
 
@@ -104,7 +105,8 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     edge = segment.at(row, u, View(mi.Point3f(0), -omega, mi.Bool(True)), away=True)
     active = edge.counts & (probability > 0) & (density > 0)
     start = mi.Point3f(segment.outside(edge, 0) + segment.lift(edge))
-    receiver_ray = mi.Ray3f(start, -edge.omega)
+    wavelengths, spectral_weight = spectra.sample(t.sensor, sampler)
+    receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
     distance = receiver_hit.t
@@ -117,10 +119,11 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     share = outward_share(dr.dot(receiver.n, edge.omega), distance, options.h)
     share = dr.select(walked.chained, 1, share)
     factor = walked.throughput * (share * edge.sine * edge.length / (probability * density * count))
-    target = segment.outside(edge, distance)
-    sides = _sides(t, edge, target, distance, factor, sampler, walked.count, active, walked.chained, walked.chained)
+    factor *= spectral_weight
+    target, chained = segment.outside(edge, distance), walked.chained
+    sides = _sides(t, edge, target, distance, factor, sampler, walked.count, active, chained, chained, wavelengths)
     seen = walked.connection
-    attached_ray = camera.ray_through(t.sensor, seen.position, seen.aperture)
+    attached_ray = camera.ray_through(t.sensor, seen.position, seen.aperture, wavelengths)
     return indirect.Sample(
         attached_ray, seen.position, walked.store, walked.count, mi.Point3f(receiver.p), edge.omega, sides, active
     )
@@ -156,7 +159,7 @@ def direction(row: EdgeTable, u: Any, sampler: Any) -> tuple[Any, Any]:
 
 def _sides(
     t: Technique, edge: segment.Edge, target: Any, distance: Any, factor: Any, sampler: Any, depth: Any, active: Any,
-    shining: Any, chained: Any,
+    shining: Any, chained: Any, wavelengths: Any,
 ) -> Any:  # fmt: skip
     """The visible face, and the background or the other face: the radiance they reflect, and how their rays move.
 
@@ -165,6 +168,8 @@ def _sides(
     """
     onwards = lambda ray, lanes: t.scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
     front, back = segment.both_sides(t.scene, t.table, edge, target, distance, onwards, active)
+    for _, start in (front, back):
+        spectra.carry(start, wavelengths)
     twin = sampler.clone()
     primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
     reflected = [

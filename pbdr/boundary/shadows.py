@@ -26,14 +26,14 @@ def draw(
     """`count` shadows that the camera sees after one or more scatterings beyond x_S; None if no edge casts any."""
     if outlines is None:
         return None
-    shadow = direct.cast(scene, table, outlines, stream("indirect shadow edges", count), count)
+    shadow = direct.cast(scene, sensor, table, outlines, stream("indirect shadow edges", count), count)
     edge = shadow.edge
     sampler = stream("indirect shadow walk", count)
     walked = walk.to_camera(
         scene, sensor, integrator, shadow.receiver_hit, shadow.receiver_ray, edge.omega, 1, sampler,
         options.max_depth, features.delta_bsdfs, shadow.active,
     )  # fmt: skip
-    factor = walked.throughput * direct.shadow_measure(shadow)
+    factor = walked.throughput * shadow.spectral_weight * direct.shadow_measure(shadow)
     chained = walked.chained
     if features.delta_bsdfs:
         shining = shadow.light_hit.compute_surface_interaction(shadow.light_ray, mi.RayFlags.All, walked.active)
@@ -50,7 +50,7 @@ def draw(
 
     seen = walked.connection
     receiver = mi.Point3f(shadow.receiver_ray(shadow.receiver_hit.t))
-    attached_ray = camera.ray_through(sensor, seen.position, seen.aperture)
+    attached_ray = camera.ray_through(sensor, seen.position, seen.aperture, shadow.light_ray.wavelengths)
     return indirect.Sample(
         attached_ray, seen.position, walked.store, walked.count, receiver, edge.omega, sides, walked.active
     )

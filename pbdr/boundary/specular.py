@@ -18,7 +18,7 @@ from pbdr.boundary import indirect, segment
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.reflected import edge_mass
 from pbdr.boundary.sampling import Discrete, systematic
-from pbdr.transport import camera, convention, hits, lobes, path
+from pbdr.transport import camera, convention, hits, lobes, path, spectra
 
 MAX_LENGTH = 4  # delta vertices of a chain
 MAX_STEPS = 16  # of Newton's method
@@ -40,6 +40,7 @@ class Chain:
     bits: Any
     aperture: Any
     max_length: int
+    wavelengths: Any
 
     @property
     def width(self) -> int:
@@ -87,14 +88,16 @@ def draw(
     lengths = min(MAX_LENGTH, options.max_depth - 1)
     length = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1) + 1
     bits = mi.UInt32(sampler.next_1d() * (1 << lengths))
-    chain = Chain(scene, sensor, integrator, length, bits, camera.aperture_sample(sensor, sampler), lengths)
+    aperture = camera.aperture_sample(sensor, sampler)
+    wavelengths, spectral_weight = spectra.sample(sensor, sampler)
+    chain = Chain(scene, sensor, integrator, length, bits, aperture, lengths, wavelengths)
     target = Target(row, u)
 
     # ---- an image of x_B, and the reciprocal of the probability to find it
     found, position = search(chain, start(sampler, starts), target, probability > 0)
     trials = repeat(chain, sampler, starts, target, position, found)
     active = found & (trials < MAX_TRIALS)
-    store = path.PathStore(options.max_depth)
+    store = path.PathStore(options.max_depth, wavelengths)
     end = trace(chain, position, active, store)
     active &= end.valid
     edge = segment.at(row, u, view_along(end.direction), away=True)
@@ -114,8 +117,11 @@ def draw(
     active &= area > 0
     inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
     factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (13)
+    factor *= spectral_weight
     onwards = lambda ray, lanes: scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
     front, back = segment.both_sides(scene, table, edge, aim, distance, onwards, active)
+    for _, beginning in (front, back):
+        spectra.carry(beginning, wavelengths)
     twin = sampler.clone()
     primal = path.PathOptions(options.max_depth, options.rr_depth)
     seen = [
@@ -129,7 +135,7 @@ def draw(
         ray_point = convention.ray_point_direction(origin, direction, distance)  # Eq. (6d)
         return [(weight, segment.rule(edge.normal, motion.position(edge, active), ray_point))]
 
-    attached_ray = camera.ray_through(sensor, position, chain.aperture)
+    attached_ray = camera.ray_through(sensor, position, chain.aperture, wavelengths)
     return indirect.Sample(attached_ray, position, store, length, mi.Point3f(end.origin), end.direction, sides, active)
 
 
@@ -171,7 +177,7 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
     scene = chain.scene
     vertices: Any = store.vertices if store is not None else None
     scatters: Any = store.scatters if store is not None else None
-    camera_ray = dr.detach(camera.ray_through(chain.sensor, position, chain.aperture))
+    camera_ray = dr.detach(camera.ray_through(chain.sensor, position, chain.aperture, chain.wavelengths))
     ray = mi.Ray3f(camera_ray)
     active = mi.Bool(active)
     hit = hits.first_hit(chain.integrator, scene, camera_ray, active)

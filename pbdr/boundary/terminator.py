@@ -14,7 +14,7 @@ import mitsuba as mi
 
 from pbdr.boundary import segment, topology
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, emission, groups, hits
+from pbdr.transport import camera, emission, groups, hits, spectra
 from pbdr.transport.features import Features
 
 
@@ -60,11 +60,11 @@ def sample(
     scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(omega), active)
     active &= dr.max(scattered) > 0
     offset = segment.OUTWARD * (1 + dr.maximum(dr.max(dr.abs(si.p)), si.t))
-    light_ray = mi.Ray3f(mi.Point3f(si.p + side * offset * si.n), omega)
+    light_ray = spectra.carry(mi.Ray3f(mi.Point3f(si.p + side * offset * si.n), omega), camera_ray.wavelengths)
     light_hit = scene.ray_intersect_preliminary(light_ray, coherent=False, active=active)
     with dr.resume_grad():
         attached = groups.sliding(features, hit, ray, active)
         direction, _, radiance, _ = emission.hit_emission(scene, features, attached.p, light_hit, light_ray, active)
         speed = dr.dot(attached.n, direction)  # Eq. (11)
     weight = side * scattered * dr.detach(radiance) * dr.detach(ray_weight) * (width * height / (count * density))
-    return [Contribution(position, dr.select(active, weight, 0), [], speed, active)]
+    return [Contribution(position, dr.select(active, weight, 0), [], speed, active, camera_ray.wavelengths)]

@@ -8,6 +8,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr.transport import spectra
 from pbdr.transport.film import AdjointField
 
 
@@ -15,7 +16,7 @@ from pbdr.transport.film import AdjointField
 class Contribution:
     """Samples of a boundary term: film position, detached weights, attached speed m̂·v, active lanes.
 
-    `weight` is that of the radiance, `others` those of alpha and the extra channels (empty: zero).
+    `weight` is that of the radiance at the sample's `wavelengths`, `others` those of alpha and the extra channels (empty: zero).
     """
 
     position: Any
@@ -23,13 +24,14 @@ class Contribution:
     others: list[Any]
     speed: Any
     active: Any
+    wavelengths: Any = None  # transport/spectra.py
 
 
 def backward(contributions: list[Contribution], field: AdjointField) -> Any:
     """Accumulate the gradients of scene parameters; returns the number of samples that were not finite."""
     nonfinite = mi.UInt32(0)
     for sample in contributions:
-        adjoint, adjoint_others = field.read(sample.position, sample.active)
+        adjoint, adjoint_others = field.read(sample.position, sample.active, sample.wavelengths)
         weight = dr.sum(adjoint * sample.weight)
         for along, other in zip(adjoint_others, sample.others, strict=False):
             weight += along * other
@@ -42,7 +44,7 @@ def backward(contributions: list[Contribution], field: AdjointField) -> Any:
 
 
 def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, list[Any], Any]]:
-    """Derivatives at film positions: (film position, of the radiance, of the other channels, active)."""
+    """Derivatives at film positions: (film position, of the colour, of the other channels, active)."""
     parts = []
     for sample in contributions:
         with dr.resume_grad():
@@ -50,5 +52,6 @@ def forward(contributions: list[Contribution]) -> list[tuple[Any, Any, list[Any]
                 continue
             speed = dr.forward_to(sample.speed, flags=dr.ADFlag.ClearEdges)
         speed = dr.select(sample.active, speed, 0)
-        parts.append((sample.position, sample.weight * speed, [x * speed for x in sample.others], sample.active))
+        colour = spectra.to_rgb(sample.weight * speed, sample.wavelengths)
+        parts.append((sample.position, colour, [x * speed for x in sample.others], sample.active))
     return parts

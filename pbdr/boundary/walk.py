@@ -40,9 +40,9 @@ def to_camera(
     """Walk from `hit` of `ray`, which a segment leaves in direction `omega`, by some scatterings and a connection.
 
     There are at least `least` of them, and at most as many as leave a scattering to the segment's far end; one more where that may
-    emit. `chains`: whether there are delta lobes in the scene.
+    emit. `chains`: whether there are delta lobes in the scene. At the wavelengths that `ray` carries.
     """
-    store = path.PathStore(max_depth)
+    store = path.PathStore(max_depth, ray.wavelengths)
     steps, throughput = _length(hit, ray, least, max_depth, chains, sampler, active)
     hit, ray, onward, throughput, chained, active = _walk(
         scene, hit, ray, omega, steps, throughput, sampler, store, chains, active

@@ -64,6 +64,9 @@ RADIOMETRIC = frozenset(
     + ("cutoff_angle", "beam_width")
 )
 
+#: What the parameters of a measured spectrum add to the role of the quantity that it gives.
+OF_SPECTRA = ("_d65_values", "_values", "_wavelengths", "_temperature")
+
 #: Path components that only say where in a shape or wrapper a quantity sits.
 WRAPPERS = frozenset(
     ("bsdf", "emitter", "brdf_0", "brdf_1", "bsdf_0", "bsdf_1", "nested_bsdf", "sensor", "film")
@@ -77,7 +80,7 @@ class Parameter:
 
     `name` is `<object id>/<role>`, `raw` Mitsuba's key, `shape` the shape of its value as pbdr reads and writes it,
     `bounds` the range its role allows, `kind` one of scalar, color, vector, array, texture, environment, mesh,
-    transform (3×4), integer (cannot be differentiated).
+    transform (3×4), integer (cannot be differentiated), coefficients (of a smooth spectrum, in spectral variants).
     """
 
     name: str
@@ -118,8 +121,23 @@ def list_parameters(scene: Any) -> list[Parameter]:
         if plain[name] > 1:
             name = f"{'.'.join((thing, *inner))}/{role}"
             name = name if full[name] == 1 else f"{raw}/{role}"
-        result.append(Parameter(name, raw, role, shape, BOUNDS.get(role, (-INF, INF)), kind))
+        result.append(Parameter(name, raw, role, shape, _bounds(params, raw, role, shape, kind), kind))
     return result
+
+
+def _bounds(params: Any, raw: str, role: str, shape: tuple[int, ...], kind: str) -> tuple[float, float]:
+    """Range that the role allows; none for coefficients of spectra, wavelengths and temperatures."""
+    name = params.properties[raw][2].class_name()
+    fitted = kind == "coefficients" or (kind == "texture" and name.startswith("BitmapTexture") and shape[-1] == 3)
+    if mi.is_spectral and (fitted or kind == "environment"):
+        return -INF, INF
+    return BOUNDS.get(_quantity(role) if role.endswith("_values") else role, (-INF, INF))
+
+
+def _quantity(role: str) -> str:
+    """Role of the quantity that a measured spectrum gives: `base_color` for `base_color_values`."""
+    suffix = next((s for s in OF_SPECTRA if role.endswith(s)), "")
+    return role.removesuffix(suffix)
 
 
 def resolve(
@@ -161,7 +179,7 @@ def is_radiometric(raw: str, role: str | None = None) -> bool:
         role = "radiance" if parts == ["data"] else _role(parts)[1]
     if role == "specular":
         return "specular_reflectance" in raw.split(".")
-    return role in RADIOMETRIC
+    return _quantity(role) in RADIOMETRIC
 
 
 def _listed(match: str | Iterable[str] | None) -> list[str]:
@@ -217,7 +235,8 @@ def _describe(params: Any, raw: str) -> tuple[tuple[int, ...], str] | None:
             return ((count // columns, columns), "mesh") if count else None
         return ((count,), "scalar" if count == 1 else "array") if count else None
     if kind in ("Color1f", "Color3f"):
-        return (len(value),), "color"
+        fitted = mi.is_spectral and params.properties[raw][2].class_name() in ("SRGBReflectanceSpectrum", "D65Spectrum")
+        return (len(value),), "coefficients" if fitted else "color"
     if kind in ("Point2f", "Point3f", "Vector2f", "Vector3f", "Normal3f"):
         return (len(value),), "vector"
     return None

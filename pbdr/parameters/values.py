@@ -3,7 +3,7 @@
 | kind | value here | in Mitsuba |
 |---|---|---|
 | scalar, array | (n,) | `Float` of width n |
-| color, vector | (n,) | `Color3f`, `Point3f`, … |
+| color, coefficients, vector | (n,) | `Color3f`, `Point3f`, … |
 | texture | (H, W, C) | `TensorXf` |
 | environment | (H, W, C) | `TensorXf` (H, W + 2, C), see `wrap_columns` |
 | mesh | (V, n) | `Float` of width V n |
@@ -62,7 +62,7 @@ def _stored(parameter: Parameter, tensor: Any, current: Any) -> Any:
         entries = [[_entry(tensor.array, 4 * i + j) for j in range(4)] for i in range(3)]
         matrix = mi.Matrix4f([*entries, [mi.Float(0), mi.Float(0), mi.Float(0), mi.Float(1)]])
         return type(current)(matrix)
-    if parameter.kind in ("color", "vector"):
+    if parameter.kind in ("color", "coefficients", "vector"):
         return type(current)(*[_entry(tensor.array, i) for i in range(parameter.shape[0])])
     return mi.Float(tensor.array)
 

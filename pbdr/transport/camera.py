@@ -8,6 +8,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.parameters import traverse
+from pbdr.transport import spectra
 
 PERSPECTIVE, ORTHOGRAPHIC, THIN_LENS = "PerspectiveCamera", "OrthographicCamera", "ThinLensCamera"
 DISTORTED = "DistortedCamera"  # distorted.py
@@ -53,16 +54,18 @@ def _rays_at(sensor: Any, sampler: Any, position: Any) -> tuple[Any, Any, Any]:
     time = sensor.shutter_open()
     if sensor.shutter_open_time() > 0:
         time += sampler.next_1d() * sensor.shutter_open_time()
+    wavelength = spectra.random_number(sampler)
     with dr.resume_grad():
-        ray, weight = sensor.sample_ray_differential(time, 0.0, (position - offset) / crop, aperture)
+        ray, weight = sensor.sample_ray_differential(time, wavelength, (position - offset) / crop, aperture)
         ray = mi.Ray3f(ray)  # here: while derivatives are suspended, copies lose them
     return ray, weight, position
 
 
-def ray_through(sensor: Any, position: Any, aperture: Any = None) -> Any:
+def ray_through(sensor: Any, position: Any, aperture: Any = None, wavelengths: Any = None) -> Any:
     """Attached ray through film positions in pixels: it follows pose, focal length, distortion, aperture, and so on.
 
-    `aperture`: the sample in the unit square that chose the point of the lens, for sensors that need one.
+    `aperture`: the sample in the unit square that chose the point of the lens, for sensors that need one; `wavelengths`: those of
+    the sample, wherever the ray's spectrum matters.
     """
     if aperture is None and sensor.needs_aperture_sample():
         raise TypeError(f"rays of a {sensor.class_name()} need the aperture sample that the film position belongs to")
@@ -70,7 +73,7 @@ def ray_through(sensor: Any, position: Any, aperture: Any = None) -> Any:
     at = mi.Point2f(0) if aperture is None else aperture
     with dr.resume_grad():
         ray, _ = sensor.sample_ray_differential(sensor.shutter_open(), 0.0, (position - offset) / crop, at)
-        return mi.Ray3f(ray)
+        return spectra.carry(mi.Ray3f(ray), wavelengths)
 
 
 def aperture_sample(sensor: Any, sampler: Any) -> Any:

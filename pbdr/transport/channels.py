@@ -113,7 +113,7 @@ def values(channels: Sequence[Channel], scene: Any, hit: Any, ray: Any, eye: Any
 
 def _components(channel: Channel, scene: Any, hit: Any, si: Any, eye: Any, seen: Any) -> list[Any]:
     if channel.kind == "albedo":
-        return list(spectra.to_rgb(si.bsdf().eval_diffuse_reflectance(si, seen), si.wavelengths))
+        return list(spectra.reflectance_to_rgb(si.bsdf().eval_diffuse_reflectance(si, seen), si.wavelengths))
     if channel.kind == "depth":
         return [dr.dot(si.p - eye.o, eye.d)]
     if channel.kind == "mask":

@@ -105,10 +105,9 @@ class FilmMap:
         return self.film.develop()
 
     def splat(self, parts: Sequence[tuple[Any, Any, Sequence[Any], Any]]) -> Any:
-        """Image of samples: parts of (film position, radiance, others, active)."""
+        """Image of samples: parts of (film position, colour, others, active)."""
         block = self._block()
-        for position, radiance, others, active in parts:
-            rgb = spectra.to_rgb(radiance, None)
+        for position, rgb, others, active in parts:
             self.put(self.film, block, position, rgb, others, mi.Float(0), active & self.sampled(position))
         return self.develop(block)
 
@@ -162,10 +161,10 @@ class AdjointField:
         )
         return block
 
-    def read(self, position: Any, active: Any = True) -> tuple[Any, list[Any]]:
-        """(δL as a spectrum, adjoints of the other channels: alpha first) at film positions in pixels."""
+    def read(self, position: Any, active: Any = True, wavelengths: Any = None) -> tuple[Any, list[Any]]:
+        """(δL as a spectrum at `wavelengths`, adjoints of the other channels: alpha first) at film positions in pixels."""
         values = self.block.read(FilmMap.place(self.film, position), active)
-        spectrum = spectra.from_rgb(mi.Color3f(values[0], values[1], values[2]), None)
+        spectrum = spectra.from_rgb(mi.Color3f(values[0], values[1], values[2]), wavelengths)
         alpha = values[3] if self.alpha else mi.Float(0)
         others = [dr.select(active, x, 0) for x in (alpha, *values[self.weight_channel + 1 :])]
         return dr.select(active, spectrum, 0), others

@@ -12,7 +12,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, emission, groups, hits, measure
+from pbdr.transport import convention, emission, groups, hits, measure, spectra
 from pbdr.transport.features import Features
 
 UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
@@ -38,9 +38,13 @@ class PathOptions:
 
 
 class PathStore:
-    """Local memory for what re-creates the vertices of one path: O(depth) a lane, independent of parameters."""
+    """Local memory for what re-creates the vertices of one path: O(depth) a lane, independent of parameters.
 
-    def __init__(self, max_depth: int) -> None:
+    All of them have the same `wavelengths` (transport/spectra.py).
+    """
+
+    def __init__(self, max_depth: int, wavelengths: Any = None) -> None:
+        self.wavelengths = wavelengths
         zero, vector = mi.Float(0), mi.Vector3f(0)
         hit = hits.pack(hits.no_hit())
         self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero))
@@ -247,7 +251,7 @@ def scatter(
     # ---- light sampling
     lit = active & (light_weight > 0)
     surface = lit & (light_pointer == 0)
-    light_ray = mi.Ray3f(detached, light_direction)
+    light_ray = spectra.carry(mi.Ray3f(detached, light_direction), ray.wavelengths)
     direction, solid_angle, value, _ = emission.hit_emission(
         scene, features, si.p, hits.unpack(light_record), light_ray, surface
     )
@@ -266,7 +270,7 @@ def scatter(
     next_hit = hits.unpack(next_record)
     going = active & (inverse > 0)
     smooth = going & (kind == 0)
-    segment = mi.Ray3f(mi.Point3f(dr.detach(next_origin)), omega)
+    segment = spectra.carry(mi.Ray3f(mi.Point3f(dr.detach(next_origin)), omega), ray.wavelengths)
     towards, solid_angle, value, si_next = emission.hit_emission(scene, features, si.p, next_hit, segment, smooth)
     onward, jacobian = omega, mi.Float(1)
     if features.moving:
@@ -287,7 +291,7 @@ def scatter(
         lobe = dr.select(straight, dr.detach(delta_weight) * through, delta_weight * measure.relative(bs.pdf))
         delta_weight = dr.select(specular, lobe * inverse, 0)
         weight = dr.select(specular, delta_weight, weight)
-        attached_ray = mi.Ray3f(dr.replace_grad(segment.o, si.p), onward)
+        attached_ray = spectra.carry(mi.Ray3f(dr.replace_grad(segment.o, si.p), onward), ray.wavelengths)
         si_seen = groups.sliding(features, next_hit, attached_ray, specular)
         si_seen.wi = dr.select(si_seen.is_valid(), si_seen.to_local(-onward), -onward)
         seen = si_seen.emitter(scene, specular).eval(si_seen, specular)

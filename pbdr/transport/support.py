@@ -10,7 +10,7 @@ import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
 from pbdr.errors import ParameterError, SceneError
-from pbdr.transport import camera, groups
+from pbdr.transport import camera, groups, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -63,7 +63,7 @@ def check_film(sensor: Any) -> None:
     """Raise for films other than `hdrfilm`."""
     film = sensor.film().class_name()
     if film != "HDRFilm":
-        raise SceneError(f"the sensor's film is a {film}; gradients need an hdrfilm.")
+        raise SceneError(f"the sensor's film is a {film}; pathspace needs an hdrfilm.")
 
 
 def check_boundary(
@@ -82,6 +82,7 @@ def check_boundary(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
+    _check_texels(scene, features, attached, max_depth)
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
     if maps and features.moving_edges:
         _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
@@ -89,6 +90,47 @@ def check_boundary(
         _warn("shadows of point-like and distant lights have no boundary term where the camera sees them in mirrors.")
     if features.moving_chains and max_depth > 3:
         _warn("caustics have a boundary term where the camera sees them itself, not where it sees them in mirrors.")
+
+
+def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
+    """Raise, or warn, where a texture that jumps inside faces is seen to slide."""
+    steps = texels.jumping(scene) if features.moving else {}
+    if not steps:
+        return
+    slid = next((p for p in attached if p.role == "uv" and any(o in steps.values() for o in p.owners)), None)
+    if slid is not None:
+        _refuse(slid, f"{_STEPPED} Give the bitmap filter_type='bilinear'.")
+    shown = _shown_in_motion(scene, features, steps)
+    if shown:
+        raise SceneError(
+            f"texture '{shown[0]}' {_STEPPED} With {_names(attached)} it is seen to move: its gradient would be wrong. Use a "
+            f"bitmap with filter_type='bilinear', or one material on each side of the jump. {ALONE}"
+        )
+    if features.moving_edges and max_depth > 2:
+        _warn(
+            f"jumps inside faces of texture '{next(iter(steps))}' have no boundary term where moving surfaces see them."
+        )
+
+
+_STEPPED = (
+    "jumps inside faces (a checkerboard, a filter 'nearest', or colours of faces), where there is no boundary term."
+)
+
+
+def _shown_in_motion(scene: Any, features: Features, steps: dict[str, Any]) -> list[str]:
+    """Keys of the textures whose jumps move on the film as the camera, what they are on, or a mirror does."""
+    if features.sensor_moves:
+        return list(steps)
+    bsdfs = [shape.bsdf().flags() for shape in groups.everything(scene) if shape.bsdf() is not None]
+    specular = (mi.BSDFFlags.DeltaReflection, mi.BSDFFlags.DeltaTransmission)
+    if features.moving_chains and any(mi.has_flag(flags, kind) for flags in bsdfs for kind in specular):
+        return list(steps)
+    inside = groups.members(scene)
+    moving = [s for i in features.moving_shapes for s in (scene.shapes()[i], *inside.get(i, []))]
+    if features.moving_edges:  # patterns that lights throw slide over whatever moves
+        moving += [emitter for emitter in scene.emitters() if emitter.get_shape() is None]
+    below = [texture for node in moving for texture in texels.jumping(node).values()]
+    return [name for name, texture in steps.items() if texture in below]
 
 
 def _moves_a_shape(parameter: AttachedParameter) -> bool:

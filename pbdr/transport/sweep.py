@@ -7,7 +7,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import path
+from pbdr.transport import path, spectra
 from pbdr.transport.features import Features
 
 
@@ -27,7 +27,7 @@ def sweep_backward(
     `adjoint_origin`, `adjoint_direction`: adjoints of the last vertex and of the segment that leaves it.
     Returns (radiance leaving the first hit, adjoints of the camera ray's origin and direction).
     """
-    vertices, scatters = store.vertices, store.scatters
+    vertices, scatters, wavelengths = store.vertices, store.scatters, store.wavelengths
     k = mi.UInt32(count)
     suffix = mi.Spectrum(0)
     adjoint_origin, adjoint_direction = mi.Vector3f(adjoint_origin), mi.Vector3f(adjoint_direction)
@@ -38,7 +38,7 @@ def sweep_backward(
             origin, direction = mi.Vector3f(vertex[1]), mi.Vector3f(vertex[2])
             if dr.hint(features.moving, mode="scalar"):
                 dr.enable_grad(origin, direction)
-            ray = mi.Ray3f(mi.Point3f(origin), direction)
+            ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), direction), wavelengths)
             local, weight, next_origin, next_direction, throughput = path.scatter(
                 scene, features, options, ray, vertex, following, record, mi.Bool(True)
             )
@@ -61,7 +61,7 @@ def sweep_forward(
 ) -> tuple[Any, Any, Any]:
     """From the first stored vertex to the last: derivatives of the radiance leaving the first hit, the last vertex, and
     the direction of the segment that leaves it."""
-    vertices, scatters = store.vertices, store.scatters
+    vertices, scatters, wavelengths = store.vertices, store.scatters, store.wavelengths
     k = mi.UInt32(0)
     d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0)
     d_origin, d_direction = mi.Vector3f(d_origin), mi.Vector3f(d_direction)
@@ -73,7 +73,7 @@ def sweep_forward(
                 dr.enable_grad(origin, direction)
                 dr.set_grad(origin, d_origin)
                 dr.set_grad(direction, d_direction)
-            ray = mi.Ray3f(mi.Point3f(origin), direction)
+            ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), direction), wavelengths)
             local, weight, next_origin, next_direction, throughput = path.scatter(
                 scene, features, options, ray, vertex, following, record, mi.Bool(True)
             )

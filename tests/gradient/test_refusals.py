@@ -201,9 +201,9 @@ def test_what_is_seen_in_mirrors_warns():
 # ---------------------------------------------------------------------- variants and options
 
 
-@pytest.mark.parametrize("variant", ["llvm_ad_spectral", "llvm_ad_spectral_polarized", "llvm_ad_mono_polarized"])
+@pytest.mark.parametrize("variant", ["llvm_ad_spectral_polarized", "llvm_ad_mono_polarized"])
 def test_variants(variant):
-    """Spectral and polarised variants are refused by name, with what to use instead."""
+    """Polarised variants are refused by name, with what to use instead."""
     if variant not in mi.variants():
         pytest.skip(f"this Mitsuba has no {variant}")
     code = f"""

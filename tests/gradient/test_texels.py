@@ -1,0 +1,135 @@
+"""Textures on surfaces that move: smooth ones agree with finite differences, ones that jump inside faces are refused by name.
+
+A texture jumps with a filter 'nearest', as a checkerboard, and as colours of faces. The jumps move on the film with the surface or
+the camera, and would need a boundary term.
+"""
+
+import warnings
+
+import mitsuba as mi
+import numpy as np
+import pytest
+import scene_zoo as zoo
+from agreement import assert_differs
+from finite_differences import Differences, adjoint, check, gradients
+from small_scenes import diffuse, mesh, shift
+
+import pbdr.errors
+from pbdr.rendering import gradient
+from pbdr.scene import load_scene
+from pbdr.transport import support, texels
+
+T = mi.ScalarTransform4f
+TILT = T().translate([0.1, -0.2, 0.8]).rotate(np.array([1, 0.4, 0]) / np.sqrt(1.16), 50).scale(0.7)
+RED = {"type": "twosided", "nested": {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.5, 0.3)}}
+CHECKER = {"type": "checkerboard", "color0": 0.2, "color1": 0.9, "to_uv": T().scale(2)}
+
+
+def grid(filter_type, channels=1):
+    return zoo.texels(0.1, 0.9, channels, size=3, filter_type=filter_type)
+
+
+def cut_out(opacity):
+    return {"type": "mask", "opacity": opacity, "nested": RED}
+
+
+def painted(colour):
+    return {"type": "twosided", "nested": {"type": "diffuse", "reflectance": colour}}
+
+
+def scene(bsdf, **more):
+    """A plate above a floor, under a distant lamp."""
+    floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": diffuse(0.6)}
+    plate = {"type": "rectangle", "to_world": TILT, "bsdf": bsdf}
+    camera = zoo.camera(sampler={"type": "ldsampler"})
+    light = {"light": zoo.lamp(-0.5, 0.4, -1)}
+    return load_scene({"type": "scene", "camera": camera, "floor": floor, "plate": plate, **light, **more})
+
+
+def compared(found, name, *, spp=2048, ours=256):
+    """Replicas of finite differences and of ours, for a shift."""
+    along = shift(0.4, 0.2, 0.3)
+    exact = Differences(found, name, along, 0.02, spp=spp, integrator={"type": "path", "max_depth": 3})
+    weights = exact.signs()
+    expected = exact.replicas(weights, gap=0.05)
+    return gradients(found, {name: along}, weights, spp=ours, max_depth=3)[name], expected
+
+
+@pytest.mark.parametrize("name", ["plate/pose", "camera/pose"])
+def test_smooth_opacity_moves(name):
+    """A cut-out with a bilinear opacity has no edges but its border."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", support.IncompleteGradientWarning)
+        ours, expected = compared(scene(cut_out(grid("bilinear"))), name)
+    check(ours, expected, max_relative_se=0.02)
+
+
+@pytest.mark.parametrize("bsdf", [cut_out(grid("nearest")), painted(CHECKER)], ids=["nearest opacity", "checkerboard"])
+def test_what_is_refused_would_be_wrong(bsdf, monkeypatch):
+    """Negative control of the refusals."""
+    monkeypatch.setattr(support, "_check_texels", lambda *_: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", support.IncompleteGradientWarning)
+        ours, expected = compared(scene(bsdf), "plate/pose", ours=64)
+    assert_differs(ours - expected, 0.0, scale=abs(expected.mean()), by=0.1)
+
+
+def faces(folder):
+    """A plate of two triangles with a colour each."""
+    made = mi.load_dict(mesh(folder, "faces", [[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], [[0, 1, 2], [0, 2, 3]]))
+    made.add_attribute("face_color", 3, [0.2, 0.3, 0.4, 0.8, 0.7, 0.6])
+    made.write_ply(str(folder / "coloured.ply"))
+    bsdf = painted({"type": "mesh_attribute", "name": "face_color"})
+    return {"type": "ply", "filename": str(folder / "coloured.ply"), "to_world": TILT, "bsdf": bsdf}
+
+
+STEPPED = {
+    "opacity": lambda _: {"plate": {"bsdf": cut_out(grid("nearest"))}},
+    "checkered opacity": lambda _: {"plate": {"bsdf": cut_out(CHECKER)}},
+    "colour": lambda _: {"plate": {"bsdf": painted(grid("nearest", 3))}},
+    "checkerboard": lambda _: {"plate": {"bsdf": painted(CHECKER)}},
+    "roughness": lambda _: {"plate": {"bsdf": {"type": "roughconductor", "alpha": grid("nearest")}}},
+    "radiance": lambda _: {"plate": {"emitter": {"type": "area", "radiance": grid("nearest", 3)}}},
+    "faces": lambda folder: {"plate": faces(folder)},
+}
+INTEGRATOR = {"type": "pathspace", "max_depth": 2}
+
+
+@pytest.mark.parametrize("kind", STEPPED)
+def test_refused_by_name(kind, tmp_path):
+    changes = STEPPED[kind](tmp_path)["plate"]
+    found = scene(RED, plate={"type": "rectangle", "to_world": TILT, **changes})
+    plate = "plate/positions" if kind == "faces" else "plate/pose"
+    for name, moved in ((plate, "plate"), ("camera/pose", "camera"), ("camera/fov", "camera")):
+        with pytest.raises(pbdr.errors.SceneError, match=rf"texture 'plate\..*jumps inside faces.*{moved}\."):
+            gradient(found, name, adjoint(), spp=1, integrator=INTEGRATOR)
+    # What neither moves the pattern on the film nor passes by it stays allowed; so does the interior alone.
+    for name, options in (("floor/base_color", {}), ("floor/pose", {}), (plate, {"boundary": "none"})):
+        gradient(found, name, adjoint(), spp=1, integrator=INTEGRATOR | options, terms=("interior",))
+    if kind != "faces":
+        with pytest.warns(support.IncompleteGradientWarning, match="jumps inside faces"):
+            gradient(found, "floor/pose", adjoint(), spp=1, integrator=INTEGRATOR | {"max_depth": 3}, terms=())
+
+
+def test_coordinates_of_a_stepped_texture_are_refused():
+    found = scene(painted(CHECKER))
+    with pytest.raises(pbdr.errors.ParameterError, match=r"to_uv.*jumps inside faces"):
+        gradient(found, "plate/base_color_uv", adjoint(), spp=1, integrator=INTEGRATOR)
+
+
+def test_patterns_of_lights_and_mirrors_are_refused():
+    """A pattern that a lamp throws slides over what moves; a moving mirror shows any pattern in motion."""
+    lamp = zoo.aimed(type="spot", intensity=zoo.rgb(9.0), texture=grid("nearest", 3))
+    with pytest.raises(pbdr.errors.SceneError, match=r"texture 'light\.texture' jumps"):
+        gradient(scene(RED, light=lamp), "floor/pose", adjoint(), spp=1, integrator=INTEGRATOR)
+    mirror = {"type": "disk", "to_world": T().translate([1, 1, 1]), "bsdf": {"type": "conductor"}}
+    with pytest.raises(pbdr.errors.SceneError, match=r"texture 'plate\..*jumps"):
+        gradient(scene(painted(CHECKER), mirror=mirror), "mirror/pose", adjoint(), spp=1, integrator=INTEGRATOR)
+
+
+def test_which_textures_jump():
+    stepped = [grid("nearest"), grid("nearest", 3), CHECKER, {"type": "mesh_attribute", "name": "face_color"}]
+    smooth = [grid("bilinear"), grid("bilinear", 3), zoo.rgb(0.5), {"type": "uniform", "value": 0.5}, zoo.normals(),
+              {"type": "mesh_attribute", "name": "vertex_color"}]  # fmt: skip
+    assert [texels.is_stepped(mi.load_dict(t)) for t in stepped] == [True] * len(stepped)
+    assert [texels.is_stepped(mi.load_dict(t)) for t in smooth] == [False] * len(smooth)
