@@ -156,6 +156,7 @@ def _first(estimate: Callable[[int], Any], seed: int) -> dict[str, Any]:
     estimate(hashed(seed, "first"))
     first = time.perf_counter() - start
     backend = dr.backend_v(mi.Float)
+    dr.flush_malloc_cache()
     dr.detail.malloc_clear_statistics()
     before = int(dr.detail.malloc_watermark(backend))
     with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
