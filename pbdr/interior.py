@@ -25,15 +25,26 @@ def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, 
 
 
 def _record(
-    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, spp: int
-) -> tuple[Any, Any, Any, Any, Any, Any]:
-    """Trace and keep camera paths: (attached ray, its weight, film position, first hit, store, number of scatterings)."""
+    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, sampler: Any, spp: int
+) -> tuple[Any, ...]:
+    """Trace and keep camera paths: (attached ray and the Jacobian of its motion over the film, its weight, film position, first
+    hit, store, number of scatterings)."""
     ray, weight, position = camera.sample_rays(sensor, sampler, spp)
     detached = dr.detach(ray)
     hit = hits.first_hit(integrator, scene, detached)
-    store = path.PathStore(options.max_depth)
+    store = path.PathStore(options.max_depth, options.warp)
+    jacobian = mi.Float(1)
+    if options.warp is not None:
+        near = options.warp.camera.find(scene, detached, position, sampler)
+        with dr.resume_grad():
+            ray, jacobian = options.warp.camera.bend(features, near, ray)
     _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
-    return ray, dr.detach(weight), position, hit, store, count
+    return ray, jacobian, dr.detach(weight), position, hit, store, count
+
+
+def _alpha(hit: Any) -> Any:
+    """Constant on surfaces and beside them: alpha changes by the motion of camera rays alone."""
+    return dr.select(hit.is_valid(), mi.Float(1), 0)
 
 
 def backward(
@@ -44,16 +55,18 @@ def backward(
 
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
-    ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
+    ray, jacobian, weight, position, hit, store, count = _record(
+        scene, sensor, integrator, features, options, sampler, spp
+    )
     adjoint, others = field.read(position)
     adjoint *= weight / total_spp
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, store, count, adjoint)
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
-        objective = dr.sum(adjoint * emitted)
+        objective = dr.sum(adjoint * (emitted + radiance)) * jacobian
         seen = channels.values(integrator.channels, scene, hit, ray, ray)
-        for along, value in zip(others[1:], seen, strict=False):  # alpha has no interior part
-            objective += along / total_spp * value
+        for along, value in zip(others, [_alpha(hit), *seen], strict=False):
+            objective += along / total_spp * value * jacobian
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
         if dr.grad_enabled(objective):
             dr.backward_from(objective)
@@ -65,12 +78,17 @@ def forward(
     sampler: Any, spp: int, total_spp: int,
 ) -> tuple[Any, Any, list[Any], Any]:  # fmt: skip
     """Interior derivatives of every sample: (film position, of the radiance / spp, of the other channels / spp, active)."""
-    ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
+    ray, jacobian, weight, position, hit, store, count = _record(
+        scene, sensor, integrator, features, options, sampler, spp
+    )
     with dr.resume_grad():
-        emitted = visible_emission(scene, hit, ray, options, True)
+        emitted = visible_emission(scene, hit, ray, options, True) * jacobian
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
-        seen = channels.values(integrator.channels, scene, hit, ray, ray)
-        d_emitted, d_origin, d_direction, *d_seen = sweep.tangents(emitted, origin, direction, *seen)
-    d_reflected, _, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction)
-    others = [mi.Float(0), *[value / total_spp for value in d_seen]]  # alpha has no interior part
+        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
+        seen = [value * jacobian for value in seen]
+        d_emitted, d_origin, d_direction, d_weight, *d_seen = sweep.tangents(
+            emitted, origin, direction, mi.Float(jacobian), *seen
+        )
+    d_reflected, _, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction, d_weight)
+    others = [value / total_spp for value in d_seen]
     return position, (d_emitted + d_reflected) * weight / total_spp, others, mi.Bool(True)

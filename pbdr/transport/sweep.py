@@ -57,13 +57,14 @@ def sweep_backward(
 
 @dr.syntax
 def sweep_forward(
-    scene: Any, features: Features, options: path.PathOptions, store: Any, count: Any, d_origin: Any, d_direction: Any
-) -> tuple[Any, Any, Any]:
+    scene: Any, features: Features, options: path.PathOptions, store: Any, count: Any, d_origin: Any, d_direction: Any,
+    d_weight: Any = 0,
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """From the first stored vertex to the last: derivatives of the radiance leaving the first hit, the last vertex, and
-    the direction of the segment that leaves it."""
+    the direction of the segment that leaves it. `d_weight`: derivative of a weight of the whole, with value 1."""
     vertices, scatters = store.vertices, store.scatters
     k = mi.UInt32(0)
-    d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0)
+    d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(d_weight)
     d_origin, d_direction = mi.Vector3f(d_origin), mi.Vector3f(d_direction)
     while dr.hint(k < count, label="pathspace: forward sweep"):
         vertex, following, record = vertices.read(k), vertices.read(k + 1), scatters.read(k)
