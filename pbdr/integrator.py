@@ -11,7 +11,19 @@ import mitsuba as mi
 
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, specular, terminator, terms, warp_camera
+from pbdr.boundary import (
+    direct,
+    horizon,
+    indirect,
+    primary,
+    reflected,
+    segment,
+    shadows,
+    specular,
+    terminator,
+    terms,
+    warp_camera,
+)
 from pbdr.boundary.table import TableBuilder
 from pbdr.boundary.warp import WarpOptions
 from pbdr.errors import OptionError, closest
@@ -207,7 +219,8 @@ class PathSpaceMethods:
         return self._path_options(
             uniform_lobe=UNIFORM_LOBE,
             uniform_environment=UNIFORM_ENVIRONMENT if features.environment_radiance else 0.0,
-            h=self.options.blend_distance or default_blend_distance(scene, features), warp=warp,
+            h=self.options.blend_distance or default_blend_distance(scene, features),
+            warp=warp,
         )
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, Features, path.PathOptions]:
@@ -280,7 +293,7 @@ class PathSpaceMethods:
             if "interior" in chosen:
                 passes, total = self._passes(features, options, sensor, seed, spp)
                 for pass_options, sampler, n in passes:
-                    parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
+                    parts += interior.forward(scene, sensor, self, features, pass_options, film_map, sampler, n, total)
             for samples in self._boundary(scene, sensor, features, seed, spp, chosen):
                 parts += terms.forward(samples)
             for drawn in self._indirect(scene, sensor, features, options, seed, spp, chosen):

@@ -6,6 +6,7 @@ from the last vertex to the first in reverse mode (equation 4), from the first t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -13,7 +14,7 @@ import mitsuba as mi
 
 from pbdr.transport import camera, channels, hits, path, sweep
 from pbdr.transport.features import Features
-from pbdr.transport.film import AdjointField
+from pbdr.transport.film import AdjointField, FilmMap
 
 
 def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, active: Any) -> Any:
@@ -24,22 +25,38 @@ def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, 
     return dr.select(shown, si.emitter(scene, shown).eval(si, shown), 0)
 
 
+@dataclass
+class Recorded:
+    """Camera paths, kept. `ray` is attached; so are, where it leaves its film position to follow edges, `jacobian` (value 1) and
+    `shift`, the motion of the film position in pixels (None: it rests, or the filter is constant around it)."""
+
+    ray: Any
+    jacobian: Any
+    shift: Any
+    weight: Any
+    position: Any
+    hit: Any
+    store: path.PathStore
+    count: Any
+
+
 def _record(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, sampler: Any, spp: int
-) -> tuple[Any, ...]:
-    """Trace and keep camera paths: (attached ray and the Jacobian of its motion over the film, its weight, film position, first
-    hit, store, number of scatterings)."""
+) -> Recorded:
+    """Trace and keep camera paths."""
     ray, weight, position = camera.sample_rays(sensor, sampler, spp)
     detached = dr.detach(ray)
     hit = hits.first_hit(integrator, scene, detached)
     store = path.PathStore(options.max_depth, options.warp)
-    jacobian = mi.Float(1)
+    jacobian, shift = mi.Float(1), None
     if options.warp is not None:
         near = options.warp.camera.find(scene, detached, position, sampler)
         with dr.resume_grad():
-            ray, jacobian = options.warp.camera.bend(features, near, ray)
+            ray, jacobian, shift = options.warp.camera.bend(features, near, ray)
+        if sensor.film().rfilter().is_box_filter():
+            shift = None
     _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
-    return ray, jacobian, dr.detach(weight), position, hit, store, count
+    return Recorded(ray, jacobian, shift, dr.detach(weight), position, hit, store, count)
 
 
 def _alpha(hit: Any) -> Any:
@@ -55,18 +72,23 @@ def backward(
 
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
-    ray, jacobian, weight, position, hit, store, count = _record(
-        scene, sensor, integrator, features, options, sampler, spp
-    )
-    adjoint, others = field.read(position)
-    adjoint *= weight / total_spp
-    radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, store, count, adjoint)
+    kept = _record(scene, sensor, integrator, features, options, sampler, spp)
+    ray, hit, scale = kept.ray, kept.hit, kept.weight / total_spp
+    adjoint, others = field.read(kept.position)
+    adjoint *= scale
+    radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
-        objective = dr.sum(adjoint * (emitted + radiance)) * jacobian
-        seen = channels.values(integrator.channels, scene, hit, ray, ray)
-        for along, value in zip(others, [_alpha(hit), *seen], strict=False):
-            objective += along / total_spp * value * jacobian
+        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
+        objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
+        for along, value in zip(others, seen, strict=False):
+            objective += along / total_spp * value * kept.jacobian
+        for (slope, slopes), shift in (
+            zip(field.slope(kept.position), kept.shift, strict=True) if kept.shift is not None else ()
+        ):
+            objective += dr.sum(slope * scale * dr.detach(emitted + radiance)) * shift
+            for along, value in zip(slopes, seen, strict=False):
+                objective += along / total_spp * dr.detach(value) * shift
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
         if dr.grad_enabled(objective):
             dr.backward_from(objective)
@@ -74,21 +96,29 @@ def backward(
 
 
 def forward(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions,
+    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, film_map: FilmMap,
     sampler: Any, spp: int, total_spp: int,
-) -> tuple[Any, Any, list[Any], Any]:  # fmt: skip
+) -> list[tuple[Any, Any, list[Any], Any]]:  # fmt: skip
     """Interior derivatives of every sample: (film position, of the radiance / spp, of the other channels / spp, active)."""
-    ray, jacobian, weight, position, hit, store, count = _record(
-        scene, sensor, integrator, features, options, sampler, spp
-    )
+    kept = _record(scene, sensor, integrator, features, options, sampler, spp)
+    ray, hit = kept.ray, kept.hit
     with dr.resume_grad():
-        emitted = visible_emission(scene, hit, ray, options, True) * jacobian
+        emitted = visible_emission(scene, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
         seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
-        seen = [value * jacobian for value in seen]
-        d_emitted, d_origin, d_direction, d_weight, *d_seen = sweep.tangents(
-            emitted, origin, direction, mi.Float(jacobian), *seen
+        moving = [value * kept.jacobian for value in seen]
+        shift = [] if kept.shift is None else [mi.Float(x) for x in kept.shift]
+        d_emitted, d_origin, d_direction, d_start, *rest = sweep.tangents(
+            emitted * kept.jacobian, origin, direction, mi.Float(kept.jacobian), *moving, *shift
         )
-    d_reflected, _, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction, d_weight)
-    others = [value / total_spp for value in d_seen]
-    return position, (d_emitted + d_reflected) * weight / total_spp, others, mi.Bool(True)
+    d_reflected, _, _, reflected = sweep.sweep_forward(
+        scene, features, options, kept.store, kept.count, d_origin, d_direction, d_start
+    )
+    scale = kept.weight / total_spp
+    others = [value / total_spp for value in rest[: len(seen)]]
+    parts = [(kept.position, (d_emitted + d_reflected) * scale, others, mi.Bool(True))]
+    if shift:
+        whole = (dr.detach(emitted) + reflected) * scale
+        sample = (kept.position, whole, [dr.detach(value) / total_spp for value in seen], mi.Bool(True))
+        parts += film_map.spread(sample, rest[len(seen) :])
+    return parts

@@ -9,8 +9,8 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.boundary import topology
-from pbdr.boundary.solids import Placed
 from pbdr.boundary.edges import NO_MEMBER
+from pbdr.boundary.solids import Placed
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import SceneError
 

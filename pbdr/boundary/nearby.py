@@ -61,7 +61,9 @@ def nearest(row: EdgeTable, origin: Any, omega: Any, curved: bool) -> Near:
     if curved:
         for kind, found in ((ELLIPSE, _on_ellipse(row, origin, omega)), (SPHERE, _on_sphere(row, origin, omega))):
             chosen = row.kind == kind
-            offset, along, slope = (dr.select(chosen, new, old) for new, old in zip(found, (offset, along, slope), strict=False))
+            offset, along, slope = (
+                dr.select(chosen, new, old) for new, old in zip(found, (offset, along, slope), strict=False)
+            )
             exists &= ~chosen | found[3]
     distance2 = dr.squared_norm(offset)
     distance = dr.sqrt(distance2)
@@ -110,9 +112,7 @@ def _on_ellipse(row: EdgeTable, origin: Any, omega: Any) -> tuple[Any, Any, Any,
     x, y = dr.dot(dual_b, place), dr.dot(dual_c, place)
     r2 = x * x + y * y
     exists &= r2 > 0
-    dx, dy = (
-        height * inverse * mi.Vector3f(dual - n * (dr.dot(dual, omega) * inverse)) for dual in (dual_b, dual_c)
-    )
+    dx, dy = (height * inverse * mi.Vector3f(dual - n * (dr.dot(dual, omega) * inverse)) for dual in (dual_b, dual_c))
     scale = dr.select(exists, dr.rsqrt(r2), 0)
     cosine, sine = x * scale, y * scale
     slope = (cosine * dy - sine * dx) * scale

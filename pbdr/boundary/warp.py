@@ -29,7 +29,7 @@ class WarpOptions:
     """`rays`: auxiliary rays a segment (even); `concentration` κ: the reach is 1/√κ radians; `exponent` γ of the weights."""
 
     rays: int = 8
-    concentration: float = 4e4
+    concentration: float = 1e3
     exponent: float = 2.0
 
     def check(self) -> None:
@@ -48,10 +48,29 @@ class WarpOptions:
 
 @dataclass
 class Anchor:
-    """Curves that must not be crossed: `weight` (9c) and ∇ log of it (camera segments: borders of pixels)."""
+    """Curves that must not be crossed: `weight` (9a) and ∇ log of it (camera segments: borders of pixels)."""
 
     weight: Any
     slope: Any
+
+
+@dataclass
+class Met:
+    """Edges that a set of auxiliary rays has met: sum of weights (9a), of weights times ∇ log weight; two edges drawn in proportion
+    to the weights, and ∇ log weight of each."""
+
+    weight: Any
+    slope: Any
+    rows: tuple[Any, Any]
+    slopes: tuple[Any, Any]
+
+
+def _drawn(u: Any, chance: Any) -> tuple[Any, Any]:
+    """Whether the uniform number u falls below `chance`, and what is left of it as a uniform number."""
+    take = u < chance
+    return take, dr.select(
+        take, u / dr.select(take, chance, 1), (u - chance) / dr.select(take, 1, dr.maximum(1 - chance, 1e-7))
+    )
 
 
 class Warp:
@@ -83,61 +102,99 @@ class Warp:
         return self.draw(si.p, omega, shoot, sampler, active)
 
     def draw(
-        self, origin: Any, omega: Any, shoot: Any, sampler: Any, active: Any, anchors: Sequence[Anchor] = ()
+        self,
+        origin: Any,
+        omega: Any,
+        shoot: Any,
+        sampler: Any,
+        active: Any,
+        anchors: Sequence[Anchor] = (),
+        reach: Any = None,
     ) -> tuple[Any, ...]:
         """Two edges near a segment, drawn with the probability of their weights, and what the field (9b) needs of the others.
 
         `shoot(direction, active)`: first hit from `origin`. Returns what `nothing` does: coefficients are tangent vectors.
         """
+        reach = self.options.reach if reach is None else reach
         xi, turn = sampler.next_2d(active), sampler.next_1d(active)
-        choose = sampler.next_1d(active), sampler.next_1d(active)
-        radius = self.options.reach * 2 * JITTER
+        choose, which = sampler.next_2d(active), sampler.next_2d(active)
+        radius = 2 * JITTER * reach
         v = 1 - dr.power(1 - xi.x, 1 / 3)
         lift = 0.5 * v * radius * radius  # 1 − cosine of the angle between ω and m
         cosine, sine = 1 - lift, dr.sqrt(lift * (2 - lift))
         s, t = mi.coordinate_system(omega)
         sin_phi, cos_phi = dr.sincos(dr.two_pi * xi.y)
         side = mi.Vector3f(cos_phi * s + sin_phi * t)
-        candidates = []
-        share, total = mi.Float(0), mi.Vector3f(0)
+        sets = []
         for sign in (1, -1):
             centre = dr.normalize(cosine * omega + sign * sine * side)
-            score = 4 * sign * sine / (radius * radius * (1 - v)) * side  # Eq. (9d)
-            found = [
-                edge
-                for direction in self._pattern(centre, turn)
-                for edge in self._edges(origin, omega, shoot(direction, active), active)
-            ]
-            weights = 1 + sum((w for _, w, _ in found), mi.Float(0)) + sum((a.weight for a in anchors), mi.Float(0))
-            slope = sum((w * g for _, w, g in found), mi.Vector3f(0)) + sum((a.weight * a.slope for a in anchors), mi.Vector3f(0))
-            inverse = dr.rcp(weights)
-            for row, weight, gradient in found:
-                a = 0.5 * weight * inverse
-                c = gradient - slope * inverse + score  # Eq. (9d)
-                candidates.append((row, a, c))
-                share += a
-                total += a * c
-        first, second = (self._choose(candidates, u * share) for u in choose)
-        k1, k2 = (share * c - total for _, c in (first, second))
+            score = 4 * sign * sine / (radius * radius * (1 - v)) * side  # Eq. (9c)
+            met = self._look(origin, omega, shoot, centre, reach, turn, choose, active)
+            other = met.weight + sum((a.weight for a in anchors), mi.Float(1))
+            slope = (met.slope + sum((a.weight * a.slope for a in anchors), mi.Vector3f(0))) / other
+            share = 0.5 * met.weight / other
+            own = score - slope
+            picks = [(row, gradient + own) for row, gradient in zip(met.rows, met.slopes, strict=True)]  # Eq. (9c)
+            sets.append((share, 0.5 * met.slope / other + share * own, picks))
+        (share, total, ahead), (share_b, total_b, behind) = sets
+        share, total = share + share_b, total + total_b
+        picked = []
+        for u, a, b in zip(which, ahead, behind, strict=True):
+            first = u * share < share - share_b
+            picked.append((dr.select(first, a[0], b[0]), dr.select(first, a[1], b[1])))
+        (row1, c1), (row2, c2) = picked
+        apart = share * (c1 - c2)  # the control variate: two edges that move alike leave nothing of it
         some = active & (share > 0)
         return (
-            first[0], dr.select(some, 0.5 * (total + k1 - k2), 0), second[0], dr.select(some, 0.5 * (total - k1 + k2), 0),
+            row1, dr.select(some, 0.5 * (total + apart), 0), row2, dr.select(some, 0.5 * (total - apart), 0),
             dr.select(some, share, 0), dr.select(some, total, 0),
         )  # fmt: skip
 
-    def _pattern(self, centre: Any, turn: Any) -> list[Any]:
-        """Directions of one set of auxiliary rays around `centre`: rings of RING points or a few more, turned at random."""
+    def _look(
+        self, origin: Any, omega: Any, shoot: Any, centre: Any, reach: Any, turn: Any, choose: Any, active: Any
+    ) -> Met:
+        """Edges of the faces that one set of auxiliary rays around `centre` meets.
+
+        The set is of rings of RING directions or a few more, turned at random.
+        """
         count = self.options.rays // 2
         rings = max(count // RING, 1)
         s, t = mi.coordinate_system(centre)
-        directions = []
-        for k in range(count):
-            radius = 2 * self.options.reach * (1 - (k % rings) / rings)
-            sine, cosine = dr.sincos(dr.two_pi * (turn + k / count))
-            directions.append(dr.normalize(centre + radius * (cosine * s + sine * t)))
-        return directions
 
-    def _edges(self, origin: Any, omega: Any, hit: Any, active: Any) -> list[tuple[Any, Any, Any]]:
+        def body(
+            k: Any, weight: Any, slope: Any, row1: Any, slope1: Any, u1: Any, row2: Any, slope2: Any, u2: Any
+        ) -> Any:
+            radius = 2 * reach * (1 - mi.Float(k % rings) / rings)
+            sin_angle, cos_angle = dr.sincos(dr.two_pi * (turn + mi.Float(k) / count))
+            direction = dr.normalize(centre + radius * (cos_angle * s + sin_angle * t))
+            for row, w, gradient in self._edges(origin, omega, shoot(direction, active), reach, active):
+                weight += w
+                slope += w * gradient
+                chance = dr.select(w > 0, w / dr.select(w > 0, weight, 1), 0)
+                take, u1 = _drawn(u1, chance)
+                row1, slope1 = dr.select(take, row, row1), dr.select(take, gradient, slope1)
+                take, u2 = _drawn(u2, chance)
+                row2, slope2 = dr.select(take, row, row2), dr.select(take, gradient, slope2)
+            return k + 1, weight, slope, row1, slope1, u1, row2, slope2, u2
+
+        none, nowhere = mi.UInt32(0), mi.Vector3f(0)
+        state = (
+            mi.UInt32(0),
+            mi.Float(0),
+            nowhere,
+            none,
+            nowhere,
+            mi.Float(choose[0]),
+            none,
+            nowhere,
+            mi.Float(choose[1]),
+        )
+        _, weight, slope, row1, slope1, _, row2, slope2, _ = dr.while_loop(
+            state, lambda k, *_: k < count, body, label="pathspace: auxiliary rays"
+        )
+        return Met(weight, slope, (row1, row2), (slope1, slope2))
+
+    def _edges(self, origin: Any, omega: Any, hit: Any, reach: Any, active: Any) -> list[tuple[Any, Any, Any]]:
         """Edges of the faces hit: (row, weight, ∇ log weight)."""
         found = []
         for side in range(SIDES):
@@ -145,30 +202,19 @@ class Warp:
             row = self.table.row(index, there)
             there &= nearby.counts(row, origin, self.curved)
             near = nearby.nearest(row, origin, omega, self.curved)
-            weight, slope = self.weight(near.chord, near.away, there)
+            weight, slope = self.weight(near.chord, near.away, reach, there)
             found.append((index, weight, slope))
         return found
 
-    def weight(self, distance: Any, away: Any, active: Any) -> tuple[Any, Any]:
+    def weight(self, distance: Any, away: Any, reach: Any, active: Any) -> tuple[Any, Any]:
         """Weight of what lies at an angular distance, infinite at 0 and 0 beyond the reach: (weight, ∇ log weight)."""
-        x = dr.maximum(distance / self.options.reach, NARROWEST)
+        x = dr.maximum(distance / reach, NARROWEST)
         near = active & (x < 1)
         x = dr.select(near, x, 0.5)
         gamma = self.options.exponent
-        weight = dr.select(near, dr.power((1 - x) / x, gamma), 0)  # Eq. (9c)
-        slope = -gamma / (x * (1 - x) * self.options.reach) * away  # Eq. (9d)
+        weight = dr.select(near, dr.power((1 - x) / x, gamma), 0)  # Eq. (9a)
+        slope = -gamma / (x * (1 - x) * reach) * away  # Eq. (9c)
         return weight, dr.select(near, slope, 0)
-
-    @staticmethod
-    def _choose(candidates: list[tuple[Any, Any, Any]], target: Any) -> tuple[Any, Any]:
-        """The candidate (row, c) at which the running sum of weights passes `target`."""
-        row, c = mi.UInt32(0), mi.Vector3f(0)
-        before = mi.Float(0)
-        for index, a, slope in candidates:
-            here = (a > 0) & (before <= target)  # the last one that begins before the target
-            row, c = dr.select(here, index, row), dr.select(here, slope, c)
-            before += a
-        return row, c
 
     # ------------------------------------------------------------------ with derivatives
 

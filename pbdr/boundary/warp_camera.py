@@ -8,7 +8,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import nearby
+from pbdr.boundary import nearby, warp_support
 from pbdr.boundary.incidence import Incidence
 from pbdr.boundary.table import TableBuilder
 from pbdr.boundary.warp import Anchor, Warp, WarpOptions
@@ -43,9 +43,14 @@ def metric(eye: Eye, omega: Any) -> Metric:
     return Metric(density, x, y)
 
 
-def borders(warp: Warp, eye: Eye, film: Any, position: Any, around: Metric) -> list[Anchor]:
+def pixel(eye: Eye) -> Any:
+    """Width of a pixel on the axis, in radians: camera segments reach no further."""
+    return dr.rsqrt(dr.abs(eye.focal[0] * eye.focal[1]))
+
+
+def borders(warp: Warp, eye: Eye, film: Any, position: Any, around: Metric, reach: Any) -> list[Anchor]:
     """Lines of the film that rays must not cross: with a box filter, borders of pixels; else, that of the sampled region."""
-    scale = dr.rsqrt(dr.abs(eye.focal[0] * eye.focal[1]))  # radians a pixel
+    scale = pixel(eye)
     (x0, y0), (width, height) = camera.film_origin(film), camera.film_size(film)
     anchors = []
     for at, slope, start, size in ((position.x, around.x, x0, width), (position.y, around.y, y0, height)):
@@ -54,7 +59,7 @@ def borders(warp: Warp, eye: Eye, film: Any, position: Any, around: Metric) -> l
             low = dr.floor(at)
             high = low + 1
         for distance, sign in ((at - low, 1), (high - at, -1)):
-            anchors.append(Anchor(*warp.weight(distance * scale, slope * (sign * scale), True)))
+            anchors.append(Anchor(*warp.weight(distance * scale, slope * (sign * scale), reach, True)))
     return anchors
 
 
@@ -72,23 +77,28 @@ class CameraWarp:
             start = eye.sight(mi.Point3f(eye.point + direction)).start
             return hits.first_hit(self.integrator, scene, mi.Ray3f(start, direction), lanes)
 
-        anchors = borders(self.warp, eye, self.sensor.film(), position, metric(eye, ray.d))
-        return self.warp.draw(eye.point, ray.d, shoot, sampler, mi.Bool(True), anchors)
+        reach = dr.minimum(self.warp.options.reach, pixel(eye))
+        anchors = borders(self.warp, eye, self.sensor.film(), position, metric(eye, ray.d), reach)
+        return self.warp.draw(eye.point, ray.d, shoot, sampler, mi.Bool(True), anchors, reach)
 
-    def bend(self, features: Features, record: tuple[Any, ...], ray: Any) -> tuple[Any, Any]:
-        """Camera rays, attached, that follow their edges, and the Jacobian of their motion over the film (value 1)."""
+    def bend(self, features: Features, record: tuple[Any, ...], ray: Any) -> tuple[Any, Any, Any]:
+        """Camera rays, attached, that follow their edges: (ray, Jacobian of the motion over the film, its value 1, motion of the
+        film position in pixels, its value 0)."""
         eye, omega = Eye.of(self.sensor), mi.Vector3f(dr.detach(ray.d))
         first, g1, second, g2, share, total = record
         viewpoint = camera.attached_viewpoint(self.sensor)
-        edges = [(self._motion(eye, features, viewpoint, row, omega, share > 0), g) for row, g in ((first, g1), (second, g2))]
+        edges = [
+            (self._motion(eye, features, viewpoint, row, omega, share > 0), g) for row, g in ((first, g1), (second, g2))
+        ]
         shift = convention.Shift(share=share, total=total, edges=edges)
         direction, jacobian = convention.warped(omega, omega, mi.Float(1), shift)
         moved = direction - dr.detach(direction)
-        jacobian += dr.dot(metric(eye, omega).density, moved)  # Eq. (9e)
+        film = metric(eye, omega)
+        jacobian += dr.dot(film.density, moved)  # Eq. (9d)
         bent = mi.Ray3f(ray)
         bent.d = ray.d + moved
         bent.o = ray.o + dr.norm(dr.detach(ray.o) - eye.point) * moved  # rays start on the near plane
-        return bent, jacobian
+        return bent, jacobian, mi.Vector2f(dr.dot(film.x, moved), dr.dot(film.y, moved))
 
     def _motion(
         self, eye: Eye, features: Features, viewpoint: Any, index: Any, omega: Any, active: Any
@@ -107,7 +117,7 @@ class CameraWarp:
         step = STEP * dr.norm(near.point - eye.point) / dr.maximum(dr.norm(near.along), 1e-20)
         seen, ahead, behind = (towards(mi.Point3f(near.point + s * near.along)) for s in (0, step, -step))
         turned = dr.dot(near.slope, ahead - behind) / (2 * step)
-        shift = found.shift - dr.select(active, seen - dr.detach(seen), 0)  # Eq. (9e)
+        shift = found.shift - dr.select(active, seen - dr.detach(seen), 0)  # Eq. (9d)
         return convention.EdgeShift(shift, found.turn - dr.select(active, turned - dr.detach(turned), 0))
 
 
@@ -115,6 +125,7 @@ def build(
     scene: Any, sensor: Any, integrator: Any, features: Features, builder: TableBuilder, options: WarpOptions
 ) -> Warp:
     """Edges that rays follow, of all shapes of a scene."""
+    warp_support.check(scene, sensor, features, integrator.max_depth)
     table = builder.build(scene, features.moving_shapes)
     if table.pairs is not None:
         raise SceneError(

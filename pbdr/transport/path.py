@@ -290,7 +290,7 @@ def scatter(
         shift = options.warp.motions(warps[1], si.p, omega, smooth)
         towards, solid_angle = convention.warped(omega, towards, solid_angle, shift)
         value = emission.met(scene, features, si.p, next_hit, towards, smooth)
-        onward, jacobian = convention.warped(omega, onward, jacobian, shift)
+        onward, jacobian = convention.warped(omega, onward, jacobian, shift)  # Eq. (9)
     reflected = bsdf.eval(context, si, si.to_local(onward), smooth)
     emitted = reflected
     if features.moving:
