@@ -1,7 +1,7 @@
 """The warp (boundary = 'warp') beside edge sampling: the same totals, its bias with few auxiliary rays, what it costs.
 
-Agreement: cases of the matrix that both support, on the same adjoint image. Bias: a bumpy mesh that shines before nothing, seen from
-where its faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
+Agreement: cases of the matrix that both support, on the same adjoint image. Bias: a bumpy mesh that shines before nothing and whose
+faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
 """
 
 from __future__ import annotations
@@ -250,9 +250,8 @@ def cost(scene: Any, name: str, adjoint: Any, options: argparse.Namespace) -> di
     tasks = {"interior": task("none"), "warp": task("warp"), "edge": task("edge")}
     seconds = interleaved(tasks, options.rounds)
     median = {label: float(np.median(values)) for label, values in seconds.items()}
-    return {
-        "seconds": median, "warp / interior": median["warp"] / median["interior"], "edge / interior": median["edge"] / median["interior"],
-    }  # fmt: skip
+    ratios = {f"{label} / interior": median[label] / median["interior"] for label in ("warp", "edge")}
+    return {"seconds": median, **ratios}
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """boundary = 'warp': rays that follow the edges near them, against closed forms, and against edge sampling as a second estimator.
 
-Standard errors are bounded by 1.5 % of the expected value; with 16 replicas, an error of 12.6 % fails with a probability of 99 %. The
-negative controls leave out the divergence of the motion (equation 9b), without which the warp only moves what is seen.
+Standard errors are bounded by 1.5 % of the expected value; with 16 replicas, an error of 12.6 % fails with a probability of 99 %.
+The negative controls leave out the divergence of the motion (equation 9b), without which the warp only moves what is seen.
 """
 
 import drjit as dr
@@ -173,10 +173,10 @@ def test_indirect_light_against_edge_sampling(no_divergence):
     scale = abs(expected.mean())
     options = {"max_depth": 3, "spp": 1024, "warp_concentration": 200.0, "replica_count": len(expected)}
     ours = warped(scene, {name: [tangent]}, indirect.adjoint(), **options)[:, 0]
-    assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=0.05)
+    assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=0.1)
     no_divergence()
     ours = warped(scene, {name: [tangent]}, indirect.adjoint(), **options)[:, 0]
-    assert_differs(ours - expected, 0.0, scale=scale, by=0.3)
+    assert_differs(ours - expected, 0.0, scale=scale, by=0.5)
 
 
 # ---------------------------------------------------------------------- both modes, and what is refused
