@@ -11,9 +11,22 @@ import mitsuba as mi
 
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, specular, terminator, terms
+from pbdr.boundary import (
+    direct,
+    horizon,
+    indirect,
+    primary,
+    reflected,
+    segment,
+    shadows,
+    specular,
+    terminator,
+    terms,
+    warp_camera,
+)
 from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.warp import WarpOptions
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, spectra, support
 from pbdr.transport.features import Features, inspect
@@ -21,7 +34,7 @@ from pbdr.transport.film import FilmMap
 
 UNIFORM_LOBE = 0.25  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
-BOUNDARIES = ("edge", "none")
+BOUNDARIES = ("edge", "warp", "none")
 TERMS = ("interior", "primary", "direct", "indirect")
 
 
@@ -37,6 +50,9 @@ class Options:
     n_direct: int | None = None
     n_indirect: int | None = None
     blend_distance: float | None = None
+    warp_rays: int = WarpOptions.rays
+    warp_concentration: float = WarpOptions.concentration
+    warp_exponent: float = WarpOptions.exponent
     aovs: str = ""
 
     @staticmethod
@@ -55,12 +71,18 @@ class Options:
         options.check()
         return options
 
+    @property
+    def warp(self) -> WarpOptions:
+        """Those of boundary = 'warp'."""
+        return WarpOptions(self.warp_rays, self.warp_concentration, self.warp_exponent)
+
     def check(self) -> None:
         """Raise OptionError for values of the wrong type or out of range."""
         for name, kind in (
             ("max_depth", int),
             ("rr_depth", int),
             ("hide_emitters", bool),
+            ("warp_rays", int),
             ("boundary", str),
             ("aovs", str),
         ):
@@ -89,6 +111,7 @@ class Options:
             if count is not None and count < 0:
                 raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
         channels.parse(self.aovs)
+        self.warp.check()
         if self.blend_distance is not None and not self.blend_distance > 0:
             raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
 
@@ -203,11 +226,15 @@ class PathSpaceMethods:
 
     # ------------------------------------------------------------------ gradients
 
-    def _gradient_options(self, scene: Any, features: Features) -> path.PathOptions:
+    def _gradient_options(self, scene: Any, sensor: Any, features: Features) -> path.PathOptions:
+        warp = None
+        if self.options.boundary == "warp" and features.moving_edges:
+            warp = warp_camera.build(scene, sensor, self, features, self.tables, self.options.warp)
         return self._path_options(
             uniform_lobe=UNIFORM_LOBE,
             uniform_environment=UNIFORM_ENVIRONMENT if features.environment_radiance else 0.0,
             h=self.options.blend_distance or default_blend_distance(scene, features),
+            warp=warp,
         )
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, Features, path.PathOptions]:
@@ -220,7 +247,7 @@ class PathSpaceMethods:
         channels.check(self.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
             support.check_boundary(scene, sensor, features, attached, self.max_depth)
-        return sensor, features, self._gradient_options(scene, features)
+        return sensor, features, self._gradient_options(scene, sensor, features)
 
     def _passes(
         self, features: Features, options: path.PathOptions, sensor: Any, seed: Any, spp: int
@@ -282,7 +309,7 @@ class PathSpaceMethods:
             if "interior" in chosen:
                 passes, total = self._passes(features, options, sensor, seed, spp)
                 for pass_options, sampler, n in passes:
-                    parts.append(interior.forward(scene, sensor, self, features, pass_options, sampler, n, total))
+                    parts += interior.forward(scene, sensor, self, features, pass_options, film_map, sampler, n, total)
             for samples in self._boundary(scene, sensor, features, edges, chosen):
                 parts += terms.forward(samples)
             for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
@@ -293,7 +320,7 @@ class PathSpaceMethods:
         self, scene: Any, sensor: Any, features: Features, seed: Any, spp: int, chosen: tuple[str, ...]
     ) -> _Edges | None:
         """What all boundary terms of a call share; None when no edge is seen to move."""
-        if self.options.boundary == "none" or not (features.moving_edges or features.moving_chains):
+        if self.options.boundary != "edge" or not (features.moving_edges or features.moving_chains):
             return None
         width, height = camera.film_size(sensor.film())
         lanes = width * height * self._spp(sensor, spp)

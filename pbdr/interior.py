@@ -6,6 +6,7 @@ from the last vertex to the first in reverse mode (equation 4), from the first t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -13,7 +14,7 @@ import mitsuba as mi
 
 from pbdr.transport import camera, channels, hits, path, spectra, sweep
 from pbdr.transport.features import Features
-from pbdr.transport.film import AdjointField
+from pbdr.transport.film import AdjointField, FilmMap
 
 
 def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, active: Any) -> Any:
@@ -24,16 +25,43 @@ def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, 
     return dr.select(shown, si.emitter(scene, shown).eval(si, shown), 0)
 
 
+@dataclass
+class Recorded:
+    """Camera paths, kept. `ray` is attached; so are, where it leaves its film position to follow edges, `jacobian` (value 1) and
+    `shift`, the motion of the film position in pixels (None: it rests, or the filter is constant around it)."""
+
+    ray: Any
+    jacobian: Any
+    shift: Any
+    weight: Any
+    position: Any
+    hit: Any
+    store: path.PathStore
+    count: Any
+
+
 def _record(
-    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, spp: int
-) -> tuple[Any, Any, Any, Any, Any, Any]:
-    """Trace and keep camera paths: (attached ray, its weight, film position, first hit, store, number of scatterings)."""
+    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, sampler: Any, spp: int
+) -> Recorded:
+    """Trace and keep camera paths."""
     ray, weight, position = camera.sample_rays(sensor, sampler, spp)
     detached = dr.detach(ray)
     hit = hits.first_hit(integrator, scene, detached)
-    store = path.PathStore(options.max_depth, ray.wavelengths)
+    store = path.PathStore(options.max_depth, ray.wavelengths, options.warp)
+    jacobian, shift = mi.Float(1), None
+    if options.warp is not None:
+        near = options.warp.camera.find(scene, detached, position, sampler)
+        with dr.resume_grad():
+            ray, jacobian, shift = options.warp.camera.bend(features, near, ray)
+        if sensor.film().rfilter().is_box_filter():
+            shift = None
     _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
-    return ray, dr.detach(weight), position, hit, store, count
+    return Recorded(ray, jacobian, shift, dr.detach(weight), position, hit, store, count)
+
+
+def _alpha(hit: Any) -> Any:
+    """Constant on surfaces and beside them: alpha changes by the motion of camera rays alone."""
+    return dr.select(hit.is_valid(), mi.Float(1), 0)
 
 
 def backward(
@@ -44,16 +72,23 @@ def backward(
 
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
-    ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
-    adjoint, others = field.read(position, True, ray.wavelengths)
-    adjoint *= weight / total_spp
-    radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, store, count, adjoint)
+    kept = _record(scene, sensor, integrator, features, options, sampler, spp)
+    ray, hit, scale = kept.ray, kept.hit, kept.weight / total_spp
+    adjoint, others = field.read(kept.position, True, ray.wavelengths)
+    adjoint *= scale
+    radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
-        objective = dr.sum(adjoint * emitted)
-        seen = channels.values(integrator.channels, scene, hit, ray, ray)
-        for along, value in zip(others[1:], seen, strict=False):  # alpha has no interior part
-            objective += along / total_spp * value
+        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
+        objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
+        for along, value in zip(others, seen, strict=False):
+            objective += along / total_spp * value * kept.jacobian
+        for (slope, slopes), shift in (
+            zip(field.slope(kept.position, ray.wavelengths), kept.shift, strict=True) if kept.shift is not None else ()
+        ):
+            objective += dr.sum(slope * scale * dr.detach(emitted + radiance)) * shift
+            for along, value in zip(slopes, seen, strict=False):
+                objective += along / total_spp * dr.detach(value) * shift
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
         if dr.grad_enabled(objective):
             dr.backward_from(objective)
@@ -61,17 +96,29 @@ def backward(
 
 
 def forward(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions,
+    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, film_map: FilmMap,
     sampler: Any, spp: int, total_spp: int,
-) -> tuple[Any, Any, list[Any], Any]:  # fmt: skip
+) -> list[tuple[Any, Any, list[Any], Any]]:  # fmt: skip
     """Interior derivatives of every sample: (film position, of the colour / spp, of the other channels / spp, active)."""
-    ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
+    kept = _record(scene, sensor, integrator, features, options, sampler, spp)
+    ray, hit = kept.ray, kept.hit
     with dr.resume_grad():
         emitted = visible_emission(scene, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
-        seen = channels.values(integrator.channels, scene, hit, ray, ray)
-        d_emitted, d_origin, d_direction, *d_seen = sweep.tangents(emitted, origin, direction, *seen)
-    d_reflected, _, _ = sweep.sweep_forward(scene, features, options, store, count, d_origin, d_direction)
-    others = [mi.Float(0), *[value / total_spp for value in d_seen]]  # alpha has no interior part
-    colour = spectra.to_rgb((d_emitted + d_reflected) * weight / total_spp, ray.wavelengths)
-    return position, colour, others, mi.Bool(True)
+        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
+        moving = [value * kept.jacobian for value in seen]
+        shift = [] if kept.shift is None else [mi.Float(x) for x in kept.shift]
+        d_emitted, d_origin, d_direction, d_start, *rest = sweep.tangents(
+            emitted * kept.jacobian, origin, direction, mi.Float(kept.jacobian), *moving, *shift
+        )
+    d_reflected, _, _, reflected = sweep.sweep_forward(
+        scene, features, options, kept.store, kept.count, d_origin, d_direction, d_start
+    )
+    colour = lambda spectrum: spectra.to_rgb(spectrum * kept.weight / total_spp, ray.wavelengths)  # noqa: E731
+    others = [value / total_spp for value in rest[: len(seen)]]
+    parts = [(kept.position, colour(d_emitted + d_reflected), others, mi.Bool(True))]
+    if shift:
+        whole = colour(dr.detach(emitted) + reflected)
+        sample = (kept.position, whole, [dr.detach(value) / total_spp for value in seen], mi.Bool(True))
+        parts += film_map.spread(sample, rest[len(seen) :])
+    return parts

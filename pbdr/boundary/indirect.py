@@ -74,7 +74,9 @@ def forward(
         ray_origin, ray_direction = mi.Vector3f(sample.ray.o), mi.Vector3f(sample.ray.d)
         d_origin, d_direction = sweep.tangents(ray_origin, ray_direction)
     count = dr.select(sample.active, sample.count, 0)
-    _, d_receiver, d_onward = sweep.sweep_forward(scene, features, options, sample.store, count, d_origin, d_direction)
+    _, d_receiver, d_onward, _ = sweep.sweep_forward(
+        scene, features, options, sample.store, count, d_origin, d_direction
+    )
     with dr.resume_grad():
         origin, direction = mi.Point3f(sample.receiver), mi.Vector3f(sample.direction)
         dr.enable_grad(origin, direction)

@@ -254,13 +254,14 @@ def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
 
 
 def _device(name: str, values: Any) -> Any:
+    """Column on the device. A copy: kernels would be compiled for the alignment of NumPy's memory, anew in every call."""
     if name == "kind":
-        return mi.UInt32(values.astype(np.uint32))
+        return mi.UInt32(values.astype(np.uint32).tolist())
     if name == "sign":
-        return mi.Float(values.astype(np.float32))
+        return mi.Float(values.astype(np.float32).tolist())
     columns = values.astype(np.float32)
     kind = mi.Point3f if name == "a" else mi.Vector3f
-    return kind(*[mi.Float(np.ascontiguousarray(columns[..., i])) for i in range(columns.shape[-1])])
+    return kind(*[mi.Float(columns[..., i].tolist()) for i in range(columns.shape[-1])])
 
 
 def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:

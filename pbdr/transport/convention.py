@@ -6,6 +6,7 @@ detached ones. Mixing these with another renderer's boundary gives plausible, wr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -63,6 +64,50 @@ def rotated_direction(omega: Any, to_world: Any | None) -> Any:
     if to_world is None:
         return omega
     return to_world @ dr.detach(dr.detach(to_world).inverse() @ mi.Vector3f(omega))  # a point would be translated, too
+
+
+@dataclass
+class EdgeShift:
+    """Motion of an edge point in direction u about a ray's origin: `shift` u(θ) − u, `turn` its derivative along the edge times
+    ∇q, both attached with value 0."""
+
+    shift: Any
+    turn: Any
+
+
+@dataclass
+class Shift:
+    """Edges that a ray follows, each with the coefficient of its motion in the divergence; `share` Λ of the edges, `total` the
+    coefficient of the ray's own motion."""
+
+    share: Any
+    total: Any
+    edges: list[tuple[EdgeShift, Any]]
+
+
+def edge_shift(origin: Any, point: Any, along: Any, slope: Any, active: Any) -> EdgeShift:
+    """Motion of the attached edge point `point` about the attached `origin`; `along`: its derivative by the edge's parameter q,
+    `slope`: ∇q, detached."""
+    offset = measure.safe(mi.Vector3f(point - origin), active)
+    inverse = dr.rsqrt(dr.squared_norm(offset))
+    u = offset * inverse
+    turned = dr.dot(slope, along - u * dr.dot(u, along)) * inverse
+    return EdgeShift(dr.select(active, u - dr.detach(u), 0), dr.select(active, turned - dr.detach(turned), 0))
+
+
+def warped(omega: Any, direction: Any, jacobian: Any, shift: Shift) -> tuple[Any, Any]:
+    """The convention (`direction`, `jacobian`) of a segment changed so that it follows the edges near it: the same, anew."""
+    own = direction - dr.detach(direction)
+    rest = 1 - shift.share
+    along = mi.Vector3f(0)
+    divergence = rest * (jacobian - 1) - dr.dot(shift.total, own)
+    for edge, coefficient in shift.edges:
+        along += (0.5 * shift.share) * edge.shift
+        divergence += dr.dot(coefficient, edge.shift) + (0.5 * shift.share) * edge.turn  # Eq. (9b)
+    lean = dr.dot(omega, along)
+    divergence -= 2 * lean
+    moved = rest * own + along - omega * lean
+    return dr.replace_grad(omega, moved), dr.replace_grad(mi.Float(1), divergence)  # Eq. (9b)
 
 
 def ray_point_emission(origin: Any, emitter_point: Any, tau: Any) -> Any:

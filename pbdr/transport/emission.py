@@ -103,6 +103,14 @@ def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, act
     return direction, dr.select(valid, jacobian, 1), radiance, si
 
 
+def met(scene: Any, features: Any, origin: Any, hit: Any, direction: Any, active: Any) -> Any:
+    """Radiance of the emitter that the segment with this attached origin and direction meets: its end slides."""
+    ray = mi.Ray3f(mi.Point3f(origin), mi.Vector3f(direction))
+    si = groups.sliding(features, hit, ray, active)
+    si.wi = dr.select(active & si.is_valid(), si.to_local(-direction), -direction)
+    return si.emitter(scene, active).eval(si, active)
+
+
 def delta_emission(emitter: Any, si: Any, active: Any) -> tuple[Any, Any, Any]:
     """Attached direction, incident radiance weight and position of a point, spot, directional or projector light."""
     ds, weight = emitter.sample_direction(si, mi.Point2f(0.5), active)

@@ -19,6 +19,8 @@ from pbdr.transport import camera, spectra
 WEIGHT_GRID = 16  # sub-positions a pixel side for the filter's normalisation (midpoint rule, exact for box and tent)
 
 
+STEP = 0.05  # pixels, of central differences of the filter: tabulated in Mitsuba, and with kinks
+AXES = ((1, 0), (0, 1))
 MAX_CACHED = 16
 _WEIGHTS: dict[tuple[Any, ...], Any] = {}
 
@@ -132,6 +134,15 @@ class FilmMap:
             gradient = dr.grad(source)
         return AdjointField(self, gradient)
 
+    def spread(self, part: tuple[Any, Any, list[Any], Any], d_position: Any) -> list[tuple[Any, Any, list[Any], Any]]:
+        """Parts for `splat` that move the sample `part` by `d_position`: the transpose of `AdjointField.slope`."""
+        position, colour, others, active = part
+        return [
+            (position + offset, colour * (scale * along), [x * (scale * along) for x in others], active)
+            for axis, along in zip(AXES, d_position, strict=True)
+            for offset, scale in ((STEP * mi.Point2f(*axis), 0.5 / STEP), (-STEP * mi.Point2f(*axis), -0.5 / STEP))
+        ]
+
 
 class AdjointField:
     """δL at continuous film positions: Σ_j h_j(position) ∂loss/∂I_j / ∫h_j."""
@@ -168,3 +179,14 @@ class AdjointField:
         alpha = values[3] if self.alpha else mi.Float(0)
         others = [dr.select(active, x, 0) for x in (alpha, *values[self.weight_channel + 1 :])]
         return dr.select(active, spectrum, 0), others
+
+    def slope(self, position: Any, wavelengths: Any = None) -> list[tuple[Any, list[Any]]]:
+        """Derivatives of `read` by x and y; zero with a box filter, as long as positions stay inside their pixels."""
+        found = []
+        for axis in AXES:
+            ahead, behind = (
+                self.read(position + step * mi.Point2f(*axis), True, wavelengths) for step in (STEP, -STEP)
+            )
+            rate = lambda a, b: (a - b) * (0.5 / STEP)  # noqa: E731
+            found.append((rate(ahead[0], behind[0]), [rate(a, b) for a, b in zip(ahead[1], behind[1], strict=True)]))
+        return found

@@ -26,6 +26,7 @@ class PathOptions:
 
     `uniform_lobe`, `uniform_environment`: weights of the defensive uniform densities (docs/theory.md, section 3), zero
     for primal rendering. `mirror`: antithetic partner of the first BSDF sample. `h`: blend distance of (3a), scene units.
+    `warp`: edges that segments follow (boundary/warp.py, not known here), or None.
     """
 
     max_depth: int
@@ -35,6 +36,7 @@ class PathOptions:
     uniform_environment: float = 0.0
     mirror: bool = False
     h: float = 1.0
+    warp: Any = None
 
 
 class PathStore:
@@ -43,14 +45,15 @@ class PathStore:
     All of them have the same `wavelengths` (transport/spectra.py).
     """
 
-    def __init__(self, max_depth: int, wavelengths: Any = None) -> None:
+    def __init__(self, max_depth: int, wavelengths: Any = None, warp: Any = None) -> None:
         self.wavelengths = wavelengths
         zero, vector = mi.Float(0), mi.Vector3f(0)
         hit = hits.pack(hits.no_hit())
         self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero))
         light = (hit, vector, zero, mi.UInt32(0))
         bounce = (vector, zero, mi.UInt32(0), zero, mi.Point2f(0), mi.Spectrum(0))
-        self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce))
+        warps = () if warp is None else (warp.nothing(), warp.nothing())  # of both segments
+        self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce, *warps))
 
 
 def antithetic(sample: Any) -> Any:
@@ -198,11 +201,19 @@ def trace(
         if dr.hint(recording, mode="scalar"):
             kind = dr.select(delta, mi.UInt32(1), mi.UInt32(0))
             bounce = (ray_next.d, inverse, kind, s1, s2, throughput)
-            scatters.write((light, bounce), depth, active_scatter)
             count += dr.select(active_scatter, mi.UInt32(1), mi.UInt32(0))
 
         # ---- next hit
         hit = scene.ray_intersect_preliminary(ray_next, coherent=False, active=active_next)
+        if dr.hint(recording, mode="scalar"):
+            warps: Any = ()
+            if dr.hint(options.warp is not None, mode="scalar"):
+                dark = (depth + 2 >= options.max_depth) & hit.is_valid() & (hit.shape.emitter() == None)  # noqa: E711
+                warps = (
+                    options.warp.find(scene, si, dl.d, sampler, active_light & (light_weight > 0) & (emitter == 0)),
+                    options.warp.find(scene, si, ray_next.d, sampler, active_next & ~delta & ~dark),
+                )
+            scatters.write((light, bounce, *warps), depth, active_scatter)
         previous = mi.Interaction3f(0, si.time, si.wavelengths, si.p, si.n)
         previous_pdf = pdf
         previous_delta = delta
@@ -241,7 +252,7 @@ def scatter(
     summands of equation (3) and the rays of equation (4).
     """
     context = mi.BSDFContext()
-    (light_record, light_direction, light_weight, light_pointer), bounce = record
+    (light_record, light_direction, light_weight, light_pointer), bounce, *warps = record
     omega, inverse, kind, s1, s2, throughput = bounce
     si = groups.sliding(features, hits.unpack(vertex[0]), ray, active)
     si.wi = si.to_local(-ray.d)
@@ -255,6 +266,10 @@ def scatter(
     direction, solid_angle, value, _ = emission.hit_emission(
         scene, features, si.p, hits.unpack(light_record), light_ray, surface
     )
+    if warps:
+        shift = options.warp.motions(warps[0], si.p, light_direction, surface)
+        direction, solid_angle = convention.warped(light_direction, direction, solid_angle, shift)
+        value = emission.met(scene, features, si.p, hits.unpack(light_record), direction, surface)
     value = dr.select(surface, value * solid_angle, 0)
     if features.delta_lights:
         delta_light = lit & (light_pointer != 0)
@@ -275,6 +290,11 @@ def scatter(
     onward, jacobian = omega, mi.Float(1)
     if features.moving:
         onward, jacobian = convention.scattered_direction(si.p, omega, si_next, options.h, smooth & si_next.is_valid())
+    if warps:
+        shift = options.warp.motions(warps[1], si.p, omega, smooth)
+        towards, solid_angle = convention.warped(omega, towards, solid_angle, shift)
+        value = emission.met(scene, features, si.p, next_hit, towards, smooth)
+        onward, jacobian = convention.warped(omega, onward, jacobian, shift)  # Eq. (9)
     reflected = bsdf.eval(context, si, si.to_local(onward), smooth)
     emitted = reflected
     if features.moving:

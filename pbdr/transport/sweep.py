@@ -57,13 +57,14 @@ def sweep_backward(
 
 @dr.syntax
 def sweep_forward(
-    scene: Any, features: Features, options: path.PathOptions, store: Any, count: Any, d_origin: Any, d_direction: Any
-) -> tuple[Any, Any, Any]:
+    scene: Any, features: Features, options: path.PathOptions, store: Any, count: Any, d_origin: Any, d_direction: Any,
+    d_start: Any = 0,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """From the first stored vertex to the last: derivatives of the radiance leaving the first hit, the last vertex, and
-    the direction of the segment that leaves it."""
+    the direction of the segment that leaves it; and that radiance. `d_start`: derivative of the throughput before it."""
     vertices, scatters, wavelengths = store.vertices, store.scatters, store.wavelengths
     k = mi.UInt32(0)
-    d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0)
+    radiance, d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0), mi.Spectrum(d_start)
     d_origin, d_direction = mi.Vector3f(d_origin), mi.Vector3f(d_direction)
     while dr.hint(k < count, label="pathspace: forward sweep"):
         vertex, following, record = vertices.read(k), vertices.read(k + 1), scatters.read(k)
@@ -80,10 +81,11 @@ def sweep_forward(
             next_origin, next_direction = mi.Vector3f(next_origin), mi.Vector3f(next_direction)
             d_local, d_weight, d_origin, d_direction = tangents(local, weight, next_origin, next_direction)
         local, weight = dr.detach(local), dr.detach(weight)
+        radiance += throughput * local
         d_radiance += d_throughput * local + throughput * d_local
         d_throughput = d_throughput * weight + throughput * d_weight
         k += 1
-    return d_radiance, d_origin, d_direction
+    return d_radiance, d_origin, d_direction, radiance
 
 
 def tangents(*outputs: Any) -> list[Any]:

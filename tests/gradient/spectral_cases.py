@@ -172,7 +172,12 @@ def test_adjoint_colours():
 
 
 def test_other_films_are_refused():
-    film = {"type": "specfilm", "width": 8, "height": 8, "band": {"type": "spectrum", "value": [(400, 0.5), (700, 1.0)]}}
+    film = {
+        "type": "specfilm",
+        "width": 8,
+        "height": 8,
+        "band": {"type": "spectrum", "value": [(400, 0.5), (700, 1.0)]},
+    }
     scene = load_scene(zoo.scene(sensor=zoo.camera(film=film)))
     with pytest.raises(SceneError, match=r"SpecFilm.*hdrfilm"):
         render(scene, spp=1)

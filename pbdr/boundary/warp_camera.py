@@ -1,0 +1,137 @@
+"""Camera segments that follow the edges near them: film positions move, pixel borders stay (docs/theory.md, section 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.boundary import nearby, warp_support
+from pbdr.boundary.incidence import Incidence
+from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.warp import Anchor, Warp, WarpOptions
+from pbdr.errors import SceneError
+from pbdr.transport import camera, convention, hits
+from pbdr.transport.eye import Eye
+from pbdr.transport.features import Features
+
+STEP = 1e-2  # radians, of central differences of the lens's own smooth functions
+
+
+@dataclass
+class Metric:
+    """The film around a direction: film area per solid angle relative to that at ω has gradient `density`; `x`, `y`: ∇ of the
+    film position in pixels."""
+
+    density: Any
+    x: Any
+    y: Any
+
+
+def metric(eye: Eye, omega: Any) -> Metric:
+    """By central differences: lenses are smooth, and STEP² is far below the noise of any gradient."""
+    axes = [mi.Vector3f(axis) for axis in mi.coordinate_system(omega)]
+    density, x, y = mi.Vector3f(0), mi.Vector3f(0), mi.Vector3f(0)
+    for axis in axes:
+        ahead, behind = (eye.sight(mi.Point3f(eye.point + omega + step * axis)) for step in (STEP, -STEP))
+        scale = axis / (2 * STEP)
+        density += scale * dr.log(ahead.importance / behind.importance)
+        x += scale * (ahead.position.x - behind.position.x)
+        y += scale * (ahead.position.y - behind.position.y)
+    return Metric(density, x, y)
+
+
+def pixel(eye: Eye) -> Any:
+    """Width of a pixel on the axis, in radians: camera segments reach no further."""
+    return dr.rsqrt(dr.abs(eye.focal[0] * eye.focal[1]))
+
+
+def borders(warp: Warp, eye: Eye, film: Any, position: Any, around: Metric, reach: Any) -> list[Anchor]:
+    """Lines of the film that rays must not cross: with a box filter, borders of pixels; else, that of the sampled region."""
+    scale = pixel(eye)
+    (x0, y0), (width, height) = camera.film_origin(film), camera.film_size(film)
+    anchors = []
+    for at, slope, start, size in ((position.x, around.x, x0, width), (position.y, around.y, y0, height)):
+        low, high = mi.Float(start), mi.Float(start + size)
+        if film.rfilter().is_box_filter():
+            low = dr.floor(at)
+            high = low + 1
+        for distance, sign in ((at - low, 1), (high - at, -1)):
+            anchors.append(Anchor(*warp.weight(distance * scale, slope * (sign * scale), reach, True)))
+    return anchors
+
+
+class CameraWarp:
+    """Camera segments of one sensor. Not a dataclass: Dr.Jit must not take it for loop state."""
+
+    def __init__(self, warp: Warp, sensor: Any, integrator: Any) -> None:
+        self.warp, self.sensor, self.integrator = warp, sensor, integrator
+
+    def find(self, scene: Any, ray: Any, position: Any, sampler: Any) -> tuple[Any, ...]:
+        """`Warp.find` for camera rays (detached)."""
+        eye = Eye.of(self.sensor)
+
+        def shoot(direction: Any, lanes: Any) -> Any:
+            start = eye.sight(mi.Point3f(eye.point + direction)).start
+            return hits.first_hit(self.integrator, scene, mi.Ray3f(start, direction), lanes)
+
+        reach = dr.minimum(self.warp.options.reach, pixel(eye))
+        anchors = borders(self.warp, eye, self.sensor.film(), position, metric(eye, ray.d), reach)
+        return self.warp.draw(eye.point, ray.d, shoot, sampler, mi.Bool(True), anchors, reach)
+
+    def bend(self, features: Features, record: tuple[Any, ...], ray: Any) -> tuple[Any, Any, Any]:
+        """Camera rays, attached, that follow their edges: (ray, Jacobian of the motion over the film, its value 1, motion of the
+        film position in pixels, its value 0)."""
+        eye, omega = Eye.of(self.sensor), mi.Vector3f(dr.detach(ray.d))
+        first, g1, second, g2, share, total = record
+        viewpoint = camera.attached_viewpoint(self.sensor)
+        edges = [
+            (self._motion(eye, features, viewpoint, row, omega, share > 0), g) for row, g in ((first, g1), (second, g2))
+        ]
+        shift = convention.Shift(share=share, total=total, edges=edges)
+        direction, jacobian = convention.warped(omega, omega, mi.Float(1), shift)
+        moved = direction - dr.detach(direction)
+        film = metric(eye, omega)
+        jacobian += dr.dot(film.density, moved)  # Eq. (9d)
+        bent = mi.Ray3f(ray)
+        bent.d = ray.d + moved
+        bent.o = ray.o + dr.norm(dr.detach(ray.o) - eye.point) * moved  # rays start on the near plane
+        return bent, jacobian, mi.Vector2f(dr.dot(film.x, moved), dr.dot(film.y, moved))
+
+    def _motion(
+        self, eye: Eye, features: Features, viewpoint: Any, index: Any, omega: Any, active: Any
+    ) -> convention.EdgeShift:
+        """Motion of an edge point relative to the camera ray through its place on the film."""
+        row = self.warp.table.row(index, active)
+        near = nearby.nearest(row, eye.point, omega, self.warp.curved)
+        point, along = self.warp.attached(row, near, omega, active)
+        found = convention.edge_shift(viewpoint, point, along, near.slope, active)
+        if not features.sensor_moves:
+            return found
+
+        def towards(target: Any) -> Any:
+            return camera.ray_through(self.sensor, eye.sight(target).position).d
+
+        step = STEP * dr.norm(near.point - eye.point) / dr.maximum(dr.norm(near.along), 1e-20)
+        seen, ahead, behind = (towards(mi.Point3f(near.point + s * near.along)) for s in (0, step, -step))
+        turned = dr.dot(near.slope, ahead - behind) / (2 * step)
+        shift = found.shift - dr.select(active, seen - dr.detach(seen), 0)  # Eq. (9d)
+        return convention.EdgeShift(shift, found.turn - dr.select(active, turned - dr.detach(turned), 0))
+
+
+def build(
+    scene: Any, sensor: Any, integrator: Any, features: Features, builder: TableBuilder, options: WarpOptions
+) -> Warp:
+    """Edges that rays follow, of all shapes of a scene."""
+    warp_support.check(scene, sensor, features, integrator.max_depth)
+    table = builder.build(scene, features.moving_shapes)
+    if table.pairs is not None:
+        raise SceneError(
+            "meshes of the scene pass through each other: boundary='warp' does not know where. Move them apart, or use "
+            "boundary='edge'."
+        )
+    warp = Warp(scene, table, Incidence(scene, builder), features.moving_shapes, options)
+    warp.camera = CameraWarp(warp, sensor, integrator)
+    return warp

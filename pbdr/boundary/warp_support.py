@@ -1,0 +1,52 @@
+"""What boundary = 'warp' cannot do, refused by name before rendering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mitsuba as mi
+
+from pbdr.boundary import topology
+from pbdr.errors import SceneError
+from pbdr.transport import camera, groups
+from pbdr.transport.features import Features
+
+SENSORS = (camera.PERSPECTIVE, camera.DISTORTED)
+INSTEAD = "Use boundary='edge'."
+
+
+def check(scene: Any, sensor: Any, features: Features, max_depth: int) -> None:
+    """Raise SceneError for the first thing in the scene whose boundary term this version cannot warp."""
+    for reason in _reasons(scene, sensor, features, max_depth):
+        raise SceneError(f"boundary='warp': {reason} {INSTEAD}")
+
+
+def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any:
+    """Why not, in words; each says which shape, light or sensor it is."""
+    if sensor.class_name() not in SENSORS:
+        yield (
+            f"the sensor is a {sensor.class_name()}: camera rays follow edges about one viewpoint. Give a perspective or opencv "
+            "sensor."
+        )
+    for emitter in scene.emitters():
+        delta = any(
+            mi.has_flag(emitter.flags(), f) for f in (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
+        )
+        if delta and max_depth > 1:
+            yield (
+                f"the light '{emitter.id()}' has no size: its hard shadows are no integral over directions that could be warped."
+            )
+    for shape in scene.shapes():
+        name = f"the shape '{shape.id()}'"
+        bsdf = shape.bsdf()
+        if groups.is_instance(shape):
+            yield f"{name} is an instance: edges are looked up by the face of a shape of its own."
+        elif shape.class_name() == "Cylinder":
+            yield f"{name} is a cylinder, which has four edges and one face. Replace it by a mesh."
+        elif topology.interpolates_normals(shape) and topology.shades_smoothly(shape):
+            yield f"{name} interpolates its normals: the horizons of its shading are no edges. Give it face_normals."
+        if bsdf is not None and mi.has_flag(bsdf.flags(), mi.BSDFFlags.Delta) and max_depth > 1:
+            yield (
+                f"{name} is a mirror, glass or cut-out: the ray that leaves it has one direction, around which nothing is "
+                "integrated that could be warped."
+            )
