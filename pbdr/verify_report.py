@@ -40,7 +40,7 @@ def build(found: Verification) -> str:
     width, height = found.resolution
     return page.template("verify.html.j2").render(
         title=f"{found.parameter}, {Path(found.scene).name}",
-        verdict={"level": level, "word": word, "text": found.text},
+        verdict={"level": level, "word": word, "text": _sentence(found.text)},
         gradient_of=_options(found.integrator),
         primal=_options(found.primal),
         size=f"{width} × {height}",
@@ -87,10 +87,14 @@ def _section(one: Along) -> dict[str, Any]:
         for s in one.steps
     ]
     row, column, largest, error = one.largest
+    shape = one.images["ours"].shape
     return {
-        "name": one.name, "level": level, "word": word, "text": one.text, "limit": number(limit, 2),
+        "name": one.name, "level": level, "word": word, "text": _sentence(one.text), "limit": number(limit, 2),
         "images": [{"label": label, "src": _signed(one.images[key], limit)} for key, label in labels],
-        "blocks": {"src": _signed(_scores(one), 5.0), "label": "Difference of blocks in standard errors"},
+        "blocks": {
+            "src": _signed(_scores(one), 5.0), "label": "Difference of blocks in standard errors",
+            "aspect": f"{shape[1]} / {shape[0]}",
+        },
         "estimates": rows,
         "terms": [
             {"name": t.name, "what": TERMS.get(t.name, ""), "value": _value(t.mean, t.error), "share": _share(t.mean / scale)}
@@ -102,6 +106,15 @@ def _section(one: Along) -> dict[str, Any]:
         "p_blocks": number(one.p_blocks, 2), "p_chi": number(one.p_chi, 2), "heavy": one.heavy,
         "truncation": f"{100 * one.truncation:.2g} %", "reverse": _reverse(one), "warp": _warp(one),
     }  # fmt: skip
+
+
+def _sentence(text: str) -> str:
+    """The verdict's text without the word that stands before it anyway."""
+    for word in (AGREES, WRONG):
+        for start in (f"{word}: ", f"{word} "):
+            if text.startswith(start):
+                text = text.removeprefix(start)
+    return text[:1].upper() + text[1:]
 
 
 def _row(estimate: Estimate, label: str, one: Along) -> dict[str, str]:

@@ -168,7 +168,9 @@ class Bar:
     """Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, what: str) -> None:
-        self.what, self.bar, self.task, self.told = what, None, None, time.monotonic()
+        self.what, self.told = what, time.monotonic()
+        self.bar: Any = None
+        self.task: Any = None
 
     def __enter__(self) -> Bar:
         if sys.stderr.isatty():
@@ -179,7 +181,7 @@ class Bar:
                 progress.TextColumn(self.what), progress.BarColumn(), progress.TextColumn("{task.description}"),
                 progress.TimeElapsedColumn(),
             )  # fmt: skip
-            self.bar: Any = progress.Progress(*columns, console=Console(stderr=True), transient=True)
+            self.bar = progress.Progress(*columns, console=Console(stderr=True), transient=True)
             self.bar.start()
             self.task = self.bar.add_task("", total=1.0)
         return self

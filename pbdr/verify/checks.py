@@ -133,15 +133,15 @@ class _Job:
         """Samples per pixel for which `draw` takes about `seconds`; the first call compiles and does not count."""
         if side not in self.spp:
             draw(FIRST_SPP)
-            spp, spent = FIRST_SPP, 0.0
-            while True:
+            spp = FIRST_SPP
+            while True:  # powers of four: what every sampler of Mitsuba takes as it is
                 start = time.perf_counter()
                 draw(spp)
                 spent = time.perf_counter() - start
                 if 4 * spent > seconds or 4 * spp * self.pixels > LANES:
                     break
                 spp *= 4
-            self.spp[side] = 2 * spp if 2 * spent <= seconds and 2 * spp * self.pixels <= LANES else spp
+            self.spp[side] = spp
         return self.spp[side]
 
     def _result(
@@ -173,7 +173,7 @@ class _Job:
             if transposed is False and own:
                 verdict, text = (
                     WRONG,
-                    f"wrong: forward and reverse mode differ by {100 * gap:.2g} % on the same samples. {text}",
+                    f"wrong: forward and reverse mode differ by {100 * (gap or 0.0):.2g} % on the same samples. {text}",
                 )
         tell("warp", 0.97)
         against = self._against_warp(source, look, mine, right, found, spp, seed)
@@ -240,7 +240,10 @@ class _Job:
             self.warp and getattr(self.tracer, "is_pathspace", False) and self.options.get("boundary", "edge") == "edge"
         )
         if not tried or is_radiometric(self.parameter.raw, self.parameter.role):
-            return {"status": "not tried", "reason": "switched off" if not self.warp else "no boundary to compare"}
+            return {
+                "status": "not tried",
+                "reason": "only for pathspace with edges, and parameters that move something",
+            }
         keep = {k: v for k, v in self.options.items() if not k.startswith("n_") and k != "aovs"}
         try:
             tracer = integrator_of(self.scene, {**keep, "boundary": "warp"})

@@ -15,8 +15,8 @@ ALIKE = 0.9  # correlation over blocks from which two patterns are called the sa
 
 
 def percent(value: float) -> str:
-    """Signed, two significant digits."""
-    return f"{100 * value:+.2g} %" if abs(value) < 10 else f"{100 * value:+.0f} %"
+    """Signed, two significant digits, or whole ones."""
+    return f"{100 * value:+.2g} %" if abs(value) < 0.995 else f"{100 * value:+.0f} %"
 
 
 def words(found: Decision, tolerance: float, budget: float, steps: tuple[float, float]) -> str:
