@@ -78,9 +78,9 @@ def _section(one: Along) -> dict[str, Any]:
     labels = [("ours", "Gradient"), ("reference", "Finite differences"), ("difference", "Gradient − differences")]
     labels += [(term, term) for term in TERMS if term in one.images and np.any(one.images[term])]
     rows = [_row(one.ours, "gradient under test", one), _row(one.reference, "finite differences", one)]
-    warp = one.warp.get("estimate")
-    if warp:
-        rows.append(_row(Estimate(**warp), "pathspace, boundary = warp", one))
+    other = one.other.get("estimate")
+    if other:
+        rows.append(_row(Estimate(**other), f"pathspace, boundary = {one.other['boundary']}", one))
     scale = one.scale or 1.0
     steps = [
         {"step": number(s.step, 3), "value": _value(s.mean, s.error), "used": "used" if s.used else ""}
@@ -104,7 +104,7 @@ def _section(one: Along) -> dict[str, Any]:
         "smooth": [number(x, 4) for x in one.smooth[:2]] + [number(one.smooth[2], 2)],
         "block": f"row {row + 1}, column {column + 1}: {_share(largest)} ± {100 * error:.2g} %",
         "p_blocks": number(one.p_blocks, 2), "p_chi": number(one.p_chi, 2), "heavy": one.heavy,
-        "truncation": f"{100 * one.truncation:.2g} %", "reverse": _reverse(one), "warp": _warp(one),
+        "truncation": f"{100 * one.truncation:.2g} %", "reverse": _reverse(one), "other": _other(one),
     }  # fmt: skip
 
 
@@ -163,11 +163,15 @@ def _reverse(one: Along) -> str:
     return f"not transposes of each other on the same seed: the difference is {size}"
 
 
-def _warp(one: Along) -> str:
-    if one.warp["status"] != "compared":
-        return f"{'not available' if one.warp['status'] == 'refused' else 'not compared'}: {one.warp['reason']}"
-    edge, exact = one.warp["against_edge"], one.warp["against_reference"]
+def _other(one: Along) -> str:
+    other = one.other
+    if other["status"] == "refused":
+        return f"boundary = {other['boundary']} not available: {other['reason']}"
+    if other["status"] != "compared":
+        return f"not compared: {other['reason']}"
+    ours, exact = other["against_ours"], other["against_reference"]
     return (
-        f"{_share(edge[0])} ± {100 * edge[1]:.2g} % from edges (p = {edge[2]:.2g}), "
+        f"boundary = {other['boundary']}: {_share(ours[0])} ± {100 * ours[1]:.2g} % from the gradient under test "
+        f"(p = {ours[2]:.2g}), "
         f"{_share(exact[0])} ± {100 * exact[1]:.2g} % from finite differences (p = {exact[2]:.2g})"
     )

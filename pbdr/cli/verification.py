@@ -59,7 +59,7 @@ class Verify:
     primal: Annotated[str, tyro.conf.arg(help="Mitsuba's integrator whose images are differenced.")] = "path"
     sensor: Annotated[int, tyro.conf.arg(help="Number of the sensor, from 0.")] = 0
     seed: Annotated[int, tyro.conf.arg(help="Random seed.")] = 0
-    no_warp: Annotated[bool, tyro.conf.arg(help="Do not compare with the warped-area form of the boundary.")] = False
+    no_other: Annotated[bool, tyro.conf.arg(help="Do not compare with the other estimator of the boundary.")] = False
     no_reverse: Annotated[bool, tyro.conf.arg(help="Do not compare reverse with forward mode.")] = False
     define: Defines = tyro.MISSING_NONPROP
     json: Json = False
@@ -78,7 +78,7 @@ class Verify:
             found = verify(
                 scene, self.param, integrator={"type": self.integrator, **parsed(self.option)}, directions=tuple(self.direction),
                 sensor=self.sensor, budget=self.budget, tolerance=self.tolerance, resolution=self.resolution or None,
-                step=self.step, primal=self.primal, seed=self.seed, warp=not self.no_warp, reverse=not self.no_reverse,
+                step=self.step, primal=self.primal, seed=self.seed, other=not self.no_other, reverse=not self.no_reverse,
                 progress=bar.at,
             )  # fmt: skip
         path = verify_report.write(found, self.out)

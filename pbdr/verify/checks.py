@@ -32,7 +32,7 @@ TRANSPOSED = 1e-3  # largest difference of forward and reverse mode that roundin
 def verify(
     scene: Any, param: str, *, integrator: Any = None, directions: Sequence[str] = (), sensor: Any = 0, budget: float = 20.0,
     tolerance: float = 0.02, resolution: int | None = 64, step: float | None = None, primal: str = "path", seed: int = 0,
-    warp: bool = True, reverse: bool = True, progress: Told | None = None,
+    other: bool = True, reverse: bool = True, progress: Told | None = None,
 ) -> Verification:  # fmt: skip
     """Is the derivative of the image with respect to `param` right? Against finite differences, with error bars.
 
@@ -44,7 +44,8 @@ def verify(
     resolution  longest side of the image in pixels; None: the film's own. A film that is smaller keeps its size
     step        longest step of the differences, along a direction; by default from the object's size or the value
     primal      Mitsuba's integrator whose images are differenced; it shares no code with `pathspace`
-    warp        also compare with `boundary = "warp"`; `reverse`: also compare reverse mode with forward mode, on the same samples
+    other       also compare with the other estimator of the boundary, edge or warp
+    reverse     also compare reverse with forward mode, on the same samples
 
     Raises ParameterError, OptionError, SceneError for what cannot be verified.
     """
@@ -61,7 +62,7 @@ def verify(
     with film_size(camera, fitting_size(camera, resolution)):
         job = _Job(
             scene, parameter, options, tracer, integrator_of(scene, primal_options), camera, budget / len(names), tolerance, step,
-            seed, warp, reverse,
+            seed, other, reverse,
         )  # fmt: skip
         along = []
         for number, name in enumerate(names):
@@ -79,11 +80,11 @@ class _Job:
 
     def __init__(
         self, scene: Any, parameter: Parameter, options: dict[str, Any], tracer: Any, primal: Any, camera: Any, budget: float,
-        tolerance: float, step: float | None, seed: int, warp: bool, reverse: bool,
+        tolerance: float, step: float | None, seed: int, other: bool, reverse: bool,
     ) -> None:  # fmt: skip
         self.scene, self.parameter, self.options, self.tracer, self.primal = scene, parameter, options, tracer, primal
         self.camera, self.budget, self.tolerance, self.step, self.seed = camera, budget, tolerance, step, seed
-        self.warp, self.reverse = warp, reverse
+        self.other, self.reverse = other, reverse
         size = camera.film().crop_size()
         self.pixels = int(size[0]) * int(size[1])
         self.spp: dict[str, int] = {}
@@ -175,8 +176,8 @@ class _Job:
                     WRONG,
                     f"wrong: forward and reverse mode differ by {100 * (gap or 0.0):.2g} % on the same samples. {text}",
                 )
-        tell("warp", 0.97)
-        against = self._against_warp(source, look, mine, right, found, spp, seed)
+        tell("the other estimator of the boundary", 0.97)
+        against = self._against_other(source, look, mine, right, found, spp, seed)
         delta = found.difference
         blocks = np.abs(delta.mean[GLOBALS:])
         worst = int(np.argmax(blocks / np.maximum(delta.error[GLOBALS:], 1e-9 * max(found.scale, 1e-30))))
@@ -232,38 +233,44 @@ class _Job:
         gap = gap / size if size > 0 else float(gap > 0)
         return gap, gap <= TRANSPOSED
 
-    def _against_warp(
+    def _against_other(
         self, source: Derivative, look: Functionals, mine: Array, right: Array, found: Decision, spp: int, seed: int
     ) -> dict[str, Any]:
-        """The same total by the warped-area form of the boundary: Welch's differences from the edges and from the reference."""
-        tried = (
-            self.warp and getattr(self.tracer, "is_pathspace", False) and self.options.get("boundary", "edge") == "edge"
-        )
-        if not tried or is_radiometric(self.parameter.raw, self.parameter.role):
+        """The same total by the other estimator of the boundary, warp for edge and edge for warp.
+
+        Welch's differences from the one under test and from the reference.
+        """
+        boundary = {"edge": "warp", "warp": "edge"}.get(self.options.get("boundary", "edge"))
+        if not self.other:
+            return {"status": "not tried", "reason": "switched off"}
+        moves = not is_radiometric(self.parameter.raw, self.parameter.role)
+        if boundary is None or not moves or not getattr(self.tracer, "is_pathspace", False):
             return {
                 "status": "not tried",
-                "reason": "only for pathspace with edges, and parameters that move something",
+                "reason": "only for boundaries of pathspace, and parameters that move something",
             }
-        keep = {k: v for k, v in self.options.items() if not k.startswith("n_") and k != "aovs"}
+        keep = {k: v for k, v in self.options.items() if not k.startswith(("n_", "warp_"))}
         try:
-            tracer = integrator_of(self.scene, {**keep, "boundary": "warp"})
+            tracer = integrator_of(self.scene, {**keep, "boundary": boundary})
             other = Derivative(self.scene, self.parameter, source.tangent, sensor=self.camera, integrator=tracer)
-            other.images(hashed(seed, "warp", "warm"), FIRST_SPP)
-            record = _recorded("warp", lambda number: other.images(number, spp), look)
+            other.images(hashed(seed, boundary, "warm"), FIRST_SPP)
+            record = _recorded(boundary, lambda number: other.images(number, spp), look)
             begin = time.perf_counter()
             while len(record.stream.samples) < LEAST or (
                 time.perf_counter() - begin < 0.25 * self.budget and len(record.stream.samples) < len(mine)
             ):
                 record.stream.grow(seed)
         except PbdrError as error:
-            return {"status": "refused", "reason": str(error)}
+            return {"status": "refused", "boundary": boundary, "reason": str(error)}
         values, scale = record.stream.values, found.scale or 1.0
-        edge, exact = statistics.welch(values[:, 0], mine[:, 0]), statistics.welch(values[:, 0], right[:, 0])
+        between, exact = statistics.welch(values[:, 0], mine[:, 0]), statistics.welch(values[:, 0], right[:, 0])
         return {
-            "status": "compared", "estimate": vars(Estimate.of("warp", values[:, 0], record.stream.second, spp)),
-            "against_edge": (float(edge.mean) / scale, float(edge.error) / scale, float(edge.p_values())),
+            "status": "compared",
+            "boundary": boundary,
+            "estimate": vars(Estimate.of(boundary, values[:, 0], record.stream.second, spp)),
+            "against_ours": (float(between.mean) / scale, float(between.error) / scale, float(between.p_values())),
             "against_reference": (float(exact.mean) / scale, float(exact.error) / scale, float(exact.p_values())),
-        }  # fmt: skip
+        }
 
 
 class _Pilot:

@@ -58,7 +58,7 @@ class Along:
     smooth    the smooth functional: estimator, reference and the standard error of their difference
     largest   of the block differences: row, column, difference and its standard error, relative to the scale
     reverse   |forward − reverse| on one seed, relative to the derivative image without cancellation; None: not measured
-    warp      what became of `boundary = "warp"`: {"status": "compared" | "refused" | "not tried", …}
+    other     the other estimator of the boundary, warp for edge: {"status": "compared" | "refused" | "not tried", …}
     """
 
     name: str
@@ -82,7 +82,7 @@ class Along:
     truncation: float
     reverse: float | None
     reverse_agrees: bool | None
-    warp: dict[str, Any]
+    other: dict[str, Any]
     images: dict[str, Array] = field(default_factory=dict, repr=False)
     blocks: dict[str, Array] = field(default_factory=dict, repr=False)
 

@@ -61,7 +61,7 @@ def check(scene, seed=0, param=BOX, **options):
     chosen = {**depth, **options}
     return pbdr.verify(
         scene, param, integrator=chosen, directions=["0.5,0.3,0.4"] if param == BOX else [], budget=240.0, resolution=SIZE,
-        seed=seed, warp=False, reverse=False,
+        seed=seed, other=False, reverse=False,
     )  # fmt: skip
 
 

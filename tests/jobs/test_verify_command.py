@@ -37,7 +37,7 @@ def test_a_colour_agrees(scene: Path, tmp_path: Path, capfd: pytest.CaptureFixtu
     record = json.loads(out)
     assert record["ok"] and record["verdict"] == "agrees" and record["exit_code"] == 0
     assert record["integrator"] == {"type": "pathspace", "max_depth": 2} and record["resolution"] == [16, 12]
-    assert record["along"][0]["reverse_agrees"] is True and record["along"][0]["warp"]["status"] == "not tried"
+    assert record["along"][0]["reverse_agrees"] is True and record["along"][0]["other"]["status"] == "not tried"
     assert "Agrees" in page.read_text(encoding="utf-8")
 
 

@@ -130,7 +130,8 @@ def found():
         "x", "wrong", "wrong: −38 % ± 1 %; the missing part is about the size of the direct term", -0.38, 0.01, 1.0,
         ours, reference,
         [Estimate("direct", 0.4, 0.01, 1e-3, 0.5, 10, 64)], "pathspace", [Step(0.1, 1.0, 0.1, True), Step(0.05, 1.0, 0.1)], True,
-        (1.0, 1.1, 0.01), (3, 4, 0.5, 0.1), 1e-9, 1e-12, True, 1.0, 0.002, 0.5, False, {"status": "refused", "reason": "<no warp>"},
+        (1.0, 1.1, 0.01), (3, 4, 0.5, 0.1), 1e-9, 1e-12, True, 1.0, 0.002, 0.5, False,
+        {"status": "refused", "boundary": "warp", "reason": "<no warp>"},
         {"ours": image, "reference": image, "difference": 0 * image}, blocks,
     )  # fmt: skip
     return Verification("<b>.xml", "box/positions", {"type": "prb", "max_depth": 2}, {"type": "path", "max_depth": 2}, (16, 12),
@@ -146,7 +147,7 @@ def test_the_page_is_one_file_and_says_what_was_found(found):
         "Wrong",
         "size of the direct term",
         "prb (max_depth = 2)",
-        "not available: &lt;no warp&gt;",
+        "warp not available: &lt;no warp&gt;",
         "medians of means",
     ):
         assert words in text, words
