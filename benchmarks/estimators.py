@@ -6,7 +6,7 @@ finite differences of Mitsuba's `path`. The baselines are small and for comparis
 
 edge, warp   `pathspace` with its boundary terms by edge sampling, or by the warped-area form where it is there
 oracle       boundary sampling aided by finite differences: the same random path at θ ± ε, whatever jumps between the two (1 / 2ε)
-rotation     Loubet et al. 2019: rays turn with the average motion of what a cone of them hits; biased by the cone's width
+rotation     Loubet et al. 2019: rays turn with a moving surface that rays near them hit; biased where those miss it
 naive        automatic differentiation without a boundary
 soft         as soft rasterisers do: a silhouette blurred by a sigmoid over the image; nothing for shadows
 image edges  as rasterisers with image-space antialiasing do: image gradients at the silhouette's pixels times their motion
@@ -27,11 +27,14 @@ from numpy.typing import NDArray
 from .harness import Result, mean_and_error, table
 
 Array = NDArray[np.float64]
-HALF = 0.5  # of the occluder's side
+HALF = (
+    0.53  # of the occluder's side; no edge lies on a border of pixels, where the derivative of a pixel is not defined
+)
 DEPTH = 2.0  # the occluder's distance from the pinhole; the wall is at 4
 WALL = 4.0
 LIGHT = np.array([1.5, 1.0, 0.0])  # centre of a square light of half side 0.3 that looks along +z
 SIDE = 0.3
+FACTOR = WALL / (WALL - DEPTH)  # from the occluder to its image on the light, as seen from the wall
 VIEW = 1.0  # tangent of half of the angle of view
 ALBEDO, RADIANCE = 0.8, 10.0
 
@@ -133,7 +136,7 @@ def page(records: dict[str, Any], picture: str) -> str:
             rows.append([name, f"not available: {record['not_available']}", "", ""])
             continue
         bias = f"{record['bias']:+.1%} ± {record['bias_error']:.1%}" if "bias" in record else ""
-        rows.append([name, f"{record['mean']:.4f} ± {record['error']:.4f}", bias, f"{record['seconds']:.2f}"])
+        rows.append([name, f"{record['mean']:.3e} ± {record['error']:.1e}", bias, f"{record['seconds']:.2f}"])
     header = ["estimator", "derivative of the smooth functional", "bias", "s"]
     return (
         f"{__doc__.split(chr(10) * 2)[1]}\n\n" + table(header, rows) + f"\n\n![derivative images and biases]({picture})"
@@ -167,6 +170,11 @@ def plot(records: dict[str, Any], images: dict[str, Array], path: Path) -> None:
     bars.axhline(0, color="black", linewidth=0.8)
     bars.set_ylabel("bias in %, ± 2 standard errors")
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def flat(vectors: Array) -> Array:
+    """(N, 2) as (N, 3) within a plane of constant z."""
+    return np.concatenate([vectors, np.zeros((len(vectors), 1))], axis=1)
 
 
 # ---------------------------------------------------------------------- the scene
@@ -221,16 +229,21 @@ class Toy:
         """Is a point of the occluder's plane on the occluder, moved by θ?"""
         return np.all(np.abs(points[:, :2] - theta * self.velocity[:2]) < HALF, axis=1)
 
-    def shade(self, directions: Array, light: Array, theta: float, shift: Any = 0.0) -> Array:
-        """Radiance along camera rays, a light point for each; light rays are moved by `shift` in the occluder's plane."""
-        hit = self.covered(directions * DEPTH, theta)
-        wall = directions * WALL
+    def unshadowed(self, wall: Array, light: Array) -> Array:
+        """Radiance from wall points by light points, as if nothing were between them, times the light's area."""
         away = light - wall
-        blocked = self.covered(light + (wall - light) * (DEPTH / WALL) + shift, theta)
         distance2 = np.sum(away**2, -1)
-        cosine2 = (away[:, 2] / np.sqrt(distance2)) ** 2
-        direct = ALBEDO / np.pi * RADIANCE * (2 * SIDE) ** 2 * cosine2 / distance2
-        return np.where(hit | blocked, 0.0, direct)
+        return ALBEDO / np.pi * RADIANCE * (2 * SIDE) ** 2 * away[..., 2] ** 2 / distance2**2
+
+    def blocked(self, wall: Array, light: Array, theta: float) -> Array:
+        """Is the occluder, moved by θ, between them?"""
+        return self.covered(light + (wall - light) * (DEPTH / WALL), theta)
+
+    def shade(self, directions: Array, light: Array, theta: float) -> Array:
+        """Radiance along camera rays, with a light point for each."""
+        wall = directions * WALL
+        dark = self.covered(directions * DEPTH, theta) | self.blocked(wall, light, theta)
+        return np.where(dark, 0.0, self.unshadowed(wall, light))
 
     def lights(self, rng: np.random.Generator, count: int) -> Array:
         """Uniform points on the light."""
@@ -249,37 +262,56 @@ class Toy:
         jump = self.shade(directions, light, epsilon) - self.shade(directions, light, -epsilon)
         return self.film(jump / (2 * epsilon))
 
-    def rotation(self, seed: int, spp: int, cone: float = 0.04, around: int = 4) -> Array:
-        """Loubet et al. 2019: each ray turns with the mean motion of what `around` rays of a cone hit, the integrand rides along.
+    def rotation(self, seed: int, spp: int, cone: float = 0.03, around: int = 4) -> Array:
+        """Loubet et al. 2019: each ray turns with the moving surface that some of `around` rays near it hit; AD does the rest.
 
-        ∂I = mean of ∇·(f 𝒱) with 𝒱 constant within the cone: the derivative of f along 𝒱, taken by moving the filter with it.
-        The turn is the average of moving and resting surfaces, so that the boundary is followed in part only.
+        A ray ω belongs to a kernel k about a centre c, all of which turns with 𝒱(c):
+
+            d/dθ ∫h f = ∫∫ k [ h f′ + (∇h·𝒱) f + (∇k·𝒱/k) h f ]
+
+        f′ is taken along the turning ray, and jumps are ignored, as if the ray followed them. Kernels that missed the occluder, but
+        whose rays meet its edge, do not: the bias.
         """
         rng = np.random.default_rng(seed)
         directions = self.primary(rng, spp)
         light = self.lights(rng, len(directions))
-        # Camera segment: share of the cone that hits the occluder, and thereby the turn of the ray in film units.
-        offsets = cone * rng.standard_normal((around, *directions.shape)) * [1, 1, 0]
-        share = np.mean([self.covered((directions + o) * DEPTH, 0.0) for o in offsets], axis=0)
-        turn = share[:, None] * self.velocity[:2] / DEPTH
-        # Light segment: the same about the light ray, seen from the wall.
-        wall = directions * WALL
-        crossing = light + (wall - light) * (DEPTH / WALL)
-        part = np.mean([self.covered(crossing + DEPTH * o, 0.0) for o in offsets], axis=0)
-        slide = part[:, None] * np.concatenate([self.velocity[:2], [0]])
-        h = 2e-3
-        moved = [
-            self.shade(
-                directions + np.concatenate([s * h * turn, np.zeros((len(turn), 1))], 1), light, s * h, s * h * slide
-            )
-            for s in (1, -1)
-        ]
-        smooth = (moved[0] - moved[1]) / (2 * h)
-        # The rays moved on the film: their filter did not, so that the change of the measure and the pixel is transported back.
-        value = self.film(self.shade(directions, light, 0.0))[..., 0]
-        flow = np.stack([self.film(turn[:, k])[..., 0] for k in (0, 1)], -1) * (-self.size / (2 * VIEW))
-        carried = np.gradient(value * flow[..., 0], axis=1) + np.gradient(value * flow[..., 1], axis=0)
-        return self.film(smooth) - np.repeat(carried[..., None], 3, -1)
+        wall, velocity = directions * WALL, self.velocity[:2]
+
+        def turning(hits: Any, points: Array, width: float) -> tuple[Array, Array]:
+            """Share of 𝒱 that a point turns with, and that share's gradient, from an antithetic pair of centres."""
+            jitter = rng.standard_normal((len(points), 2))
+            found = []
+            for sign in (1, -1):
+                centres = points + flat(sign * width * jitter)
+                near = [hits(centres + flat(width * rng.standard_normal(jitter.shape))) for _ in range(around)]
+                found.append(np.any(near, axis=0).astype(float))
+            return 0.5 * (found[0] + found[1]), (found[0] - found[1])[:, None] * jitter / (2 * width)
+
+        share, spread = turning(lambda d: self.covered(d * DEPTH, 0.0), directions, cone)
+        turn = flat(share[:, None] * velocity / DEPTH)
+        shaded = self.shade(directions, light, 0.0)
+        seen, lit = ~self.covered(directions * DEPTH, 0.0), shaded > 0
+        h = 1e-3
+        after, before = (self.unshadowed(wall + s * h * WALL * turn, light) for s in (1, -1))
+        total = np.where(lit, (after - before) / (2 * h), 0.0) + shaded * (spread @ velocity) / DEPTH
+        # The same on the light, in whose plane edges move FACTOR times as fast as the occluder, and against the wall point.
+        motion = FACTOR * velocity + (1 - FACTOR) * WALL * turn[:, :2]
+        part, spread = turning(lambda y: self.blocked(wall, y, 0.0), light, cone * WALL)
+        shift = flat(h * part[:, None] * motion)
+        after, before = (self.unshadowed(wall, light + s * shift) for s in (1, -1))
+        total += np.where(lit, (after - before) / (2 * h), 0.0) + shaded * np.sum(spread * motion, axis=1)
+        # ∇h is on the border: of the light here, of the pixel below.
+        for axis in (0, 1):
+            for side in (1, -1):
+                rim = self.lights(rng, len(wall))
+                rim[:, axis] = LIGHT[axis] + side * SIDE
+                share_at, _ = turning(lambda y: self.blocked(wall, y, 0.0), rim, cone * WALL)
+                bright = seen & ~self.blocked(wall, rim, 0.0)
+                flux = self.unshadowed(wall, rim) * side * share_at * motion[:, axis] / (2 * SIDE)
+                total -= np.where(bright, flux, 0.0)
+        flow = [self.film(shaded * turn[:, k])[..., 0] * (-self.size / (2 * VIEW)) for k in (0, 1)]
+        carried = np.gradient(flow[0], axis=1) + np.gradient(flow[1], axis=0)
+        return self.film(total) - np.repeat(carried[..., None], 3, -1)
 
     def soft(self, width: float = 1.5) -> Array:
         """Soft silhouette: coverage is a sigmoid of the distance to the outline, `width` pixels wide; no shadow."""
