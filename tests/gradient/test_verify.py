@@ -56,11 +56,11 @@ def scene():
     return meshes.scene(light=lamp, box=meshes.box(0.8))
 
 
-def check(scene, seed=0, param=BOX, **options):
+def check(scene, seed=0, param=BOX, directions=None, **options):
     depth = {"type": "pathspace", "max_depth": 2}
     chosen = {**depth, **options}
     return pbdr.verify(
-        scene, param, integrator=chosen, directions=["0.5,0.3,0.4"] if param == BOX else [], budget=240.0, resolution=SIZE,
+        scene, param, integrator=chosen, directions=directions or (["0.5,0.3,0.4"] if param == BOX else []), budget=240.0, resolution=SIZE,
         seed=seed, other=False, reverse=False,
     )  # fmt: skip
 
@@ -175,6 +175,17 @@ def test_prb_projective_counts_split_vertices_twice(scene):
     found = check(scene, type="prb_projective", guiding="none")
     assert found.verdict == "wrong", found.text
     assert found.along[0].ours.mean / found.along[0].reference.mean > 1.5
+
+
+@pytest.mark.slow
+def test_prb_projective_has_no_shadow_edges_of_points():
+    """peers.md, section 2: hard shadows are exactly 0. A ball, whose silhouette it has right, shows them alone."""
+    ball = {"type": "sphere", "center": [0, 0, 0.9], "radius": 0.4, "bsdf": {"type": "diffuse"}}
+    scene = meshes.scene(light=zoo.EMITTERS["point"](), ball=ball)
+    found = check(scene, param="ball/pose", directions=["x"], type="prb_projective", guiding="none")
+    assert found.verdict == "wrong" and "direct term" in found.text, found.text
+    direct = {term.name: term.mean for term in found.along[0].terms}["direct"]
+    assert abs(direct) > 0.1 * found.along[0].scale
 
 
 @pytest.mark.slow

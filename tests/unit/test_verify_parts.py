@@ -192,3 +192,12 @@ def test_image_files(tmp_path):
     import mitsuba as mi
 
     assert np.array(mi.Bitmap(entries[0]["exr"])) == pytest.approx(image, abs=1e-6)
+
+
+def test_pictures_of_the_explanation_are_there_and_small(root):
+    folder = root / "docs" / "explanation"
+    names = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", (folder / "gradients.md").read_text()))
+    assert names == {"samples.png", "split.png"} and all(
+        f'"{name}"' in (folder / "gradients.py").read_text() for name in names
+    )
+    assert sum((folder / name).stat().st_size for name in names) < 200_000
