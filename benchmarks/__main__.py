@@ -24,6 +24,7 @@ BENCHMARKS = {
     "matrix": "every supported gradient against finite differences, Mitsuba's prb_projective beside it",
     "warp": "boundary='warp' beside edge sampling: agreement, bias against auxiliary rays, cost",
     "large_mesh": "a gradient step on a mesh of a million triangles: time against ten thousand, memory",
+    "estimators": "biased and unbiased estimators of moving visibility side by side, in one plot",
     "spot_material_light": "albedo texture, roughness and environment of a textured mesh from 12 images",
     "kill_resume": "a job killed at random moments and resumed, against the same job left alone",
 }

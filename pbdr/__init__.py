@@ -27,6 +27,7 @@ _HOMES = {
     "gradient": "pbdr.rendering",
     "derivative": "pbdr.rendering",
     "Gradient": "pbdr.rendering",
+    "verify": "pbdr.verify",
     "fit": "pbdr.inverse",
     "estimate_materials": "pbdr.inverse",
     "estimate_lighting": "pbdr.inverse",
@@ -43,7 +44,8 @@ def activate(variant: str = "auto") -> str:
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        home = import_module(_HOMES[name])
+        return home if home.__name__ == f"pbdr.{name}" else getattr(home, name)  # the package `verify` is callable
     raise AttributeError(f"module 'pbdr' has no attribute '{name}'")
 
 

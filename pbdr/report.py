@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -11,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from . import page
 from .job import storage
 from .job.results import ERROR_COLORS, ERROR_LIMIT
 from .job.rundir import RunDirectory
+from .page import decibel, duration, embedded, number, png_width
 
-EMBED_WIDTH = 480  # pixels; larger images are reduced for the page, the originals stay in the run directory
 COLUMNS = (
     ("target", "Target"),
     ("init", "Start"),
@@ -39,9 +37,7 @@ def build(run: RunDirectory) -> str:
     records = run.read_metrics()
     views = _views(run)
     parameters = _parameters(run)
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return page.get_template("report.html.j2").render(
+    return page.template("report.html.j2").render(
         title=run.path.parent.name,
         stamp=run.path.name,
         verdict=_verdict(status, metrics),
@@ -63,34 +59,6 @@ def build(run: RunDirectory) -> str:
         log=_text(run.path / "log.txt"),
         path=str(run.path),
     )
-
-
-def number(value: Any, digits: int = 4) -> str:
-    """A number or a short list for a table; "" for None."""
-    if value is None or value == "":
-        return ""
-    if isinstance(value, list | tuple):
-        return ", ".join(number(v, 3) for v in value)
-    value = float(value)
-    if not math.isfinite(value):
-        return "∞" if value > 0 else ("−∞" if value < 0 else "NaN")
-    return f"{value:.{digits}g}".replace("-", "−")
-
-
-def decibel(value: Any) -> str:
-    """Two decimals; "" for None, words for what is not finite."""
-    if value is None or value == "" or not math.isfinite(float(value)):
-        return number(value)
-    return f"{float(value):.2f}".replace("-", "−")
-
-
-def duration(seconds: float) -> str:
-    """78.2 → "1 min 18 s"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def _verdict(status: dict[str, Any], metrics: dict[str, Any]) -> dict[str, str]:
@@ -164,7 +132,7 @@ def _views(run: RunDirectory) -> list[dict[str, Any]]:
             "error_init": _embed(run.images("init") / f"{name}-error.png"),
             "error": _embed(current / f"{name}-error.png") if current else "",
         }
-        small = _png_width(run.images("init") / f"{name}.png") < 200
+        small = _width(run.images("init") / f"{name}.png") < 200
         result.append({"name": name, "note": held_out.get(name, ""), "images": images, "small": small})
     return result
 
@@ -281,22 +249,10 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def _png_width(path: Path) -> int:
-    return int.from_bytes(path.read_bytes()[16:20], "big") if path.is_file() else 0
-
-
 def _embed(path: Path) -> str:
     """The PNG as a data address, reduced when it is large; "" when there is none."""
-    if not path.is_file():
-        return ""
-    content = path.read_bytes()
-    if _png_width(path) > EMBED_WIDTH:
-        from PIL import Image
+    return embedded(path.read_bytes()) if path.is_file() else ""
 
-        with Image.open(io.BytesIO(content)) as image:
-            height = max(1, round(image.height * EMBED_WIDTH / image.width))
-            reduced = image.convert("RGB").resize((EMBED_WIDTH, height), Image.Resampling.BOX)
-        buffer = io.BytesIO()
-        reduced.save(buffer, "PNG")
-        content = buffer.getvalue()
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+
+def _width(path: Path) -> int:
+    return png_width(path.read_bytes()) if path.is_file() else 0

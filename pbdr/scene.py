@@ -46,6 +46,13 @@ class Scene:
         """The sensors of the scene file, in order."""
         return list(self.mi.sensors())
 
+    def integrator_options(self) -> dict[str, Any]:
+        """Options that the scene file gives its integrator; empty without one."""
+        for node in self._state.nodes if self._state is not None else ():
+            if node.type == mi.ObjectType.Integrator:
+                return {name: node.props[name] for name in node.props.keys()}
+        return {}
+
     def edited(self, edit: Callable[[Any], None]) -> Scene:
         """Return a new scene built from this one's recipe after `edit(state)` changed a copy of the parser state.
 

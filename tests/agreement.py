@@ -10,25 +10,20 @@ Power: with a standard error of s and n replicas, an error of `detectable(n) · 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from pbdr.seeds import hashed
+from pbdr.verify.statistics import replicas
 
 FALSE_ALARM = 1e-4  # probability that one assertion fails although the estimator is right
 POWER = 0.99
 ROUNDING = 1e-4  # relative error of single precision that is left when an estimator has no variance at all
 
+__all__ = ["Array", "assert_agrees", "assert_differs", "detectable", "deviations", "interval", "replicas", "summary"]
 Array = NDArray[np.float64]
-
-
-def replicas(estimate: Callable[[int], Any], count: int, *names: str | int) -> Array:
-    """`count` independent values of `estimate(seed)`, seeded by hashes of `names` and the replica's number: (count, ...)."""
-    return np.array([np.asarray(estimate(hashed(0, *names, k)), dtype=np.float64) for k in range(count)])
 
 
 def summary(samples: Array) -> tuple[Array, Array]:

@@ -15,7 +15,8 @@ from typing import Any
 from ..errors import OptionError, PbdrError
 from ..job.signals import Interruption
 from . import console
-from .commands import COMMANDS, Command
+from .commands import COMMANDS
+from .shared import Command
 
 DESCRIPTION = "Physically based differentiable rendering: estimate materials and lights of a scene from its images."
 

@@ -6,31 +6,21 @@ import contextlib
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import Positional
 
 from ..errors import OptionError, PbdrError
 from . import console
+from .shared import Defines, Json, Result
+from .shared import activate as _activate
+from .shared import load as _scene
+from .shared import no_more as _no_more
+from .verification import Gradient, Verify
 
 if TYPE_CHECKING:
     from ..job.runner import Outcome
-    from ..scene import Scene
-
-Result = tuple[int, dict[str, Any]]
-Json = Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout; everything else goes to stderr.")]
-Defines = Annotated[
-    tyro.conf.UseAppendAction[list[str]],
-    tyro.conf.arg(aliases=["-D"], metavar="NAME=VALUE", help="Set a $NAME of the scene file; may be repeated."),
-]
-
-
-class Command(Protocol):
-    """One parsed command; ``rest`` are words that it does not know, kept for the job's settings."""
-
-    def run(self, rest: list[str]) -> Result:
-        """Do it."""
 
 
 @dataclass
@@ -221,35 +211,13 @@ COMMANDS = (
     | Annotated[Fit, tyro.conf.subcommand("fit")]
     | Annotated[Resume, tyro.conf.subcommand("resume")]
     | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Gradient, tyro.conf.subcommand("gradient")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Params, tyro.conf.subcommand("params")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
-NAMES = ("demo", "fit", "resume", "render", "params", "report", "doctor")
-
-
-def _activate(variant: str) -> None:
-    """Backend, variant and integrator: what `import pbdr` leaves to the command line."""
-    import pbdr
-
-    pbdr.activate(variant)
-
-
-def _no_more(rest: list[str]) -> None:
-    if rest:
-        raise OptionError(f"{rest[0]!r} is not an option here; see --help of the command")
-
-
-def _scene(path: Path, defines: list[str]) -> Scene:
-    from ..scene import load_scene
-
-    pairs = {}
-    for entry in defines:
-        name, equals, value = entry.partition("=")
-        if not equals or not name:
-            raise OptionError(f"--define {entry}: expected NAME=VALUE")
-        pairs[name] = value
-    return load_scene(path, define=pairs)
+NAMES = ("demo", "fit", "resume", "render", "gradient", "verify", "params", "report", "doctor")
 
 
 def _start(job: Any, text: str) -> Result:

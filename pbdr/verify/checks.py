@@ -1,0 +1,393 @@
+"""`pbdr.verify`: an integrator's derivative against finite differences of another primal renderer, direction by direction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pbdr.errors import OptionError, ParameterError, PbdrError
+from pbdr.parameters import Parameter, is_radiometric, resolve
+from pbdr.parameters.film import film_size
+from pbdr.scene import Scene, integrator_of, sensor_of
+from pbdr.seeds import hashed
+from pbdr.verify import diagnosis, statistics
+from pbdr.verify.decision import AGREES, LEAST, UNDECIDED, WRONG, Decision, Stream, sequence
+from pbdr.verify.directions import defaults, direction, longest_step
+from pbdr.verify.functionals import GLOBALS, Functionals
+from pbdr.verify.result import Along, Array, Estimate, Step, Verification
+from pbdr.verify.sources import Derivative, Differences, primal_of
+
+Told = Callable[[str, float], None]
+STEPS = 4  # of finite differences, each half of the one before
+PILOT = 4  # replicas that choose the step and the signs, and are then thrown away
+FIRST_SPP = 64
+LANES = 1 << 21  # most samples of one launch
+REPLICAS = 24  # that the budget should pay for, of each side
+TRANSPOSED = 1e-3  # largest difference of forward and reverse mode that rounding explains, relative
+
+
+def verify(
+    scene: Any, param: str, *, integrator: Any = None, directions: Sequence[str] = (), sensor: Any = 0, budget: float = 20.0,
+    tolerance: float = 0.02, resolution: int | None = 64, step: float | None = None, primal: str = "path", seed: int = 0,
+    other: bool = True, reverse: bool = True, progress: Told | None = None,
+) -> Verification:  # fmt: skip
+    """Is the derivative of the image with respect to `param` right? Against finite differences, with error bars.
+
+    param       one parameter, by name or raw key
+    integrator  dictionary of the integrator under test, any that Mitsuba has registered; None: `pathspace` with the scene's depth
+    directions  see `pbdr.verify.directions.direction`; by default those that `defaults` gives
+    budget      seconds of measuring, over all directions; compilation and the pilots come on top
+    tolerance   relative error below which the gradient counts as right
+    resolution  longest side of the image in pixels; None: the film's own. A film that is smaller keeps its size
+    step        longest step of the differences, along a direction; by default from the object's size or the value
+    primal      Mitsuba's integrator whose images are differenced; it shares no code with `pathspace`
+    other       also compare with the other estimator of the boundary, edge or warp
+    reverse     also compare reverse with forward mode, on the same samples
+
+    Raises ParameterError, OptionError, SceneError for what cannot be verified.
+    """
+    begin = time.perf_counter()
+    _check(budget, tolerance, resolution, step)
+    parameter = one_parameter(scene, param)
+    options = with_depth(scene, integrator)
+    tracer = integrator_of(scene, options)
+    primal_options = primal_of(options, primal)
+    camera = sensor_of(scene, sensor)
+    names = tuple(directions) or defaults(parameter)
+    tangents = {name: direction(scene, parameter, name) for name in names}
+    tell = progress or (lambda text, fraction: None)
+    with film_size(camera, fitting_size(camera, resolution)):
+        job = _Job(
+            scene, parameter, options, tracer, integrator_of(scene, primal_options), camera, budget / len(names), tolerance, step,
+            seed, other, reverse,
+        )  # fmt: skip
+        along = []
+        for number, name in enumerate(names):
+            report = lambda text, fraction, n=number, name=name: tell(f"{name}: {text}", (n + fraction) / len(names))  # noqa: E731
+            along.append(job.along(name, tangents[name], report))
+        size = camera.film().crop_size()
+    return Verification(
+        scene.source if isinstance(scene, Scene) else "a mitsuba.Scene", parameter.name, options, primal_options,
+        (int(size[0]), int(size[1])), tolerance, budget, time.perf_counter() - begin, seed, along,
+    )  # fmt: skip
+
+
+class _Job:
+    """What all directions share."""
+
+    def __init__(
+        self, scene: Any, parameter: Parameter, options: dict[str, Any], tracer: Any, primal: Any, camera: Any, budget: float,
+        tolerance: float, step: float | None, seed: int, other: bool, reverse: bool,
+    ) -> None:  # fmt: skip
+        self.scene, self.parameter, self.options, self.tracer, self.primal = scene, parameter, options, tracer, primal
+        self.camera, self.budget, self.tolerance, self.step, self.seed = camera, budget, tolerance, step, seed
+        self.other, self.reverse = other, reverse
+        size = camera.film().crop_size()
+        self.pixels = int(size[0]) * int(size[1])
+        self.spp: dict[str, int] = {}
+
+    def along(self, name: str, tangent: Array, tell: Told) -> Along:
+        """One direction."""
+        seed = hashed(self.seed, "verify", self.parameter.name, name)
+        differences = Differences(self.scene, self.parameter, tangent, sensor=self.camera, integrator=self.primal)
+        source = Derivative(self.scene, self.parameter, tangent, sensor=self.camera, integrator=self.tracer)
+        tell("compiling", 0.02)
+        spp = self._samples("ours", lambda n: source.images(hashed(seed, "warm"), n), self.budget / REPLICAS)
+        tell("finite differences at several steps", 0.1)
+        longest = self.step or longest_step(self.scene, self.parameter, tangent)
+        fd_spp = self._samples(
+            "reference", lambda n: differences.image(longest, hashed(seed, "warm"), n), self.budget / REPLICAS / 2
+        )
+        pilot = _Pilot(differences, longest, fd_spp, seed)
+        look = Functionals.fitted(pilot.images[:, min(1, STEPS - 1)])
+        steps, chosen = pilot.choose(look, self.tolerance)
+
+        ours = _recorded("ours", lambda number: source.images(number, spp), look)
+        plateau, found = chosen is not None, None
+        first = 0 if chosen is None else chosen
+        begin = time.perf_counter()
+        for k in range(first, STEPS - 1):  # shorter steps where the measurement shows that truncation matters
+            pair = (pilot.steps[k], pilot.steps[k + 1])
+            reference = _recorded(
+                f"reference {k}",
+                lambda number, pair=pair: {str(h): differences.image(h, number, fd_spp) for h in pair},
+                look,
+                value=lambda rows: (4 * rows[1] - rows[0]) / 3,
+            )
+            left = max(self.budget - (time.perf_counter() - begin), 0.1)
+            found = sequence(
+                ours.stream, reference.stream, lambda rows: rows[1] - rows[0], look.apart, tolerance=self.tolerance,
+                budget=left, seed=seed, told=lambda fraction, state: tell(_state(state), 0.2 + 0.7 * fraction),
+            )  # fmt: skip
+            if not (found.verdict == UNDECIDED and found.reason == "truncation"):
+                break
+        assert found is not None
+        plateau = plateau and found.reason != "truncation"
+        for k, row in enumerate(steps):
+            row.used = pilot.steps[k] in pair
+        return self._result(name, found, look, ours, reference, source, steps, plateau, pair, spp, fd_spp, seed, tell)
+
+    def _samples(self, side: str, draw: Callable[[int], Any], seconds: float) -> int:
+        """Samples per pixel for which `draw` takes about `seconds`; the first call compiles and does not count."""
+        if side not in self.spp:
+            draw(FIRST_SPP)
+            spp = FIRST_SPP
+            while True:  # powers of four: what every sampler of Mitsuba takes as it is
+                start = time.perf_counter()
+                draw(spp)
+                spent = time.perf_counter() - start
+                if 4 * spent > seconds or 4 * spp * self.pixels > LANES:
+                    break
+                spp *= 4
+            self.spp[side] = spp
+        return self.spp[side]
+
+    def _result(
+        self, name: str, found: Decision, look: Functionals, ours: _Recorded, reference: _Recorded, source: Derivative,
+        steps: list[Step], plateau: bool, pair: tuple[float, float], spp: int, fd_spp: int, seed: int, tell: Told,
+    ) -> Along:  # fmt: skip
+        mine, right = ours.stream.values, reference.stream.values
+        text = diagnosis.words(found, self.tolerance, self.budget, pair)
+        verdict = found.verdict
+        own = source.terms != ("total",) and _plain(self.options)
+        parts = {term: np.array([row[i] for row in ours.stream.samples]) for i, term in enumerate(source.terms)}
+        terms_of, seconds = "the integrator", ours.stream.second
+        pictures = {"ours": ours.mean(), "reference": _extrapolated(reference)}
+        if len(source.terms) > 1:
+            pictures |= ours.means()
+        if verdict == WRONG and not own:
+            tell("terms of pathspace, to name what is missing", 0.92)
+            found_terms = self._dictionary(source, look, spp, seed)
+            if found_terms is not None:
+                parts, seconds, terms_of = *found_terms, "pathspace"
+        if verdict == WRONG and found.reason != "zero":
+            means = {term: rows.mean(0) for term, rows in parts.items() if term != "total"}
+            why = diagnosis.cause(found, mine.mean(0), right.mean(0), means, own)
+            text += f"; {why}" if why else ""
+        gap, transposed = None, None
+        if self.reverse:
+            tell("reverse mode", 0.94)
+            gap, transposed = self._transposed(source, seed)
+            if transposed is False and own:
+                verdict, text = (
+                    WRONG,
+                    f"wrong: forward and reverse mode differ by {100 * (gap or 0.0):.2g} % on the same samples. {text}",
+                )
+        tell("the other estimator of the boundary", 0.97)
+        against = self._against_other(source, look, mine, right, found, spp, seed)
+        delta = found.difference
+        blocks = np.abs(delta.mean[GLOBALS:])
+        worst = int(np.argmax(blocks / np.maximum(delta.error[GLOBALS:], 1e-9 * max(found.scale, 1e-30))))
+        row, column = np.unravel_index(worst, look.signs.shape)
+        scale = found.scale or 1.0
+        pictures["difference"] = pictures["ours"] - pictures["reference"]
+        tables = {"ours": mine.mean(0), "reference": right.mean(0), "error": delta.error, "slack": found.slack}
+        return Along(
+            name, verdict, text, found.bias, found.bias_error, found.scale,
+            Estimate.of("ours", mine[:, 0], ours.stream.second, spp),
+            Estimate.of("reference", right[:, 0], reference.stream.second, fd_spp),
+            [Estimate.of(term, rows[:, 0], seconds, spp) for term, rows in parts.items()] if "total" not in parts else [],
+            terms_of, steps, plateau, (float(mine[:, 1].mean()), float(right[:, 1].mean()), float(delta.error[1])),
+            (int(row), int(column), float(delta.mean[GLOBALS + worst]) / scale, float(delta.error[GLOBALS + worst]) / scale),
+            float(found.p_blocks.min()), found.p_chi, found.heavy, found.needed, float(found.slack[0]) / scale, gap, transposed,
+            against, pictures, {key: value[GLOBALS:].reshape(look.signs.shape) for key, value in tables.items()},
+        )  # fmt: skip
+
+    def _dictionary(
+        self, source: Derivative, look: Functionals, spp: int, seed: int
+    ) -> tuple[dict[str, Array], float] | None:
+        """Replicas of the terms as plain `pathspace` has them, and their seconds; None where it refuses the scene."""
+        plain = {
+            "type": "pathspace",
+            **{k: v for k, v in self.options.items() if k in ("max_depth", "rr_depth", "hide_emitters")},
+        }
+        try:
+            other = Derivative(
+                self.scene,
+                self.parameter,
+                source.tangent,
+                sensor=self.camera,
+                integrator=integrator_of(self.scene, plain),
+            )
+            record = _recorded("terms", lambda number: other.images(number, spp), look)
+            for _ in range(LEAST):
+                record.stream.grow(seed)
+        except PbdrError:
+            return None
+        rows = np.array(record.stream.samples)
+        return {term: rows[:, i] for i, term in enumerate(other.terms)}, record.stream.second
+
+    def _transposed(self, source: Derivative, seed: int) -> tuple[float | None, bool | None]:
+        """⟨a, J t⟩ against ⟨Jᵀ a, t⟩ on one seed, relative to Σ |a · J t|."""
+        number, spp = hashed(seed, "transposed"), FIRST_SPP
+        image = np.sum(list(source.images(number, spp).values()), axis=0)
+        adjoint = np.random.default_rng(number).standard_normal(image.shape).astype(np.float32)
+        size = float(np.sum(np.abs(adjoint * image)))
+        try:
+            gap = abs(float(np.sum(adjoint * image)) - source.reverse(adjoint, number, spp))
+        except PbdrError:
+            return None, None
+        gap = gap / size if size > 0 else float(gap > 0)
+        return gap, gap <= TRANSPOSED
+
+    def _against_other(
+        self, source: Derivative, look: Functionals, mine: Array, right: Array, found: Decision, spp: int, seed: int
+    ) -> dict[str, Any]:
+        """The same total by the other estimator of the boundary, warp for edge and edge for warp.
+
+        Welch's differences from the one under test and from the reference.
+        """
+        boundary = {"edge": "warp", "warp": "edge"}.get(self.options.get("boundary", "edge"))
+        if not self.other:
+            return {"status": "not tried", "reason": "switched off"}
+        moves = not is_radiometric(self.parameter.raw, self.parameter.role)
+        if boundary is None or not moves or not getattr(self.tracer, "is_pathspace", False):
+            return {
+                "status": "not tried",
+                "reason": "only for boundaries of pathspace, and parameters that move something",
+            }
+        keep = {k: v for k, v in self.options.items() if not k.startswith(("n_", "warp_"))}
+        try:
+            tracer = integrator_of(self.scene, {**keep, "boundary": boundary})
+            other = Derivative(self.scene, self.parameter, source.tangent, sensor=self.camera, integrator=tracer)
+            other.images(hashed(seed, boundary, "warm"), FIRST_SPP)
+            record = _recorded(boundary, lambda number: other.images(number, spp), look)
+            begin = time.perf_counter()
+            while len(record.stream.samples) < LEAST or (
+                time.perf_counter() - begin < 0.25 * self.budget and len(record.stream.samples) < len(mine)
+            ):
+                record.stream.grow(seed)
+        except PbdrError as error:
+            return {"status": "refused", "boundary": boundary, "reason": str(error)}
+        values, scale = record.stream.values, found.scale or 1.0
+        between, exact = statistics.welch(values[:, 0], mine[:, 0]), statistics.welch(values[:, 0], right[:, 0])
+        return {
+            "status": "compared",
+            "boundary": boundary,
+            "estimate": vars(Estimate.of(boundary, values[:, 0], record.stream.second, spp)),
+            "against_ours": (float(between.mean) / scale, float(between.error) / scale, float(between.p_values())),
+            "against_reference": (float(exact.mean) / scale, float(exact.error) / scale, float(exact.p_values())),
+        }
+
+
+class _Pilot:
+    """Differences at all steps: which pair of them is on the plateau?"""
+
+    def __init__(self, differences: Differences, longest: float, spp: int, seed: int) -> None:
+        self.steps = [longest / 2**k for k in range(STEPS)]
+        numbers = [hashed(seed, "pilot", n) for n in range(PILOT)]
+        self.images = np.array([[differences.image(h, number, spp) for h in self.steps] for number in numbers])
+
+    def choose(self, look: Functionals, tolerance: float) -> tuple[list[Step], int | None]:
+        """The steps with their means, and the first (longest) of the pair to use; None where no pair settles.
+
+        The longest pair is least noisy. It is taken if its two steps differ by what extrapolation removes (three quarters of the
+        tolerance) or by their noise, and its extrapolation agrees with the next pair's.
+        """
+        values = np.array([[look.summary(image)[:GLOBALS] for image in row] for row in self.images])
+        mean, error = statistics.mean_and_error(values)
+        rows = [Step(h, float(m[0]), float(e[0])) for h, m, e in zip(self.steps, mean, error, strict=True)]
+        scale = np.abs(mean[:, 0]).max() or 1.0
+        extrapolated = (4 * values[:, 1:] - values[:, :-1]) / 3
+        for k in range(STEPS - 1):
+            change, noise = statistics.mean_and_error(values[:, k] - values[:, k + 1])
+            calm = np.abs(change) <= np.maximum(0.75 * tolerance * scale, 2 * noise)
+            if k + 1 < STEPS - 1:
+                drift, noise = statistics.mean_and_error(extrapolated[:, k] - extrapolated[:, k + 1])
+                calm &= np.abs(drift) <= np.maximum(0.5 * tolerance * scale, 3 * noise)
+            if calm.all():
+                return rows, k
+        return rows, None
+
+
+class _Recorded:
+    """A stream of summaries of images, and the sum of the images."""
+
+    def __init__(self, name: str, images: Callable[[int], Mapping[str, Array]], look: Functionals, value: Any) -> None:
+        self.total: dict[str, Array] = {}
+
+        def draw(number: int) -> Array:
+            found = images(number)
+            for term, image in found.items():
+                self.total[term] = self.total.get(term, 0) + image
+            return np.array([look.summary(image) for image in found.values()])
+
+        self.stream = Stream(name, draw, value)
+
+    def means(self) -> dict[str, Array]:
+        """Mean image of every part."""
+        return {term: np.asarray(total / len(self.stream.samples)) for term, total in self.total.items()}
+
+    def mean(self) -> Array:
+        """Mean of their sum."""
+        return np.asarray(np.sum(list(self.means().values()), axis=0))
+
+
+def _recorded(name: str, images: Any, look: Functionals, value: Any = lambda rows: rows.sum(0)) -> _Recorded:
+    return _Recorded(name, images, look, value)
+
+
+def _extrapolated(reference: _Recorded) -> Array:
+    whole, half = reference.means().values()
+    return np.asarray((4 * half - whole) / 3)
+
+
+def _state(found: Decision | None) -> str:
+    return (
+        "measuring" if found is None else f"difference {diagnosis.percent(found.bias)} ± {100 * found.bias_error:.2g} %"
+    )
+
+
+def _plain(options: Mapping[str, Any]) -> bool:
+    return (
+        set(options) <= {"type", "max_depth", "rr_depth", "hide_emitters", "boundary"}
+        and options.get("boundary") != "none"
+    )
+
+
+def one_parameter(scene: Any, param: str) -> Parameter:
+    """The parameter of this name or raw key; ParameterError when it is none or several."""
+    from pbdr.parameters import list_parameters
+
+    raw = any(parameter.raw == param for parameter in list_parameters(scene))
+    found = resolve(scene, raw=param) if raw else resolve(scene, param)
+    if len(found) > 1:
+        raise ParameterError(
+            f"'{param}' matches {len(found)} parameters; give one of {', '.join(p.name for p in found[:6])}"
+        )
+    return found[0]
+
+
+def with_depth(scene: Any, integrator: Any) -> dict[str, Any]:
+    """The integrator as a dictionary, with the scene's path depth where it names none."""
+    if integrator is not None and not isinstance(integrator, Mapping):
+        raise OptionError(f"integrator: give a dictionary such as {{'type': 'prb'}}, not {type(integrator).__name__}")
+    options = {"type": "pathspace", **(integrator or {})}
+    depth = scene.integrator_options().get("max_depth") if isinstance(scene, Scene) else None
+    options.setdefault("max_depth", 6 if depth is None else int(depth))
+    return options
+
+
+def fitting_size(camera: Any, resolution: int | None) -> tuple[int, int]:
+    """(width, height) of the film, made smaller so that no side is longer than `resolution`."""
+    width, height = (int(n) for n in camera.film().size())
+    if resolution is None or max(width, height) <= resolution:
+        return width, height
+    scale = resolution / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _check(budget: float, tolerance: float, resolution: int | None, step: float | None) -> None:
+    for name, value, low, high in (("budget", budget, 0.1, 1e6), ("tolerance", tolerance, 1e-4, 0.5)):
+        if not low <= value <= high:
+            raise OptionError(f"{name} = {value}: give a number from {low:g} to {high:g}")
+    if resolution is not None and resolution < 4:
+        raise OptionError(f"resolution = {resolution}: give at least 4 pixels")
+    if step is not None and not (np.isfinite(step) and step > 0):
+        raise OptionError(f"step = {step}: give a positive number, in units of the parameter along the direction")
+
+
+__all__ = ["AGREES", "UNDECIDED", "WRONG", "verify"]
