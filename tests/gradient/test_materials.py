@@ -19,6 +19,7 @@ NOISE = 0.012  # bound on the standard error, relative to the derivative: 10 % m
 CASES = {
     "diffuse": ["base_color"],
     "thindielectric": ["eta"],
+    "smoothdielectric": ["eta", "specular", "transmission"],
     "roughdielectric": ["eta", "roughness"],
     "conductor": ["eta", "k", "specular"],
     "roughconductor": ["roughness", "eta", "k"],
@@ -50,8 +51,8 @@ NOISY = {  # times the samples of the others
 REFUSED = {"roughplastic": ["roughness", "eta"]}
 
 
-THROUGH = ("thindielectric", "roughdielectric", "principled-transmission", "principledthin", "mask")
-DELTA = ("thindielectric", "conductor", "mask")
+THROUGH = ("thindielectric", "smoothdielectric", "roughdielectric", "principled-transmission", "principledthin", "mask")
+DELTA = ("thindielectric", "smoothdielectric", "conductor", "mask")
 
 
 def subject(material, sampled=False):
