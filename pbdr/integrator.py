@@ -11,7 +11,19 @@ import mitsuba as mi
 
 from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, horizon, indirect, primary, reflected, segment, shadows, specular, terminator, terms
+from pbdr.boundary import (
+    direct,
+    frustum,
+    horizon,
+    indirect,
+    primary,
+    reflected,
+    segment,
+    shadows,
+    specular,
+    terminator,
+    terms,
+)
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError, closest
 from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, spectra, support
@@ -320,6 +332,11 @@ class PathSpaceMethods:
         count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
         if features.delta_bsdfs and "primary" in chosen and self.max_depth > 1 and count:
             drawn = specular.draw(scene, sensor, self, table, motion, options, stream, count)
+            if drawn is not None:
+                yield drawn
+        count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
+        if "direct" in chosen and self.max_depth > 1 and count:
+            drawn = frustum.draw(scene, sensor, self, features, options, stream, count)
             if drawn is not None:
                 yield drawn
         count = lanes // 2 if self.options.n_indirect is None else self.options.n_indirect

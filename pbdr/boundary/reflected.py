@@ -109,8 +109,8 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     active &= receiver_hit.is_valid()
     distance = receiver_hit.t
     walked = walk.to_camera(
-        scene, t.sensor, t.integrator, receiver_hit, receiver_ray, edge.omega, 0, sampler, options.max_depth,
-        t.features.delta_bsdfs, active,
+        scene, t.sensor, t.integrator, receiver_hit, receiver_ray, edge.omega, (0, options.max_depth - 3), sampler,
+        options.max_depth, t.features.delta_bsdfs, active,
     )  # fmt: skip
     active = mi.Bool(walked.active)
     receiver = receiver_hit.compute_surface_interaction(receiver_ray, mi.RayFlags.Minimal, active)

@@ -30,8 +30,8 @@ def draw(
     edge = shadow.edge
     sampler = stream("indirect shadow walk", count)
     walked = walk.to_camera(
-        scene, sensor, integrator, shadow.receiver_hit, shadow.receiver_ray, edge.omega, 1, sampler,
-        options.max_depth, features.delta_bsdfs, shadow.active,
+        scene, sensor, integrator, shadow.receiver_hit, shadow.receiver_ray, edge.omega,
+        (1, options.max_depth - 2), sampler, options.max_depth, features.delta_bsdfs, shadow.active,
     )  # fmt: skip
     factor = walked.throughput * direct.shadow_measure(shadow)
     chained = walked.chained

@@ -35,8 +35,6 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
             )
         if names[0] == "SunskyEmitter":
             _refuse(parameter, "the sun moves or its tables change without a derivative. Bake the sky into an envmap.")
-        if names[0] == "Projector" and parameter.role == "pose":
-            _refuse(parameter, "the border of the projected image has no boundary term. Use a spot light.")
         if "RoughPlastic" in names and parameter.role in ("roughness", "eta"):
             _refuse(
                 parameter, "roughplastic tabulates its transmittance without derivatives. Use principled or pplastic."

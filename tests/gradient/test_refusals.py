@@ -63,10 +63,6 @@ def test_sunsky(role):
     refused(load_scene(zoo.scene(light=zoo.EMITTERS["sunsky"]())), f"light/{role}")
 
 
-def test_projector_pose():
-    refused(load_scene(zoo.scene(light=zoo.EMITTERS["projector"]())), "light/pose")
-
-
 def test_neighbours_are_not_refused():
     """Negative control: other parameters of the same objects pass."""
     cases = [
