@@ -297,8 +297,8 @@ def emitter_tangent(light: str) -> Tangent:
 
 for _light, _role, _step, _peer in (
     ("point", "position", 0.05, "raises"), ("spot", "pose", 0.02, "raises"), ("directional", "pose", 0.02, ""),
-    ("area", "pose", 0.05, ""), ("area-sphere", "pose", 0.05, ""), ("sky", "pose", 0.05, ""),
-    ("projector", "pose", 0.02, ""), ("spot", "cutoff_angle", 0.5, ""), ("area-textured", "radiance", 0.5, ""), ("sky", "radiance", 0.1, ""),
+    ("projector", "pose", 0.02, ""), ("area", "pose", 0.05, ""), ("area-sphere", "pose", 0.05, ""), ("sky", "pose", 0.05, ""),
+    ("spot", "cutoff_angle", 0.5, ""), ("area-textured", "radiance", 0.5, ""), ("sky", "radiance", 0.1, ""),
 ):  # fmt: skip
     add(f"{_light}: {_role}", LIGHTS[_light.replace("-textured", "")][0], "light",
         lambda folder, light=_light: emitters.lit(light), f"light/{_role}", emitter_tangent(_light),

@@ -23,7 +23,7 @@ CASES = {
     },
     "directional": {"irradiance": (0.1, 64, 64), "pose": (0.02, 1024, 256)},
     "sunsky": {"albedo": (0.05, 256, 64)},
-    "projector": {"scale": (0.1, 64, 64), "irradiance": (0.1, 64, 64), "pose": (0.02, 256, 64)},
+    "projector": {"scale": (0.1, 64, 64), "irradiance": (0.1, 64, 64), "pose": (0.02, 1024, 64)},
 }  # fmt: skip
 REFUSED = {"sunsky": ["pose", "turbidity", "sun_direction"]}
 TURN = np.array([[0, 0, 0.3], [0, 0, -0.2], [-0.3, 0.2, 0]])  # about a horizontal axis
