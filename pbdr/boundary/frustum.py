@@ -14,7 +14,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary import indirect, segment, walk
+from pbdr.boundary import indirect, segment, specular, walk
 from pbdr.boundary.sampling import systematic
 from pbdr.parameters import traverse
 from pbdr.transport import camera, emission
@@ -89,13 +89,17 @@ def _corners(emitter: Any) -> Any:
 
 def draw(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: PathOptions, stream: Callable[[str, int], Any],
-    count: int,
+    count: int, mirrors: Any = None,
 ) -> indirect.Sample | None:  # fmt: skip
-    """`count` points on borders and what they light, seen by the camera directly or after scatterings; None without projectors."""
+    """`count` points on borders and what they light, seen by the camera directly or after scatterings; None without projectors.
+
+    With `mirrors` (of `specular.cells`), the camera sees the end of the walk in mirrors or through glass.
+    """
     borders = Border.of(scene)
     if borders is None:
         return None
-    sampler = stream("projected border", count)
+    sampler = stream("projected border" if mirrors is None else "mirrored border", count)
+    link = specular.link(scene, sensor, integrator, mirrors, sampler, options.max_depth)
     sides_of_all = 4 * len(borders.emitters)
     u = systematic(sampler, count) * sides_of_all
     index = dr.minimum(mi.UInt32(u), sides_of_all - 1)
@@ -113,8 +117,8 @@ def draw(
     receiver_ray = mi.Ray3f(place, aim)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False)
     walked = walk.to_camera(
-        scene, sensor, integrator, receiver_hit, receiver_ray, omega, (0, options.max_depth - 2), sampler,
-        options.max_depth, features.delta_bsdfs, receiver_hit.is_valid(),
+        scene, link, receiver_hit, receiver_ray, omega, (0, options.max_depth - 2), sampler, options.max_depth,
+        features.delta_bsdfs, receiver_hit.is_valid(),
     )  # fmt: skip
     # Light from a projector never comes by way of a mirror.
     active = walked.active & ~walked.chained

@@ -83,10 +83,6 @@ def check_boundary(
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
     if maps and features.moving_edges:
         _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
-    if features.moving_chains and features.delta_lights and max_depth > 2:
-        _warn("shadows of point-like and distant lights have no boundary term where the camera sees them in mirrors.")
-    if features.moving_chains and max_depth > 3:
-        _warn("caustics have a boundary term where the camera sees them itself, not where it sees them in mirrors.")
 
 
 def _moves_a_shape(parameter: AttachedParameter) -> bool:
