@@ -25,6 +25,7 @@ MAX_TRIALS = 1000  # an image found less often is left out
 CELLS = 128  # starts are drawn from those cells of the film (this many a side) that see a delta lobe
 DELTA = 3e-4  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
+OWN = 1e-3  # relative to positions: distance from the last delta vertex within which a point is taken for a part of the mirror
 SAME = 2e-4  # of the film's width: two ends this close are the same image
 
 
@@ -107,7 +108,7 @@ def draw(
     active &= end.valid
     edge = segment.at(row, u, view_along(end.direction), away=True)
     distance = dr.norm(edge.point - end.origin)
-    active &= edge.counts & (distance > 0)
+    active &= edge.counts & apart(distance, edge.point)
 
     # ---- visibility of x_B from the last delta vertex
     aim = segment.outside(edge, distance)
@@ -179,7 +180,9 @@ class Seen:
         )
         hit.t += skip
         tolerance = mi.math.ShadowEpsilon * dr.maximum(distance, dr.max(dr.abs(point)))
-        active &= hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape)
+        active &= (
+            hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape) & apart(distance, point)
+        )
         area = film_determinant(chain, position, target, end, active)
         active &= area > 0
         inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
@@ -194,6 +197,11 @@ def link(
     if mirrors is None:
         return direct.Straight(scene, sensor, integrator)
     return Seen(random_chain(scene, sensor, integrator, sampler, min(MAX_LENGTH, max_depth - 2)), mirrors, sampler)
+
+
+def apart(distance: Any, point: Any) -> Any:
+    """Whether a point is away from the last delta vertex: a mirror does not show its own border where the border itself is seen."""
+    return distance > OWN * (1 + dr.max(dr.abs(point)))
 
 
 def view_along(direction: Any) -> View:
