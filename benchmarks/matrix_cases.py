@@ -270,7 +270,7 @@ add("receiver and occluder move together", "receiver", "shape", together, "both/
 EMITTERS = "tests/gradient/test_emitters.py::test_emitter"
 LIGHTS = {
     "point": ("point light", "exactly 0"), "spot": ("spot light", "exactly 0"), "directional": ("directional light", "exactly 0"),
-    "area": ("area light", ""), "area-sphere": ("area light", ""), "sky": ("environment", ""),
+    "area": ("area light", ""), "area-sphere": ("area light", ""), "sky": ("environment", ""), "projector": ("projector", ""),
 }  # fmt: skip
 
 
@@ -282,6 +282,7 @@ def shadowed(light: str) -> Callable[[Path], Any]:
 SHADOW_TESTS = {
     "point": "tests/gradient/test_emitters.py::test_emitter", "spot": "tests/gradient/test_emitters.py::test_emitter",
     "directional": "tests/gradient/test_sensors.py::test_camera_parameters",
+    "projector": "tests/gradient/test_emitters.py::test_emitter",
     "area": "tests/gradient/test_sensors.py::test_moving_shapes",
     "area-sphere": CLOSED7 + "test_form_7_for_round_occluders", "sky": CLOSED7 + "test_form_8_wall_under_a_uniform_sky",
 }  # fmt: skip
@@ -296,7 +297,7 @@ def emitter_tangent(light: str) -> Tangent:
 
 for _light, _role, _step, _peer in (
     ("point", "position", 0.05, "raises"), ("spot", "pose", 0.02, "raises"), ("directional", "pose", 0.02, ""),
-    ("area", "pose", 0.05, ""), ("area-sphere", "pose", 0.05, ""), ("sky", "pose", 0.05, ""),
+    ("projector", "pose", 0.02, ""), ("area", "pose", 0.05, ""), ("area-sphere", "pose", 0.05, ""), ("sky", "pose", 0.05, ""),
     ("spot", "cutoff_angle", 0.5, ""), ("area-textured", "radiance", 0.5, ""), ("sky", "radiance", 0.1, ""),
 ):  # fmt: skip
     add(f"{_light}: {_role}", LIGHTS[_light.replace("-textured", "")][0], "light",
@@ -441,8 +442,6 @@ for _name, (_make, _role) in refusals.MATERIALS.items():
 for _role in ("turbidity", "sun_direction", "pose"):
     add(f"sunsky: {_role}", "environment", "light", lambda folder: load_scene(zoo.scene(light=zoo.EMITTERS["sunsky"]())),
         f"light/{_role}", one, (f"tests/gradient/test_refusals.py::test_sunsky[{_role}]",), refusal="light.")  # fmt: skip
-add("projector: pose", "projector", "light", lambda folder: load_scene(zoo.scene(light=zoo.EMITTERS["projector"]())), "light/pose",
-    one, ("tests/gradient/test_refusals.py::test_projector_pose",), refusal="light.")  # fmt: skip
 
 # ---------------------------------------------------------------------- what is incomplete and says so
 

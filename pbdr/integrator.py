@@ -13,6 +13,7 @@ from pbdr import interior, seeds
 from pbdr.attached import attached_parameters
 from pbdr.boundary import (
     direct,
+    frustum,
     horizon,
     indirect,
     primary,
@@ -363,20 +364,34 @@ class PathSpaceMethods:
         if edges is None:
             return
         table, motion, lanes, stream = edges.table, edges.motion, edges.lanes, edges.stream
+        mirrors = None  # that the camera sees
+        if features.delta_bsdfs and self.max_depth > 1:
+            mirrors = specular.cells(scene, sensor, self, stream)
+        ways = (None,) if mirrors is None or self.max_depth == 2 else (None, mirrors)
         count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
-        if features.delta_bsdfs and "primary" in chosen and self.max_depth > 1 and count:
-            drawn = specular.draw(scene, sensor, self, table, motion, options, stream, count)
-            if drawn is not None:
-                yield drawn
+        if mirrors is not None and "primary" in chosen and count:
+            yield specular.draw(scene, sensor, self, table, motion, options, stream, count, mirrors)
+        count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
+        if "direct" in chosen and self.max_depth > 1 and count:
+            yield from filter(
+                None, (frustum.draw(scene, sensor, self, features, options, stream, count, x) for x in ways)
+            )
         count = lanes // 2 if self.options.n_indirect is None else self.options.n_indirect
         if "indirect" in chosen and self.max_depth > 2 and count:
             third = max(count // 3, 1)
             technique = reflected.Technique(scene, sensor, self, features, table, motion, options)
             yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
-            yield reflected.from_edges(technique, stream("indirect from edges", third), third)
-            drawn = shadows.draw(scene, sensor, self, features, table, motion, options, edges.outlines, stream, third)
-            if drawn is not None:
-                yield drawn
+            for way in ways:
+                if way is None or self.max_depth > 3:
+                    sampler = stream("indirect from edges" if way is None else "mirrored edges", third)
+                    yield reflected.from_edges(technique, sampler, third, way)
+                if way is None or self.max_depth > 3 or features.delta_lights:
+                    outlines = edges.outlines
+                    drawn = shadows.draw(
+                        scene, sensor, self, features, table, motion, options, outlines, stream, third, way
+                    )
+                    if drawn is not None:
+                        yield drawn
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

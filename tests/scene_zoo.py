@@ -125,6 +125,7 @@ MATERIALS: dict[str, Callable[[], Dict]] = {
     "dielectric": lambda: {"type": "dielectric", "int_ior": 1.5},
     "thindielectric": lambda: {"type": "thindielectric", "int_ior": 1.5},
     "roughdielectric": lambda: {"type": "roughdielectric", "int_ior": 1.5, "alpha": 0.3},
+    "smoothdielectric": lambda: {"type": "smoothdielectric", "int_ior": 1.4, "specular_transmittance": rgb(0.9, 0.8, 0.7)},
     "conductor": lambda: {"type": "conductor", **METAL},
     "roughconductor": lambda: {"type": "roughconductor", "alpha": 0.3, "distribution": "ggx", **METAL},
     "roughconductor-beckmann": lambda: {

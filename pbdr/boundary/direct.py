@@ -227,6 +227,24 @@ def connect(scene: Any, sensor: Any, integrator: Any, point: Any, shape: Any, ac
     return Connection(sight.position, aperture, ray, hit, sight.importance, active)
 
 
+@dataclass
+class Straight:
+    """How walks reach the camera in a straight line."""
+
+    scene: Any
+    sensor: Any
+    integrator: Any
+
+    @property
+    def length(self) -> Any:
+        """Number of vertices between the camera and the point."""
+        return mi.UInt32(0)
+
+    def connect(self, point: Any, shape: Any, store: Any, active: Any) -> Connection:
+        """Connect a surface point."""
+        return connect(self.scene, self.sensor, self.integrator, point, shape, active)
+
+
 def light_seen(scene: Any, features: Features, shadow: Shadow, origin: Any, active: Any) -> tuple[Any, Any]:
     """Attached point R of the ray from the attached x_S to the light, at x_B's depth, and the light's radiance."""
     edge, lights = shadow.edge, shadow.lights

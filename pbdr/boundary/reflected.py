@@ -14,9 +14,9 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment, walk
-from pbdr.boundary.edges import SEGMENT, EdgeTable, View
-from pbdr.boundary.sampling import Discrete, favour, favour_moving, systematic
+from pbdr.boundary import indirect, segment, specular, walk
+from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.sampling import Discrete, edge_mass, favour, systematic
 from pbdr.transport import camera, convention, emission, groups, hits, path, spectra
 from pbdr.transport.features import Features
 
@@ -90,8 +90,12 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     return indirect.Sample(ray, position, store, choice + 1, mi.Point3f(si.p), edge.omega, sides, active)
 
 
-def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
-    """`count` samples: an edge point by length, x_S in a direction from there, a walk to the camera."""
+def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = None) -> indirect.Sample:
+    """`count` samples: an edge point by length, x_S in a direction from there, a walk to the camera.
+
+    With `mirrors` (of `specular.cells`), the camera sees the end of the walk in mirrors or through glass; then only what x_S itself
+    sees so is sampled.
+    """
     t = technique
     scene, table, options = t.scene, t.table, t.options
     mass = edge_mass(table)
@@ -110,11 +114,12 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
     distance = receiver_hit.t
+    link = specular.link(scene, t.sensor, t.integrator, mirrors, sampler, options.max_depth, wavelengths)
     walked = walk.to_camera(
-        scene, t.sensor, t.integrator, receiver_hit, receiver_ray, edge.omega, 0, sampler, options.max_depth,
+        scene, link, receiver_hit, receiver_ray, edge.omega, (0, options.max_depth - 3), sampler, options.max_depth,
         t.features.delta_bsdfs, active,
     )  # fmt: skip
-    active = mi.Bool(walked.active)
+    active = walked.active & (walked.chained if mirrors is not None else True)
     receiver = receiver_hit.compute_surface_interaction(receiver_ray, mi.RayFlags.Minimal, active)
     share = outward_share(dr.dot(receiver.n, edge.omega), distance, options.h)
     share = dr.select(walked.chained, 1, share)
@@ -219,11 +224,3 @@ def _share(t: Technique, edge: segment.Edge, hit: Any, ray: Any, active: Any) ->
     """What shadows.py finds of the light that shines past an edge into a delta lobe."""
     si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
     return emission.share_of_lights(t.scene, edge.point, si, active)
-
-
-def edge_mass(table: EdgeTable) -> Any:
-    """Sampling mass of every edge: its length (of round shapes, of their silhouette from far away), more if it moves."""
-    view = View(mi.Point3f(0), mi.Vector3f(0, 0, 1), mi.Bool(True))
-    straight = dr.norm(table.b)
-    length = dr.select(table.kind == SEGMENT, straight, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
-    return favour_moving(length, table.moving)

@@ -7,6 +7,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr.boundary.edges import SEGMENT, EdgeTable, View
+
 MOVING = 0.8  # share of samples that edges which move get
 
 
@@ -55,3 +57,11 @@ def favour(mass: Any, chosen: Any, share: float) -> Any:
 def systematic(sampler: Any, count: int) -> Any:
     """One jittered stratum of [0, 1) a lane."""
     return (mi.Float(dr.arange(mi.UInt32, count)) + sampler.next_1d()) / count
+
+
+def edge_mass(table: EdgeTable) -> Any:
+    """Sampling mass of every edge: its length (of round shapes, of their silhouette from far away), more if it moves."""
+    view = View(mi.Point3f(0), mi.Vector3f(0, 0, 1), mi.Bool(True))
+    straight = dr.norm(table.b)
+    length = dr.select(table.kind == SEGMENT, straight, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
+    return favour_moving(length, table.moving)

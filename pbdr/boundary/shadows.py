@@ -12,7 +12,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import direct, indirect, segment, walk
+from pbdr.boundary import direct, indirect, segment, specular, walk
 from pbdr.boundary.edges import EdgeTable
 from pbdr.transport import camera, convention, emission
 from pbdr.transport.features import Features
@@ -21,16 +21,23 @@ from pbdr.transport.path import PathOptions
 
 def draw(
     scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    options: PathOptions, outlines: direct.Outlines | None, stream: Callable[[str, int], Any], count: int,
+    options: PathOptions, outlines: direct.Outlines | None, stream: Callable[[str, int], Any], count: int, mirrors: Any = None,
 ) -> indirect.Sample | None:  # fmt: skip
-    """`count` shadows that the camera sees after one or more scatterings beyond x_S; None if no edge casts any."""
+    """`count` shadows that the camera sees after one or more scatterings beyond x_S; None if no edge casts any.
+
+    With `mirrors` (of `specular.cells`), the camera sees the end of the walk in mirrors or through glass; then only those shadows
+    are sampled that camera paths cannot find: of point-like and distant lights, and within caustics.
+    """
+    name = "indirect shadow" if mirrors is None else "mirrored shadow"
     if outlines is None:
         return None
-    shadow = direct.cast(scene, sensor, table, outlines, stream("indirect shadow edges", count), count)
+    shadow = direct.cast(scene, sensor, table, outlines, stream(f"{name} edges", count), count)
     edge = shadow.edge
-    sampler = stream("indirect shadow walk", count)
+    sampler = stream(f"{name} walk", count)
+    link = specular.link(scene, sensor, integrator, mirrors, sampler, options.max_depth, shadow.light_ray.wavelengths)
+    least = 1 if mirrors is None else 0
     walked = walk.to_camera(
-        scene, sensor, integrator, shadow.receiver_hit, shadow.receiver_ray, edge.omega, 1, sampler,
+        scene, link, shadow.receiver_hit, shadow.receiver_ray, edge.omega, (least, options.max_depth - 2), sampler,
         options.max_depth, features.delta_bsdfs, shadow.active,
     )  # fmt: skip
     factor = walked.throughput * shadow.spectral_weight * direct.shadow_measure(shadow)
@@ -39,6 +46,8 @@ def draw(
         shining = shadow.light_hit.compute_surface_interaction(shadow.light_ray, mi.RayFlags.All, walked.active)
         share = emission.share_of_lights(scene, edge.point, shining, walked.active & ~shadow.lights.delta)
         factor *= dr.select(chained, share, 1)
+    if mirrors is not None:
+        factor *= dr.select(chained | shadow.lights.delta, mi.Float(1), 0)
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
         """Equations (5), (6b) and (6d): only the side that sees the light carries it."""

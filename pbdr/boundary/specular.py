@@ -14,10 +14,9 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment
+from pbdr.boundary import direct, indirect, segment
 from pbdr.boundary.edges import EdgeTable, View
-from pbdr.boundary.reflected import edge_mass
-from pbdr.boundary.sampling import Discrete, systematic
+from pbdr.boundary.sampling import Discrete, edge_mass, systematic
 from pbdr.transport import camera, convention, hits, lobes, path, spectra
 
 MAX_LENGTH = 4  # delta vertices of a chain
@@ -26,6 +25,7 @@ MAX_TRIALS = 1000  # an image found less often is left out
 CELLS = 128  # starts are drawn from those cells of the film (this many a side) that see a delta lobe
 DELTA = 3e-4  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
+OWN = 1e-3  # relative to positions: distance from the last delta vertex within which a point is taken for a part of the mirror
 SAME = 2e-4  # of the film's width: two ends this close are the same image
 
 
@@ -55,12 +55,25 @@ class Target:
     row: EdgeTable
     u: Any
 
+    def position(self, direction: Any) -> Any:
+        """The point as it is seen in this direction."""
+        return self.row.curve(view_along(direction), self.u).position
+
     def offset(self, end: End) -> tuple[Any, Any]:
-        """From the segment to the edge point, orthogonal to the segment, in a frame of its direction; and the depth."""
-        position = self.row.curve(view_along(end.direction), self.u).position
+        """From the segment to the point, orthogonal to the segment, in a frame of its direction; and the depth."""
+        position = self.position(end.direction)
         s, t = mi.coordinate_system(end.direction)
         away = position - end.origin
         return mi.Vector2f(dr.dot(away, s), dr.dot(away, t)), dr.dot(away, end.direction)
+
+
+@dataclass
+class Fixed(Target):
+    """A point of a surface: `row` is not used, `u` is the point."""
+
+    def position(self, direction: Any) -> Any:
+        """The point."""
+        return self.u
 
 
 @dataclass
@@ -75,22 +88,17 @@ class End:
 
 def draw(
     scene: Any, sensor: Any, integrator: Any, table: EdgeTable, motion: segment.Motion, options: path.PathOptions,
-    stream: Callable[[str, int], Any], count: int,
-) -> indirect.Sample | None:  # fmt: skip
-    """`count` edge points and their images in mirrors and glass; None if the camera sees no delta lobe."""
-    starts = cells(scene, sensor, integrator, stream("delta lobes", CELLS * CELLS))
-    if starts is None:
-        return None
+    stream: Callable[[str, int], Any], count: int, starts: Any,
+) -> indirect.Sample:  # fmt: skip
+    """`count` edge points and their images in mirrors and glass; `starts` from `cells`."""
     sampler = stream("delta chains", count)
     distribution = Discrete(edge_mass(table))
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     lengths = min(MAX_LENGTH, options.max_depth - 1)
-    length = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1) + 1
-    bits = mi.UInt32(sampler.next_1d() * (1 << lengths))
-    aperture = camera.aperture_sample(sensor, sampler)
     wavelengths, spectral_weight = spectra.sample(sensor, sampler)
-    chain = Chain(scene, sensor, integrator, length, bits, aperture, lengths, wavelengths)
+    chain = random_chain(scene, sensor, integrator, sampler, lengths, wavelengths)
+    length = chain.length
     target = Target(row, u)
 
     # ---- an image of x_B, and the reciprocal of the probability to find it
@@ -102,7 +110,7 @@ def draw(
     active &= end.valid
     edge = segment.at(row, u, view_along(end.direction), away=True)
     distance = dr.norm(edge.point - end.origin)
-    active &= edge.counts & (distance > 0)
+    active &= edge.counts & apart(distance, edge.point)
 
     # ---- visibility of x_B from the last delta vertex
     aim = segment.outside(edge, distance)
@@ -139,13 +147,78 @@ def draw(
     return indirect.Sample(attached_ray, position, store, length, mi.Point3f(end.origin), end.direction, sides, active)
 
 
+def random_chain(scene: Any, sensor: Any, integrator: Any, sampler: Any, lengths: int, wavelengths: Any) -> Chain:
+    """A chain of 1 to `lengths` lobes, chosen at random, at these wavelengths."""
+    length = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1) + 1
+    bits = mi.UInt32(sampler.next_1d() * (1 << lengths))
+    aperture = camera.aperture_sample(sensor, sampler)
+    return Chain(scene, sensor, integrator, length, bits, aperture, lengths, wavelengths)
+
+
+@dataclass
+class Seen:
+    """How walks reach the camera by way of `chain`; `starts` from `cells`."""
+
+    chain: Chain
+    starts: Any
+    sampler: Any
+
+    @property
+    def length(self) -> Any:
+        """Number of vertices between the camera and the point."""
+        return self.chain.length
+
+    def connect(self, point: Any, shape: Any, store: path.PathStore, active: Any) -> direct.Connection:
+        """Find an image of a surface point; the vertices before it are kept in `store`."""
+        chain, target = self.chain, Fixed(None, point)  # type: ignore[arg-type]
+        found, position = search(chain, start(self.sampler, self.starts), target, active)
+        trials = repeat(chain, self.sampler, self.starts, target, position, found)
+        active = found & (trials < MAX_TRIALS)
+        end = trace(chain, position, active, store)
+        active &= end.valid
+        away = point - end.origin
+        distance = dr.norm(away)
+        towards = away / distance
+        ray = mi.Ray3f(mi.Point3f(end.origin), towards)
+        skip = segment.OUTWARD * (1 + dr.max(dr.abs(end.origin)))
+        hit = chain.scene.ray_intersect_preliminary(
+            mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), coherent=False, active=active
+        )
+        hit.t += skip
+        tolerance = mi.math.ShadowEpsilon * dr.maximum(distance, dr.max(dr.abs(point)))
+        active &= (
+            hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape) & apart(distance, point)
+        )
+        area = film_determinant(chain, position, target, end, active)
+        active &= area > 0
+        inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
+        importance = end.weight * (inverse * trials * chain.max_length)
+        return direct.Connection(position, chain.aperture, ray, hit, importance, active)
+
+
+def link(
+    scene: Any, sensor: Any, integrator: Any, mirrors: Any, sampler: Any, max_depth: int, wavelengths: Any
+) -> direct.Straight | Seen:
+    """How walks end at the camera: in a straight line or, with `mirrors` from `cells`, by way of them."""
+    if mirrors is None:
+        return direct.Straight(scene, sensor, integrator)
+    chain = random_chain(scene, sensor, integrator, sampler, min(MAX_LENGTH, max_depth - 2), wavelengths)
+    return Seen(chain, mirrors, sampler)
+
+
+def apart(distance: Any, point: Any) -> Any:
+    """Whether a point is away from the last delta vertex: a mirror does not show its own border where the border itself is seen."""
+    return distance > OWN * (1 + dr.max(dr.abs(point)))
+
+
 def view_along(direction: Any) -> View:
     """The view of an edge in this direction."""
     return View(mi.Point3f(0), -direction, mi.Bool(True))
 
 
-def cells(scene: Any, sensor: Any, integrator: Any, numbers: Any) -> Any | None:
-    """Corners of the film's cells in which a random camera ray meets a delta lobe: (positions, size of a cell)."""
+def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int], Any]) -> Any | None:
+    """Corners of the film's cells in which a random camera ray meets a delta lobe: (positions, size of a cell) or None."""
+    numbers = stream("delta lobes", CELLS * CELLS)
     film = sensor.film()
     (width, height), (x0, y0) = camera.film_size(film), camera.film_origin(film)
     k = dr.arange(mi.UInt32, CELLS * CELLS)

@@ -34,49 +34,51 @@ class Walk:
 
 
 def to_camera(
-    scene: Any, sensor: Any, integrator: Any, hit: Any, ray: Any, omega: Any, least: int, sampler: Any, max_depth: int,
-    chains: bool, active: Any,
+    scene: Any, link: Any, hit: Any, ray: Any, omega: Any, bounds: tuple[int, int], sampler: Any, max_depth: int, chains: bool,
+    active: Any,
 ) -> Walk:  # fmt: skip
     """Walk from `hit` of `ray`, which a segment leaves in direction `omega`, by some scatterings and a connection.
 
-    There are at least `least` of them, and at most as many as leave a scattering to the segment's far end; one more where that may
-    emit. `chains`: whether there are delta lobes in the scene. At the wavelengths that `ray` carries.
+    `link`: `direct.Straight` or `specular.Seen`. `bounds`: least and largest number of scatterings before the connection. `chains`:
+    whether there are delta lobes in the scene; after one of them, what lies beyond the edge may be the end of the path, so that the
+    largest number is `max_depth` − 2. At the wavelengths that `ray` carries.
     """
     store = path.PathStore(max_depth, ray.wavelengths)
-    steps, throughput = _length(hit, ray, least, max_depth, chains, sampler, active)
+    before = mi.UInt32(link.length)
+    steps, choices = _length(hit, ray, bounds, max_depth, before, chains, sampler, active)
+    throughput = mi.Spectrum(choices)
+    active &= choices > 0
     hit, ray, onward, throughput, chained, active = _walk(
-        scene, hit, ray, omega, steps, throughput, sampler, store, chains, active
+        scene, hit, ray, omega, steps, before, throughput, sampler, store, chains, active
     )
     si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
-    seen = direct.connect(scene, sensor, integrator, si.p, hit.shape, active)
+    seen = link.connect(si.p, hit.shape, store, active)
     active = seen.active
     si.wi = si.to_local(-seen.ray.d)
     throughput *= direct.scattered_without_cosine(si, onward, active)
-    _keep(store, mi.UInt32(0), seen.hit, seen.ray.o, seen.ray.d, onward, mi.Float(1), mi.UInt32(0), mi.Float(0), active)
+    _keep(store, before, seen.hit, seen.ray.o, seen.ray.d, onward, mi.Float(1), mi.UInt32(0), mi.Float(0), active)
     importance = seen.importance * dr.abs_dot(si.n, seen.ray.d)
-    return Walk(seen, store, steps + 1, throughput * importance, chained, active)
+    return Walk(seen, store, before + steps + 1, throughput * importance, chained, active)
 
 
-def _length(hit: Any, ray: Any, least: int, max_depth: int, chains: bool, sampler: Any, active: Any) -> tuple[Any, Any]:
-    """Number of steps of a walk, uniform between bounds, and their number of choices.
-
-    A mirror cannot be connected to the camera. After a delta lobe, or if the caller looks for emission (`least` > 0), what lies
-    beyond the edge may be the end of the path.
-    """
-    first, last = mi.UInt32(least), mi.UInt32(max_depth - 3 + min(least, 1))
+def _length(
+    hit: Any, ray: Any, bounds: tuple[int, int], max_depth: int, before: Any, chains: bool, sampler: Any, active: Any
+) -> tuple[Any, Any]:
+    """Number of steps of a walk, uniform between bounds, and how many choices there are; a mirror cannot see the camera."""
+    first, last = mi.Int32(bounds[0]), mi.Int32(bounds[1])
     if chains:
         si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, active)
-        back, through, smooth = lobes.lobes_of(si.bsdf())
-        first = dr.maximum(first, dr.select(smooth, mi.UInt32(0), 1))
-        last = dr.select(back | through, mi.UInt32(max_depth - 2), last)
-    choices = last + 1 - first
-    steps = first + dr.minimum(mi.UInt32(sampler.next_1d() * mi.Float(choices)), choices - 1)
-    return steps, mi.Spectrum(mi.Float(choices))
+        reflects, transmits, smooth = lobes.lobes_of(si.bsdf())
+        first = dr.maximum(first, dr.select(smooth, mi.Int32(0), 1))
+        last = dr.select(reflects | transmits, mi.Int32(max_depth - 2), last)
+    choices = dr.maximum(last + 1 - first - mi.Int32(before), 0)
+    steps = first + dr.minimum(mi.Int32(sampler.next_1d() * mi.Float(choices)), dr.maximum(choices - 1, 0))
+    return mi.UInt32(steps), mi.Float(choices)
 
 
 @dr.syntax
 def _walk(
-    scene: Any, hit: Any, ray: Any, omega: Any, steps: Any, throughput: Any, sampler: Any, store: path.PathStore,
+    scene: Any, hit: Any, ray: Any, omega: Any, steps: Any, before: Any, throughput: Any, sampler: Any, store: path.PathStore,
     chains: bool, active: Any,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Returns (hit and ray of the vertex next to the camera, direction from it to its successor, throughput, whether the last
@@ -125,7 +127,7 @@ def _walk(
         arriving.t = dr.norm(si.p - start)
         kind = dr.select(delta, mi.UInt32(1), 0)
         inverse = dr.select(delta | (k < steps), mi.Float(1), 0)
-        _keep(store, k, arriving, start, -backward_ray.d, onward, inverse, kind, sample, active)
+        _keep(store, before + k, arriving, start, -backward_ray.d, onward, inverse, kind, sample, active)
         chained = dr.select(k == steps, delta, chained)
         onward = -backward_ray.d
         hit, ray = found, backward_ray

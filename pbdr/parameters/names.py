@@ -202,6 +202,8 @@ def role_of(params: Any, raw: str) -> str:
 def _unknown(scene: Any, pattern: str, labels: Iterable[str]) -> str:
     near = closest(pattern, labels)
     hint = f" Closest: {', '.join(repr(n) for n in near)}." if near else ""
+    if pattern.endswith("eta") and any(n.class_name() == "SmoothDielectric" for n in traverse(scene).hierarchy):
+        hint += " The index of Mitsuba's 'dielectric' is no parameter: use pbdr's 'smoothdielectric', which is the same otherwise."
     return f"{pattern!r} is not in {_source(scene)}.{hint} List all: pbdr params {_source(scene)}"
 
 

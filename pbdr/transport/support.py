@@ -35,8 +35,6 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
             )
         if names[0] == "SunskyEmitter":
             _refuse(parameter, "the sun moves or its tables change without a derivative. Bake the sky into an envmap.")
-        if names[0] == "Projector" and parameter.role == "pose":
-            _refuse(parameter, "the border of the projected image has no boundary term. Use a spot light.")
         if "RoughPlastic" in names and parameter.role in ("roughness", "eta"):
             _refuse(
                 parameter, "roughplastic tabulates its transmittance without derivatives. Use principled or pplastic."
@@ -86,10 +84,6 @@ def check_boundary(
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
     if maps and features.moving_edges:
         _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
-    if features.moving_chains and features.delta_lights and max_depth > 2:
-        _warn("shadows of point-like and distant lights have no boundary term where the camera sees them in mirrors.")
-    if features.moving_chains and max_depth > 3:
-        _warn("caustics have a boundary term where the camera sees them itself, not where it sees them in mirrors.")
 
 
 def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:

@@ -28,9 +28,12 @@ BOX = T().translate([-0.7, 0.1, 0.8]).rotate([0.6, 0, 0.8], 30).scale(0.25)
 SHIFT = np.array([0.5, 0.2, 0.3])
 
 
-def court(**shapes: Any) -> Any:
-    """The camera sees the floor and nothing else."""
-    view = T().look_at([0.7, -3, 1.0], [0.7, 0, 0], [0, 0, 1])
+VIEW = T().look_at([0.7, -3, 1.0], [0.7, 0, 0], [0, 0, 1])
+UPWARDS = T().look_at([0.3, -3, 1.0], [0.3, -2.3, 1.55], [0, 0, 1])
+
+
+def court(view: Any = VIEW, **shapes: Any) -> Any:
+    """The camera sees the floor and nothing else (looking upwards: in the mirror)."""
     return load_scene({
         "type": "scene",
         "camera": {"type": "perspective", "fov": 25, "film": film(), "to_world": view},
@@ -49,14 +52,17 @@ def box(pose: Any = BOX) -> dict[str, Any]:
     return {"type": "cube", "to_world": pose, "bsdf": BLACK}
 
 
-def mirrored() -> Any:
+def mirrored(view: Any = VIEW) -> Any:
     """Light comes by way of the mirror, past the box; the mirror's border lies out of the way."""
     pose = T().translate(HIGH).rotate([0, 1, 0], 180 - TILT).scale(3)
-    return court(lamp=lamp(), box=box(), mirror={"type": "rectangle", "to_world": pose, "bsdf": SILVER})
+    return court(view, lamp=lamp(), box=box(), mirror={"type": "rectangle", "to_world": pose, "bsdf": SILVER})
 
 
-def unfolded(step: float, thing: str) -> Any:
-    """The same with what the mirror shows behind it, in place of the mirror; `thing` has moved by `step`."""
+def unfolded(step: float, thing: str, upwards: bool = False) -> Any:
+    """The same with what the mirror shows behind it, in place of the mirror; `thing` has moved by `step`.
+
+    Looking `upwards`, the camera's own image is there that sees what the camera sees in the mirror.
+    """
     move = {name: T().translate(step * SHIFT * (name == thing)) for name in ("lamp", "box", "mirror")}
     angle = np.radians(TILT)
     normal = np.array([np.sin(angle), 0, -np.cos(angle)])
@@ -66,7 +72,8 @@ def unfolded(step: float, thing: str) -> Any:
     flip[:3, 3] = 2 * normal * (normal @ at)
     image = T(flip)
     return court(
-        lamp=lamp(image @ move["lamp"] @ LAMP), image=box(image @ move["box"] @ BOX), box=box(move["box"] @ BOX),
+        view=image @ UPWARDS if upwards else VIEW, lamp=lamp(image @ move["lamp"] @ LAMP),
+        image=box(image @ move["box"] @ BOX), box=box(move["box"] @ BOX),
         body={"type": "rectangle", "to_world": move["lamp"] @ LAMP, "bsdf": BLACK},
     )  # fmt: skip
 
@@ -82,13 +89,13 @@ NOISE = 0.05  # of the derivative; what is tested is most of it, or more
 COUNT = {"box": 300_000, "lamp": 600_000, "mirror": 1_500_000}
 
 
-def unfolded_replicas(thing: str) -> Any:
+def unfolded_replicas(thing: str, upwards: bool = False) -> Any:
     """Finite differences, extrapolated, of the scene without a mirror (N,)."""
 
     def estimate(seed: int) -> list[float]:
         slopes = []
         for h in (STEP, 0.5 * STEP):
-            pair = [render(unfolded(sign * h, thing), 2, 1024, seed) for sign in (1, -1)]
+            pair = [render(unfolded(sign * h, thing, upwards), 2, 1024, seed) for sign in (1, -1)]
             slopes.append(float(((pair[0] - pair[1]) * adjoint()).sum()) / (2 * h))
         return slopes
 
@@ -122,6 +129,20 @@ def test_by_way_of_a_plane_mirror(thing):
     scale = abs(expected.mean())
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
     without = gradients(scene, tangents, adjoint(), spp=64, count=REPLICAS, max_depth=3, boundary="none")[name]
+    assert_differs(without - expected, 0.0, scale=scale, by=0.3)
+
+
+@pytest.mark.slow
+def test_seen_in_the_mirror_itself():
+    """The camera sees the floor in the mirror, by way of which the light comes: neither paths from it nor walks to it see that."""
+    scene, name = mirrored(UPWARDS), "box/positions"
+    tangents = {name: shift(scene, name)}
+    expected = unfolded_replicas("box", upwards=True)
+    options = {"max_depth": 4, "n_direct": 0, "n_primary": 20_000}
+    ours = gradients(scene, tangents, adjoint(), spp=16, count=REPLICAS, n_indirect=200_000, **options)[name]
+    scale = abs(expected.mean())
+    assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
+    without = gradients(scene, tangents, adjoint(), spp=16, count=REPLICAS, n_indirect=0, **options)[name]
     assert_differs(without - expected, 0.0, scale=scale, by=0.3)
 
 

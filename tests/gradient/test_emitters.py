@@ -23,9 +23,9 @@ CASES = {
     },
     "directional": {"irradiance": (0.1, 64, 64), "pose": (0.02, 1024, 256)},
     "sunsky": {"albedo": (0.05, 256, 64)},
-    "projector": {"scale": (0.1, 64, 64), "irradiance": (0.1, 64, 64)},
+    "projector": {"scale": (0.1, 64, 64), "irradiance": (0.1, 64, 64), "pose": (0.02, 1024, 64)},
 }  # fmt: skip
-REFUSED = {"projector": ["pose"], "sunsky": ["pose", "turbidity", "sun_direction"]}
+REFUSED = {"sunsky": ["pose", "turbidity", "sun_direction"]}
 TURN = np.array([[0, 0, 0.3], [0, 0, -0.2], [-0.3, 0.2, 0]])  # about a horizontal axis
 SPIN = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 0]])  # about the vertical
 SHIFT = np.array([0.3, 0.2, 0.5])
@@ -42,9 +42,9 @@ def tangent(scene, emitter, parameter, depth):
     if parameter.role == "pose":
         pose = read(scene, parameter)
         result = np.zeros((3, 4))
-        if emitter in ("sky", "directional", "spot"):
+        if emitter in ("sky", "directional", "spot", "projector"):
             result[:, :3] = (SPIN if emitter == "sky" else TURN) @ pose[:, :3]
-        if emitter in ("area", "area-textured", "area-sphere", "spot", "sky", "directional"):
+        if emitter in ("area", "area-textured", "area-sphere", "spot", "sky", "directional", "projector"):
             result[:, 3] = SHIFT  # which does nothing to distant lights
         if emitter.startswith("area"):
             result[:, :3] = 0.4 * pose[:, :3]

@@ -29,7 +29,7 @@ PANEL = {"type": "rectangle", "to_world": T().look_at([-1, 0, 1.5], [1.5, 0, 0.9
          "emitter": {"type": "area", "radiance": rgb(60.0, 50.0, 40.0)}}  # fmt: skip
 
 
-def court(lamp, mirror=False):
+def court(lamp, mirror=False, **others):
     """The camera looks down, beside the gates; nothing but the wall lights the floor."""
     wall = {"type": "conductor", "material": "Ag"} if mirror else {"type": "diffuse", "reflectance": rgb(0.8, 0.6, 0.4)}
     return load_scene({
@@ -42,6 +42,7 @@ def court(lamp, mirror=False):
         "low": {"type": "rectangle", "to_world": T().translate([0.9, 0.1, 0.45]).rotate([0, 1, 0], -70).scale(0.3), "bsdf": BLACK},
         "high": {"type": "rectangle", "to_world": T().translate([0.4, 0, 1.2]).rotate([0, 1, 0], -70).scale(0.2), "bsdf": BLACK},
         "lid": {"type": "rectangle", "to_world": T().translate([-1, 0, 1.2]).scale(0.3), "bsdf": BLACK},
+        **others,
     })  # fmt: skip
 
 
@@ -100,3 +101,20 @@ def test_forward_and_reverse_agree():
     expected = float(np.sum(reverse * tangents[name]))
     assert abs(expected) > 0
     assert float(np.sum(forward.astype(np.float64) * adjoint())) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_techniques_agree_on_round_shapes(monkeypatch):
+    """Silhouettes of a ball between wall and floor, found from the camera, from the ball, or by both."""
+    ball = {"type": "sphere", "center": [0.9, 0.1, 0.45], "radius": 0.3, "bsdf": BLACK}
+    scene, name = court(SPOT, low=ball), "low/pose"
+    tangents = {name: np.zeros((3, 4))}
+    tangents[name][:, 3] = [0.1, 0.2, 1.0]
+    reference = estimate(scene, tangents, terms=("indirect",))
+    original = reflected.outward_share
+    for share in (1e-3, 3.0):
+        monkeypatch.setattr(
+            reflected, "outward_share", lambda cosine, distance, _, share=share: original(cosine, distance, share)
+        )
+        other = estimate(scene, tangents, terms=("indirect",))
+        assert_agrees(other - reference, 0.0, scale=abs(reference.mean()), max_relative_se=NOISE)

@@ -19,6 +19,7 @@ NOISE = 0.012  # bound on the standard error, relative to the derivative: 10 % m
 CASES = {
     "diffuse": ["base_color"],
     "thindielectric": ["eta"],
+    "smoothdielectric": ["eta", "specular", "transmission"],
     "roughdielectric": ["eta", "roughness"],
     "conductor": ["eta", "k", "specular"],
     "roughconductor": ["roughness", "eta", "k"],
@@ -44,14 +45,15 @@ CASES = {
     "bumpmap": ["base_color", "nested_texture"],
 }  # fmt: skip
 NOISY = {  # times the samples of the others
-    ("thindielectric", "eta"): 4, ("principled", "clearcoat_gloss"): 4, ("bumpmap", "nested_texture"): 4,
+    ("thindielectric", "eta"): 4, ("smoothdielectric", "eta"): 4, ("smoothdielectric", "specular"): 4,
+    ("principled", "clearcoat_gloss"): 4, ("bumpmap", "nested_texture"): 4,
     ("pplastic", "roughness"): 4, ("principled", "roughness"): 4, ("normalmap", "normal_map"): 4, ("mask", "opacity"): 16,
 }  # fmt: skip
 REFUSED = {"roughplastic": ["roughness", "eta"]}
 
 
-THROUGH = ("thindielectric", "roughdielectric", "principled-transmission", "principledthin", "mask")
-DELTA = ("thindielectric", "conductor", "mask")
+THROUGH = ("thindielectric", "smoothdielectric", "roughdielectric", "principled-transmission", "principledthin", "mask")
+DELTA = ("thindielectric", "smoothdielectric", "conductor", "mask")
 
 
 def subject(material, sampled=False):

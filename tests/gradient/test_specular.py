@@ -57,6 +57,23 @@ def glass_ball():
     )
 
 
+def shadow_in_a_mirror():
+    """The camera looks up into a mirror, and sees the floor there: a point light's shadow, which no camera path finds."""
+    camera = {
+        "type": "perspective",
+        "fov": 30,
+        "film": film(),
+        "sampler": {"type": "ldsampler"},
+        "to_world": T().look_at([0, -2, 0.8], [0, 0.3, 1.6], [0, 0, 1]),
+    }
+    pose = T().translate([0, 0.3, 1.6]).rotate([1, 0, 0], 160).scale(1.5)
+    return load_scene({
+        "type": "scene", "camera": camera, "light": {"type": "point", "position": [0.9, 1.5, 0.95], "intensity": rgb(2.0)},
+        "floor": {"type": "rectangle", "to_world": T().scale(4), "bsdf": {"type": "diffuse"}},
+        "mirror": {"type": "rectangle", "to_world": pose, "bsdf": SILVER}, "thing": box(0.1, 1.2, 0.4),
+    })  # fmt: skip
+
+
 def shift(scene, name):
     """A translation of the object as a tangent of its pose or of its vertices."""
     shape = parameters(scene, name)[name].shape
@@ -77,11 +94,15 @@ CASES = {  # scene, parameter, step, max_depth, samples per pixel
     "box in a curved mirror": (curved_mirror, "thing/positions", 0.005, 3, 128),
     "ball behind glass": (glass_plate, "thing/pose", 0.01, 3, 512),
     "lamp behind a glass ball": (glass_ball, "thing/pose", 0.005, 3, 512),
+    "point light's shadow in a mirror": (shadow_in_a_mirror, "thing/positions", 0.01, 3, 64),
     "index of a glass ball": (glass_ball, "mirror/eta", 0.005, 3, 512),
 }
+SLOW = ("point light's shadow in a mirror", "index of a glass ball")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+)
 def test_chains(name):
     make, parameter, step, depth, spp = CASES[name]
     given = make()

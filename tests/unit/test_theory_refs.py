@@ -96,6 +96,7 @@ def test_every_equation_has_a_row(root):
         "11",
         "12",
         "13",
+        "14",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 
