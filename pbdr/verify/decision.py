@@ -134,9 +134,9 @@ def decide(ours: Array, reference: Array, truncation: Array, apart: Array, toler
         # Half of the way to the nearer decision must be three standard errors.
         way = np.maximum(np.abs(tolerance * scale - distance[:GLOBALS] - slack[:GLOBALS]), 0.25 * tolerance * scale)
         found.needed = float(max(1.5, np.max((3.5 * difference.error[:GLOBALS] / way) ** 2)))
-        found.reason = (
-            "heavy" if heavy else ("truncation" if (slack[:GLOBALS] > 0.5 * tolerance * scale).any() else "noise")
-        )
+        # Steps too long for the tolerance, beyond their own noise: shorter ones are needed, not more samples.
+        long = slack[:GLOBALS] - (2 / 3) * statistics.mean_and_error(truncation)[1][:GLOBALS] > 0.5 * tolerance * scale
+        found.reason = "truncation" if long.any() else "heavy" if heavy else "noise"
     return found
 
 
@@ -156,7 +156,7 @@ def sequence(
             next_look = max(math.ceil(GROWTH * sum(counts)), next_look + 2)
             rows = np.array([truncation(sample) for sample in reference.samples])
             found = decide(ours.values, reference.values, rows, apart, tolerance, look)
-            if found.verdict != UNDECIDED:
+            if found.verdict != UNDECIDED or found.reason == "truncation":
                 return found
         if found is not None and clock() - begin >= budget:
             return found
