@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,8 @@ def _section(one: Along) -> dict[str, Any]:
 
 def _sentence(text: str) -> str:
     """The verdict's text without the word that stands before it anyway."""
-    for word in (AGREES, WRONG):
-        for start in (f"{word}: ", f"{word} "):
-            if text.startswith(start):
-                text = text.removeprefix(start)
+    text = re.sub(rf"^(along \S+: )?(?:{AGREES}|{WRONG}):? ", r"\1", text)
+    text = re.sub(r"(?<![\w-])-(?=\d)", "−", text)  # minus signs, not the hyphens of names
     return text[:1].upper() + text[1:]
 
 

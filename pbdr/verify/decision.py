@@ -24,7 +24,7 @@ AGREES, WRONG, UNDECIDED = "agrees", "wrong", "undecided"
 FALSE_ALARM = 1e-3
 FALSE_PASS = 1e-2
 LEAST = 6  # replicas of each side before the first look
-GROWTH = 1.3  # of the number of replicas between two looks
+GROWTH = 1.5  # of the number of replicas between two looks
 
 
 @dataclass
@@ -101,15 +101,17 @@ def decide(ours: Array, reference: Array, truncation: Array, apart: Array, toler
     # The reference sets the scale; where it is zero within its noise, the estimator's own size does.
     own = statistics.mean_and_error(ours)[0]
     scale = max(abs(float(mean[0])), abs(float(own[0])) if abs(mean[0]) <= 4 * error[0] else 0.0)
-    p = difference.p_values(slack)
+    size = np.maximum(scale, np.abs(mean[GLOBALS:]))
+    # A block counts only for what it is off by more than half of the tolerance: rounding is significant where there is no noise.
+    within = np.concatenate([slack[:GLOBALS], slack[GLOBALS:] + 0.5 * tolerance * size])
+    p = difference.p_values(within)
     p_global, p_blocks = statistics.holm(p[:GLOBALS]), statistics.holm(p[GLOBALS:])
-    p_chi = statistics.chi_square(difference.normal_scores(slack)[GLOBALS:][apart]) if apart.any() else 1.0
+    p_chi = statistics.chi_square(difference.normal_scores(within)[GLOBALS:][apart]) if apart.any() else 1.0
     heavy = statistics.heavy_tailed(ours[:, :GLOBALS]) or statistics.heavy_tailed(reference[:, :GLOBALS])
     found = Decision(UNDECIDED, difference, slack, scale, float(error[0]), p_global, p_blocks, p_chi, heavy)
     level = FALSE_ALARM * spend / 3
     distance = np.abs(difference.mean)
-    size = np.maximum(scale, np.abs(mean[GLOBALS:]))
-    in_blocks = (p_blocks <= level) & (distance[GLOBALS:] - slack[GLOBALS:] > tolerance * size)
+    in_blocks = p_blocks <= level
     beyond = bool((p_global <= level).any() or in_blocks.any() or p_chi <= level)
     near = bool((difference.equivalence_p_values(tolerance * scale - slack)[:GLOBALS] <= FALSE_PASS * spend).all())
     if scale == 0:
@@ -132,9 +134,9 @@ def decide(ours: Array, reference: Array, truncation: Array, apart: Array, toler
         # Half of the way to the nearer decision must be three standard errors.
         way = np.maximum(np.abs(tolerance * scale - distance[:GLOBALS] - slack[:GLOBALS]), 0.25 * tolerance * scale)
         found.needed = float(max(1.5, np.max((3.5 * difference.error[:GLOBALS] / way) ** 2)))
-        found.reason = (
-            "heavy" if heavy else ("truncation" if (slack[:GLOBALS] > 0.5 * tolerance * scale).any() else "noise")
-        )
+        # Steps too long for the tolerance, beyond their own noise: shorter ones are needed, not more samples.
+        long = slack[:GLOBALS] - (2 / 3) * statistics.mean_and_error(truncation)[1][:GLOBALS] > 0.5 * tolerance * scale
+        found.reason = "truncation" if long.any() else "heavy" if heavy else "noise"
     return found
 
 
@@ -154,7 +156,7 @@ def sequence(
             next_look = max(math.ceil(GROWTH * sum(counts)), next_look + 2)
             rows = np.array([truncation(sample) for sample in reference.samples])
             found = decide(ours.values, reference.values, rows, apart, tolerance, look)
-            if found.verdict != UNDECIDED:
+            if found.verdict != UNDECIDED or found.reason == "truncation":
                 return found
         if found is not None and clock() - begin >= budget:
             return found

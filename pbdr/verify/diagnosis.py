@@ -63,8 +63,10 @@ def cause(found: Decision, ours: Array, reference: Array, terms: Mapping[str, Ar
     if _alike(mine, right, error):
         if abs(factor + 1) < 0.15:
             fits.append((left, "it has the right size and the wrong sign everywhere"))
-        else:
+        elif abs(factor - 1) > 0.01:
             fits.append((left, f"it is {factor:.3g} times the right one, everywhere alike"))
+    if fits and fits[0][0] <= 2 * float(error @ error):
+        return fits[0][1]  # one factor explains all there is but noise
     parts = {name: value[GLOBALS:] for name, value in terms.items() if np.any(value[GLOBALS:])}
     names = [name for name in ("primary", "direct", "indirect") if name in parts]
     together = {**parts}

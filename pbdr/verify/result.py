@@ -115,7 +115,7 @@ class Verification:
         worst = max(chosen, key=lambda one: abs(one.bias))
         if self.verdict == UNDECIDED:
             worst = max(chosen, key=lambda one: one.needed)
-        return worst.text if len(self.along) == 1 else f"{worst.name}: {worst.text}"
+        return worst.text if len(self.along) == 1 else f"along {worst.name}: {worst.text}"
 
     @property
     def ok(self) -> bool:

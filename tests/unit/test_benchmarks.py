@@ -89,7 +89,7 @@ def test_toy_scene_of_the_estimators() -> None:
     image = toy.oracle(3, 256)[..., 0]
     reach = estimators.HALF / estimators.DEPTH
     columns = estimators.VIEW * (1 - 2 * (np.arange(24) + 0.5) / 24)
-    inside, outside = np.abs(columns) < reach - 0.05, np.abs(columns) > 0.7
+    inside, outside = np.abs(columns) < reach - 0.05, np.abs(columns) > 0.85
     assert np.all(image[12, inside] == 0) and np.all(image[:, outside] == 0)
     # x grows to the left: the occluder darkens what is left of it, and uncovers the wall on its right.
     rows = slice(9, 12)

@@ -167,7 +167,7 @@ def test_the_worst_direction_decides(found):
     good = dataclasses.replace(found.along[0], name="y", verdict="agrees", text="agrees within 2 %")
     noisy = dataclasses.replace(found.along[0], name="z", verdict="undecided", text="too noisy")
     assert dataclasses.replace(found, along=[good, good]).ok
-    assert dataclasses.replace(found, along=[good, noisy]).text == "z: too noisy"
+    assert dataclasses.replace(found, along=[good, noisy]).text == "along z: too noisy"
     assert dataclasses.replace(found, along=[good, noisy, found.along[0]]).verdict == "wrong"
 
 
@@ -201,3 +201,16 @@ def test_pictures_of_the_explanation_are_there_and_small(root):
         f'"{name}"' in (folder / "gradients.py").read_text() for name in names
     )
     assert sum((folder / name).stat().st_size for name in names) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("wrong: -38 % ± 1 %; the direct-light term", "−38 % ± 1 %; the direct-light term"),
+        ("along x: agrees within 2 %: +1 %", "Along x: within 2 %: +1 %"),
+        ("wrong in parts of the image", "In parts of the image"),
+        ("too noisy to decide (-1 %)", "Too noisy to decide (−1 %)"),
+    ],
+)
+def test_sentences_of_the_page(text, shown):
+    assert verify_report._sentence(text) == shown
