@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import groups
+from pbdr.transport import curves, groups
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -26,6 +26,7 @@ class Features:
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
     moving_lights: bool = False
     instances: groups.Instances | None = None
+    strands: curves.Strands | None = None
 
     @property
     def moving_edges(self) -> bool:
@@ -71,5 +72,6 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         environment_rotates=rotates,
         moving_shapes=moving_shapes,
         instances=groups.Instances.of(scene),
+        strands=curves.Strands.of(scene),
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

@@ -119,13 +119,15 @@ class Instances:
 
 
 def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.sliding`, right on instances too."""
-    return _moved(features, hit, ray, hits.sliding, active)
+    """As `hits.sliding`, right on instances and curves too."""
+    si = _moved(features, hit, ray, hits.sliding, active)
+    return si if features.strands is None else features.strands.moved(si, hit, ray, False, active)
 
 
 def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.material`, right on instances too."""
-    return _moved(features, hit, ray, hits.material, active)
+    """As `hits.material`, right on instances and curves too."""
+    si = _moved(features, hit, ray, hits.material, active)
+    return si if features.strands is None else features.strands.moved(si, hit, ray, True, active)
 
 
 def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
