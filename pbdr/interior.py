@@ -11,14 +11,16 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import camera, channels, hits, path, sweep
+from pbdr.transport import camera, channels, groups, hits, path, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField
 
 
-def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, active: Any) -> Any:
+def visible_emission(
+    scene: Any, features: Features, hit: Any, ray: Any, options: path.PathOptions, active: Any
+) -> Any:  # fmt: skip
     """Emission met by the camera segment itself, attached: it slides along the camera ray like everything else there."""
-    si = hits.sliding(hit, ray, active)
+    si = groups.sliding(features, hit, ray, active)
     si.wi = dr.select(si.is_valid(), si.to_local(-ray.d), -ray.d)
     shown = active & (si.is_valid() | (not options.hide_emitters))
     return dr.select(shown, si.emitter(scene, shown).eval(si, shown), 0)
@@ -49,7 +51,7 @@ def backward(
     adjoint *= weight / total_spp
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, store, count, adjoint)
     with dr.resume_grad():
-        emitted = visible_emission(scene, hit, ray, options, True)
+        emitted = visible_emission(scene, features, hit, ray, options, True)
         objective = dr.sum(adjoint * emitted)
         seen = channels.values(integrator.channels, scene, hit, ray, ray)
         for along, value in zip(others[1:], seen, strict=False):  # alpha has no interior part
@@ -67,7 +69,7 @@ def forward(
     """Interior derivatives of every sample: (film position, of the radiance / spp, of the other channels / spp, active)."""
     ray, weight, position, hit, store, count = _record(scene, sensor, integrator, options, sampler, spp)
     with dr.resume_grad():
-        emitted = visible_emission(scene, hit, ray, options, True)
+        emitted = visible_emission(scene, features, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
         seen = channels.values(integrator.channels, scene, hit, ray, ray)
         d_emitted, d_origin, d_direction, *d_seen = sweep.tangents(emitted, origin, direction, *seen)

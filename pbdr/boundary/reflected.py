@@ -14,7 +14,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import indirect, segment, walk
-from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
+from pbdr.boundary.edges import SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.transport import camera, convention, emission, groups, hits, path
 from pbdr.transport.features import Features
@@ -41,7 +41,7 @@ def outward_share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any
     Silhouettes of round shapes depend on x_S: they belong to `from_camera` alone.
     """
     q = reach * reach * dr.abs(cosine)
-    return dr.select(row.kind <= ELLIPSE, q / (q + dr.square(distance)), 0)
+    return dr.select(row.fixed, q / (q + dr.square(distance)), 0)
 
 
 def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
@@ -106,7 +106,7 @@ def from_edges(technique: Technique, sampler: Any, count: int) -> indirect.Sampl
     """`count` samples: an edge point by length, x_S in a direction from there, a walk to the camera."""
     t = technique
     scene, table, options = t.scene, t.table, t.options
-    distribution = Discrete(dr.select(table.kind <= ELLIPSE, edge_mass(table), 0))
+    distribution = Discrete(dr.select(table.fixed, edge_mass(table), 0))
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     omega, density = direction(row, u, sampler)
@@ -217,6 +217,6 @@ def _emitted(
 def edge_mass(table: EdgeTable) -> Any:
     """Sampling mass of every edge: its length (of round shapes, of their silhouette from far away), more if it moves."""
     view = View(mi.Point3f(0), mi.Vector3f(0, 0, 1), mi.Bool(True))
-    straight = dr.norm(table.b)
-    length = dr.select(table.kind == SEGMENT, straight, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
+    known = (table.kind == SEGMENT) | table.strand
+    length = dr.select(known, table.size, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
     return favour_moving(length, table.moving)

@@ -8,6 +8,7 @@ frame of the axis twists.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,13 @@ ON_CONE = 1e-3  # cosine within which a hit on a linear curve belongs to the con
 def is_curve(shape: Any) -> bool:
     """Whether a shape is made of B-spline or linear curves."""
     return bool(shape.class_name() in (TUBES, CONES))
+
+
+def on_host(shape: Any) -> tuple[Any, Any]:
+    """Control points (N, 4), detached, and the first one of each segment (S,)."""
+    parameters = traverse(shape)
+    points = np.array(dr.detach(parameters["control_points"]), dtype=np.float64).reshape(-1, 4)
+    return points, np.array(parameters["segment_indices"]).astype(np.int64)
 
 
 @dataclass
@@ -142,7 +150,7 @@ class Strands:
         values = [p["control_points"] for p in parameters]
         self.offset = np.cumsum([0, *(dr.width(x) // 4 for x in values)])
         self.points = dr.concat([dr.detach(x) for x in values])
-        indices = [np.array(p["segment_indices"]) for p in parameters]
+        indices = [on_host(shape)[1] for shape in shapes]
         self.start_host = np.cumsum([0, *map(len, indices)])
         self.first = mi.UInt32(np.concatenate([i + o for i, o in zip(indices, self.offset, strict=False)]).astype(np.uint32))
         self.start = mi.UInt32(self.start_host[:-1].astype(np.uint32))
@@ -179,8 +187,10 @@ class Strands:
             segment.points[k] = dr.select(here, point, mi.Vector4f(k, 0, 0, 1))
         return here, number, segment, dr.gather(mi.UInt32, self.sizes, number, here)
 
-    def moved(self, si: Any, hit: Any, ray: Any, follow: bool, active: Any) -> Any:
-        """`si` of `hit` with the right derivatives on curves: at the material point if `follow`, else sliding along `ray`."""
+    def moved(self, evaluate: Callable[..., Any], hit: Any, ray: Any, follow: bool, active: Any) -> Any:
+        """`evaluate(hit, ray, active)` with the right derivatives on curves: at the material point if `follow`, else sliding."""
+        with at_rest(self):
+            si = evaluate(hit, ray, active)
         here, _, segment, count = self.at(hit, active)
         v = dr.select(here, hit.prim_uv.x, 0.5)
         base = dr.detach(si.p)
@@ -219,6 +229,12 @@ class Strands:
         return _written(si, here, now, p, distance, (v + hit.prim_index) / dr.maximum(count, 1), segment.linear)
 
 
+def at_rest(strands: Strands | None) -> Any:
+    """Context in which Mitsuba's own derivatives of curves are switched off: they are wrong, and in reverse mode they crash."""
+    moving = [] if strands is None else [traverse(shape)["control_points"] for _, shape in strands.attached]
+    return dr.suspend_grad(*moving, when=bool(moving))
+
+
 def _written(si: Any, here: Any, now: Patch, p: Any, distance: Any, v: Any, linear: Any) -> Any:
     """`si` with the attached point, normal, frame and texture coordinates of `now` on the lanes `here`."""
     value = lambda old, new: dr.select(here, dr.replace_grad(old, new), old)  # noqa: E731
@@ -237,5 +253,11 @@ def _written(si: Any, here: Any, now: Patch, p: Any, distance: Any, v: Any, line
 
 def span(points: Any, first: Any, linear: Any, active: Any) -> Segment:
     """The segment whose control points begin at `first` of the buffer `points`."""
-    get = lambda k: dr.gather(mi.Vector4f, points, dr.select(linear & (k > 1), first, first + k), active)  # noqa: E731
-    return Segment([get(k) for k in range(4)], linear)
+    return Segment([point(points, dr.select(linear & (k > 1), first, first + k), active) for k in range(4)], linear)
+
+
+def point(points: Any, index: Any, active: Any) -> Any:
+    """Control point `index` of the buffer `points`: (x, y, z, radius)."""
+    # Not gathered as a packet, and with local reduction: in reverse mode, Dr.Jit 1.5.0 (LLVM) crashed at the transpose of others.
+    mode = dr.ReduceMode.Local
+    return mi.Vector4f(*[dr.gather(mi.Float, points, 4 * index + k, active, mode=mode) for k in range(4)])

@@ -55,7 +55,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     def moves(shape: Any) -> bool:
         return bool(shape.parameters_grad_enabled()) or shape in normals
 
-    posed = {p.owners[0] for p in attached if groups.is_instance(p.owners[0])}
+    posed = {p.owners[0] for p in attached if groups.is_instance(p.owners[0]) or curves.is_curve(p.owners[0])}
     moving_shapes = frozenset(
         index
         for index, shape in enumerate(scene.shapes())

@@ -120,14 +120,19 @@ class Instances:
 
 def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
     """As `hits.sliding`, right on instances and curves too."""
-    si = _moved(features, hit, ray, hits.sliding, active)
-    return si if features.strands is None else features.strands.moved(si, hit, ray, False, active)
+    return _everywhere(features, hit, ray, hits.sliding, active)
 
 
 def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
     """As `hits.material`, right on instances and curves too."""
-    si = _moved(features, hit, ray, hits.material, active)
-    return si if features.strands is None else features.strands.moved(si, hit, ray, True, active)
+    return _everywhere(features, hit, ray, hits.material, active)
+
+
+def _everywhere(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
+    inner = lambda *args: _moved(features, args[0], args[1], evaluate, args[2])  # noqa: E731
+    if features.strands is None:
+        return inner(hit, ray, active)
+    return features.strands.moved(inner, hit, ray, evaluate is hits.material, active)
 
 
 def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
