@@ -116,6 +116,11 @@ class EdgeTable:
         return (self.kind == TUBE_END) | (self.kind == CREASE) | (self.kind >= CAP)
 
     @property
+    def tubular(self) -> Any:
+        """Rows of B-spline curves."""
+        return (self.kind == TUBE_END) | (self.kind == TUBE)
+
+    @property
     def vague(self) -> Any:
         """Rows of which a part may count although their middle does not."""
         return (self.kind == ELLIPSE) | self.strand
@@ -184,7 +189,7 @@ class EdgeTable:
         kind, here = self.kind, self.strand
         ball = (kind == CAP) | (kind == CREASE)
         first = self.corners[1]
-        bent = here & ((kind == TUBE) | (kind == TUBE_END))
+        bent = here & self.tubular
         get = lambda k, lanes: curves.point(self.points, mi.UInt32(mi.Int32(first) + k), lanes)  # noqa: E731
         has_before, has_after = self.d.x > 0, self.d.y > 0
         before = get(-1, here & (has_before | (kind == CREASE)))

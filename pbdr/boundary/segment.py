@@ -135,7 +135,9 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
     hit.prim_uv = mi.Point2f(weights[1], weights[2])
     hit.prim_index = dr.select(which == 0, edge.row.face[0], edge.row.face[1])
     if edge.place is not None:
-        v = dr.select(which == 0, edge.place[0], edge.place[1])
+        # Mitsuba reads beyond the last segment of a B-spline at v = 1, also where that is what rounding makes of it.
+        last = 1 - max(INWARD, dr.width(edge.row.points) * 2.0**-24)
+        v = dr.minimum(dr.select(which == 0, edge.place[0], edge.place[1]), dr.select(edge.row.tubular, last, 1))
         hit.prim_uv = dr.select(edge.row.strand, mi.Point2f(v, 0), hit.prim_uv)
     shape, member = edge.row.shape, edge.row.member
     if edge.row.pairs is not None:

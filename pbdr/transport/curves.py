@@ -230,7 +230,7 @@ class Strands:
 
 
 def at_rest(strands: Strands | None) -> Any:
-    """Context in which Mitsuba's own derivatives of curves are switched off: they are wrong, and in reverse mode they crash."""
+    """Context in which Mitsuba's own derivatives of curves are switched off: they are wrong, and all of them are replaced."""
     moving = [] if strands is None else [traverse(shape)["control_points"] for _, shape in strands.attached]
     return dr.suspend_grad(*moving, when=bool(moving))
 
@@ -258,6 +258,4 @@ def span(points: Any, first: Any, linear: Any, active: Any) -> Segment:
 
 def point(points: Any, index: Any, active: Any) -> Any:
     """Control point `index` of the buffer `points`: (x, y, z, radius)."""
-    # Not gathered as a packet, and with local reduction: in reverse mode, Dr.Jit 1.5.0 (LLVM) crashed at the transpose of others.
-    mode = dr.ReduceMode.Local
-    return mi.Vector4f(*[dr.gather(mi.Float, points, 4 * index + k, active, mode=mode) for k in range(4)])
+    return dr.gather(mi.Vector4f, points, index, active)
