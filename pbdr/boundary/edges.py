@@ -215,7 +215,10 @@ class EdgeTable:
             there = (kind == name) & found.exposed
             curve.position = dr.select(there, mi.Point3f(found.position), curve.position)
             curve.derivative = dr.select(there, mi.Vector3f(found.derivative), curve.derivative)
-            curve.into0, curve.into1 = dr.select(there, found.into0, curve.into0), dr.select(there, found.into1, curve.into1)
+            curve.into0, curve.into1 = (
+                dr.select(there, found.into0, curve.into0),
+                dr.select(there, found.into1, curve.into1),
+            )
             facing0 = dr.select(there, found.facing[0], facing0)
             facing1 = dr.select(there, found.facing[1], facing1)
             exposed |= there

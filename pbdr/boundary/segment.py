@@ -21,6 +21,7 @@ from pbdr.transport import curves, groups, hits
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
 OUTWARD = 1e-6  # shift of rays that pass an edge, away from the surface: relative to position and distance
+OUTWARD_TUBE = 3e-5  # the same for B-spline curves: rays that pass them at 2e-6 of their distance were seen to hit them
 TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
 NOT_MOVING = 0xFFFFFFFF
 CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
@@ -91,7 +92,8 @@ def rough_length(edge: Edge) -> Any:
 def outside(edge: Edge, distance: Any) -> Any:
     """x_B moved off the surface, towards the background (unmoved on creases): where passing rays start or aim at."""
     scale = dr.maximum(dr.max(dr.abs(edge.point)), distance)
-    shift = dr.select(edge.silhouette, -edge.front_side * OUTWARD * (1 + scale), 0)
+    outward = dr.select(edge.row.tubular, OUTWARD_TUBE, mi.Float(OUTWARD))
+    shift = dr.select(edge.silhouette, -edge.front_side * outward * (1 + scale), 0)
     return mi.Point3f(edge.point + shift * edge.normal)
 
 
@@ -211,7 +213,7 @@ class Motion:
         with curves.at_rest(self.strands):
             result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
         if self.strands is not None:
-            result = dr.select(edge.row.strand, self._on_strand(edge, active & edge.row.strand), result)
+            result = dr.select(edge.row.strand, self._on_strand(self.strands, edge, active & edge.row.strand), result)
         if edge.row.pairs is not None:
             paired = active & (edge.row.pair != NO_PAIR)
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
@@ -235,13 +237,13 @@ class Motion:
             )
         return dr.replace_grad(edge.point, result)
 
-    def _on_strand(self, edge: Edge, active: Any) -> Any:
+    def _on_strand(self, strands: curves.Strands, edge: Edge, active: Any) -> Any:
         """Material points of curve shapes; on creases, of the curve in which the two cones meet."""
         points = []
         for which in (0, 1):
             lanes = active & ((edge.row.kind == CREASE) | (which == 0))
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(which), 0.0, lanes)
-            points.append(self.strands.moved(hits.material, hit, ray, True, lanes).p)
+            points.append(strands.moved(hits.material, hit, ray, True, lanes).p)
         return dr.select(edge.row.kind == CREASE, _meeting(edge, *points), points[0])
 
 

@@ -70,16 +70,22 @@ def _tubes(shape: Any) -> crossings.Solid:
     bent = shape.class_name() == curves.TUBES
     steps = np.linspace(0, 1, SPANS + 1) if bent else np.linspace(0, 1, 2)
     angle = 2 * np.pi * (np.arange(ROUND) + 0.37) / ROUND
-    vertices, faces = [], []
+    vertices: list[Any] = []
+    faces: list[Any] = []
     for start in starts:
-        rings = np.stack([strands.blend(points, start, v) if bent else (1 - v) * points[start] + v * points[start + 1] for v in steps])
+        rings = np.stack(
+            [
+                strands.blend(points, start, v) if bent else (1 - v) * points[start] + v * points[start + 1]
+                for v in steps
+            ]
+        )
         tangent = np.gradient(rings[:, :3], axis=0)
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
         x = np.cross(tangent, np.eye(3)[np.argmin(np.abs(tangent[0]))])
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         y = np.cross(tangent, x)
         arms = np.cos(angle)[None, :, None] * x[:, None] + np.sin(angle)[None, :, None] * y[:, None]
-        count = sum(len(v) for v in vertices)
+        count = sum(map(len, vertices))
         vertices.append((rings[:, None, :3] + rings[:, None, 3:] * arms).reshape(-1, 3))
         k, following = np.arange(ROUND), (np.arange(ROUND) + 1) % ROUND
         for i in range(len(steps) - 1):

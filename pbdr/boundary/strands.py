@@ -1,13 +1,14 @@
 """Silhouettes, ends and creases of B-spline and linear curves, as curves that a view determines exactly.
 
-A tube has, at every v, two silhouette points: angles about the axis where the normal is orthogonal to the line of sight, n·(p − o) = 0.
-Those of a cone are straight lines; those of the balls at control points are circles, as far as no cone covers them. Where a linear
-curve bends, its cones meet on the inner side in a plane curve, a crease. Tubes are open: their ends are borders, and only what
-faces the eye is there at all.
+A tube has, at every v, two silhouette points: angles about the axis where the normal is orthogonal to the line of sight,
+n·(p − o) = 0. Those of a cone are straight lines; those of the balls at control points are circles, as far as no cone covers
+them. Where a linear curve bends, its cones meet on the inner side in a plane curve, a crease. Tubes are open: their ends are
+borders, and only what faces the eye is there at all.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,8 @@ TINY = 1e-12
 
 @dataclass
 class Found:
-    """Points at u: position, dp/du, into the surface on either side, normals that must face the eye (or zero), and whether the point
-    is part of the surface's outline."""
+    """Points at u: position, dp/du, into the surface on either side, normals that must face the eye (or zero), and whether the
+    point is part of the surface's outline."""
 
     position: Any
     derivative: Any
@@ -85,7 +86,7 @@ def tube(segment: curves.Segment, view: Any, v: Any, branch: Any) -> Found:
     along_u = dr.dot(sight, side) / dr.maximum(axis.r, TINY)
     along_v = dr.dot(sight, surface.along) / dr.squared_norm(surface.along)
     on_u, on_v = along_u * uu + along_v * uv, along_u * uv + along_v * vv
-    # The outline's direction is conjugate to the line of sight; it is seen where the surface curves away from the eye on either side.
+    # The outline's direction is conjugate to the line of sight; it is seen where the surface curves away from the eye.
     exposed = exists & (dr.abs(on_u) > TINY) & (along_u * on_u + along_v * on_v > 0)
     derivative = surface.along - on_v / dr.select(exposed, on_u, 1) * axis.r * side
     return Found(position, derivative, -surface.n, mi.Vector3f(0), _anything(), exposed)
@@ -132,7 +133,10 @@ def _anything() -> tuple[Any, Any]:
 
 @dataclass
 class Cone:
-    """A cone that touches the balls at both ends: from `p` with radius `r` along the unit vector `t`, `length` far, widening by `k`."""
+    """A cone that touches the balls at both ends: from `p` with radius `r` along the unit vector `t`, `length` far.
+
+    `k`: growth of the radius per length.
+    """
 
     p: Any
     r: Any
@@ -204,7 +208,9 @@ def crease(first: Cone, second: Cone, u: Any) -> tuple[Found, Any, Any]:
     ruling2 = second.t + second.k * n2
     inside = exists & (s >= 0) & (s <= first.length) & (s2 >= 0) & (s2 <= second.length)
     orthogonal = lambda a: a - derivative * (dr.dot(a, derivative) / dr.maximum(dr.squared_norm(derivative), 1e-30))  # noqa: E731
-    found = Found(first.p + away, derivative, orthogonal(ruling), orthogonal(ruling2), (mi.Vector3f(n), mi.Vector3f(n2)), inside)
+    found = Found(
+        first.p + away, derivative, orthogonal(ruling), orthogonal(ruling2), (mi.Vector3f(n), mi.Vector3f(n2)), inside
+    )
     return found, s / first.length, s2 / second.length
 
 
@@ -229,7 +235,7 @@ def rows(shape: Any, kinds: dict[str, int], offset: int) -> dict[str, Any]:
     """
     points, starts = curves.on_host(shape)
     found: list[tuple[Any, ...]] = []
-    after = {int(a): int(b) for a, b in zip(starts[:-1], starts[1:], strict=True) if b == a + 1}
+    after = {int(a): int(b) for a, b in itertools.pairwise(starts) if b == a + 1}
     before = {b: a for a, b in after.items()}
     number = {int(a): i for i, a in enumerate(starts)}
     zero = np.zeros(3)
@@ -282,7 +288,11 @@ def _refuse_folds(shape: Any, points: Any, starts: Any) -> None:
         first = np.array([-0.5 * w * w, 0.5 * (3 * v * v - 4 * v), 0.5 * (-3 * v * v + 2 * v + 1), 0.5 * v * v])
         second = np.array([w, 3 * v - 2, -3 * v + 1, v])
         dc, ddc = np.einsum("k,nki->ni", first, four[..., :3]), np.einsum("k,nki->ni", second, four[..., :3])
-        radius = np.einsum("k,nk->n", [w**3 / 6, (3 * v**3 - 6 * v**2 + 4) / 6, (-3 * v**3 + 3 * v**2 + 3 * v + 1) / 6, v**3 / 6], four[..., 3])
+        radius = np.einsum(
+            "k,nk->n",
+            [w**3 / 6, (3 * v**3 - 6 * v**2 + 4) / 6, (-3 * v**3 + 3 * v**2 + 3 * v + 1) / 6, v**3 / 6],
+            four[..., 3],
+        )
         speed2 = (dc**2).sum(1)
         curvature = np.linalg.norm(np.cross(dc, ddc), axis=1)
         if (radius * curvature >= speed2**1.5).any():

@@ -2,8 +2,8 @@
 
 A B-spline curve is a tube, open at its ends: circles of radius r(v) about its axis c(v), in the planes normal to it. A linear curve
 is the surface of a ball that moves from control point to control point while its radius changes linearly: cones that touch balls.
-Rays meet both from outside only. Mitsuba's own derivatives of hits are missing for linear curves, and leave out for B-splines how the
-frame of the axis twists.
+Rays meet both from outside only. Mitsuba's own derivatives of hits are missing for linear curves; for B-splines, those of normals
+and texture coordinates leave out how the frame of the axis twists.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ class Patch:
 
 @dataclass
 class Family:
-    """How the points of the surface are named while it moves, detached: `outward` at the named point, the axis's tangent there, how
-    that turns, and whether the point is on a tube, a cone or (neither) a ball.
+    """How the points of the surface are named while it moves, detached: the axis's tangent at the named point, how that turns, and
+    whether the point is on a tube, a cone or (neither) a ball.
 
-    On a tube, v and the direction `outward`, projected into the plane normal to the axis, name a point; on cones and balls, v and the
+    On a tube, v and a direction, projected into the plane normal to the axis, name a point; on cones and balls, v and the
     normal. Only what is tangential depends on these names: the convention's blend sees it, the total does not.
     """
 
@@ -152,7 +152,9 @@ class Strands:
         self.points = dr.concat([dr.detach(x) for x in values])
         indices = [on_host(shape)[1] for shape in shapes]
         self.start_host = np.cumsum([0, *map(len, indices)])
-        self.first = mi.UInt32(np.concatenate([i + o for i, o in zip(indices, self.offset, strict=False)]).astype(np.uint32))
+        self.first = mi.UInt32(
+            np.concatenate([i + o for i, o in zip(indices, self.offset, strict=False)]).astype(np.uint32)
+        )
         self.start = mi.UInt32(self.start_host[:-1].astype(np.uint32))
         self.linear = mi.UInt32([int(shape.class_name() == CONES) for shape in shapes])
         self.sizes = mi.UInt32([len(i) for i in indices])
@@ -160,7 +162,9 @@ class Strands:
         number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
         number[addresses] = np.arange(len(shapes))
         self.number = mi.UInt32(number)
-        self.attached = [(k, shape) for k, (shape, x) in enumerate(zip(shapes, values, strict=True)) if dr.grad_enabled(x)]
+        self.attached = [
+            (k, shape) for k, (shape, x) in enumerate(zip(shapes, values, strict=True)) if dr.grad_enabled(x)
+        ]
         dr.eval(self.points, self.first, self.start, self.linear, self.sizes, self.number)
 
     @staticmethod
@@ -223,7 +227,9 @@ class Strands:
             sweep = dr.select(segment.linear, mi.Vector3f(0), -t * dr.dot(family.turn, outward) * forth)
             now = patch(segment, v, outward + step + sweep, family)
         named = segment.at(v)
-        off = dr.dot(now.p - named.c, named.dc) + named.r * named.dr  # Mitsuba's v on cones: where the normal meets the axis
+        off = (
+            dr.dot(now.p - named.c, named.dc) + named.r * named.dr
+        )  # Mitsuba's v on cones: where the normal meets the axis
         rate = dr.squared_norm(named.dc) - dr.square(named.dr)
         v = v + dr.select(cone, dr.replace_grad(mi.Float(0), off / rate), 0)
         return _written(si, here, now, p, distance, (v + hit.prim_index) / dr.maximum(count, 1), segment.linear)
