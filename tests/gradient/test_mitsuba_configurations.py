@@ -85,7 +85,8 @@ def plate(folder: Path, name: str, frame: Array, **rest: Any) -> dict[str, Any]:
 def textured(folder: Path) -> dict[str, Any]:
     """A plate that fills the view, with a smooth picture."""
     corners = np.array([[-2, -2, 0], [2, -2, 0], [2, 2, 0], [-2, 2, 0]], np.float64)
-    picture = zoo.texels(0.1, 0.9, size=16, filter_type="bilinear", wrap_mode="clamp")
+    values = np.random.default_rng(5).uniform(0.1, 0.4, (16, 16, 3)) + np.linspace(0, 0.5, 16)[None, :, None]
+    picture = {"type": "bitmap", "bitmap": mi.Bitmap(values.astype(np.float32)), "raw": True, "wrap_mode": "clamp"}
     return small.mesh(
         folder, "picture", corners, small.QUAD, texcoords=[[0, 0], [1, 0], [1, 1], [0, 1]],
         bsdf={"type": "diffuse", "reflectance": picture},
@@ -275,11 +276,11 @@ DISCONTINUOUS = {
 
 CAMERA = {
     "camera moves": Configuration(
-        lambda f: {"ball": ball(f, "ball", [0, 0, 0], 1.0, bsdf=grey()), "light": sky()}, {"camera/pose": across},
+        lambda f: {"ball": ball(f, "ball", [1.0, 0, 0], 0.9, bsdf=grey()), "light": sky()}, {"camera/pose": across},
         mean=0.3, largest=1.6, backward=1.3, resolution=16,
     ),
     "camera turns": Configuration(
-        lambda f: {"ball": ball(f, "ball", [0, 0, 0], 1.0, bsdf=grey()), "light": sky()}, {"camera/pose": turning},
+        lambda f: {"ball": ball(f, "ball", [1.0, 0, 0], 0.9, bsdf=grey()), "light": sky()}, {"camera/pose": turning},
         mean=0.3, largest=1.6, backward=1.3, resolution=16, step=0.01,
     ),
 }  # fmt: skip
