@@ -92,7 +92,7 @@ def test_forward_and_reverse_mode(depth):
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [8, -1])
 def test_a_block_moves_in_a_room(depth):
-    """Against finite differences; the interior alone disagrees."""
+    """Against finite differences; without the indirect boundary, 6 % of the whole, they disagree."""
     scene, name = room(), "block/positions"
     tangent = across(scene)
     exact = Differences(scene, name, tangent, 0.04, spp=8192, integrator={"type": "path", "max_depth": depth})
@@ -100,5 +100,5 @@ def test_a_block_moves_in_a_room(depth):
     differences = exact.replicas(weights, gap=0.03)
     options = {"spp": 512, "max_depth": depth}
     check(gradients(scene, {name: tangent}, weights, **options)[name], differences, max_relative_se=0.03)
-    without = gradients(scene, {name: tangent}, weights, terms=("interior",), **options)[name]
-    assert_differs(without - differences, 0.0, scale=abs(differences.mean()), by=0.05)
+    without = gradients(scene, {name: tangent}, weights, terms=("interior", "primary", "direct"), **options)[name]
+    assert_differs(without - differences, 0.0, scale=abs(differences.mean()), by=0.03)
