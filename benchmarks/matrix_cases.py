@@ -25,6 +25,7 @@ for _folder in (ROOT / "tests", ROOT / "tests" / "gradient"):
 import finite_differences as fd  # noqa: E402
 import scene_zoo as zoo  # noqa: E402
 import small_scenes as small  # noqa: E402
+import test_curves as curves  # noqa: E402
 import test_emitters as emitters  # noqa: E402
 import test_indirect as indirect  # noqa: E402
 import test_materials as materials  # noqa: E402
@@ -420,13 +421,29 @@ add("Cornell box, depth 4: a box moves", "indirect light", "shape", lambda folde
     "small-box/positions", along(0.3, 0.2, 0.2), (INDIRECT,), depth=4, spp=64, fd_spp=4096, options={"n_indirect": 300_000},
     peer="infinite variance")  # fmt: skip
 
+# ---------------------------------------------------------------------- curves
+
+CURVES = "tests/gradient/test_curves.py::"
+for _kind in curves.POINTS:
+    for _name, _param, _which in (
+        ("bends", "curve/control_points", "shape"), ("at rest, receiver moves", "floor/pose", "shape"),
+        ("before a moving camera", "camera/pose", "camera"),
+    ):  # fmt: skip
+        add(f"{_kind} {_name}", "other shapes", _which,
+            lambda folder, kind=_kind, parameter=_param: curves.scene(
+                folder, kind, sensors.area() if parameter == "floor/pose" else None
+            ),
+            _param, curves.bending,
+            (f"{CURVES}test_moving_curves_receivers_and_cameras[{_kind}-{_param}-{'area' if _param == 'floor/pose' else 'lamp'}]",),
+            fd_spp=4096, peer="no silhouettes" if _kind == "linearcurve" else "")  # fmt: skip
+
 # ---------------------------------------------------------------------- refused by name
 
 for _kind in refusals.OTHERS:
     add(f"{_kind} beside a moving ball", "other shapes", "shape",
         lambda folder, kind=_kind: load_scene({**zoo.scene(), **refusals.OTHERS[kind](folder)}), "ball/pose", one,
         (f"tests/gradient/test_refusals.py::test_shapes_without_edges[{_kind}]",), refusal="other",
-        peer="no silhouettes" if _kind != "bsplinecurve" else "")  # fmt: skip
+        peer="no silhouettes")  # fmt: skip
 add("sphere sunk into the floor", "meshes through each other", "shape",
     lambda folder: meshes.scene(ball=meshes.SUNK["sphere"], box=meshes.box(3.0)), "ball/pose", one,
     (MESHES + "test_round_shapes_that_pass_through_others_are_refused[sphere]",), refusal="pass through")  # fmt: skip

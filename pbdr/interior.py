@@ -12,14 +12,16 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import camera, channels, hits, path, spectra, sweep
+from pbdr.transport import camera, channels, groups, hits, path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField, FilmMap
 
 
-def visible_emission(scene: Any, hit: Any, ray: Any, options: path.PathOptions, active: Any) -> Any:
+def visible_emission(
+    scene: Any, features: Features, hit: Any, ray: Any, options: path.PathOptions, active: Any
+) -> Any:  # fmt: skip
     """Emission met by the camera segment itself, attached: it slides along the camera ray like everything else there."""
-    si = hits.sliding(hit, ray, active)
+    si = groups.sliding(features, hit, ray, active)
     si.wi = dr.select(si.is_valid(), si.to_local(-ray.d), -ray.d)
     shown = active & (si.is_valid() | (not options.hide_emitters))
     return dr.select(shown, si.emitter(scene, shown).eval(si, shown), 0)
@@ -78,7 +80,7 @@ def backward(
     adjoint *= scale
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
     with dr.resume_grad():
-        emitted = visible_emission(scene, hit, ray, options, True)
+        emitted = visible_emission(scene, features, hit, ray, options, True)
         seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
         objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
         for along, value in zip(others, seen, strict=False):
@@ -103,7 +105,7 @@ def forward(
     kept = _record(scene, sensor, integrator, features, options, sampler, spp)
     ray, hit = kept.ray, kept.hit
     with dr.resume_grad():
-        emitted = visible_emission(scene, hit, ray, options, True)
+        emitted = visible_emission(scene, features, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
         seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
         moving = [value * kept.jacobian for value in seen]

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import mitsuba as mi
+import numpy as np
 
 from pbdr import errors
 from pbdr.errors import PbdrError, SceneError, closest
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
+WRONG_INVERSE = 1e-3  # of matrix · inverse, beside the identity: more is no rounding
+ROUNDING = 1e-5  # single precision, relative to the terms of the product
 
 
 @dataclass(eq=False)
@@ -108,6 +111,7 @@ def load_scene(
         raise SceneError(f"{label} describes a {root.props.plugin_name()!r}, not a scene: its root must be a scene")
     _float_textures(state)
     named = _name_objects(state)
+    _check_transforms(state, label)
     scene = Scene(_instantiate(config, state, label), label, named, config, state)
     if not scene.mi.emitters():
         raise SceneError(f"{label} has no emitter, so every image of it is black: add one, for example 'constant'")
@@ -225,6 +229,28 @@ def _float_textures(state: Any) -> None:
     for node in state.nodes:
         if node.props.plugin_name() == "bitmap" and "format" not in node.props:
             node.props["format"] = "variant"
+
+
+def _check_transforms(state: Any, label: str) -> None:
+    """SceneError for a transform whose inverse, which Mitsuba keeps beside its matrix, is not that of the matrix.
+
+    Mitsuba takes the transpose for the inverse of a rotation, and takes any axis for a unit vector: about another one, the
+    matrix stretches what it turns, and surfaces, normals and gradients contradict each other.
+    """
+    # On a copy: reading a property marks it as used, and would hide a misspelt one.
+    for node in mi.parser.ParserState(state).nodes:
+        for name in node.props.keys():
+            if node.props.type(name) != mi.Properties.Type.Transform:
+                continue
+            transform = node.props[name]
+            matrix, inverse = np.array(transform.matrix), np.array(transform.inverse().matrix)
+            size = np.abs(matrix) @ np.abs(inverse)
+            wrong = np.abs(matrix @ inverse - np.eye(len(matrix))) > WRONG_INVERSE + ROUNDING * size
+            if wrong[:-1, :-1].any():
+                raise SceneError(
+                    f"{label}: '{name}' of '{node.props.id()}' is no rotation: one of its axes is not of length 1, and Mitsuba "
+                    "stretches what it turns. Normalise the axis (1, 1, 0 becomes 0.7071, 0.7071, 0)."
+                )
 
 
 def _references(node: Any) -> Iterator[tuple[str, int]]:

@@ -17,7 +17,7 @@ from pbdr.boundary import segment, silhouettes
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, emission, groups, hits, spectra
+from pbdr.transport import camera, convention, curves, emission, groups, hits, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -66,8 +66,9 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     box = scene.bbox()
     reference = dr.zeros(mi.Interaction3f, count)
     reference.p = mi.Point3f(0.5 * (box.min + box.max))
-    # As a recorded call it would be compiled for every shape, of which instances cannot do it.
-    with dr.scoped_set_flag(dr.JitFlag.SymbolicCalls, not any(groups.is_instance(s) for s in scene.shapes())):
+    # As a recorded call it would be compiled for every shape, of which instances and curves cannot do it.
+    able = not any(groups.is_instance(s) or curves.is_curve(s) for s in scene.shapes())
+    with dr.scoped_set_flag(dr.JitFlag.SymbolicCalls, able):
         on_surface = emitter.get_shape().sample_position(0.0, lattice, surface)
     direction, _ = emitter.sample_direction(reference, lattice, ~surface)
     distant = ~surface & mi.has_flag(flags, mi.EmitterFlags.Infinite)
@@ -118,10 +119,12 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
     edge = segment.at(row, mi.Float(0.5), chosen.view, away=False)
     distance2 = dr.squared_norm(chosen.view.point - edge.point)
     near = dr.select(chosen.delta & ~chosen.view.distant, dr.rcp(dr.maximum(distance2, 1e-20)), 1)
-    mass = edge.length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.weight
-    floor = 0.01 * edge.length * dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20))) * chosen.weight
+    length = segment.rough_length(edge)
+    mass = length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.weight
+    floor = 0.01 * length * dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20))) * chosen.weight
     own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
-    mass = dr.select(edge.silhouette & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
+    possible = edge.silhouette | row.strand
+    mass = dr.select(possible & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
     return favour_moving(mass, row.moving)
 
 

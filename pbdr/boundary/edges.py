@@ -1,4 +1,4 @@
-"""Edges of a scene as curves: mesh edges, borders of disks, silhouettes of spheres and cylinders.
+"""Edges of a scene as curves: mesh edges, borders of disks, silhouettes of spheres, cylinders, and curve shapes.
 
 A *view* is a point (or a direction, for distant lights) the silhouettes are taken from. `EdgeTable.curves` gives, for pairs of
 an edge and a view, the curve p(u), u in [0, 1), and the adjacent surface on either side of it.
@@ -12,9 +12,11 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import topology
+from pbdr.boundary import strands, topology
+from pbdr.transport import curves
 
-SEGMENT, ELLIPSE, SPHERE, CYLINDER_LINE = 0, 1, 2, 3
+# Up to CREASE, where a row lies does not depend on the view.
+SEGMENT, ELLIPSE, TUBE_END, CREASE, SPHERE, CYLINDER_LINE, CAP, TUBE, CONE_LINE = range(9)
 NO_MEMBER = NO_PAIR = 0xFFFFFFFF
 
 
@@ -41,6 +43,9 @@ class Curve:
     into1: Any
     two_sided: Any  # a second face exists
     round: Any  # smooth silhouette of an analytic shape: the surface is tangent to the line of sight
+    exposed: Any = True  # part of the outline at all
+    facing: tuple[Any, Any] | None = None  # normals of one-sided sheets: the segment must come from outside
+    place: tuple[Any, Any] | None = None  # parameter v of curve shapes, on either face
 
 
 @dataclass
@@ -76,6 +81,10 @@ class EdgeTable:
     SEGMENT: from a along b, c towards the first face, d towards the second; where `sign` is 1, the row counts only as seen from
     the wedge between the first and the second face, turning about b. ELLIPSE: centre a, half axes b, c. SPHERE: centre a,
     radius |b|. CYLINDER_LINE: base centre a, axis b, radius |c|; `sign` chooses the line.
+
+    Curve shapes (`strands.rows`): the second of `corners` is the first control point, |b| about the length. TUBE, CONE_LINE: `sign`
+    chooses the silhouette. TUBE_END: at v = `sign`. CAP: a ball, read as SPHERE, at v = `sign` of its segment. CREASE: where the
+    segments `face` meet. d: whether there is a segment before and after (x, y).
     """
 
     count: int
@@ -94,6 +103,32 @@ class EdgeTable:
     member: Any = None  # number of the shape within its group, NO_MEMBER for others; None if the scene has no instance
     pairs: Pairs | None = None  # of the last rows of the table
     pair: Any = None  # number of a row within `pairs`; only after `row`
+    points: Any = None  # control points of all curve shapes, detached; None if the scene has none
+
+    @property
+    def fixed(self) -> Any:
+        """Rows that lie where they lie, whatever the view."""
+        return self.kind <= CREASE
+
+    @property
+    def strand(self) -> Any:
+        """Rows of curve shapes."""
+        return (self.kind == TUBE_END) | (self.kind == CREASE) | (self.kind >= CAP)
+
+    @property
+    def tubular(self) -> Any:
+        """Rows of B-spline curves."""
+        return (self.kind == TUBE_END) | (self.kind == TUBE)
+
+    @property
+    def vague(self) -> Any:
+        """Rows of which a part may count although their middle does not."""
+        return (self.kind == ELLIPSE) | self.strand
+
+    @property
+    def size(self) -> Any:
+        """Lengths of mesh edges, and about those of the rows of curve shapes."""
+        return dr.norm(self.b) * dr.select(self.kind == CAP, dr.two_pi, 1)
 
     @property
     def border(self) -> Any:
@@ -109,7 +144,7 @@ class EdgeTable:
             self.count, get(self.kind), get(self.a), get(self.b), get(self.c), get(self.d), get(self.sign),
             (get(self.face[0]), get(self.face[1])), (get(self.corners[0]), get(self.corners[1])), get(self.jump),
             get(self.shape), get(self.moving), self.has_borders, None if self.member is None else get(self.member),
-            self.pairs, pair,
+            self.pairs, pair, self.points,
         )  # fmt: skip
 
     def curve(self, view: View, u: Any) -> Curve:
@@ -126,7 +161,7 @@ class EdgeTable:
         arm = cosine * self.b + sine * self.c
         rim_into = dr.select(dr.squared_norm(self.d) > 0, self.d, -arm)
         # ---- silhouette circle of a sphere
-        sphere = self.kind == SPHERE
+        sphere = (self.kind == SPHERE) | (self.kind == CAP)
         radius2 = dr.squared_norm(self.b)
         offset = self.view_offset(view)
         distance2 = dr.squared_norm(offset)
@@ -146,7 +181,53 @@ class EdgeTable:
         into0 = dr.select(ellipse, rim_into, into0)
         into0 = dr.select(sphere, self.a - position, into0)
         into0 = dr.select(line, toward, into0)
-        return Curve(mi.Point3f(position), mi.Vector3f(derivative), into0, into1, two_sided, sphere | line)
+        curve = Curve(mi.Point3f(position), mi.Vector3f(derivative), into0, into1, two_sided, sphere | line)
+        return curve if self.points is None else self._strand(curve, view, u)
+
+    def _strand(self, curve: Curve, view: View, u: Any) -> Curve:
+        """`curve` with the rows of curve shapes filled in."""
+        kind, here = self.kind, self.strand
+        ball = (kind == CAP) | (kind == CREASE)
+        first = self.corners[1]
+        bent = here & self.tubular
+        get = lambda k, lanes: curves.point(self.points, mi.UInt32(mi.Int32(first) + k), lanes)  # noqa: E731
+        has_before, has_after = self.d.x > 0, self.d.y > 0
+        before = get(-1, here & (has_before | (kind == CREASE)))
+        second = get(1, here & ~(ball & ~has_after & (kind == CAP)))
+        third = get(2, bent | ((kind == CONE_LINE) & has_after))
+        own, fourth = get(0, here), get(3, bent)
+        spread = lambda x, k: dr.select(bent, x, mi.Vector4f(k, 0, 0, 1))  # noqa: E731  (no division by zero elsewhere)
+        segment = curves.Segment([spread(x, k) for k, x in enumerate((own, second, third, fourth))], mi.Bool(False))
+        cone = strands.Cone.between(own, second)
+        outlines = [
+            (TUBE, strands.tube(segment, view, u, self.sign)),
+            (TUBE_END, strands.tube_end(segment, self.sign, u)),
+            (CONE_LINE, strands.cone_line(
+                strands.Cone.between(own, before), cone, strands.Cone.between(second, third), self.d, view, u, self.sign
+            )),
+        ]  # fmt: skip
+        valley, s0, s1 = strands.crease(strands.Cone.between(own, before), cone, u)
+        outlines.append((CREASE, valley))
+        nothing = mi.Vector3f(0)
+        exposed = ~here | ((kind == CAP) & strands.uncovered(own, before, second, self.d, curve.position))
+        facing0, facing1 = nothing, nothing
+        for name, found in outlines:
+            there = (kind == name) & found.exposed
+            curve.position = dr.select(there, mi.Point3f(found.position), curve.position)
+            curve.derivative = dr.select(there, mi.Vector3f(found.derivative), curve.derivative)
+            curve.into0, curve.into1 = (
+                dr.select(there, found.into0, curve.into0),
+                dr.select(there, found.into1, curve.into1),
+            )
+            facing0 = dr.select(there, found.facing[0], facing0)
+            facing1 = dr.select(there, found.facing[1], facing1)
+            exposed |= there
+        v0 = dr.select((kind == TUBE_END) | (kind == CAP), self.sign, u)
+        curve.place = dr.select(kind == CREASE, 1 - s0, v0), dr.select(kind == CREASE, s1, v0)
+        curve.exposed, curve.facing = exposed, (facing0, facing1)
+        curve.two_sided |= kind == CREASE
+        curve.round |= (kind == TUBE) | (kind == CONE_LINE)
+        return curve
 
     def view_offset(self, view: View) -> Any:
         """From the row's centre `a` to the viewpoint (its direction, for distant views)."""
@@ -172,7 +253,7 @@ class EdgeTable:
         radial2 = dr.squared_norm(offset - axis * dr.dot(axis, offset))
         inside_cylinder = ~view.distant & (radial2 <= dr.squared_norm(self.c))
         along = radial2 <= 1e-12 * dr.squared_norm(offset)
-        sphere, line = self.kind == SPHERE, self.kind == CYLINDER_LINE
+        sphere, line = (self.kind == SPHERE) | (self.kind == CAP), self.kind == CYLINDER_LINE
         return ~(sphere & inside_sphere) & ~(line & (inside_cylinder | along))
 
     def faces_wedge(self, curve: Curve, omega: Any) -> Any:

@@ -11,7 +11,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import segment
-from pbdr.boundary.edges import ELLIPSE, SEGMENT, EdgeTable, View
+from pbdr.boundary.edges import SEGMENT, EdgeTable, View
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, channels, convention, hits, path, spectra
@@ -35,22 +35,22 @@ def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool) -> Any:
         also, mass_elsewhere = _counted(table, elsewhere)
         counts, mass = counts | also, 0.5 * (mass + mass_elsewhere)
     possible = eye.may_see(table.a, table.a + table.b, film)
-    shown = dr.select(table.kind == SEGMENT, counts & possible, (table.kind == ELLIPSE) | counts)
+    shown = dr.select(table.kind == SEGMENT, counts & possible, counts)
     moves = mi.Bool(True) if everything else table.moving
     return dr.select(moves & shown, mass, 0)
 
 
 def _counted(table: EdgeTable, eye: Eye) -> tuple[Any, Any]:
-    """Which edges count as seen from one viewpoint (ellipses: exist), and their angular length."""
+    """Which edges count as seen from one viewpoint (vague ones: exist), and their angular length."""
     view = view_of(eye)
     edge = segment.at(table, mi.Float(0.5), view, away=True)
     distance = mi.Float(1) if eye.distant else dr.norm(edge.point - view.point)
     # The line of sight degenerates at single points of a curve, and from single points of a lens: a floor keeps every entry
     # that can count reachable.
     floor = 1e-3 + (eye.radius / dr.maximum(distance, 1e-10) if eye.has_aperture else 0)
-    mass = edge.length * dr.maximum(edge.sine, dr.minimum(floor, 1)) / dr.maximum(distance, 1e-10)
+    mass = segment.rough_length(edge) * dr.maximum(edge.sine, dr.minimum(floor, 1)) / dr.maximum(distance, 1e-10)
     exists = table.exists(view)
-    return exists & (edge.counts | (table.kind == ELLIPSE)), dr.select(exists, mass, 0)
+    return exists & (edge.counts | table.vague), dr.select(exists, mass, 0)
 
 
 @dataclass

@@ -43,6 +43,11 @@ def outward_share(cosine: Any, distance: Any, reach: Any) -> Any:
     return q / (q + dr.square(distance))
 
 
+def _share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any:
+    """`outward_share` of these rows; outlines of curve shapes belong to `from_camera` alone."""
+    return dr.select(row.strand & ~row.fixed, 0, outward_share(cosine, distance, reach))
+
+
 def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
     """`count` samples: a camera path, one of its vertices, an edge point by length, radiance on both sides."""
     t = technique
@@ -79,7 +84,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     )  # from the offset origin: a parallel ray would miss the edge or hit the face behind it
     sight.maxt = dr.norm(target - sight.o) * (1 - segment.CLEARANCE)
     active &= ~scene.ray_test(sight, active)
-    share = 1 - outward_share(dr.dot(si.n, edge.omega), distance, options.h)
+    share = 1 - _share(edge.row, dr.dot(si.n, edge.omega), distance, options.h)
     _, first_bounce = store.scatters.read(mi.UInt32(0), active)
     behind = active & (choice > 0) & (first_bounce[2] == 1)  # no walk from x_S could go through that vertex
     share = dr.select(behind, 1, share)
@@ -121,7 +126,7 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     )  # fmt: skip
     active = walked.active & (walked.chained if mirrors is not None else True)
     receiver = receiver_hit.compute_surface_interaction(receiver_ray, mi.RayFlags.Minimal, active)
-    share = outward_share(dr.dot(receiver.n, edge.omega), distance, options.h)
+    share = _share(edge.row, dr.dot(receiver.n, edge.omega), distance, options.h)
     share = dr.select(walked.chained, 1, share)
     factor = walked.throughput * (share * edge.sine * edge.length / (probability * density * count))
     factor *= spectral_weight
@@ -196,7 +201,9 @@ def _sides(
             if t.features.delta_bsdfs:
                 light, ray_point = _emitted(t, edge, hit, start, origin, distance, active & shining)
                 if sign < 0:  # past a silhouette, shadows.py finds it too
-                    light *= dr.select(chained & edge.silhouette, 1 - _share(t, edge, hit, start, active & chained), 1)
+                    light *= dr.select(
+                        chained & edge.silhouette, 1 - _share_of_lights(t, edge, hit, start, active & chained), 1
+                    )
                 speed = segment.rule(edge.normal, where, dr.select(chained, sliding, ray_point))
                 result.append((segment.weigh(sign * edge.front_side, light, factor), speed))
         return result
@@ -220,7 +227,7 @@ def _emitted(
     return dr.select(active, dr.detach(value), 0), ray_point
 
 
-def _share(t: Technique, edge: segment.Edge, hit: Any, ray: Any, active: Any) -> Any:
+def _share_of_lights(t: Technique, edge: segment.Edge, hit: Any, ray: Any, active: Any) -> Any:
     """What shadows.py finds of the light that shines past an edge into a delta lobe."""
     si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
     return emission.share_of_lights(t.scene, edge.point, si, active)

@@ -15,12 +15,13 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary.edges import NO_MEMBER, NO_PAIR, EdgeTable, View
+from pbdr.boundary.edges import CREASE, NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
-from pbdr.transport import groups, hits
+from pbdr.transport import curves, groups, hits
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
 OUTWARD = 1e-6  # shift of rays that pass an edge, away from the surface: relative to position and distance
+OUTWARD_TUBE = 3e-5  # the same for B-spline curves: rays that pass them at 2e-6 of their distance were seen to hit them
 TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
 NOT_MOVING = 0xFFFFFFFF
 CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
@@ -44,6 +45,7 @@ class Edge:
     crease: Any  # both faces are seen and the shading may jump
     round: Any
     into: tuple[Any, Any]
+    place: tuple[Any, Any] | None = None  # parameter v of curve shapes, on either face
 
     @property
     def counts(self) -> Any:
@@ -68,19 +70,30 @@ def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
     slope0 = dr.dot(omega, curve.into0) / dr.maximum(dr.abs(lean0), 1e-20)
     slope1 = dr.dot(omega, curve.into1) / dr.maximum(dr.abs(lean1), 1e-20)
     second = curve.two_sided & ~opposite & (slope1 < slope0)
-    valid = (length > 0) & (sine > 1e-6) & row.exists(view) & row.faces_wedge(curve, omega)
+    valid = (length > 0) & (sine > 1e-6) & row.exists(view) & row.faces_wedge(curve, omega) & curve.exposed
+    if curve.facing is not None:
+        for facing in curve.facing:
+            valid &= dr.dot(facing, omega) <= 0
     return Edge(
         row=row, u=u, point=curve.position, tangent=tangent, omega=omega, normal=normal, sine=sine, length=length,
         front=dr.select(second, mi.UInt32(1), 0), front_side=dr.select(second, side1, side0),
         silhouette=valid & ~opposite, crease=valid & opposite & row.jump, round=curve.round,
-        into=(curve.into0, curve.into1),
+        into=(curve.into0, curve.into1), place=curve.place,
     )  # fmt: skip
+
+
+def rough_length(edge: Edge) -> Any:
+    """Length of whole rows, from the speed at one point, for sampling masses: that of curve shapes varies, and may vanish there."""
+    size = edge.row.size
+    speed = dr.select(edge.counts, dr.clip(edge.length, 0.3 * size, 3 * size), size)
+    return dr.select(edge.row.strand, speed, edge.length)
 
 
 def outside(edge: Edge, distance: Any) -> Any:
     """x_B moved off the surface, towards the background (unmoved on creases): where passing rays start or aim at."""
     scale = dr.maximum(dr.max(dr.abs(edge.point)), distance)
-    shift = dr.select(edge.silhouette, -edge.front_side * OUTWARD * (1 + scale), 0)
+    outward = dr.select(edge.row.tubular, OUTWARD_TUBE, mi.Float(OUTWARD))
+    shift = dr.select(edge.silhouette, -edge.front_side * outward * (1 + scale), 0)
     return mi.Point3f(edge.point + shift * edge.normal)
 
 
@@ -123,6 +136,11 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
     hit.t = mi.Float(1)
     hit.prim_uv = mi.Point2f(weights[1], weights[2])
     hit.prim_index = dr.select(which == 0, edge.row.face[0], edge.row.face[1])
+    if edge.place is not None:
+        # Mitsuba reads beyond the last segment of a B-spline at v = 1, also where that is what rounding makes of it.
+        last = 1 - max(INWARD, dr.width(edge.row.points) * 2.0**-24)
+        v = dr.minimum(dr.select(which == 0, edge.place[0], edge.place[1]), dr.select(edge.row.tubular, last, 1))
+        hit.prim_uv = dr.select(edge.row.strand, mi.Point2f(v, 0), hit.prim_uv)
     shape, member = edge.row.shape, edge.row.member
     if edge.row.pairs is not None:
         paired = active & (edge.row.pair != NO_PAIR)
@@ -179,21 +197,28 @@ class Motion:
     def __init__(self, scene: Any, moving: frozenset[int]) -> None:
         self.scene = scene
         shapes = scene.shapes()
-        analytic = [i for i in sorted(moving) if not shapes[i].is_mesh() and not groups.is_instance(shapes[i])]
+        other = lambda shape: shape.is_mesh() or groups.is_instance(shape) or curves.is_curve(shape)  # noqa: E731
+        analytic = [i for i in sorted(moving) if not other(shapes[i])]
         self.matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
         self.slot = mi.UInt32(slot.tolist())
+        with dr.resume_grad():  # else nothing looks attached
+            self.strands = curves.Strands.of(scene)
 
     def position(self, edge: Edge, active: Any) -> Any:
         """Attached x_B: the visible face's material point (its normal motion is the silhouette's for round shapes)."""
         is_mesh = edge.row.corners[0] != 0
         hit, ray = mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
-        result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
+        with curves.at_rest(self.strands):
+            result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
+        if self.strands is not None:
+            result = dr.select(edge.row.strand, self._on_strand(self.strands, edge, active & edge.row.strand), result)
         if edge.row.pairs is not None:
             paired = active & (edge.row.pair != NO_PAIR)
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
-            other = hits.material(hit, ray, paired).p
+            with curves.at_rest(self.strands):
+                other = hits.material(hit, ray, paired).p
             result = dr.select(paired, _meeting(edge, result, other), result)
         if self.matrices:
             result, _ = self.posed(edge.row.shape, edge.point, mi.Vector3f(0), result, mi.Vector3f(0), active)
@@ -218,6 +243,15 @@ class Motion:
         moved = x * at.x + y * at.y + z * at.z + origin
         turned = x * by.x + y * by.y + z * by.z
         return dr.select(chosen, mi.Point3f(moved), otherwise), dr.select(chosen, mi.Vector3f(turned), or_along)
+
+    def _on_strand(self, strands: curves.Strands, edge: Edge, active: Any) -> Any:
+        """Material points of curve shapes; on creases, of the curve in which the two cones meet."""
+        points = []
+        for which in (0, 1):
+            lanes = active & ((edge.row.kind == CREASE) | (which == 0))
+            hit, ray = mesh_hit(self.scene, edge, mi.UInt32(which), 0.0, lanes)
+            points.append(strands.moved(hits.material, hit, ray, True, lanes).p)
+        return dr.select(edge.row.kind == CREASE, _meeting(edge, *points), points[0])
 
 
 def _meeting(edge: Edge, first: Any, second: Any) -> Any:

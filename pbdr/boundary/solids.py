@@ -11,12 +11,14 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import crossings, topology
+from pbdr.boundary import crossings, strands, topology
 from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
+from pbdr.transport import curves
 from pbdr.transport.support import IncompleteGradientWarning
 
+ROUND, SPANS = 12, 6  # of the polygonal tubes that stand for curve shapes: corners around, lengths along a segment
 SIDES = 64  # of the polygons, drawn inside disks and cylinders, that stand for them here
 SELF_LIMIT = 200_000  # faces up to which a mesh is searched for passing through itself: short edges drown in rounding
 MARGIN = 1e-3  # of an edge, at its ends, in which faces that share its vertex may lie
@@ -44,6 +46,8 @@ class Placed:
 
     def state(self) -> list[Any]:
         """What says where the shape is: buffers of meshes, poses as bytes."""
+        if curves.is_curve(self.shape):
+            return [dr.detach(traverse(self.shape)["control_points"])]
         pose = [] if self.shape.is_mesh() and self.frame is None else [self.matrix().tobytes()]
         buffers = [self.shape.vertex_positions_buffer(), self.shape.faces_buffer()] if self.shape.is_mesh() else []
         return [*(dr.detach(x) for x in buffers), *pose]
@@ -53,6 +57,8 @@ class Placed:
 
         `weld`: representative of every vertex, as in `topology.Topology`; without it, copies of a vertex stay apart.
         """
+        if curves.is_curve(self.shape):
+            return _tubes(self.shape)
         if not self.shape.is_mesh():
             return _polygons(self.shape.class_name(), self.matrix())
         positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)
@@ -61,6 +67,37 @@ class Placed:
             positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
         faces = np.array(self.shape.faces_buffer()).reshape(-1, 3)
         return crossings.Solid(faces if weld is None else weld[faces], positions)
+
+
+def _tubes(shape: Any) -> crossings.Solid:
+    """Polygonal tubes drawn inside a curve shape."""
+    points, starts = curves.on_host(shape)
+    bent = shape.class_name() == curves.TUBES
+    steps = np.linspace(0, 1, SPANS + 1) if bent else np.linspace(0, 1, 2)
+    angle = 2 * np.pi * (np.arange(ROUND) + 0.37) / ROUND
+    vertices: list[Any] = []
+    faces: list[Any] = []
+    for start in starts:
+        rings = np.stack(
+            [
+                strands.blend(points, start, v) if bent else (1 - v) * points[start] + v * points[start + 1]
+                for v in steps
+            ]
+        )
+        tangent = np.gradient(rings[:, :3], axis=0)
+        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+        x = np.cross(tangent, np.eye(3)[np.argmin(np.abs(tangent[0]))])
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        y = np.cross(tangent, x)
+        arms = np.cos(angle)[None, :, None] * x[:, None] + np.sin(angle)[None, :, None] * y[:, None]
+        count = sum(map(len, vertices))
+        vertices.append((rings[:, None, :3] + rings[:, None, 3:] * arms).reshape(-1, 3))
+        k, following = np.arange(ROUND), (np.arange(ROUND) + 1) % ROUND
+        for i in range(len(steps) - 1):
+            low, high = count + i * ROUND, count + (i + 1) * ROUND
+            faces.append(np.stack([low + k, low + following, high + k], 1))
+            faces.append(np.stack([low + following, high + following, high + k], 1))
+    return crossings.Solid(np.concatenate(faces).astype(np.uint32), np.concatenate(vertices))
 
 
 def _polygons(kind: str, matrix: crossings.Array) -> crossings.Solid:

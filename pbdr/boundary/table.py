@@ -9,11 +9,11 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary import crossings, solids, topology
+from pbdr.boundary import crossings, edges, solids, strands, topology
 from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, NO_MEMBER, SEGMENT, SPHERE, EdgeTable, Pairs
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import groups
+from pbdr.transport import curves, groups
 
 PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
 INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part alone."
@@ -76,23 +76,27 @@ class TableBuilder:
         Raises SceneError for shapes without an edge model, and for round shapes and lights that pass through others.
         """
         parts, found = [], []
+        control_points = 0
         inside = groups.members(scene)
         for index, shape in enumerate(scene.shapes()):
             frame = dr.detach(traverse(shape)["to_world"]) if index in inside else None
             for number, inner in enumerate(inside.get(index, [shape])):
                 member = NO_MEMBER if frame is None else number
-                part = self._rows(inner, index, member, frame)
+                part = self._rows(inner, index, member, frame, control_points)
+                control_points += _control_points(inner) if frame is None else 0
                 part |= {"moving": dr.full(mi.Bool, index in moving, dr.width(part["kind"]))}
                 parts.append(part)
                 found.append(solids.Placed(inner, index, member, frame))
         if not parts:
             raise SceneError("the scene has no shape; add one.")
-        table = _concatenate(parts, bool(inside), None)
+        known = curves.Strands.of(scene)
+        points = None if known is None else known.points
+        table = _concatenate(parts, bool(inside), None, points)
         sheets = self._crossings(scene, found, table, moving)
         if sheets is None:
             return table
         rows, pairs = _sheet_rows(found, sheets, moving)
-        return _concatenate([*parts, rows], bool(inside), pairs)
+        return _concatenate([*parts, rows], bool(inside), pairs, points)
 
     def _crossings(
         self, scene: Any, placed: list[solids.Placed], table: EdgeTable, moving: frozenset[int]
@@ -116,10 +120,12 @@ class TableBuilder:
     def _weld(self, placed: solids.Placed) -> Any:
         return self.topology(placed.shape, placed.key).topology.weld if placed.shape.is_mesh() else None
 
-    def _rows(self, shape: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
+    def _rows(self, shape: Any, index: int, member: int, frame: Any, control_points: int) -> dict[str, Any]:
         if shape.is_mesh():
             return self._mesh_rows(shape, index, member, frame)
         kind = shape.class_name()
+        if curves.is_curve(shape) and frame is None:
+            return _strand_rows(shape, index, control_points)
         rows = _analytic_rows(shape, kind) if frame is None else None
         if rows is None:
             where = "" if frame is None else " in a shape group"
@@ -253,6 +259,24 @@ def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
     return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
 
 
+def _control_points(shape: Any) -> int:
+    return dr.width(traverse(shape)["control_points"]) // 4 if curves.is_curve(shape) else 0
+
+
+def _strand_rows(shape: Any, index: int, control_points: int) -> dict[str, Any]:
+    """Rows of a curve shape; `control_points`: how many those before it have."""
+    kinds = {name: getattr(edges, name) for name in ("TUBE", "TUBE_END", "CONE_LINE", "CAP", "CREASE")}
+    rows = strands.rows(shape, kinds, control_points)
+    n = len(rows["kind"])
+    number = lambda name: mi.UInt32(rows[name].astype(np.uint32))  # noqa: E731
+    return {
+        **{k: _device(k, rows[k]) for k in ("kind", "a", "b", "c", "d", "sign")},
+        "face0": number("prim"), "face1": number("prim1"), "corners0": dr.zeros(mi.UInt32, n), "corners1": number("first"),
+        "jump": dr.full(mi.Bool, True, n), "shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, NO_MEMBER, n),
+        "border": False,
+    }  # fmt: skip
+
+
 def _device(name: str, values: Any) -> Any:
     """Column on the device. A copy: kernels would be compiled for the alignment of NumPy's memory, anew in every call."""
     if name == "kind":
@@ -278,11 +302,12 @@ def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def _concatenate(parts: list[dict[str, Any]], instanced: bool, pairs: Pairs | None) -> EdgeTable:
+def _concatenate(parts: list[dict[str, Any]], instanced: bool, pairs: Pairs | None, points: Any) -> EdgeTable:
     joined = _join(parts)
     dr.eval(joined)
     return EdgeTable(
         dr.width(joined["kind"]), joined["kind"], joined["a"], joined["b"], joined["c"], joined["d"], joined["sign"],
         (joined["face0"], joined["face1"]), (joined["corners0"], joined["corners1"]), joined["jump"], joined["shape"],
         joined["moving"], joined["border"], joined["member"] if instanced else None, pairs,
+        points=points,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import mitsuba as mi
 
 from pbdr.boundary import topology
 from pbdr.errors import SceneError
-from pbdr.transport import camera, groups
+from pbdr.transport import camera, curves, groups
 from pbdr.transport.features import Features
 
 SENSORS = (camera.PERSPECTIVE, camera.DISTORTED)
@@ -41,6 +41,8 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
         bsdf = shape.bsdf()
         if groups.is_instance(shape):
             yield f"{name} is an instance: edges are looked up by the face of a shape of its own."
+        elif curves.is_curve(shape):
+            yield f"{name} is a {shape.class_name()}: its outlines are not edges of the faces that rays hit."
         elif shape.class_name() == "Cylinder":
             yield f"{name} is a cylinder, which has four edges and one face. Replace it by a mesh."
         elif topology.interpolates_normals(shape) and topology.shades_smoothly(shape):

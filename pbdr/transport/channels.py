@@ -16,7 +16,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.errors import OptionError, SceneError, closest
-from pbdr.transport import hits, spectra
+from pbdr.transport import curves, hits, spectra
 
 #: Kind of channel → suffixes of its components.
 KINDS = {
@@ -83,6 +83,11 @@ def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -
     if moving_edges and wrapped and any(channel.kind == "uv" for channel in channels):
         raise SceneError(
             f"pathspace: the channel 'uv' of {', '.join(wrapped[:6])} jumps along a seam that has no boundary term. Use a mesh."
+        )
+    strands = [shape.id() for shape in scene.shapes() if curves.is_curve(shape)]
+    if moving_edges and strands and channels:
+        raise SceneError(
+            f"pathspace: extra channels (option aovs) have no derivatives for curves: {', '.join(strands[:6])}. Use a mesh instead."
         )
     known = [shape.id() for shape in scene.shapes()]
     for channel in channels:

@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import groups
+from pbdr.transport import curves, groups
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -26,6 +26,7 @@ class Features:
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
     moving_lights: bool = False
     instances: groups.Instances | None = None
+    strands: curves.Strands | None = None
 
     @property
     def moving_edges(self) -> bool:
@@ -54,7 +55,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     def moves(shape: Any) -> bool:
         return bool(shape.parameters_grad_enabled()) or shape in normals
 
-    posed = {p.owners[0] for p in attached if groups.is_instance(p.owners[0])}
+    posed = {p.owners[0] for p in attached if groups.is_instance(p.owners[0]) or curves.is_curve(p.owners[0])}
     moving_shapes = frozenset(
         index
         for index, shape in enumerate(scene.shapes())
@@ -71,5 +72,6 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         environment_rotates=rotates,
         moving_shapes=moving_shapes,
         instances=groups.Instances.of(scene),
+        strands=curves.Strands.of(scene),
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

@@ -119,13 +119,20 @@ class Instances:
 
 
 def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.sliding`, right on instances too."""
-    return _moved(features, hit, ray, hits.sliding, active)
+    """As `hits.sliding`, right on instances and curves too."""
+    return _everywhere(features, hit, ray, hits.sliding, active)
 
 
 def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.material`, right on instances too."""
-    return _moved(features, hit, ray, hits.material, active)
+    """As `hits.material`, right on instances and curves too."""
+    return _everywhere(features, hit, ray, hits.material, active)
+
+
+def _everywhere(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
+    inner = lambda *args: _moved(features, args[0], args[1], evaluate, args[2])  # noqa: E731
+    if features.strands is None:
+        return inner(hit, ray, active)
+    return features.strands.moved(inner, hit, ray, evaluate is hits.material, active)
 
 
 def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:

@@ -139,15 +139,6 @@ def sdf(folder):
     return {"other": {"type": "sdfgrid", "grid": mi.TensorXf(grid.astype(np.float32))}}
 
 
-def curve(kind):
-    def make(folder):
-        path = folder / "curve.txt"
-        path.write_text("\n".join(f"{0.3 * k - 1} 0.5 {0.2 * k} 0.05" for k in range(6)))
-        return {"other": {"type": kind, "filename": str(path)}}
-
-    return make
-
-
 def ellipsoids(kind):
     def make(folder):
         values = {"centers": [[1.0, 0, 1]], "scales": [[0.2, 0.3, 0.2]], "quaternions": [[0.0, 0, 0, 1]]}
@@ -158,8 +149,6 @@ def ellipsoids(kind):
 
 OTHERS = {
     "sdfgrid": sdf,
-    "bsplinecurve": curve("bsplinecurve"),
-    "linearcurve": curve("linearcurve"),
     "ellipsoids": ellipsoids("ellipsoids"),
 }
 
@@ -168,7 +157,7 @@ OTHERS = {
 def test_shapes_without_edges(tmp_path, kind):
     """A moving ball beside a shape whose silhouette is not sampled: shadows and occlusion there would be missing."""
     scene = load_scene({**zoo.scene(), **OTHERS[kind](tmp_path)})
-    refused(scene, "ball/pose", match=r"other.*(SDF|Curve|Ellipsoids).*not supported")
+    refused(scene, "ball/pose", match=r"other.*(SDF|Ellipsoids).*not supported")
     integrator = {"type": "pathspace", "max_depth": 2}
     found = gradient(scene, "floor/base_color", adjoint(), spp=1, integrator=integrator)
     assert np.any(found.total["floor/base_color"] != 0)

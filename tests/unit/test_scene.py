@@ -26,6 +26,8 @@ XML = f"""<scene version="3.0.0">
   <emitter type="constant"/>
 </scene>"""
 
+XML_START = '<scene version="3.0.0"><sensor type="perspective"/><emitter type="constant"/>'
+
 
 def minimal(**extra):
     return {"type": "scene", "sky": {"type": "constant"}, "camera": {"type": "perspective"}, **extra}
@@ -160,3 +162,41 @@ def test_sensors_and_integrators_are_checked():
         integrator_of(scene, "path")
     with pytest.raises(SceneError, match="fovv"):
         load_object({"type": "perspective", "fovv": 3})
+
+
+SKEWED = mi.ScalarTransform4f().rotate([1, 1, 0], 40)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"plate": {"type": "rectangle", "to_world": SKEWED}},
+        {"camera": {"type": "perspective", "to_world": mi.ScalarTransform4f().translate([0, 0, 3]) @ SKEWED}},
+        {"sky": {"type": "envmap", "bitmap": mi.Bitmap(np.ones((4, 8, 3), np.float32)), "to_world": SKEWED}},
+        {
+            "group": {"type": "shapegroup", "inner": {"type": "cube"}},
+            "copy": {"type": "instance", "to_world": SKEWED, "group": {"type": "ref", "id": "group"}},
+        },
+    ],
+)
+def test_rotations_about_axes_that_are_not_normalised_are_refused(part):
+    name = "copy" if "copy" in part else next(iter(part))
+    with pytest.raises(SceneError, match=rf"to_world.*{name}.*length 1"):
+        load_scene(minimal(**part))
+    text = (
+        '<shape type="cube" id="block"><transform name="to_world"><rotate x="1" y="1" angle="40"/></transform></shape>'
+    )
+    with pytest.raises(SceneError, match=r"to_world.*block.*length 1"):
+        load_scene(XML_START + text + "</scene>")
+
+
+def test_every_other_transform_passes():
+    """Negative control: strong and mirrored scales, far away, and turned about a normalised axis."""
+    far = mi.ScalarTransform4f().translate([1e4, -3e3, 7]).rotate([0.6, 0, 0.8], 25).scale([1e3, -1e-2, 1])
+    look = mi.ScalarTransform4f().look_at([3, 4, 5e3], [1, 2, 3], [0.1, 1, 0.3])
+    scene = load_scene(
+        minimal(plate={"type": "rectangle", "to_world": far}, camera={"type": "perspective", "to_world": look})
+    )
+    assert scene.named
+    with pytest.raises(SceneError, match="to_wrold"):
+        load_scene(minimal(plate={"type": "rectangle", "to_wrold": far}))
