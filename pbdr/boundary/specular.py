@@ -27,6 +27,7 @@ CELLS = 128  # starts are drawn from those cells of the film (this many a side) 
 DELTA = 3e-4  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
 SAME = 2e-4  # of the film's width: two ends this close are the same image
+OWN = 1e-3  # of a position: an edge this close to the last delta vertex is that surface's own, which the camera sees directly
 LAST = 1 - 2**-24  # largest sample below 1: the lobe that is not a reflection
 
 
@@ -103,7 +104,7 @@ def draw(
     active &= end.valid
     edge = segment.at(row, u, view_along(end.direction), away=True)
     distance = dr.norm(edge.point - end.origin)
-    active &= edge.counts & (distance > 0)
+    active &= edge.counts & (distance > OWN * (1 + dr.max(dr.abs(edge.point))))
 
     # ---- visibility of x_B from the last delta vertex
     aim = segment.outside(edge, distance)
