@@ -91,6 +91,11 @@ def check_boundary(
             "edges seen in mirrors and through glass have a boundary term where the camera sees them so, "
             "not where another surface does (caustics)."
         )
+    if features.moving_edges and features.delta_bsdfs and features.delta_lights and max_depth > 2:
+        _warn(
+            "hard shadows of point, spot and directional lights have no boundary term where they are seen in mirrors, through "
+            "glass or through cut-outs."
+        )
 
 
 def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
@@ -98,9 +103,6 @@ def _check_texels(scene: Any, features: Features, attached: list[AttachedParamet
     steps = texels.jumping(scene) if features.moving else {}
     if not steps:
         return
-    slid = next((p for p in attached if p.role == "uv" and any(o in steps.values() for o in p.owners)), None)
-    if slid is not None:
-        _refuse(slid, f"{_STEPPED} Give the bitmap filter_type='bilinear'.")
     shown = _shown_in_motion(scene, features, steps)
     if shown:
         raise SceneError(
