@@ -10,8 +10,8 @@ import mitsuba as mi
 import numpy as np
 import pytest
 import scene_zoo as zoo
-from agreement import assert_differs
-from finite_differences import Differences, adjoint, check, gradients
+from agreement import assert_agrees, assert_differs
+from finite_differences import Differences, adjoint, gradients
 from small_scenes import diffuse, mesh, shift
 
 import pbdr.errors
@@ -68,13 +68,14 @@ def compared(found, name, *, spp=1024, ours=64):
     return gradients(found, {name: along}, weights, spp=ours, max_depth=2)[name], expected
 
 
-@pytest.mark.parametrize("name", ["plate/pose", "camera/pose"])
-def test_smooth_opacity_moves(name):
-    """A cut-out with a bilinear opacity has no edges but its border."""
+def test_smooth_opacity_moves():
+    """A cut-out with a bilinear opacity has no edges but its border, which is not seen through itself, too (that adds a quarter)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", support.IncompleteGradientWarning)
-        ours, expected = compared(glowing(cut_out(grid("bilinear"))), name)
-    check(ours, expected, max_relative_se=0.02)
+        ours, expected = compared(glowing(cut_out(grid("bilinear"))), "plate/pose", spp=4096)
+    scale = abs(expected.mean())
+    assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=0.03)
+    assert_differs(1.3 * ours - expected, 0.0, scale=scale, by=0.1)
 
 
 @pytest.mark.parametrize("kind", ["nearest opacity", "checkerboard"])
