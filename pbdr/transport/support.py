@@ -91,9 +91,6 @@ def _check_texels(scene: Any, features: Features, attached: list[AttachedParamet
     steps = texels.jumping(scene) if features.moving else {}
     if not steps:
         return
-    slid = next((p for p in attached if p.role == "uv" and any(o in steps.values() for o in p.owners)), None)
-    if slid is not None:
-        _refuse(slid, f"{_STEPPED} Give the bitmap filter_type='bilinear'.")
     shown = _shown_in_motion(scene, features, steps)
     if shown:
         raise SceneError(

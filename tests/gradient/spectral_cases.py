@@ -65,7 +65,14 @@ INTERIOR = {
 }
 
 
-@pytest.mark.parametrize("name", INTERIOR)
+SLOW = ("measured", "uneven", "texture", "point", "constant")
+
+
+def marked(names, slow):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
+
+
+@pytest.mark.parametrize("name", marked(INTERIOR, SLOW))
 def test_materials_and_lights(name):
     light, bsdf, parameter, step, depth = INTERIOR[name]
     scene = room(light(), bsdf)
@@ -76,13 +83,13 @@ def test_materials_and_lights(name):
     check(ours, exact.replicas(weights, gap=0.03), max_relative_se=0.015)
 
 
-MOVES = {"area": (area, {}), "directional": (lambda: zoo.lamp(-0.5, 0.3, -1.2), {})}
+MOVES = {"area": area, "directional": lambda: zoo.lamp(-0.5, 0.3, -1.2)}
 
 
-@pytest.mark.parametrize("light", MOVES)
+@pytest.mark.parametrize("light", marked(MOVES, ["directional"]))
 def test_a_moving_mesh(light):
     """Primary and direct boundary: without either, it is wrong."""
-    scene = room(MOVES[light][0]())
+    scene = room(MOVES[light]())
     along = {"block/positions": np.tile([0.4, 0.3, -0.2], (24, 1))}
     exact = Differences(scene, *next(iter(along.items())), 0.02, spp=4096, integrator={"type": "path", "max_depth": 2})
     weights = exact.signs()
@@ -102,6 +109,7 @@ SPOT = {"type": "spot", "to_world": T().look_at([-1, 0, 1.5], [1.5, 0, 0.9], [0,
         "cutoff_angle": 25.0}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_indirect_light():
     """A gate that hides what a coloured wall reflects."""
     scene, tangent = court(SPOT), motion("low")
@@ -131,7 +139,7 @@ def test_forward_is_the_transpose_of_reverse(name, term):
     assert np.sum(weights * forward) == pytest.approx(np.sum(reverse * along), abs=2e-5 * size)
 
 
-@pytest.mark.parametrize("name", ["principled", "copper"])
+@pytest.mark.parametrize("name", marked(["principled", "copper"], ["copper"]))
 def test_images(name):
     """Statistically as Mitsuba's `path`, channel by channel."""
     scene = room(area(), {"principled": PAINT, "copper": COPPER}[name], ldsampler=False)
