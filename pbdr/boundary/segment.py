@@ -202,7 +202,7 @@ class Motion:
         self.matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
-        self.slot = mi.UInt32(slot.tolist())
+        self.slot = mi.UInt32(slot.tolist())  # a copy, as in table.py
         with dr.resume_grad():  # else nothing looks attached
             self.strands = curves.Strands.of(scene)
 
@@ -221,28 +221,21 @@ class Motion:
                 other = hits.material(hit, ray, paired).p
             result = dr.select(paired, _meeting(edge, result, other), result)
         if self.matrices:
-            result, _ = self.posed(edge.row.shape, edge.point, mi.Vector3f(0), result, mi.Vector3f(0), active)
+            # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
+            # shares these nodes would lose its derivative.
+            with dr.resume_grad():
+                entries = [[dr.concat([m[i, j] for m in self.matrices]) for j in range(4)] for i in range(3)]
+            slot = dr.gather(mi.UInt32, self.slot, edge.row.shape, active)
+            chosen = active & (slot != NOT_MOVING)
+            rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in entries]
+            column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
+            local = groups.solve(
+                dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])
+            )
+            result = dr.select(
+                chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result
+            )
         return dr.replace_grad(edge.point, result)
-
-    def posed(self, shape: Any, point: Any, along: Any, otherwise: Any, or_along: Any, active: Any) -> tuple[Any, Any]:
-        """Attached `point` of analytic shapes that move (`shape`: index in the scene) and a vector that turns with them.
-
-        For other shapes, `otherwise` and `or_along`.
-        """
-        # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
-        # shares these nodes would lose its derivative.
-        with dr.resume_grad():
-            entries = [[dr.concat([m[i, j] for m in self.matrices]) for j in range(4)] for i in range(3)]
-        slot = dr.gather(mi.UInt32, self.slot, shape, active)
-        chosen = active & (slot != NOT_MOVING)
-        rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in entries]
-        x, y, z, origin = (mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4))
-        still = dr.detach(x), dr.detach(y), dr.detach(z)
-        at = groups.solve(*still, point - dr.detach(origin))
-        by = groups.solve(*still, along)
-        moved = x * at.x + y * at.y + z * at.z + origin
-        turned = x * by.x + y * by.y + z * by.z
-        return dr.select(chosen, mi.Point3f(moved), otherwise), dr.select(chosen, mi.Vector3f(turned), or_along)
 
     def _on_strand(self, strands: curves.Strands, edge: Edge, active: Any) -> Any:
         """Material points of curve shapes; on creases, of the curve in which the two cones meet."""

@@ -51,8 +51,10 @@ def regions(scene: Any, pilot: Any) -> Regions | None:
         groups = np.array_split(index, min(len(index), REGIONS // 2)) if len(index) else []
         parts += [(low[g].min(0), high[g].max(0), far) for g in groups]
     bottom, top, away = (np.array([part[i] for part in parts]) for i in range(3))
-    as_vectors = lambda x: mi.Vector3f(np.ascontiguousarray(x.T.astype(np.float32)))  # noqa: E731
-    return Regions(as_vectors((bottom + top) / 2), as_vectors((top - bottom) / 2), mi.Bool(away), len(parts))
+    # Lists: kernels would be compiled for the alignment of NumPy's memory, anew in every call.
+    as_vectors = lambda x: mi.Vector3f(*(mi.Float(column.tolist()) for column in x.T))  # noqa: E731
+    far = mi.Bool(away.tolist())
+    return Regions(as_vectors((bottom + top) / 2), as_vectors((top - bottom) / 2), far, len(parts))
 
 
 def candidates(table: EdgeTable, where: Regions | None) -> Any:

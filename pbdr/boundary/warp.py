@@ -13,11 +13,12 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import nearby, segment
+from pbdr.boundary import nearby
 from pbdr.boundary.edges import SEGMENT, EdgeTable
 from pbdr.boundary.incidence import SIDES, Incidence
 from pbdr.errors import OptionError
-from pbdr.transport import convention
+from pbdr.parameters import traverse
+from pbdr.transport import convention, groups
 
 JITTER = 0.5  # radius of the kernel around ω, in radii of the pattern of auxiliary rays
 NARROWEST = 1e-3  # smallest distance from an edge, in units of the reach: closer, weights lose their digits
@@ -83,7 +84,9 @@ class Warp:
         shapes = scene.shapes()
         self.camera: Any = None  # set by `warp_camera.build`
         self.curved = any(not shape.is_mesh() for shape in shapes)
-        self.motion = segment.Motion(scene, moving)
+        posed = [i for i in sorted(moving) if not shapes[i].is_mesh() or shapes[i].class_name() == "Rectangle"]
+        self.posed = [(i, shapes[i]) for i in posed]
+        self.meshes = [(i, shapes[i]) for i in sorted(moving) if i not in posed]
 
     @staticmethod
     def nothing() -> tuple[Any, ...]:
@@ -228,30 +231,40 @@ class Warp:
     def _motion(self, index: Any, origin: Any, omega: Any, active: Any) -> convention.EdgeShift:
         row = self.table.row(index, active)
         near = nearby.nearest(row, mi.Point3f(dr.detach(origin)), omega, self.curved)
-        point, along = self.attached(row, near, omega, active)
+        point, along = self.attached(row, near, active)
         return convention.edge_shift(origin, point, along, near.slope, active)
 
-    def attached(self, row: EdgeTable, near: nearby.Near, omega: Any, active: Any) -> tuple[Any, Any]:
+    def attached(self, row: EdgeTable, near: nearby.Near, active: Any) -> tuple[Any, Any]:
         """Attached point and derivative along the edge: both follow the material."""
-        straight = active & (row.kind == SEGMENT) if self.curved else active
-        start, end = (self._corner(row, k, omega, straight) for k in (0, 1))
-        point, along = mi.Point3f(dr.lerp(start, end, near.q)), mi.Vector3f(end - start)
-        if not self.curved:
-            return point, along
-        point = dr.select(straight, point, near.point)
-        along = dr.select(straight, along, near.along)
-        if not self.motion.matrices:
-            return point, along
-        return self.motion.posed(row.shape, near.point, near.along, point, along, active)
+        point, along = mi.Point3f(near.point), mi.Vector3f(near.along)
+        for number, mesh in self.meshes:
+            # Gathered here, not asked of the shape: Dr.Jit 1.5.0 writes the same function twice in some kernels, and stops.
+            chosen = active & (row.shape == number) & (row.kind == SEGMENT)
+            start, end = (_vertex(mesh, row, k, chosen) for k in (0, 1))
+            point = dr.select(chosen, mi.Point3f(dr.lerp(start, end, near.q)), point)
+            along = dr.select(chosen, mi.Vector3f(end - start), along)
+        for number, shape in self.posed:
+            chosen = active & (row.shape == number)
+            moved, turned = _posed(shape, near, chosen)
+            point, along = dr.select(chosen, moved, point), dr.select(chosen, turned, along)
+        return point, along
 
-    def _corner(self, row: EdgeTable, end: int, omega: Any, active: Any) -> Any:
-        """Attached vertex at the start (0) or end (1) of straight edges."""
-        corner = (row.corners[0] >> (2 * end)) & 3
-        hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(corner))
-        hit.t = mi.Float(1)
-        hit.prim_uv = mi.Point2f(dr.select(corner == 1, mi.Float(1), 0), dr.select(corner == 2, mi.Float(1), 0))
-        hit.prim_index = row.face[0]
-        hit.shape = dr.gather(mi.ShapePtr, self.scene.shapes_dr(), row.shape, active)
-        hit.valid = mi.Bool(active)
-        ray = mi.Ray3f(mi.Point3f(row.a - omega), omega)
-        return hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, active).p
+
+def _posed(shape: Any, near: nearby.Near, active: Any) -> tuple[Any, Any]:
+    """Attached point, and derivative along the edge, of shapes that follow their pose."""
+    matrix = traverse(shape)["to_world"].matrix
+    first = dr.zeros(mi.UInt32, dr.width(near.q))
+    # Gathered, although there is one matrix: as plain numbers, its derivatives would take a kernel for each entry.
+    x, y, z, origin = (
+        mi.Vector3f(*[dr.gather(mi.Float, mi.Float(matrix[i, j]), first, active) for i in range(3)]) for j in range(4)
+    )
+    still = dr.detach(x), dr.detach(y), dr.detach(z)
+    at, by = groups.solve(*still, near.point - dr.detach(origin)), groups.solve(*still, near.along)
+    return mi.Point3f(x * at.x + y * at.y + z * at.z + origin), mi.Vector3f(x * by.x + y * by.y + z * by.z)
+
+
+def _vertex(mesh: Any, row: EdgeTable, end: int, active: Any) -> Any:
+    """Attached vertex at the start (0) or end (1) of edges of a mesh."""
+    corner = (row.corners[0] >> (2 * end)) & 3
+    vertex = dr.gather(mi.UInt32, mesh.faces_buffer(), 3 * row.face[0] + corner, active)
+    return dr.gather(mi.Point3f, mesh.vertex_positions_buffer(), vertex, active)

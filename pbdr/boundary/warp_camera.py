@@ -106,7 +106,7 @@ class CameraWarp:
         """Motion of an edge point relative to the camera ray through its place on the film."""
         row = self.warp.table.row(index, active)
         near = nearby.nearest(row, eye.point, omega, self.warp.curved)
-        point, along = self.warp.attached(row, near, omega, active)
+        point, along = self.warp.attached(row, near, active)
         found = convention.edge_shift(viewpoint, point, along, near.slope, active)
         if not features.sensor_moves:
             return found

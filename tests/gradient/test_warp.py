@@ -92,7 +92,7 @@ def test_polygon_over_pixels(tmp_path, no_divergence):
         camera=film_camera(HALF, size), light=mesh(tmp_path, "light", vertices, QUAD, emitter=area_light(L))
     )
     adjoint = np.repeat(weights[:, :, None], 3, 2) / 3
-    check(scene, {"light/positions": None}, adjoint, expected, no_divergence, spp=8192)
+    check(scene, {"light/positions": None}, adjoint, expected, no_divergence, spp=2**15)
 
 
 def test_sphere_on_the_film(no_divergence):
