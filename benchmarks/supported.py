@@ -29,7 +29,7 @@ Made by `python -m benchmarks.supported` from `benchmarks/results/matrix.json`; 
 """
 FURTHER = """## Refused as a whole
 
-* Spectral and polarised variants (`tests/gradient/test_refusals.py::test_variants`).
+* Polarised variants (`tests/gradient/test_refusals.py::test_variants`).
 * Films other than `hdrfilm`.
 """
 
