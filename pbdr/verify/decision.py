@@ -131,9 +131,10 @@ def decide(ours: Array, reference: Array, truncation: Array, apart: Array, toler
         found.verdict = WRONG
         found.reason = "blocks" if near or not (p_global <= level).any() else "globals"
     else:
-        # Half of the way to the nearer decision must be three standard errors.
-        way = np.maximum(np.abs(tolerance * scale - distance[:GLOBALS] - slack[:GLOBALS]), 0.25 * tolerance * scale)
-        found.needed = float(max(1.5, np.max((3.5 * difference.error[:GLOBALS] / way) ** 2)))
+        # To agree, the way to the tolerance must be about 4.5 standard errors; what of the difference is no noise shortens it.
+        real = np.maximum(distance - 2 * difference.error, 0)[:GLOBALS]
+        way = np.maximum(tolerance * scale - slack[:GLOBALS] - real, 0.25 * tolerance * scale)
+        found.needed = float(max(1.5, np.max((4.5 * difference.error[:GLOBALS] / way) ** 2)))
         # Steps too long for the tolerance, beyond their own noise: shorter ones are needed, not more samples.
         long = slack[:GLOBALS] - (2 / 3) * statistics.mean_and_error(truncation)[1][:GLOBALS] > 0.5 * tolerance * scale
         found.reason = "truncation" if long.any() else "heavy" if heavy else "noise"

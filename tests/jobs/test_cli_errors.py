@@ -286,5 +286,5 @@ def test_help_lists_the_commands_and_is_quick() -> None:
     command = [sys.executable, "-m", "pbdr.cli", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and time.monotonic() - begin < 20
-    for name in ("demo", "fit", "resume", "render", "params", "report", "doctor"):
+    for name in ("demo", "fit", "resume", "render", "gradient", "verify", "params", "report", "doctor"):
         assert f"• {name}" in done.stdout

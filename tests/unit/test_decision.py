@@ -85,3 +85,15 @@ def test_truncation_of_the_reference_is_no_error_of_ours():
 def test_heavy_tails_raise_no_false_alarm():
     found = rates(heavy=True, replicas=30)
     assert found[WRONG] <= at_most(5 * decision.FALSE_ALARM)
+
+
+def test_the_budget_that_would_do():
+    """Undecided says how much more is needed: with that many times the replicas it decides."""
+    rng = np.random.default_rng(5)
+    truth = np.ones(2 + BLOCKS)
+    few = [truth + 0.05 * rng.standard_normal((10, truth.size)) for _ in range(2)]
+    found = decision.decide(*few, np.zeros((10, truth.size)), APART, TOLERANCE)
+    assert found.verdict == UNDECIDED and found.reason == "noise" and 3 < found.needed < 60
+    count = int(10 * found.needed)
+    many = [truth + 0.05 * rng.standard_normal((count, truth.size)) for _ in range(2)]
+    assert decision.decide(*many, np.zeros((count, truth.size)), APART, TOLERANCE).verdict == AGREES
