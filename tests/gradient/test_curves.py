@@ -134,7 +134,7 @@ def test_moving_curves_receivers_and_cameras(tmp_path, kind, name, light):
     shining = zoo.above(size=0.4, emitter={"type": "area", "radiance": zoo.rgb(30.0)}) if light == "area" else None
     made = scene(tmp_path, kind, shining)
     tangent = bending(made, name)
-    many = 4 if light == "area" else 1
+    many = 12 if light == "area" else 1
     exact = Differences(made, name, tangent, 0.02, spp=2048 * many, integrator={"type": "path", "max_depth": 2})
     weights = adjoint() if light == "area" else exact.signs()
     differences = exact.replicas(weights, gap=0.02)

@@ -95,10 +95,12 @@ def test_a_block_moves_in_a_room(depth):
     """Against finite differences; without the indirect boundary, 6 % of the whole, they disagree."""
     scene, name = room(), "block/positions"
     tangent = across(scene)
-    exact = Differences(scene, name, tangent, 0.04, spp=8192, integrator={"type": "path", "max_depth": depth})
+    exact = Differences(
+        scene, name, tangent, 0.04, spp=8192 if depth == 8 else 16384, integrator={"type": "path", "max_depth": depth}
+    )
     weights = exact.signs()
     differences = exact.replicas(weights, gap=0.03)
-    options = {"spp": 512, "max_depth": depth}
+    options = {"spp": 512 if depth == 8 else 1536, "max_depth": depth}
     check(gradients(scene, {name: tangent}, weights, **options)[name], differences, max_relative_se=0.03)
     without = gradients(scene, {name: tangent}, weights, terms=("interior", "primary", "direct"), **options)[name]
     assert_differs(without - differences, 0.0, scale=abs(differences.mean()), by=0.03)
