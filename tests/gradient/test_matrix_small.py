@@ -64,6 +64,7 @@ def size(*contributions):
     return max(np.abs(x).sum() for x in contributions)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pbdr.transport.support.IncompleteGradientWarning")
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.refusal])
 def test_forward_is_the_transpose_of_reverse(name, tmp_path):

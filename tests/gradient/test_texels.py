@@ -69,7 +69,7 @@ def compared(found, name, *, spp=1024, ours=64):
 
 
 def test_smooth_opacity_moves():
-    """A cut-out with a bilinear opacity has no edges but its border, not seen through itself as well (that adds a quarter)."""
+    """A cut-out with a bilinear opacity has no edges but its border, which is not seen through itself: a quarter less."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", support.IncompleteGradientWarning)
         ours, expected = compared(glowing(cut_out(grid("bilinear"))), "plate/pose", spp=4096)
