@@ -1,6 +1,7 @@
 """boundary = 'warp': rays that follow the edges near them, against closed forms, and against edge sampling as a second estimator.
 
-Standard errors are bounded by 1.5 % of the expected value; with 16 replicas, an error of 12.6 % fails with a probability of 99 %.
+Standard errors are bounded by 1.5 % of the expected value (polygons over pixels, and where the reference has noise of its own:
+3 %); with 16 replicas, an error of 12.6 % (25 %) fails with a probability of 99 %.
 The negative controls leave out the divergence of the motion (equation 9b), without which the warp only moves what is seen.
 """
 
@@ -59,8 +60,8 @@ def no_divergence(monkeypatch):
     return lambda: monkeypatch.setattr(convention, "warped", moved_only)
 
 
-def check(scene, tangents, adjoint, expected, no_divergence, **options):
-    assert_agrees(warped(scene, tangents, adjoint, **options), expected, max_relative_se=NOISE)
+def check(scene, tangents, adjoint, expected, no_divergence, noise=NOISE, **options):
+    assert_agrees(warped(scene, tangents, adjoint, **options), expected, max_relative_se=noise)
     no_divergence()
     assert_differs(warped(scene, tangents, adjoint, replica_count=4, **options), expected, by=0.2)
 
@@ -92,7 +93,7 @@ def test_polygon_over_pixels(tmp_path, no_divergence):
         camera=film_camera(HALF, size), light=mesh(tmp_path, "light", vertices, QUAD, emitter=area_light(L))
     )
     adjoint = np.repeat(weights[:, :, None], 3, 2) / 3
-    check(scene, {"light/positions": None}, adjoint, expected, no_divergence, spp=2**15)
+    check(scene, {"light/positions": None}, adjoint, expected, no_divergence, noise=0.03, spp=8192)
 
 
 def test_sphere_on_the_film(no_divergence):
@@ -126,7 +127,9 @@ def test_filters_and_cameras_against_edge_sampling(view):
     edge = derivatives(scene, tangents, adjoint, terms=("interior", "primary"), max_depth=1, spp=256, n_primary=2**15)
     expected = edge.total.mean(0)
     scale = float(np.abs(edge.only("primary").mean(0)).max())
-    assert_agrees(warped(scene, tangents, adjoint, spp=2048) - edge.total, [0.0], scale=scale, max_relative_se=0.03)
+    # The top of the block is seen at a grazing angle: a reach of 0.3 degrees is smaller than it looks.
+    ours = warped(scene, tangents, adjoint, spp=4096, warp_concentration=4e4)
+    assert_agrees(ours - edge.total, [0.0], scale=scale, max_relative_se=0.06)
     assert_differs(edge.without("primary"), expected, scale=scale, by=0.5)
 
 
