@@ -217,7 +217,7 @@ class PathSpaceMethods:
         features = inspect(scene, sensor, attached)
         channels.check(self.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
-            support.check_boundary(scene, sensor, features, attached, self.max_depth)
+            support.check_boundary(scene, sensor, features, attached)
         return sensor, features, self._gradient_options(scene, features)
 
     def _passes(

@@ -64,9 +64,7 @@ def check_film(sensor: Any) -> None:
         raise SceneError(f"the sensor's film is a {film}; gradients need an hdrfilm.")
 
 
-def check_boundary(
-    scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int
-) -> None:
+def check_boundary(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version."""
     bsdfs = [shape.bsdf() for shape in groups.everything(scene) if shape.bsdf() is not None]
     for parameter in attached:
