@@ -481,4 +481,4 @@ add("ball with a normal map moves", "materials", "shape", dented, "thing/pose", 
     limit="shading horizons of NormalMap")  # fmt: skip
 add("caustic of a moving mirror", "mirror", "shape", caustic, "mirror/pose", along(0.4, 0.2, 0.3),
     ("tests/gradient/test_caustics.py::test_by_way_of_a_plane_mirror[mirror]",), depth=3, fd_spp=16384,
-    options={"n_indirect": 1_000_000})  # fmt: skip
+    options={"n_indirect": 4_000_000, "n_primary": 200_000})  # fmt: skip

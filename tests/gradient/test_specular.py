@@ -32,9 +32,10 @@ def scene(fov, origin, towards, **shapes):
     return load_scene({"type": "scene", "camera": camera, "sky": {"type": "constant", "radiance": rgb(0.5)}, **shapes})
 
 
-def flat_mirror(thing):
+def flat_mirror(thing, size=1.0, **tint):
     """The thing is beside the camera, seen in the mirror only."""
-    mirror = {"type": "rectangle", "to_world": T().translate([0, 1, 1]) @ PLATE, "bsdf": SILVER}
+    pose = T().translate([0, 1, 1]) @ PLATE @ T().scale(size)
+    mirror = {"type": "rectangle", "to_world": pose, "bsdf": {**SILVER, **tint}}
     return scene(50, [0, -1.2, 1.2], [0, 1, 1], mirror=mirror, thing=thing(0.5, -1.6, 1.2))
 
 
@@ -91,13 +92,20 @@ CASES = {  # scene, parameter, step, max_depth, samples per pixel
     "box in a mirror": (lambda: flat_mirror(box), "thing/positions", 0.01, 3, 256),
     "ball in a mirror": (lambda: flat_mirror(ball), "thing/pose", 0.01, 3, 256),
     "mirror moves": (lambda: flat_mirror(box), "mirror/pose", 0.01, 3, 256),
+    "mirror and its border": (
+        lambda: flat_mirror(box, 0.4, specular_reflectance=rgb(0.5)),
+        "mirror/pose",
+        0.01,
+        3,
+        128,
+    ),
     "box in a curved mirror": (curved_mirror, "thing/positions", 0.005, 3, 128),
     "ball behind glass": (glass_plate, "thing/pose", 0.01, 3, 512),
     "lamp behind a glass ball": (glass_ball, "thing/pose", 0.005, 3, 512),
     "point light's shadow in a mirror": (shadow_in_a_mirror, "thing/positions", 0.01, 3, 64),
     "index of a glass ball": (glass_ball, "mirror/eta", 0.005, 3, 512),
 }
-SLOW = ("point light's shadow in a mirror", "index of a glass ball")
+SLOW = ("mirror and its border", "point light's shadow in a mirror", "index of a glass ball")
 
 
 @pytest.mark.parametrize(
