@@ -28,6 +28,11 @@ class View:
     towards: Any
     distant: Any
 
+    @staticmethod
+    def along(direction: Any) -> View:
+        """The view of lines of sight that run in this direction."""
+        return View(mi.Point3f(0), -direction, mi.Bool(True))
+
     def direction_to(self, target: Any) -> Any:
         """Unit direction of the line of sight at `target`: away from a viewpoint at `point`."""
         return dr.select(self.distant, -self.towards, dr.normalize(target - self.point))

@@ -111,7 +111,7 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     omega, density = direction(row, u, sampler)
-    edge = segment.at(row, u, View(mi.Point3f(0), -omega, mi.Bool(True)), away=True)
+    edge = segment.at(row, u, View.along(omega), away=True)
     active = edge.counts & (probability > 0) & (density > 0)
     start = mi.Point3f(segment.outside(edge, 0) + segment.lift(edge))
     wavelengths, spectral_weight = spectra.sample(t.sensor, sampler)
@@ -144,7 +144,7 @@ def direction(row: EdgeTable, u: Any, sampler: Any) -> tuple[Any, Any]:
 
     A mixture of all directions and, for mesh edges, of those that see both faces on the same side.
     """
-    curve = row.curve(View(mi.Point3f(0), mi.Vector3f(0, 0, 1), mi.Bool(True)), u)
+    curve = row.curve(View.along(mi.Vector3f(0, 0, -1)), u)
     tangent = dr.normalize(curve.derivative)
     x = dr.normalize(curve.into0)
     y = dr.cross(tangent, x)
@@ -176,8 +176,7 @@ def _sides(
     What the sides emit counts, too, where that is not left to `shadows.py`: on lanes that are `shining`. `chained`: the segment
     leaves a delta lobe, so that both sides are seen along the same attached ray.
     """
-    onwards = lambda ray, lanes: t.scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
-    front, back = segment.both_sides(t.scene, t.table, edge, target, distance, onwards, active)
+    front, back = segment.both_sides(t.scene, t.table, edge, target, distance, segment.first_behind(t.scene), active)
     for _, start in (front, back):
         spectra.carry(start, wavelengths)
     twin = sampler.clone()

@@ -105,6 +105,11 @@ def lift(edge: Edge) -> Any:
     return mi.Vector3f(dr.select(edge.crease, shift * dr.normalize(n0 + n1), 0))
 
 
+def first_behind(scene: Any) -> Callable[[Any, Any], Any]:
+    """The first hit of a ray, as `background` asks for it, on segments that start at surfaces."""
+    return lambda ray, active: scene.ray_intersect_preliminary(ray, coherent=False, active=active)
+
+
 def background(
     scene: Any, edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
 ) -> tuple[Any, Any]:

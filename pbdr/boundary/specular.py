@@ -57,7 +57,7 @@ class Target:
 
     def position(self, direction: Any) -> Any:
         """The point as it is seen in this direction."""
-        return self.row.curve(view_along(direction), self.u).position
+        return self.row.curve(View.along(direction), self.u).position
 
     def offset(self, end: End) -> tuple[Any, Any]:
         """From the segment to the point, orthogonal to the segment, in a frame of its direction; and the depth."""
@@ -108,7 +108,7 @@ def draw(
     store = path.PathStore(options.max_depth, wavelengths)
     end = trace(chain, position, active, store)
     active &= end.valid
-    edge = segment.at(row, u, view_along(end.direction), away=True)
+    edge = segment.at(row, u, View.along(end.direction), away=True)
     distance = dr.norm(edge.point - end.origin)
     active &= edge.counts & apart(distance, edge.point)
 
@@ -126,8 +126,7 @@ def draw(
     inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
     factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (13)
     factor *= spectral_weight
-    onwards = lambda ray, lanes: scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)  # noqa: E731
-    front, back = segment.both_sides(scene, table, edge, aim, distance, onwards, active)
+    front, back = segment.both_sides(scene, table, edge, aim, distance, segment.first_behind(scene), active)
     for _, beginning in (front, back):
         spectra.carry(beginning, wavelengths)
     twin = sampler.clone()
@@ -211,11 +210,6 @@ def apart(distance: Any, point: Any) -> Any:
     return distance > OWN * (1 + dr.max(dr.abs(point)))
 
 
-def view_along(direction: Any) -> View:
-    """The view of an edge in this direction."""
-    return View(mi.Point3f(0), -direction, mi.Bool(True))
-
-
 def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int], Any]) -> Any | None:
     """Corners of the film's cells in which a random camera ray meets a delta lobe: (positions, size of a cell) or None."""
     numbers = stream("delta lobes", CELLS * CELLS)
@@ -248,8 +242,6 @@ def start(sampler: Any, starts: Any) -> Any:
 def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
     """Follow the chain of a film position; with a `store`, keep its vertices for the sweeps."""
     scene = chain.scene
-    vertices: Any = store.vertices if store is not None else None
-    scatters: Any = store.scatters if store is not None else None
     camera_ray = dr.detach(camera.ray_through(chain.sensor, position, chain.aperture, chain.wavelengths))
     ray = mi.Ray3f(camera_ray)
     active = mi.Bool(active)
@@ -270,11 +262,7 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
         weight *= lobe.value / chance
         point, direction = mi.Point3f(si.p), si.to_world(lobe.direction)
         if dr.hint(store is not None, mode="scalar"):
-            nothing = hits.pack(hits.no_hit())
-            vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, mi.Float(0)), k, active)
-            unused = mi.Point2f(lobes.CENTRE)
-            bounce = (direction, mi.Float(1), mi.UInt32(1), lobe.sample, unused, mi.Spectrum(1))
-            scatters.write(((nothing, mi.Vector3f(0), mi.Float(0), mi.UInt32(0)), bounce), k, active)
+            store.keep(k, hit, ray, direction, mi.Float(1), mi.UInt32(1), lobe.sample, active)
         ray = si.spawn_ray(direction)
         k += 1
         hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active & (k < length))

@@ -13,7 +13,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import direct
-from pbdr.transport import hits, lobes, path
+from pbdr.transport import lobes, path
 
 
 @dataclass
@@ -56,7 +56,7 @@ def to_camera(
     active = seen.active
     si.wi = si.to_local(-seen.ray.d)
     throughput *= direct.scattered_without_cosine(si, onward, active)
-    _keep(store, before, seen.hit, seen.ray.o, seen.ray.d, onward, mi.Float(1), mi.UInt32(0), mi.Float(0), active)
+    store.keep(before, seen.hit, seen.ray, onward, mi.Float(1), mi.UInt32(0), mi.Float(0), active)
     importance = seen.importance * dr.abs_dot(si.n, seen.ray.d)
     return Walk(seen, store, before + steps + 1, throughput * importance, chained, active)
 
@@ -127,20 +127,9 @@ def _walk(
         arriving.t = dr.norm(si.p - start)
         kind = dr.select(delta, mi.UInt32(1), 0)
         inverse = dr.select(delta | (k < steps), mi.Float(1), 0)
-        _keep(store, before + k, arriving, start, -backward_ray.d, onward, inverse, kind, sample, active)
+        store.keep(before + k, arriving, mi.Ray3f(start, -backward_ray.d), onward, inverse, kind, sample, active)
         chained = dr.select(k == steps, delta, chained)
         onward = -backward_ray.d
         hit, ray = found, backward_ray
         k -= 1
     return hit, ray, onward, throughput, chained, active
-
-
-def _keep(
-    store: path.PathStore, k: Any, hit: Any, origin: Any, direction: Any, onward: Any, inverse: Any, kind: Any, sample: Any,
-    active: Any,
-) -> None:  # fmt: skip
-    """Vertex `k`, reached from `origin` along `direction`, scattering `onward`, as the sweeps read it: motion alone counts."""
-    nothing = hits.pack(hits.no_hit())
-    store.vertices.write((hits.pack(hit), mi.Vector3f(origin), direction, mi.Float(0)), k, active)
-    bounce = (onward, inverse, kind, sample, mi.Point2f(lobes.CENTRE), mi.Spectrum(1))
-    store.scatters.write(((nothing, mi.Vector3f(0), mi.Float(0), mi.UInt32(0)), bounce), k, active)

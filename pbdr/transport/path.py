@@ -12,7 +12,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, emission, groups, hits, measure, spectra
+from pbdr.transport import convention, emission, groups, hits, lobes, measure, spectra
 from pbdr.transport.features import Features
 
 UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
@@ -54,6 +54,16 @@ class PathStore:
         bounce = (vector, zero, mi.UInt32(0), zero, mi.Point2f(0), mi.Spectrum(0))
         warps = () if warp is None else (warp.nothing(), warp.nothing())  # of both segments
         self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce, *warps))
+
+    def keep(self, k: Any, hit: Any, ray: Any, onward: Any, inverse: Any, kind: Any, sample: Any, active: Any) -> None:
+        """Vertex `k`, where `ray` hits, scattering `onward`, for sweeps to which motion alone counts.
+
+        `kind`: 1 for a delta lobe, which `sample` chooses.
+        """
+        nothing, zero = hits.pack(hits.no_hit()), mi.Float(0)
+        self.vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, zero), k, active)
+        bounce = (onward, inverse, kind, sample, mi.Point2f(lobes.CENTRE), mi.Spectrum(1))
+        self.scatters.write(((nothing, mi.Vector3f(0), zero, mi.UInt32(0)), bounce), k, active)
 
 
 def antithetic(sample: Any) -> Any:
