@@ -20,7 +20,7 @@ ORIGIN = np.array([0.1, -0.2, 0.3])
 
 
 def table_of(*kinds):
-    scene = load_scene({"type": "scene", **{kind: SHAPES[kind] for kind in kinds}})
+    scene = load_scene({"type": "scene", "sky": {"type": "constant"}, **{kind: SHAPES[kind] for kind in kinds}})
     builder = TableBuilder()
     return scene.mi, builder, builder.build(scene.mi, frozenset())
 
