@@ -213,11 +213,12 @@ def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
 # ---- cost ----------------------------------------------------------------------------------------------------------
 
 
-def _box(_: Path) -> tuple[Any, str, Any]:
-    from .matrix_cases import load_scene, zoo
+def _block(folder: Path) -> tuple[Any, str, Any]:
+    from .matrix_cases import CASES as MATRIX
 
-    scene = load_scene(zoo.cornell(width=64, height=64))
-    return scene, "small-box/positions", np.ones((64, 64, 3), np.float32) / 64**2
+    scene = MATRIX["shadow of a moving block, area"].make(folder)
+    width, height = (int(n) for n in scene.sensors[0].film().crop_size())
+    return scene, "block/positions", np.ones((height, width, 3), np.float32) / (width * height)
 
 
 def _bumpy(folder: Path) -> tuple[Any, str, Any]:
@@ -225,7 +226,7 @@ def _bumpy(folder: Path) -> tuple[Any, str, Any]:
 
 
 SCENES: dict[str, Callable[[Path], tuple[Any, str, Any]]] = {
-    "Cornell box, a box moves": _box, "bumpy mesh of 5,120 faces moves": _bumpy,
+    "block before an area light": _block, "bumpy mesh of 5,120 faces moves": _bumpy,
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class WarpOptions:
     """`rays`: auxiliary rays a segment (even); `concentration` κ: the reach is 1/√κ radians; `exponent` γ of the weights."""
 
     rays: int = 8
-    concentration: float = 1e4
+    concentration: float = 4e4
     exponent: float = 2.0
 
     def check(self) -> None:

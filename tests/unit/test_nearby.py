@@ -20,7 +20,14 @@ ORIGIN = np.array([0.1, -0.2, 0.3])
 
 
 def table_of(*kinds):
-    scene = load_scene({"type": "scene", **{kind: SHAPES[kind] for kind in kinds}})
+    scene = load_scene(
+        {
+            "type": "scene",
+            "sky": {"type": "constant"},
+            "eye": {"type": "perspective"},
+            **{kind: SHAPES[kind] for kind in kinds},
+        }
+    )
     builder = TableBuilder()
     return scene.mi, builder, builder.build(scene.mi, frozenset())
 
@@ -34,7 +41,12 @@ def directions(count):
 
 def near(table, row, omega, curved):
     """Chord, ∇chord, ∇q, q and the point's direction, as arrays."""
-    found = nearby.nearest(table.row(mi.UInt32(row)), mi.Point3f(*ORIGIN), mi.Vector3f(*omega.T), curved)
+    found = nearby.nearest(
+        table.row(mi.UInt32(row)),
+        mi.Point3f(*ORIGIN.tolist()),
+        mi.Vector3f(*[mi.Float(x.tolist()) for x in omega.T]),
+        curved,
+    )
     u = np.array(found.point).T - ORIGIN
     u /= np.linalg.norm(u, axis=1, keepdims=True)
     to_host = lambda x: np.array(x + dr.zeros(type(x), len(omega)), dtype=np.float64).T  # noqa: E731
@@ -75,7 +87,7 @@ def test_it_is_the_nearest_point_of_a_straight_edge():
 
 def test_faces_know_their_edges():
     """Both faces of a quad: the diagonal, which does not count, is in both; the borders of each, which count, touch its corners."""
-    scene, builder, table = table_of("sphere", "mesh")
+    scene, builder, table = table_of("mesh")
     incidence = Incidence(scene, builder)
     hit = dr.zeros(mi.PreliminaryIntersection3f, 2)
     hit.prim_index, hit.valid, hit.t = mi.UInt32(0, 1), mi.Bool(True), mi.Float(1)
@@ -85,6 +97,6 @@ def test_faces_know_their_edges():
     assert all(np.array(incidence.at(hit, k, True)[1]).all() for k in range(SIDES))
     (diagonal,) = set(rows[:, 0]) & set(rows[:, 1])
     every = mi.UInt32(np.unique(rows))
-    counts = np.array(nearby.counts(table.row(every), mi.Point3f(*ORIGIN), True))
+    counts = np.array(nearby.counts(table.row(every), mi.Point3f(*ORIGIN.tolist()), False))
     assert [int(r) for r, c in zip(np.unique(rows), counts, strict=True) if not c] == [diagonal]
     assert np.unique(rows).size == 5 and (np.array(table.shape)[np.unique(rows)] == index).all()
