@@ -1,4 +1,4 @@
-"""`python -m benchmarks compare BEFORE AFTER`: efficiency of `pathspace` in two records of `run`, made on the same machine."""
+"""`python -m benchmarks compare`: efficiency of `pathspace` in two records of `run`, made on the same machine."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from . import run as bench
-from .harness import Result, table
+from .harness import RECORDED, Result, table
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options besides the common ones."""
-    parser.add_argument("before", type=Path, help="run.json of the earlier commit")
-    parser.add_argument("after", type=Path, help="run.json of the later one")
+    parser.add_argument("--before", type=Path, default=RECORDED / "run.json", help="run.json of the earlier commit")
+    parser.add_argument("--after", type=Path, help="run.json of the later one; default: the one in --out")
 
 
 def run(options: argparse.Namespace) -> Result:
     """Ratios by case and contender that both records have."""
     both = []
-    for path in (options.before, options.after):
+    for path in (options.before, options.after or options.out / "run.json"):
         if not path.is_file():
             return Result("compare", tables=f"There is no {path}.", met=False)
         both.append(json.loads(path.read_text(encoding="utf-8")))
