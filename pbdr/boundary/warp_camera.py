@@ -87,9 +87,7 @@ class CameraWarp:
         eye, omega = Eye.of(self.sensor), mi.Vector3f(dr.detach(ray.d))
         first, g1, second, g2, share, total = record
         viewpoint = camera.attached_viewpoint(self.sensor)
-        edges = [
-            (self._motion(eye, features, viewpoint, row, omega, share > 0), g) for row, g in ((first, g1), (second, g2))
-        ]
+        edges = [(self._motion(eye, viewpoint, row, omega, share > 0), g) for row, g in ((first, g1), (second, g2))]
         shift = convention.Shift(share=share, total=total, edges=edges)
         direction, jacobian = convention.warped(omega, omega, mi.Float(1), shift)
         moved = direction - dr.detach(direction)
@@ -100,25 +98,12 @@ class CameraWarp:
         bent.o = ray.o + dr.norm(dr.detach(ray.o) - eye.point) * moved  # rays start on the near plane
         return bent, jacobian, mi.Vector2f(dr.dot(film.x, moved), dr.dot(film.y, moved))
 
-    def _motion(
-        self, eye: Eye, features: Features, viewpoint: Any, index: Any, omega: Any, active: Any
-    ) -> convention.EdgeShift:
-        """Motion of an edge point relative to the camera ray through its place on the film."""
+    def _motion(self, eye: Eye, viewpoint: Any, index: Any, omega: Any, active: Any) -> convention.EdgeShift:
+        """Motion of an edge point relative to the camera ray through its place on the film; the camera rests."""
         row = self.warp.table.row(index, active)
         near = nearby.nearest(row, eye.point, omega, self.warp.curved)
         point, along = self.warp.attached(row, near, active)
-        found = convention.edge_shift(viewpoint, point, along, near.slope, active)
-        if not features.sensor_moves:
-            return found
-
-        def towards(target: Any) -> Any:
-            return camera.ray_through(self.sensor, eye.sight(target).position).d
-
-        step = STEP * dr.norm(near.point - eye.point) / dr.maximum(dr.norm(near.along), 1e-20)
-        seen, ahead, behind = (towards(mi.Point3f(near.point + s * near.along)) for s in (0, step, -step))
-        turned = dr.dot(near.slope, ahead - behind) / (2 * step)
-        shift = found.shift - dr.select(active, seen - dr.detach(seen), 0)  # Eq. (9d)
-        return convention.EdgeShift(shift, found.turn - dr.select(active, turned - dr.detach(turned), 0))
+        return convention.edge_shift(viewpoint, point, along, near.slope, active)  # Eq. (9d)
 
 
 def build(
