@@ -1,7 +1,7 @@
 """boundary = 'warp': rays that follow the edges near them, against closed forms, and against edge sampling as a second estimator.
 
-Standard errors are bounded by 1.5 % of the expected value (polygons over pixels, and where the reference has noise of its own:
-3 %); with 16 replicas, an error of 12.6 % (25 %) fails with a probability of 99 %.
+Standard errors are bounded by 1.5 % of the expected value (polygons over pixels: 3 %; with a wide filter and weights per pixel:
+6 %); with 16 replicas, an error of 12.6 % (25 %, 50 %) fails with a probability of 99 %.
 The negative controls leave out the divergence of the motion (equation 9b), without which the warp only moves what is seen.
 """
 
