@@ -11,9 +11,10 @@ from pbdr.boundary.incidence import SIDES, Incidence
 from pbdr.boundary.table import TableBuilder
 from pbdr.scene import load_scene
 
+AXIS = (np.array([1, 0.3, 0]) / np.sqrt(1.09)).tolist()
 SHAPES = {
-    "mesh": {"type": "rectangle", "to_world": T().translate([0.2, 0.1, 3]).rotate([1, 0.3, 0], 40)},
-    "disk": {"type": "disk", "to_world": T().translate([0.2, 0.1, 3]).rotate([1, 0.3, 0], 40).scale([1, 0.6, 1])},
+    "mesh": {"type": "rectangle", "to_world": T().translate([0.2, 0.1, 3]).rotate(AXIS, 40)},
+    "disk": {"type": "disk", "to_world": T().translate([0.2, 0.1, 3]).rotate(AXIS, 40).scale([1, 0.6, 1])},
     "sphere": {"type": "sphere", "center": [0.2, 0.1, 3], "radius": 0.8},
 }
 ORIGIN = np.array([0.1, -0.2, 0.3])
