@@ -398,7 +398,8 @@ for _kind, _role in (
     ("normalmap", "normal_map"), ("bumpmap", "nested_texture"), ("blend", "weight"),
 ):  # fmt: skip
     add(f"{_kind}: {_role}", "materials", "material", material(_kind), f"ball/{_role}", material_tangent,
-        (f"{MATERIALS}[{_kind}-{_role}]",), step=0.01, fd_spp=256)  # fmt: skip
+        (f"{MATERIALS}[{_kind}-{_role}]",), step=0.01, fd_spp=256,
+        limit="shading horizons of" if _kind in ("normalmap", "bumpmap") else "")  # fmt: skip
 
 # ---------------------------------------------------------------------- mirrors and glass
 

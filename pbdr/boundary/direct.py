@@ -17,7 +17,7 @@ from pbdr.boundary import segment, silhouettes
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, favour_moving, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, curves, emission, groups, hits, spectra
+from pbdr.transport import camera, convention, emission, groups, hits, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -66,9 +66,8 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     box = scene.bbox()
     reference = dr.zeros(mi.Interaction3f, count)
     reference.p = mi.Point3f(0.5 * (box.min + box.max))
-    # As a recorded call it would be compiled for every shape, of which instances and curves cannot do it.
-    able = not any(groups.is_instance(s) or curves.is_curve(s) for s in scene.shapes())
-    with dr.scoped_set_flag(dr.JitFlag.SymbolicCalls, able):
+    # As a recorded call it would be compiled for every shape of the process, of which instances and curves cannot do it.
+    with dr.scoped_set_flag(dr.JitFlag.SymbolicCalls, False):
         on_surface = emitter.get_shape().sample_position(0.0, lattice, surface)
     direction, _ = emitter.sample_direction(reference, lattice, ~surface)
     distant = ~surface & mi.has_flag(flags, mi.EmitterFlags.Infinite)

@@ -17,6 +17,9 @@ ALONE = "Use boundary='none' for the interior part alone."
 LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
 
 
+BENT = ("normal_map", "nested_texture")  # roles of what bends normals in these BSDFs
+
+
 class IncompleteGradientWarning(UserWarning):
     """A gradient lacks a term that this version does not estimate."""
 
@@ -35,6 +38,11 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
             )
         if names[0] == "SunskyEmitter":
             _refuse(parameter, "the sun moves or its tables change without a derivative. Bake the sky into an envmap.")
+        if parameter.role.endswith("_wavelengths"):
+            _refuse(
+                parameter,
+                "the wavelengths of a measured spectrum are looked up with a derivative that is wrong. Use its values.",
+            )
         if "RoughPlastic" in names and parameter.role in ("roughness", "eta"):
             _refuse(
                 parameter, "roughplastic tabulates its transmittance without derivatives. Use principled or pplastic."
@@ -82,7 +90,7 @@ def check_boundary(
         )
     _check_texels(scene, features, attached, max_depth)
     maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
-    if maps and features.moving_edges:
+    if maps and (features.moving_edges or any(p.role in BENT for p in attached)):
         _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
 
 
