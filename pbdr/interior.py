@@ -42,9 +42,7 @@ class Recorded:
     count: Any
 
 
-def _record(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, sampler: Any, spp: int
-) -> Recorded:
+def _record(scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, spp: int) -> Recorded:
     """Trace and keep camera paths."""
     ray, weight, position = camera.sample_rays(sensor, sampler, spp)
     detached = dr.detach(ray)
@@ -54,7 +52,7 @@ def _record(
     if options.warp is not None:
         near = options.warp.camera.find(scene, detached, position, sampler)
         with dr.resume_grad():
-            ray, jacobian, shift = options.warp.camera.bend(features, near, ray)
+            ray, jacobian, shift = options.warp.camera.bend(near, ray)
         if sensor.film().rfilter().is_box_filter():
             shift = None
     _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
@@ -74,7 +72,7 @@ def backward(
 
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
-    kept = _record(scene, sensor, integrator, features, options, sampler, spp)
+    kept = _record(scene, sensor, integrator, options, sampler, spp)
     ray, hit, scale = kept.ray, kept.hit, kept.weight / total_spp
     adjoint, others = field.read(kept.position, True, ray.wavelengths)
     adjoint *= scale
@@ -102,7 +100,7 @@ def forward(
     sampler: Any, spp: int, total_spp: int,
 ) -> list[tuple[Any, Any, list[Any], Any]]:  # fmt: skip
     """Interior derivatives of every sample: (film position, of the colour / spp, of the other channels / spp, active)."""
-    kept = _record(scene, sensor, integrator, features, options, sampler, spp)
+    kept = _record(scene, sensor, integrator, options, sampler, spp)
     ray, hit = kept.ray, kept.hit
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, True)

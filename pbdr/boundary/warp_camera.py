@@ -81,7 +81,7 @@ class CameraWarp:
         anchors = borders(self.warp, eye, self.sensor.film(), position, metric(eye, ray.d), reach)
         return self.warp.draw(eye.point, ray.d, shoot, sampler, mi.Bool(True), anchors, reach)
 
-    def bend(self, features: Features, record: tuple[Any, ...], ray: Any) -> tuple[Any, Any, Any]:
+    def bend(self, record: tuple[Any, ...], ray: Any) -> tuple[Any, Any, Any]:
         """Camera rays, attached, that follow their edges: (ray, Jacobian of the motion over the film, its value 1, motion of the
         film position in pixels, its value 0)."""
         eye, omega = Eye.of(self.sensor), mi.Vector3f(dr.detach(ray.d))

@@ -15,8 +15,6 @@ from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
 LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
-
-
 BENT = ("normal_map", "nested_texture")  # roles of what bends normals in these BSDFs
 
 
