@@ -391,8 +391,16 @@ def material(kind: str) -> Callable[[Path], Any]:
 add("mask: opacity", "opacity", "material", material("mask"), "ball/opacity", material_tangent, (f"{MATERIALS}[mask-opacity]",),
     step=0.1, spp=4096, fd_spp=4096, peer="wrong sign")  # fmt: skip
 HALF = {"type": "mask", "opacity": 0.4, "nested": RED}
-add("half-opaque rectangle moves", "opacity", "shape", thing(type="rectangle", to_world=TILT, bsdf=HALF), "thing/pose",
-    along(0.4, 0.2, 0.3), (f"{MATERIALS}[mask-opacity]",), depth=3, fd_spp=4096)  # fmt: skip
+
+
+def half_opaque(folder: Path) -> Any:
+    """The floor fills the view: where a ray meets nothing after a cut-out, `path` drops the light it has gathered before."""
+    floor = {"type": "rectangle", "to_world": T().scale(40), "bsdf": meshes.diffuse(0.6)}
+    return meshes.scene(floor=floor, thing={"type": "rectangle", "to_world": TILT, "bsdf": HALF})
+
+
+add("half-opaque rectangle moves", "opacity", "shape", half_opaque, "thing/pose", along(0.4, 0.2, 0.3),
+    (CLOSED1 + "test_form_1_for_a_half_opaque_border", f"{MATERIALS}[mask-opacity]"), depth=3, fd_spp=4096)  # fmt: skip
 for _kind, _role in (
     ("diffuse", "base_color"), ("principled", "roughness"), ("roughconductor", "roughness"), ("roughdielectric", "eta"),
     ("normalmap", "normal_map"), ("bumpmap", "nested_texture"), ("blend", "weight"),

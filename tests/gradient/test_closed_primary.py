@@ -62,6 +62,21 @@ def test_form_1_half_plane_over_a_pixel(tmp_path, kind):
     check(terms, [L / h if kind == "occluder" else -L / h])
 
 
+def test_form_1_for_a_half_opaque_border():
+    """A cut-out of opacity α before nothing: L = α ρ E / π. (Mitsuba's `path` drops light where nothing lies behind a cut-out.)"""
+    depth, edge, opacity, albedo, irradiance = 4.0, 0.1, 0.4, 0.5, 3.0
+    row, column = SIZE // 2, SIZE // 2 - 1
+    low, high, _, _ = pixel_bounds(HALF, SIZE, row, column)
+    frame = pose((edge + 3, 0, depth), x=(-3, 0, 0), y=(0, 4, 0), z=(0, 0, -1))
+    adjoint = np.zeros((SIZE, SIZE, 3))
+    adjoint[row, column] = 1 / 3
+    light = {"type": "directional", "direction": [0, 0, 1], "irradiance": {"type": "rgb", "value": irradiance}}
+    half = {"type": "mask", "opacity": opacity, "nested": diffuse(albedo)}
+    scene = scene_of(camera=film_camera(HALF, SIZE), light=light, moving=shape("rectangle", frame, bsdf=half))
+    terms = derivatives(scene, {"moving/pose": [shift(1, 0, 0)]}, adjoint, max_depth=2, n_primary=8192)
+    check(terms, [-opacity * albedo * irradiance / np.pi / ((high - low) * depth)])
+
+
 def clipped_area(polygon, bounds):
     """Area of a convex polygon (K, 2) of complex numbers with infinitesimal parts inside a pixel."""
     points = [np.asarray(p) for p in polygon]
