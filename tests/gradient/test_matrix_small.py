@@ -1,6 +1,6 @@
 """The cases of `python -m benchmarks matrix` at small size: forward and reverse mode on identical samples, or the refusal.
 
-Term by term, ⟨a, J t⟩ = ⟨Jᵀ a, t⟩ on identical samples, whatever the noise. Negative control of each case: the term that matters most
+Term by term, ⟨a, J t⟩ = ⟨Jᵀ a, t⟩ on identical samples. Negative control of each case: the term that matters most
 cannot be left out. Whether derivatives are right is asked by the tests that a case names, and by the benchmark.
 """
 
