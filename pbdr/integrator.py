@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr import interior, seeds
+from pbdr import interior, seeds, sequence
 from pbdr.attached import attached_parameters
 from pbdr.boundary import (
     direct,
@@ -105,14 +106,18 @@ class PathSpaceMethods:
     def _sensor(scene: Any, sensor: Any) -> Any:
         return scene.sensors()[sensor] if isinstance(sensor, int) else sensor
 
-    @staticmethod
-    def _sampler(sensor: Any, seed: Any, spp: int, *stream: str) -> tuple[Any, int]:
-        """The sensor's sampler seeded from a hashed, named stream: (sampler, samples per pixel)."""
-        sampler = sensor.sampler().clone()
-        if spp:
-            sampler.set_sample_count(spp)
-        spp = sampler.sample_count()
-        sampler.set_samples_per_wavefront(spp)
+    def _sampler(self, sensor: Any, seed: Any, spp: int, *stream: str, own: bool = False) -> tuple[Any, int]:
+        """Sampler of the film's pixels from a hashed, named stream, and the samples per pixel, which samplers may round.
+
+        `own`: the sensor's own sampler in any case.
+        """
+        own |= self.options.sequence == "independent"
+        if own:
+            sampler = sensor.sampler().clone()
+            if spp:
+                sampler.set_sample_count(spp)
+            spp = sampler.sample_count()
+            sampler.set_samples_per_wavefront(spp)
         width, height = camera.film_size(sensor.film())
         lanes = width * height * spp
         if lanes >= 2**32:
@@ -120,6 +125,8 @@ class PathSpaceMethods:
                 f"pathspace: {width}×{height} pixels × {spp} spp = {lanes} samples exceed 2^32 in one call. "
                 "Lower spp and average several calls with different seeds."
             )
+        if not own:
+            return sequence.over_film(width, height, spp, seeds.stream(seed, *stream)), spp
         sampler.seed(seeds.stream(seed, *stream), lanes)
         return sampler, spp
 
@@ -134,7 +141,7 @@ class PathSpaceMethods:
         film = sensor.film()
         channels.check(self.channels, scene)
         with dr.suspend_grad():
-            sampler, spp = self._sampler(sensor, seed, spp, "primal")
+            sampler, spp = self._sampler(sensor, seed, spp, "primal", own=True)
             film.prepare(self.aov_names())
             ray, weight, position = camera.sample_rays(sensor, sampler, spp)
             hit = hits.first_hit(self, scene, ray)
@@ -247,7 +254,7 @@ class PathSpaceMethods:
         width, height = camera.film_size(sensor.film())
         lanes = width * height * self._spp(sensor, spp)
         table = self.tables.build(scene, features.moving_shapes)
-        stream = lambda name, count: seeds.lanes(count, seed, name)  # noqa: E731
+        stream = partial(self._lanes, seed)
         to_lights = self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(chosen)
         return _Edges(
             table=table, motion=segment.Motion(scene, features.moving_shapes), lanes=lanes, stream=stream,
@@ -313,6 +320,12 @@ class PathSpaceMethods:
                     )
                     if drawn is not None:
                         yield drawn
+
+    def _lanes(self, seed: Any, name: str, count: int) -> Any:
+        """Sampler of `count` samples of a boundary term, from a hashed, named stream."""
+        if self.options.sequence == "independent":
+            return seeds.lanes(count, seed, name)
+        return sequence.over_lanes(count, seeds.stream(seed, name))
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

@@ -10,11 +10,16 @@ from pbdr.errors import OptionError, closest
 from pbdr.transport import channels
 
 BOUNDARIES = ("edge", "warp", "none")
+SEQUENCES = ("sobol", "independent")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Validated options of `pathspace`; sample counts are absolute, per call; None means chosen automatically."""
+    """Validated options of `pathspace`; sample counts are absolute, per call; None means chosen automatically.
+
+    sequence  random numbers of gradients: "sobol" (sequence.py), or "independent": the sensor's own sampler for the interior, PCG32
+              for the boundary
+    """
 
     max_depth: int = 6
     rr_depth: int = 5
@@ -28,6 +33,7 @@ class Options:
     warp_concentration: float = WarpOptions.concentration
     warp_exponent: float = WarpOptions.exponent
     aovs: str = ""
+    sequence: str = "sobol"
 
     @staticmethod
     def parse(props: Any) -> Options:
@@ -59,6 +65,7 @@ class Options:
             ("warp_rays", int),
             ("boundary", str),
             ("aovs", str),
+            ("sequence", str),
         ):
             value = getattr(self, name)
             if not isinstance(value, kind):
@@ -80,6 +87,8 @@ class Options:
             raise OptionError(f"pathspace: rr_depth = {self.rr_depth}; give a number ≥ 1.")
         if self.boundary not in BOUNDARIES:
             raise OptionError(f"pathspace: boundary = '{self.boundary}'; give one of {', '.join(BOUNDARIES)}.")
+        if self.sequence not in SEQUENCES:
+            raise OptionError(f"pathspace: sequence = '{self.sequence}'; give one of {', '.join(SEQUENCES)}.")
         for name in ("n_primary", "n_direct", "n_indirect"):
             count = getattr(self, name)
             if count is not None and count < 0:
