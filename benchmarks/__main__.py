@@ -21,6 +21,7 @@ BENCHMARKS = {
     "compare": "two records of run, before and after a change",
     "report": "a page of what run found",
     "cost": "time of a gradient against primal renders; memory against parameters and depth",
+    "steps": "time, kernels and memory of optimisation steps with moving vertices; growth with samples, pixels, triangles",
     "matrix": "every supported gradient against finite differences, Mitsuba's prb_projective beside it",
     "warp": "boundary='warp' beside edge sampling: agreement, bias against auxiliary rays, cost",
     "large_mesh": "a gradient step on a mesh of a million triangles: time against ten thousand, memory",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr import interior, seeds
+from pbdr import interior, seeds, sequence
 from pbdr.attached import attached_parameters
 from pbdr.boundary import (
     direct,
@@ -27,94 +28,15 @@ from pbdr.boundary import (
 )
 from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.table import TableBuilder
-from pbdr.boundary.warp import WarpOptions
-from pbdr.errors import OptionError, closest
+from pbdr.errors import OptionError
+from pbdr.options import Options
 from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, spectra, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 
 UNIFORM_LOBE = 0.25  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
-BOUNDARIES = ("edge", "warp", "none")
 TERMS = ("interior", "primary", "direct", "indirect")
-
-
-@dataclass(frozen=True)
-class Options:
-    """Validated options of `pathspace`; sample counts are absolute, per call; None means chosen automatically."""
-
-    max_depth: int = 6
-    rr_depth: int = 5
-    hide_emitters: bool = False
-    boundary: str = "edge"
-    n_primary: int | None = None
-    n_direct: int | None = None
-    n_indirect: int | None = None
-    blend_distance: float | None = None
-    warp_rays: int = WarpOptions.rays
-    warp_concentration: float = WarpOptions.concentration
-    warp_exponent: float = WarpOptions.exponent
-    aovs: str = ""
-
-    @staticmethod
-    def parse(props: Any) -> Options:
-        """Read plugin properties; OptionError names what is wrong and what is allowed."""
-        known = Options.__dataclass_fields__
-        for name in props.keys():
-            if name not in known and name != "id":
-                hint = closest(name, list(known))
-                raise OptionError(
-                    f"pathspace: unknown option '{name}'. " + (f"Closest: '{hint[0]}'. " if hint else "")
-                    + f"Options: {', '.join(known)}."
-                )  # fmt: skip
-        values = {name: props[name] for name in known if name in props}
-        options = Options(**values)
-        options.check()
-        return options
-
-    @property
-    def warp(self) -> WarpOptions:
-        """Those of boundary = 'warp'."""
-        return WarpOptions(self.warp_rays, self.warp_concentration, self.warp_exponent)
-
-    def check(self) -> None:
-        """Raise OptionError for values of the wrong type or out of range."""
-        for name, kind in (
-            ("max_depth", int),
-            ("rr_depth", int),
-            ("hide_emitters", bool),
-            ("warp_rays", int),
-            ("boundary", str),
-            ("aovs", str),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, kind):
-                raise OptionError(
-                    f"pathspace: {name} = {value!r}; give {kind.__name__} instead of {type(value).__name__}."
-                )
-        for name, types in (
-            ("n_primary", int),
-            ("n_direct", int),
-            ("n_indirect", int),
-            ("blend_distance", (int, float)),
-        ):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, types):
-                raise OptionError(f"pathspace: {name} = {value!r}; give a number instead of {type(value).__name__}.")
-        if self.max_depth < 1 and self.max_depth != -1:
-            raise OptionError(f"pathspace: max_depth = {self.max_depth}; give -1 (unlimited) or a number ≥ 1.")
-        if self.rr_depth < 1:
-            raise OptionError(f"pathspace: rr_depth = {self.rr_depth}; give a number ≥ 1.")
-        if self.boundary not in BOUNDARIES:
-            raise OptionError(f"pathspace: boundary = '{self.boundary}'; give one of {', '.join(BOUNDARIES)}.")
-        for name in ("n_primary", "n_direct", "n_indirect"):
-            count = getattr(self, name)
-            if count is not None and count < 0:
-                raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
-        channels.parse(self.aovs)
-        self.warp.check()
-        if self.blend_distance is not None and not self.blend_distance > 0:
-            raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
 
 
 @dataclass
@@ -184,14 +106,18 @@ class PathSpaceMethods:
     def _sensor(scene: Any, sensor: Any) -> Any:
         return scene.sensors()[sensor] if isinstance(sensor, int) else sensor
 
-    @staticmethod
-    def _sampler(sensor: Any, seed: Any, spp: int, *stream: str) -> tuple[Any, int]:
-        """The sensor's sampler seeded from a hashed, named stream: (sampler, samples per pixel)."""
-        sampler = sensor.sampler().clone()
-        if spp:
-            sampler.set_sample_count(spp)
-        spp = sampler.sample_count()
-        sampler.set_samples_per_wavefront(spp)
+    def _sampler(self, sensor: Any, seed: Any, spp: int, *stream: str, own: bool = False) -> tuple[Any, int]:
+        """Sampler of the film's pixels from a hashed, named stream, and the samples per pixel, which samplers may round.
+
+        `own`: the sensor's own sampler in any case.
+        """
+        own |= self.options.sequence == "independent"
+        if own:
+            sampler = sensor.sampler().clone()
+            if spp:
+                sampler.set_sample_count(spp)
+            spp = sampler.sample_count()
+            sampler.set_samples_per_wavefront(spp)
         width, height = camera.film_size(sensor.film())
         lanes = width * height * spp
         if lanes >= 2**32:
@@ -199,6 +125,8 @@ class PathSpaceMethods:
                 f"pathspace: {width}×{height} pixels × {spp} spp = {lanes} samples exceed 2^32 in one call. "
                 "Lower spp and average several calls with different seeds."
             )
+        if not own:
+            return sequence.over_film(width, height, spp, seeds.stream(seed, *stream)), spp
         sampler.seed(seeds.stream(seed, *stream), lanes)
         return sampler, spp
 
@@ -213,7 +141,7 @@ class PathSpaceMethods:
         film = sensor.film()
         channels.check(self.channels, scene)
         with dr.suspend_grad():
-            sampler, spp = self._sampler(sensor, seed, spp, "primal")
+            sampler, spp = self._sampler(sensor, seed, spp, "primal", own=True)
             film.prepare(self.aov_names())
             ray, weight, position = camera.sample_rays(sensor, sampler, spp)
             hit = hits.first_hit(self, scene, ray)
@@ -326,7 +254,7 @@ class PathSpaceMethods:
         width, height = camera.film_size(sensor.film())
         lanes = width * height * self._spp(sensor, spp)
         table = self.tables.build(scene, features.moving_shapes)
-        stream = lambda name, count: seeds.lanes(count, seed, name)  # noqa: E731
+        stream = partial(self._lanes, seed)
         to_lights = self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(chosen)
         return _Edges(
             table=table, motion=segment.Motion(scene, features.moving_shapes), lanes=lanes, stream=stream,
@@ -392,6 +320,12 @@ class PathSpaceMethods:
                     )
                     if drawn is not None:
                         yield drawn
+
+    def _lanes(self, seed: Any, name: str, count: int) -> Any:
+        """Sampler of `count` samples of a boundary term, from a hashed, named stream."""
+        if self.options.sequence == "independent":
+            return seeds.lanes(count, seed, name)
+        return sequence.over_lanes(count, seeds.stream(seed, name))
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

@@ -52,7 +52,8 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     emitters = scene.emitters_dr()
     number = dr.width(emitters)
     k = mi.Float(dr.arange(mi.UInt32, count))
-    choice = (k + sampler.next_1d()) / count * number
+    whole = dr.opaque(mi.Float, count)  # varies with the silhouettes
+    choice = (k + sampler.next_1d()) / whole * number
     index = dr.minimum(mi.UInt32(choice), number - 1)
     emitter = dr.gather(mi.EmitterPtr, emitters, index)
     flags = emitter.flags()
@@ -76,7 +77,7 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     views = LightViews(
         count=count, emitter=emitter,
         view=View(dr.select(surface, on_surface.p, direction.p), mi.Vector3f(direction.d), distant),
-        normal=mi.Normal3f(on_surface.n), weight=dr.select(density > 0, number / (density * count), 0),
+        normal=mi.Normal3f(on_surface.n), weight=dr.select(density > 0, number / (density * whole), 0),
         surface=surface, delta=delta,
     )  # fmt: skip
     dr.eval(views)
@@ -163,7 +164,7 @@ class Outlines:
         views = view_count(dr.width(possible), count, emitters)
         lights = draw_views(scene, stream("light points", views), views)
         pairs = Discrete(shadow_mass(scene, table, possible, lights))
-        return Outlines(lights, possible, pairs) if pairs.total > 0 else None
+        return Outlines(lights, possible, pairs)
 
     def sample(self, table: EdgeTable, u: Any) -> tuple[LightViews, EdgeTable, Any, Any]:
         """u in [0, 1) → (light points, rows of the table, probability of the pair, u rescaled within it)."""

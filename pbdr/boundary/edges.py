@@ -143,8 +143,10 @@ class EdgeTable:
     def row(self, index: Any, active: Any = True) -> EdgeTable:
         """The rows at `index`."""
         get = lambda array: dr.gather(type(array), array, index, active)  # noqa: E731
-        first = self.count - (self.pairs.count if self.pairs is not None else 0)
-        pair = None if self.pairs is None else dr.select(index >= first, index - first, NO_PAIR)
+        pair = None
+        if self.pairs is not None:
+            first = dr.opaque(mi.UInt32, self.count - self.pairs.count)
+            pair = dr.select(index >= first, index - first, NO_PAIR)
         return EdgeTable(
             self.count, get(self.kind), get(self.a), get(self.b), get(self.c), get(self.d), get(self.sign),
             (get(self.face[0]), get(self.face[1])), (get(self.corners[0]), get(self.corners[1])), get(self.jump),

@@ -151,8 +151,6 @@ def sample(
     if faces is None:
         return []
     distribution = Discrete(film_mass(faces, Eye.of(sensor)))
-    if not distribution.total > 0:
-        return []
     index, probability, s = distribution.sample(systematic(sampler, count))
     get = lambda array: dr.gather(type(array), array, index)  # noqa: E731
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))

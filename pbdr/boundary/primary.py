@@ -79,8 +79,6 @@ def sample(
 ) -> list[Contribution]:  # fmt: skip
     """`count` samples of the primary boundary on edges of shapes."""
     distribution = Discrete(film_mass(table, Eye.of(sensor), sensor.film(), features.sensor_moves))
-    if not distribution.total > 0:
-        return []
     index, probability, u = distribution.sample(systematic(sampler, count))
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
     edge = segment.at(table.row(index), u, view_of(eye), away=True)

@@ -13,29 +13,42 @@ MOVING = 0.8  # share of samples that edges which move get
 
 
 class Discrete:
-    """Distribution proportional to `mass` (non-negative). Sums run in double precision: a million edges would drown in float32."""
+    """Distribution proportional to `mass` (non-negative). Sums run in double precision: a million edges would drown in float32.
+
+    Nothing waits for the device, and kernels depend neither on the sum nor on the number of entries.
+    """
 
     def __init__(self, mass: Any) -> None:
-        self.size = dr.width(mass)
         double = dr.float64_array_t(mi.Float)
         self.cdf = dr.cumsum(double(dr.detach(mass)))
+        self.last = dr.opaque(mi.UInt32, dr.width(mass) - 1)
         dr.eval(self.cdf)
-        self.total = float(self.cdf[self.size - 1])
 
     def sample(self, u: Any) -> tuple[Any, Any, Any]:
-        """u in [0, 1) → (index, its probability, u rescaled within the entry)."""
+        """u in [0, 1) → (index, its probability, u rescaled within the entry); probability 0 where all mass is zero."""
         double = type(self.cdf)
-        total = dr.opaque(double, self.total)  # as a literal, it would make every call compile its own kernel
+        total = dr.gather(double, self.cdf, self.last)
         target = double(u) * total
-        last = self.size - 1
-        index = mi.UInt32(dr.binary_search(0, last, lambda i: dr.gather(double, self.cdf, i) <= target))
-        index += dr.zeros(mi.UInt32, dr.width(u))  # with a single entry the search returns a plain number
+        index = _search(self.cdf, self.last, target)
         upper = dr.gather(double, self.cdf, index)
         lower = dr.select(index > 0, dr.gather(double, self.cdf, index - 1, index > 0), 0)
         width = upper - lower
-        probability = mi.Float(width / total)
+        probability = mi.Float(dr.select(total > 0, width / total, 0))
         rest = mi.Float(dr.select(width > 0, (target - lower) / width, 0))
         return index, probability, dr.clip(rest, 0, 1 - 2**-24)
+
+
+@dr.syntax
+def _search(cdf: Any, last: Any, target: Any) -> Any:
+    """First index whose entry is above `target`, at most `last`. (Dr.Jit's own search is another kernel for every size.)"""
+    low = dr.zeros(mi.UInt32, dr.width(target))
+    high = low + last
+    while dr.hint(low < high, label="pathspace: search"):
+        middle = (low + high) >> 1
+        after = dr.gather(type(cdf), cdf, middle) <= target
+        low = dr.select(after, middle + 1, low)
+        high = dr.select(after, high, middle)
+    return low
 
 
 def favour_moving(mass: Any, moving: Any) -> Any:
@@ -48,6 +61,7 @@ def favour_moving(mass: Any, moving: Any) -> Any:
 
 def favour(mass: Any, chosen: Any, share: float) -> Any:
     """`mass` with this share given to entries that are `chosen`, where there are any."""
+    dr.eval(mass, chosen)  # else each of the sums computes all of it again
     some = dr.sum(dr.select(chosen, mass, 0))
     rest = dr.sum(dr.select(chosen, 0, mass))
     usual = (some > 0) & (rest > 0)

@@ -46,6 +46,7 @@ def draw(
         shining = shadow.light_hit.compute_surface_interaction(shadow.light_ray, mi.RayFlags.All, walked.active)
         share = emission.share_of_lights(scene, edge.point, shining, walked.active & ~shadow.lights.delta)
         factor *= dr.select(chained, share, 1)
+    factor = dr.select(walked.active, factor, 0)
     if mirrors is not None:
         factor *= dr.select(chained | shadow.lights.delta, mi.Float(1), 0)
 

@@ -233,7 +233,7 @@ def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int],
 def start(sampler: Any, starts: Any) -> Any:
     """A random film position in one of the cells."""
     corners, size = starts
-    number = dr.width(corners)
+    number = dr.opaque(mi.UInt32, dr.width(corners))  # varies with what is seen
     index = dr.minimum(mi.UInt32(sampler.next_1d() * number), number - 1)
     return dr.gather(mi.Point2f, corners, index) + sampler.next_2d() * size
 

@@ -1,0 +1,99 @@
+"""Options of the plugin `pathspace`: parsed from its properties, and checked before anything is rendered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pbdr.boundary.warp import WarpOptions
+from pbdr.errors import OptionError, closest
+from pbdr.transport import channels
+
+BOUNDARIES = ("edge", "warp", "none")
+SEQUENCES = ("sobol", "independent")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Validated options of `pathspace`; sample counts are absolute, per call; None means chosen automatically.
+
+    sequence  random numbers of gradients: "sobol" (sequence.py), or "independent": the sensor's own sampler for the interior, PCG32
+              for the boundary
+    """
+
+    max_depth: int = 6
+    rr_depth: int = 5
+    hide_emitters: bool = False
+    boundary: str = "edge"
+    n_primary: int | None = None
+    n_direct: int | None = None
+    n_indirect: int | None = None
+    blend_distance: float | None = None
+    warp_rays: int = WarpOptions.rays
+    warp_concentration: float = WarpOptions.concentration
+    warp_exponent: float = WarpOptions.exponent
+    aovs: str = ""
+    sequence: str = "sobol"
+
+    @staticmethod
+    def parse(props: Any) -> Options:
+        """Read plugin properties; OptionError names what is wrong and what is allowed."""
+        known = Options.__dataclass_fields__
+        for name in props.keys():
+            if name not in known and name != "id":
+                hint = closest(name, list(known))
+                raise OptionError(
+                    f"pathspace: unknown option '{name}'. " + (f"Closest: '{hint[0]}'. " if hint else "")
+                    + f"Options: {', '.join(known)}."
+                )  # fmt: skip
+        values = {name: props[name] for name in known if name in props}
+        options = Options(**values)
+        options.check()
+        return options
+
+    @property
+    def warp(self) -> WarpOptions:
+        """Those of boundary = 'warp'."""
+        return WarpOptions(self.warp_rays, self.warp_concentration, self.warp_exponent)
+
+    def check(self) -> None:
+        """Raise OptionError for values of the wrong type or out of range."""
+        for name, kind in (
+            ("max_depth", int),
+            ("rr_depth", int),
+            ("hide_emitters", bool),
+            ("warp_rays", int),
+            ("boundary", str),
+            ("aovs", str),
+            ("sequence", str),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise OptionError(
+                    f"pathspace: {name} = {value!r}; give {kind.__name__} instead of {type(value).__name__}."
+                )
+        for name, types in (
+            ("n_primary", int),
+            ("n_direct", int),
+            ("n_indirect", int),
+            ("blend_distance", (int, float)),
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, types):
+                raise OptionError(f"pathspace: {name} = {value!r}; give a number instead of {type(value).__name__}.")
+        if self.max_depth < 1 and self.max_depth != -1:
+            raise OptionError(f"pathspace: max_depth = {self.max_depth}; give -1 (unlimited) or a number ≥ 1.")
+        if self.rr_depth < 1:
+            raise OptionError(f"pathspace: rr_depth = {self.rr_depth}; give a number ≥ 1.")
+        if self.boundary not in BOUNDARIES:
+            raise OptionError(f"pathspace: boundary = '{self.boundary}'; give one of {', '.join(BOUNDARIES)}.")
+        if self.sequence not in SEQUENCES:
+            raise OptionError(f"pathspace: sequence = '{self.sequence}'; give one of {', '.join(SEQUENCES)}.")
+        for name in ("n_primary", "n_direct", "n_indirect"):
+            count = getattr(self, name)
+            if count is not None and count < 0:
+                raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
+        channels.parse(self.aovs)
+        self.warp.check()
+        if self.blend_distance is not None and not self.blend_distance > 0:
+            raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")
