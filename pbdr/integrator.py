@@ -37,6 +37,8 @@ from pbdr.transport.film import FilmMap
 UNIFORM_LOBE = 0.25  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
 TERMS = ("interior", "primary", "direct", "indirect")
+#: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
+SHARES = {"primary": 3 / 8, "direct": 1 / 4, "indirect": 3 / 16}
 
 
 @dataclass
@@ -162,7 +164,7 @@ class PathSpaceMethods:
         return self._path_options(
             uniform_lobe=UNIFORM_LOBE,
             uniform_environment=UNIFORM_ENVIRONMENT if features.environment_radiance else 0.0,
-            h=self.options.blend_distance or default_blend_distance(scene, features),
+            h=dr.opaque(mi.Float, self.options.blend_distance or default_blend_distance(scene, features)),
             warp=warp,
         )
 
@@ -258,7 +260,7 @@ class PathSpaceMethods:
         to_lights = self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(chosen)
         return _Edges(
             table=table, motion=segment.Motion(scene, features.moving_shapes), lanes=lanes, stream=stream,
-            outlines=direct.Outlines.of(scene, table, stream, self.options.n_direct or lanes // 2) if to_lights else None,
+            outlines=direct.Outlines.of(scene, table, stream, self._budget("direct", lanes)) if to_lights else None,
         )  # fmt: skip
 
     def _boundary(
@@ -269,14 +271,14 @@ class PathSpaceMethods:
             return
         table, motion, lanes, stream = edges.table, edges.motion, edges.lanes, edges.stream
         options = self._path_options()
-        count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
+        count = self._budget("primary", lanes)
         if "primary" in chosen and (features.moving_shapes or features.sensor_moves) and count:
             yield primary.sample(scene, sensor, self, features, table, motion, options, stream("primary", count), count)
             half = max(count // 2, 1)
             rims = stream("horizon", half)
             smooth = frozenset(range(len(scene.shapes()))) if features.sensor_moves else features.moving_shapes
             yield horizon.sample(scene, sensor, self, smooth, options, rims, half)
-        count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
+        count = self._budget("direct", lanes)
         if "direct" in chosen and self.max_depth > 1 and count:
             points = stream("direct edges", count)
             yield direct.sample(scene, sensor, self, features, table, motion, edges.outlines, points, count)
@@ -296,15 +298,15 @@ class PathSpaceMethods:
         if features.delta_bsdfs and self.max_depth > 1:
             mirrors = specular.cells(scene, sensor, self, stream)
         ways = (None,) if mirrors is None or self.max_depth == 2 else (None, mirrors)
-        count = lanes // 4 if self.options.n_primary is None else self.options.n_primary
+        count = self._budget("primary", lanes)
         if mirrors is not None and "primary" in chosen and count:
             yield specular.draw(scene, sensor, self, table, motion, options, stream, count, mirrors)
-        count = lanes // 2 if self.options.n_direct is None else self.options.n_direct
+        count = self._budget("direct", lanes)
         if "direct" in chosen and self.max_depth > 1 and count:
             yield from filter(
                 None, (frustum.draw(scene, sensor, self, features, options, stream, count, x) for x in ways)
             )
-        count = lanes // 2 if self.options.n_indirect is None else self.options.n_indirect
+        count = self._budget("indirect", lanes)
         if "indirect" in chosen and self.max_depth > 2 and count:
             third = max(count // 3, 1)
             technique = reflected.Technique(scene, sensor, self, features, table, motion, options)
@@ -326,6 +328,11 @@ class PathSpaceMethods:
         if self.options.sequence == "independent":
             return seeds.lanes(count, seed, name)
         return sequence.over_lanes(count, seeds.stream(seed, name))
+
+    def _budget(self, term: str, lanes: int) -> int:
+        """Number of samples of a boundary term in a call with this many camera samples."""
+        given = getattr(self.options, f"n_{term}")
+        return max(int(SHARES[term] * lanes), 1) if given is None else int(given)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

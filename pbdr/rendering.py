@@ -11,6 +11,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.aligned import aligned
 from pbdr.errors import DataError, DivergedError, OptionError, ParameterError, PbdrError
 from pbdr.integrator import TERMS
 from pbdr.parameters import Parameter, list_parameters, read, resolve, traverse, write
@@ -150,7 +151,7 @@ def _resolve(scene: Any, names: str | Iterable[str]) -> dict[str, Parameter]:
 
 
 def _adjoint(adjoint: Any, sensor: Any, tracer: Any) -> Any:
-    tensor = mi.TensorXf(adjoint)
+    tensor = mi.TensorXf(aligned(adjoint) if isinstance(adjoint, np.ndarray) else adjoint)
     film = sensor.film()
     height, width = int(film.crop_size()[1]), int(film.crop_size()[0])
     shape = (height, width, int(film.base_channels_count()) + len(tracer.aov_names()))
@@ -173,7 +174,7 @@ class _Attached:
         for name, parameter in self.chosen.items():
             value = self.params[parameter.raw]
             self.originals[name] = type(value)(value)  # a copy: Mitsuba hands out references to what it stores
-            leaf = mi.TensorXf(read(None, parameter, self.params).astype(np.float32))
+            leaf = mi.TensorXf(aligned(read(None, parameter, self.params)))
             dr.enable_grad(leaf)
             self.leaves[name] = leaf
             write(self.params, parameter, leaf)
@@ -194,7 +195,7 @@ class _Attached:
                 raise ParameterError(
                     f"the tangent of '{name}' has shape {given}; the parameter has {leaf.shape}."
                 ) from None
-            dr.set_grad(leaf, mi.TensorXf(np.ascontiguousarray(values)))
+            dr.set_grad(leaf, mi.TensorXf(aligned(values)))
             dr.enqueue(dr.ADMode.Forward, leaf)
         dr.traverse(dr.ADMode.Forward, dr.ADFlag.ClearEdges)
 

@@ -67,6 +67,7 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     box = scene.bbox()
     reference = dr.zeros(mi.Interaction3f, count)
     reference.p = mi.Point3f(0.5 * (box.min + box.max))
+    dr.make_opaque(reference.p)  # moves with the shapes
     # As a recorded call it would be compiled for every shape of the process, of which instances and curves cannot do it.
     with dr.scoped_set_flag(dr.JitFlag.SymbolicCalls, False):
         on_surface = emitter.get_shape().sample_position(0.0, lattice, surface)

@@ -109,31 +109,42 @@ class EdgeTable:
     pairs: Pairs | None = None  # of the last rows of the table
     pair: Any = None  # number of a row within `pairs`; only after `row`
     points: Any = None  # control points of all curve shapes, detached; None if the scene has none
+    straight: bool = False  # every row is a SEGMENT: what the other kinds need is left out of the kernels
+    fans: bool = True  # some rows count as seen from one wedge only
 
     @property
     def fixed(self) -> Any:
         """Rows that lie where they lie, whatever the view."""
-        return self.kind <= CREASE
+        return mi.Bool(True) if self.straight else self.kind <= CREASE
+
+    @property
+    def segment(self) -> Any:
+        """Rows that are straight edges of meshes, or curves of intersection of two."""
+        return mi.Bool(True) if self.straight else self.kind == SEGMENT
 
     @property
     def strand(self) -> Any:
         """Rows of curve shapes."""
+        if self.points is None:
+            return mi.Bool(False)
         return (self.kind == TUBE_END) | (self.kind == CREASE) | (self.kind >= CAP)
 
     @property
     def tubular(self) -> Any:
         """Rows of B-spline curves."""
+        if self.points is None:
+            return mi.Bool(False)
         return (self.kind == TUBE_END) | (self.kind == TUBE)
 
     @property
     def vague(self) -> Any:
         """Rows of which a part may count although their middle does not."""
-        return (self.kind == ELLIPSE) | self.strand
+        return mi.Bool(False) if self.straight else (self.kind == ELLIPSE) | self.strand
 
     @property
     def size(self) -> Any:
         """Lengths of mesh edges, and about those of the rows of curve shapes."""
-        return dr.norm(self.b) * dr.select(self.kind == CAP, dr.two_pi, 1)
+        return dr.norm(self.b) * dr.select(self.strand & (self.kind == CAP), dr.two_pi, 1)
 
     @property
     def border(self) -> Any:
@@ -151,18 +162,19 @@ class EdgeTable:
             self.count, get(self.kind), get(self.a), get(self.b), get(self.c), get(self.d), get(self.sign),
             (get(self.face[0]), get(self.face[1])), (get(self.corners[0]), get(self.corners[1])), get(self.jump),
             get(self.shape), get(self.moving), self.has_borders, None if self.member is None else get(self.member),
-            self.pairs, pair, self.points,
+            self.pairs, pair, self.points, self.straight, self.fans,
         )  # fmt: skip
 
     def curve(self, view: View, u: Any) -> Curve:
         """Points of these rows' curves as seen from `view`."""
-        segment = self.kind == SEGMENT
-        phi = dr.two_pi * u
-        sine, cosine = dr.sincos(phi)
         # ---- straight edges
         position, derivative = self.a + u * self.b, mi.Vector3f(self.b)
         into0, into1 = mi.Vector3f(self.c), mi.Vector3f(self.d)
-        two_sided = segment & (self.face[1] != topology.NO_FACE)
+        two_sided = self.segment & (self.face[1] != topology.NO_FACE)
+        if self.straight:
+            return Curve(mi.Point3f(position), derivative, into0, into1, two_sided, mi.Bool(False))
+        phi = dr.two_pi * u
+        sine, cosine = dr.sincos(phi)
         # ---- borders of disks and cylinders: `d` is the direction into the surface for cylinders, zero for disks
         ellipse = self.kind == ELLIPSE
         arm = cosine * self.b + sine * self.c
@@ -254,6 +266,8 @@ class EdgeTable:
 
     def exists(self, view: View) -> Any:
         """False for silhouettes that a view inside the sphere or cylinder does not have."""
+        if self.straight:
+            return mi.Bool(True)
         inside_sphere = ~view.distant & (dr.squared_norm(self.view_offset(view)) <= dr.squared_norm(self.b))
         axis = self.b * dr.rsqrt(dr.maximum(dr.squared_norm(self.b), 1e-30))
         offset = self.view_offset(view)
@@ -265,7 +279,9 @@ class EdgeTable:
 
     def faces_wedge(self, curve: Curve, omega: Any) -> Any:
         """False on rows for one wedge of an edge of many sheets, where the segment of direction ω comes from another one."""
-        one_wedge = (self.kind == SEGMENT) & (self.sign > 0)
+        if not self.fans:
+            return mi.Bool(True)
+        one_wedge = self.segment & (self.sign > 0)
         about = lambda x: dr.atan2(  # noqa: E731
             dr.dot(curve.derivative, dr.cross(curve.into0, x)), dr.norm(curve.derivative) * dr.dot(curve.into0, x)
         )

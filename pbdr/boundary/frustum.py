@@ -14,6 +14,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.boundary import indirect, segment, specular, walk
 from pbdr.boundary.sampling import systematic
 from pbdr.parameters import traverse
@@ -46,9 +47,9 @@ class Border:
             return None
         corners = np.array([_corners(emitter) for emitter in emitters])
         starts, ends = corners.reshape(-1, 2), np.roll(corners, -1, axis=1).reshape(-1, 2)
-        plane = lambda points: mi.Vector3f(*points.T, 1.0)  # noqa: E731
+        plane = lambda points: mi.Vector3f(*map(aligned, points.T), 1.0)  # noqa: E731
         return Border(
-            mi.UInt32(np.repeat(np.arange(len(emitters)), 4)),
+            mi.UInt32(aligned(np.repeat(np.arange(len(emitters)), 4), np.uint32)),
             plane(starts),
             plane(ends) - plane(starts),
             plane(np.repeat(corners.mean(1), 4, axis=0)),

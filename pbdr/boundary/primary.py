@@ -11,7 +11,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import segment
-from pbdr.boundary.edges import SEGMENT, EdgeTable, View
+from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, channels, convention, hits, path, spectra
@@ -35,7 +35,7 @@ def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool) -> Any:
         also, mass_elsewhere = _counted(table, elsewhere)
         counts, mass = counts | also, 0.5 * (mass + mass_elsewhere)
     possible = eye.may_see(table.a, table.a + table.b, film)
-    shown = dr.select(table.kind == SEGMENT, counts & possible, counts)
+    shown = dr.select(table.segment, counts & possible, counts)
     moves = mi.Bool(True) if everything else table.moving
     return dr.select(moves & shown, mass, 0)
 
@@ -103,7 +103,9 @@ def sample(
 
 def visible(scene: Any, integrator: Any, start: Any, target: Any, distance: Any, active: Any) -> Any:
     """Whether nothing lies between the start of a line of sight and a point `distance` away, in the direction of `target`."""
-    hit = hits.first_hit(integrator, scene, mi.Ray3f(start, dr.normalize(target - start)), active)
+    ray = mi.Ray3f(start, dr.normalize(target - start))
+    ray.maxt = distance * (1 - segment.CLEARANCE)
+    hit = hits.first_hit(integrator, scene, ray, active)
     return ~hit.is_valid() | (hit.t >= distance * (1 - segment.CLEARANCE))
 
 

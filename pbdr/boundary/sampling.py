@@ -7,7 +7,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary.edges import SEGMENT, EdgeTable, View
+from pbdr.boundary.edges import EdgeTable, View
 
 MOVING = 0.8  # share of samples that edges which move get
 
@@ -76,6 +76,6 @@ def systematic(sampler: Any, count: int) -> Any:
 def edge_mass(table: EdgeTable) -> Any:
     """Sampling mass of every edge: its length (of round shapes, of their silhouette from far away), more if it moves."""
     view = View.along(mi.Vector3f(0, 0, -1))
-    known = (table.kind == SEGMENT) | table.strand
+    known = table.segment | table.strand
     length = dr.select(known, table.size, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
     return favour_moving(length, table.moving)

@@ -15,6 +15,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.boundary.edges import CREASE, NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
 from pbdr.transport import curves, groups, hits
@@ -121,9 +122,10 @@ def background(
     ray = mi.Ray3f(target + OUTWARD * distance * edge.omega, edge.omega)
     hit = trace(ray, active)
     before = mi.Ray3f(target - CLEARANCE * distance * edge.omega, edge.omega)
+    before.maxt = 2 * CLEARANCE * distance
     near = trace(before, active)
     own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
-    touching = near.is_valid() & (near.t < 2 * CLEARANCE * distance) & (near.shape != own) & (near.instance != own)
+    touching = near.is_valid() & (near.shape != own) & (near.instance != own)
     return dr.select(touching, near, hit), dr.select(touching, before, ray)
 
 
@@ -207,7 +209,7 @@ class Motion:
         self.matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
         slot = np.full(len(shapes), NOT_MOVING, np.uint32)
         slot[analytic] = np.arange(len(analytic))
-        self.slot = mi.UInt32(slot.tolist())  # a copy, as in table.py
+        self.slot = mi.UInt32(aligned(slot, np.uint32))
         with dr.resume_grad():  # else nothing looks attached
             self.strands = curves.Strands.of(scene)
 

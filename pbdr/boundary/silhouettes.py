@@ -13,7 +13,8 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary.edges import SEGMENT, EdgeTable
+from pbdr.aligned import aligned
+from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.topology import NO_FACE
 
 FEW = 1024  # edges up to which looking at all of them is cheaper
@@ -51,9 +52,8 @@ def regions(scene: Any, pilot: Any) -> Regions | None:
         groups = np.array_split(index, min(len(index), REGIONS // 2)) if len(index) else []
         parts += [(low[g].min(0), high[g].max(0), far) for g in groups]
     bottom, top, away = (np.array([part[i] for part in parts]) for i in range(3))
-    # Lists: kernels would be compiled for the alignment of NumPy's memory, anew in every call.
-    as_vectors = lambda x: mi.Vector3f(*(mi.Float(column.tolist()) for column in x.T))  # noqa: E731
-    far = mi.Bool(away.tolist())
+    as_vectors = lambda x: mi.Vector3f(*(mi.Float(aligned(column)) for column in x.T))  # noqa: E731
+    far = mi.Bool(aligned(away, bool))
     return Regions(as_vectors((bottom + top) / 2), as_vectors((top - bottom) / 2), far, len(parts))
 
 
@@ -67,7 +67,7 @@ def candidates(table: EdgeTable, where: Regions | None) -> Any:
     if where is None or table.count <= FEW:
         return everything
     planes = dr.cross(table.b, table.c), dr.cross(table.b, table.d)
-    two_sided = (table.kind == SEGMENT) & (table.face[1] != NO_FACE)
+    two_sided = table.segment & (table.face[1] != NO_FACE)
     return dr.compress(_possible(table.a, planes[0], planes[1], where, where.count) | ~two_sided)
 
 

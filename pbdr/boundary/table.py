@@ -9,6 +9,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.boundary import crossings, edges, solids, strands, topology
 from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, NO_MEMBER, SEGMENT, SPHERE, EdgeTable, Pairs
 from pbdr.errors import SceneError
@@ -43,6 +44,7 @@ class Known:
     topology: topology.Topology
     rows: dict[str, Any]
     smooth: bool
+    split: bool  # some vertices are copies of others
 
 
 class TableBuilder:
@@ -57,6 +59,8 @@ class TableBuilder:
         faces = mesh.faces_buffer()
         if key in self.cache and self.cache[key].faces.index == faces.index:
             known = self.cache[key]
+            if not known.split:
+                return known
             positions = dr.unravel(mi.Point3f, dr.detach(mesh.vertex_positions_buffer()))
             moved = positions - dr.gather(mi.Point3f, dr.ravel(positions), known.rows["weld"])
             box = mesh.bbox()
@@ -65,9 +69,11 @@ class TableBuilder:
                 return known
         built = topology.of_mesh(mesh)
         rows = _vertex_rows(mesh, built.faces, built.corners)
-        rows |= {"jump": mi.Bool(built.jump), "weld": mi.UInt32(built.weld)}
+        rows |= {"jump": mi.Bool(aligned(built.jump, bool)), "weld": _number(built.weld)}
         dr.eval(rows)
-        self.cache[key] = Known(faces, built, rows, key.startswith("group:") and topology.shades_smoothly(mesh))
+        smooth = key.startswith("group:") and topology.shades_smoothly(mesh)
+        split = bool((built.weld != np.arange(len(built.weld))).any())
+        self.cache[key] = Known(faces, built, rows, smooth, split)
         return self.cache[key]
 
     def build(self, scene: Any, moving: frozenset[int]) -> EdgeTable:
@@ -139,7 +145,7 @@ class TableBuilder:
             "face0": dr.zeros(mi.UInt32, n), "face1": dr.full(mi.UInt32, topology.NO_FACE, n),
             "corners0": dr.zeros(mi.UInt32, n), "corners1": dr.zeros(mi.UInt32, n), "jump": dr.full(mi.Bool, False, n),
             "shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n),
-            "border": kind != "Sphere",
+            "border": kind != "Sphere", "straight": False, "fans": False,
         }  # fmt: skip
 
     def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
@@ -161,7 +167,8 @@ class TableBuilder:
                 faces, turns = np.where(swap, faces[:, ::-1], faces), np.where(swap[..., None], turns[:, ::-1], turns)
             fan = _edge_rows(_vertex_rows(mesh, faces, turns), positions, frame)
             fan["jump"] = dr.full(mi.Bool, True, len(faces))
-            fan["sign"] = mi.Float(wedge.astype(np.float32))
+            fan["sign"] = mi.Float(aligned(wedge))
+            fan["fans"] = True
             parts.append(fan)
         for part in parts:
             n = dr.width(part["kind"])
@@ -181,17 +188,16 @@ def _sheet_rows(
     rows = {
         "kind": dr.full(mi.UInt32, SEGMENT, n), "a": _device("a", sheets.start), "b": _device("b", sheets.along),
         "c": _device("c", sheets.into[:, 0]), "d": _device("d", sheets.into[:, 1]), "sign": dr.full(mi.Float, 1, n),
-        "face0": mi.UInt32(face[:, 0]), "face1": mi.UInt32(face[:, 1]),
+        "face0": _number(face[:, 0]), "face1": _number(face[:, 1]),
         "corners0": dr.full(mi.UInt32, PAIRED, n), "corners1": dr.full(mi.UInt32, PAIRED, n),
-        "jump": dr.full(mi.Bool, True, n), "shape": mi.UInt32(shape[:, 0]), "member": mi.UInt32(member[:, 0]),
-        "moving": mi.Bool(moves), "border": False,
+        "jump": dr.full(mi.Bool, True, n), "shape": _number(shape[:, 0]), "member": _number(member[:, 0]),
+        "moving": mi.Bool(aligned(moves, bool)), "border": False, "straight": True, "fans": True,
     }  # fmt: skip
-    both = lambda kind, columns: tuple(kind(*np.ascontiguousarray(columns[:, k].T)) for k in (0, 1))  # noqa: E731
-    number = lambda columns: (mi.UInt32(columns[:, 0]), mi.UInt32(columns[:, 1]))  # noqa: E731
-    single = np.float32
+    both = lambda kind, columns: tuple(kind(*map(aligned, columns[:, k].T)) for k in (0, 1))  # noqa: E731
+    number = lambda columns: (_number(columns[:, 0]), _number(columns[:, 1]))  # noqa: E731
     pairs = Pairs(
-        n, number(shape), number(member), both(mi.Point2f, sheets.at_start.astype(single)),
-        both(mi.Point2f, sheets.at_end.astype(single)), both(mi.Vector2f, sheets.inward.astype(single)),
+        n, number(shape), number(member), both(mi.Point2f, sheets.at_start),
+        both(mi.Point2f, sheets.at_end), both(mi.Vector2f, sheets.inward),
     )  # fmt: skip
     return rows, pairs
 
@@ -201,12 +207,12 @@ def _vertex_rows(mesh: Any, faces: topology.Index, corners: topology.Index) -> d
     second = faces[:, 1] != topology.NO_FACE
     both = np.where(faces == topology.NO_FACE, faces[:, :1], faces)
     triangles = np.array(mesh.faces_buffer(), dtype=np.uint32)
-    at = lambda which, corner: mi.UInt32(triangles[both[:, which] * np.uint32(3) + corners[:, which, corner]])  # noqa: E731
+    at = lambda which, corner: _number(triangles[both[:, which] * np.uint32(3) + corners[:, which, corner]])  # noqa: E731
     wide = corners.astype(np.uint32)
     packed = wide[:, :, 0] | wide[:, :, 1] << 2 | wide[:, :, 2] << 4
     return {
-        "face0": mi.UInt32(faces[:, 0]), "face1": mi.UInt32(faces[:, 1]), "second": mi.Bool(second),
-        "corners0": mi.UInt32(packed[:, 0]), "corners1": mi.UInt32(packed[:, 1]),
+        "face0": _number(faces[:, 0]), "face1": _number(faces[:, 1]), "second": mi.Bool(aligned(second, bool)),
+        "corners0": _number(packed[:, 0]), "corners1": _number(packed[:, 1]),
         "start": at(0, 0), "end": at(0, 1), "opposite0": at(0, 2), "opposite1": at(1, 2),
     }  # fmt: skip
 
@@ -229,6 +235,7 @@ def _edge_rows(known: dict[str, Any], positions: Any, frame: Any) -> dict[str, A
         "d": dr.select(known["second"], into1, mi.Vector3f(0)), "sign": dr.zeros(mi.Float, n),
         "face0": known["face0"], "face1": known["face1"], "corners0": known["corners0"], "corners1": known["corners1"],
         "jump": known.get("jump", mi.Bool(False)) | (dr.squared_norm(n0 - n1) > 1e-10), "border": False,
+        "straight": True, "fans": False,
     }  # fmt: skip
 
 
@@ -268,29 +275,33 @@ def _strand_rows(shape: Any, index: int, control_points: int) -> dict[str, Any]:
     kinds = {name: getattr(edges, name) for name in ("TUBE", "TUBE_END", "CONE_LINE", "CAP", "CREASE")}
     rows = strands.rows(shape, kinds, control_points)
     n = len(rows["kind"])
-    number = lambda name: mi.UInt32(rows[name].astype(np.uint32))  # noqa: E731
+    number = lambda name: _number(rows[name])  # noqa: E731
     return {
         **{k: _device(k, rows[k]) for k in ("kind", "a", "b", "c", "d", "sign")},
         "face0": number("prim"), "face1": number("prim1"), "corners0": dr.zeros(mi.UInt32, n), "corners1": number("first"),
         "jump": dr.full(mi.Bool, True, n), "shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, NO_MEMBER, n),
-        "border": False,
+        "border": False, "straight": False, "fans": False,
     }  # fmt: skip
 
 
 def _device(name: str, values: Any) -> Any:
-    """Column on the device. A copy: kernels would be compiled for the alignment of NumPy's memory, anew in every call."""
+    """Column on the device."""
     if name == "kind":
-        return mi.UInt32(values.astype(np.uint32).tolist())
+        return _number(values)
     if name == "sign":
-        return mi.Float(values.astype(np.float32).tolist())
-    columns = values.astype(np.float32)
+        return mi.Float(aligned(values))
     kind = mi.Point3f if name == "a" else mi.Vector3f
-    return kind(*[mi.Float(columns[..., i].tolist()) for i in range(columns.shape[-1])])
+    return kind(*[mi.Float(aligned(values[..., i])) for i in range(values.shape[-1])])
+
+
+def _number(values: Any) -> Any:
+    return mi.UInt32(aligned(values, np.uint32))
 
 
 def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Columns of several parts of the table, one after the other."""
-    joined: dict[str, Any] = {"border": any(part["border"] for part in parts)}
+    joined: dict[str, Any] = {name: any(part[name] for part in parts) for name in ("border", "fans")}
+    joined["straight"] = all(part["straight"] for part in parts)
     for name in [n for n in COLUMNS if n in parts[0]]:
         if name in "abcd":
             kind = mi.Point3f if name == "a" else mi.Vector3f
@@ -309,5 +320,5 @@ def _concatenate(parts: list[dict[str, Any]], instanced: bool, pairs: Pairs | No
         dr.width(joined["kind"]), joined["kind"], joined["a"], joined["b"], joined["c"], joined["d"], joined["sign"],
         (joined["face0"], joined["face1"]), (joined["corners0"], joined["corners1"]), joined["jump"], joined["shape"],
         joined["moving"], joined["border"], joined["member"] if instanced else None, pairs,
-        points=points,
+        points=points, straight=joined["straight"], fans=joined["fans"],
     )  # fmt: skip

@@ -19,6 +19,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.aligned import aligned
 from pbdr.errors import ParameterError
 from pbdr.parameters.names import Parameter, traverse
 
@@ -44,7 +45,7 @@ def write(params: Any, parameter: Parameter, value: Any) -> None:
             f"{parameter.name!r} is stored as integers, which have no derivative: load the scene with pbdr.load_scene, "
             "or give its bitmap the property format = 'variant'"
         )
-    tensor = mi.TensorXf(value)
+    tensor = mi.TensorXf(aligned(value) if isinstance(value, np.ndarray) else value)
     shape = tuple(tensor.shape)
     same_rank = parameter.kind in ("texture", "environment") and len(shape) == len(parameter.shape)
     if shape != parameter.shape and not (same_rank and shape[2:] == parameter.shape[2:]):

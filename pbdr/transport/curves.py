@@ -16,6 +16,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.parameters import traverse
 
 TUBES, CONES = "BSplineCurve", "LinearCurve"
@@ -152,16 +153,15 @@ class Strands:
         self.points = dr.concat([dr.detach(x) for x in values])
         indices = [on_host(shape)[1] for shape in shapes]
         self.start_host = np.cumsum([0, *map(len, indices)])
-        self.first = mi.UInt32(
-            np.concatenate([i + o for i, o in zip(indices, self.offset, strict=False)]).astype(np.uint32)
-        )
-        self.start = mi.UInt32(self.start_host[:-1].astype(np.uint32))
+        numbers = lambda x: mi.UInt32(aligned(x, np.uint32))  # noqa: E731
+        self.first = numbers(np.concatenate([i + o for i, o in zip(indices, self.offset, strict=False)]))
+        self.start = numbers(self.start_host[:-1])
         self.linear = mi.UInt32([int(shape.class_name() == CONES) for shape in shapes])
         self.sizes = mi.UInt32([len(i) for i in indices])
         addresses = np.array([int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(s))[0]) for s in shapes], np.uint32)
         number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
         number[addresses] = np.arange(len(shapes))
-        self.number = mi.UInt32(number)
+        self.number = numbers(number)
         self.attached = [
             (k, shape) for k, (shape, x) in enumerate(zip(shapes, values, strict=True)) if dr.grad_enabled(x)
         ]

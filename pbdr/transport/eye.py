@@ -13,6 +13,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.parameters import traverse
 from pbdr.transport import camera, lenses
 
@@ -186,7 +187,8 @@ class Eye:
         x = np.concatenate([t, t, 0 * t, 0 * t + 1]) * (width + 2 * margin) + x0 - margin
         y = np.concatenate([0 * t, 0 * t + 1, t, t]) * (height + 2 * margin) + y0 - margin
         image = mi.Point2f(
-            (mi.Float(x) - self.centre[0]) / self.focal[0], (mi.Float(y) - self.centre[1]) / self.focal[1]
+            (mi.Float(aligned(x)) - self.centre[0]) / self.focal[0],
+            (mi.Float(aligned(y)) - self.centre[1]) / self.focal[1],
         )
         cosine = self.lens.direction(image).z
         cosine = dr.min(dr.select(dr.isfinite(cosine), cosine, 0))

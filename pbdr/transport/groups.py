@@ -13,6 +13,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
 from pbdr.transport import hits, measure
@@ -89,10 +90,10 @@ class Instances:
         sizes = [len(x) for x in inside.values()]
         matrices = [traverse(shapes[i])["to_world"].matrix for i in inside]
         values = np.array([np.array(dr.detach(m), dtype=np.float32).reshape(4, 4, -1)[..., 0] for m in matrices])
-        self.number = mi.UInt32(number)
-        self.columns = [mi.Vector3f(*np.ascontiguousarray(values[:, :3, j].T)) for j in range(4)]
-        self.first = mi.UInt32(np.cumsum([0, *sizes[:-1]]).astype(np.uint32))
-        self.inner = mi.UInt32(np.array([_address(x) for shown in inside.values() for x in shown], np.uint32))
+        self.number = mi.UInt32(aligned(number, np.uint32))
+        self.columns = [mi.Vector3f(*map(aligned, values[:, :3, j].T)) for j in range(4)]
+        self.first = mi.UInt32(aligned(np.cumsum([0, *sizes[:-1]]), np.uint32))
+        self.inner = mi.UInt32([_address(x) for shown in inside.values() for x in shown])
         self.posed = [
             (k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)
         ]

@@ -25,8 +25,9 @@ class PathOptions:
     """How paths are sampled.
 
     `uniform_lobe`, `uniform_environment`: weights of the defensive uniform densities (docs/theory.md, section 3), zero
-    for primal rendering. `mirror`: antithetic partner of the first BSDF sample. `h`: blend distance of (3a), scene units.
-    `warp`: edges that segments follow (boundary/warp.py, not known here), or None.
+    for primal rendering. `mirror`: antithetic partner of the first BSDF sample. `h`: blend distance of (3a), scene units; a
+    device array where it follows the geometry's size, which as a number would make new kernels. `warp`: edges that segments
+    follow (boundary/warp.py, not known here), or None.
     """
 
     max_depth: int
@@ -35,7 +36,7 @@ class PathOptions:
     uniform_lobe: float = 0.0
     uniform_environment: float = 0.0
     mirror: bool = False
-    h: float = 1.0
+    h: Any = 1.0
     warp: Any = None
 
 
