@@ -29,7 +29,7 @@ AIM = 0.007  # relative standard error of each side at which its replicas end
 LEAST = 8  # replicas
 MOST = 64
 SECONDS = 12.0  # of replicas of one side
-LIMIT = 300  # seconds of a case's process
+LIMIT = 600  # seconds of a case's process
 RIGHT, WRONG, UNDECIDED, CRASHED = "right", "wrong", "undecided", "crashed"
 REFUSED, LIMIT_NAMED = "refused by name", "incomplete, and says so"
 

@@ -28,6 +28,7 @@ import small_scenes as small  # noqa: E402
 import test_curves as curves  # noqa: E402
 import test_emitters as emitters  # noqa: E402
 import test_indirect as indirect  # noqa: E402
+import test_mapped as mapped  # noqa: E402
 import test_materials as materials  # noqa: E402
 import test_refusals as refusals  # noqa: E402
 import test_sensors as sensors  # noqa: E402
@@ -407,7 +408,10 @@ for _kind, _role in (
 ):  # fmt: skip
     add(f"{_kind}: {_role}", "materials", "material", material(_kind), f"ball/{_role}", material_tangent,
         (f"{MATERIALS}[{_kind}-{_role}]",), step=0.01, fd_spp=256,
-        limit="shading horizons of" if _kind in ("normalmap", "bumpmap") else "")  # fmt: skip
+        limit="shading horizons of" if _kind == "bumpmap" else "")  # fmt: skip
+MAPPED = "tests/gradient/test_mapped.py::test_texels_and_motion"
+add("normal map that tilts by 22 degrees", "materials", "material", lambda folder: mapped.scene(), "ball/normal_map",
+    material_tangent, (f"{MAPPED}[ball/normal_map]",), fd_spp=1024)  # fmt: skip
 
 # ---------------------------------------------------------------------- mirrors and glass
 
@@ -486,8 +490,8 @@ def caustic(folder: Path) -> Any:
     return meshes.scene(light=lamp, mirror=mirror)
 
 
-add("ball with a normal map moves", "materials", "shape", dented, "thing/pose", along(0.4, 0.2, 0.3), (), fd_spp=4096,
-    limit="shading horizons of NormalMap")  # fmt: skip
+add("ball with a normal map moves", "materials", "shape", dented, "thing/pose", along(0.4, 0.2, 0.3),
+    (f"{MAPPED}[ball/pose]",), fd_spp=4096)  # fmt: skip
 add("caustic of a moving mirror", "mirror", "shape", caustic, "mirror/pose", along(0.4, 0.2, 0.3),
     ("tests/gradient/test_caustics.py::test_by_way_of_a_plane_mirror[mirror]",), depth=3, fd_spp=16384,
     options={"n_indirect": 4_000_000, "n_primary": 200_000})  # fmt: skip

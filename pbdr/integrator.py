@@ -17,6 +17,7 @@ from pbdr.boundary import (
     frustum,
     horizon,
     indirect,
+    mapped,
     primary,
     reflected,
     segment,
@@ -224,7 +225,7 @@ class PathSpaceMethods:
                     self.nonfinite += interior.backward(
                         scene, sensor, self, features, pass_options, field, sampler, n, total
                     )
-            for samples in self._boundary(scene, sensor, features, edges, chosen):
+            for samples in self._boundary(scene, sensor, features, edges, seed, spp, chosen):
                 self.nonfinite += terms.backward(samples, field)
             for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
                 self.nonfinite += indirect.backward(scene, features, options, field, drawn)
@@ -241,7 +242,7 @@ class PathSpaceMethods:
                 passes, total = self._passes(features, options, sensor, seed, spp)
                 for pass_options, sampler, n in passes:
                     parts += interior.forward(scene, sensor, self, features, pass_options, film_map, sampler, n, total)
-            for samples in self._boundary(scene, sensor, features, edges, chosen):
+            for samples in self._boundary(scene, sensor, features, edges, seed, spp, chosen):
                 parts += terms.forward(samples)
             for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
                 parts += indirect.forward(scene, features, options, drawn)
@@ -253,8 +254,7 @@ class PathSpaceMethods:
         """What all boundary terms of a call share; None when no edge is seen to move."""
         if self.options.boundary != "edge" or not (features.moving_edges or features.moving_chains):
             return None
-        width, height = camera.film_size(sensor.film())
-        lanes = width * height * self._spp(sensor, spp)
+        lanes = self._camera_samples(sensor, spp)
         table = self.tables.build(scene, features.moving_shapes)
         stream = partial(self._lanes, seed)
         to_lights = self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(chosen)
@@ -264,14 +264,26 @@ class PathSpaceMethods:
         )  # fmt: skip
 
     def _boundary(
-        self, scene: Any, sensor: Any, features: Features, edges: _Edges | None, chosen: tuple[str, ...]
+        self,
+        scene: Any,
+        sensor: Any,
+        features: Features,
+        edges: _Edges | None,
+        seed: Any,
+        spp: int,
+        chosen: tuple[str, ...],
     ) -> Iterator[list[terms.Contribution]]:
-        """Samples of the boundary terms asked for; nothing when no geometry moves."""
+        """Samples of the boundary terms asked for; nothing when nothing moves."""
+        lanes = self._camera_samples(sensor, spp)
+        count = self._budget("primary", lanes)
+        if self.options.boundary == "edge" and features.moving and "primary" in chosen and count:
+            yield mapped.sample(
+                scene, sensor, self, self._path_options(), self._lanes(seed, "normal maps", count), count
+            )
         if edges is None or not features.moving_edges:
             return
-        table, motion, lanes, stream = edges.table, edges.motion, edges.lanes, edges.stream
+        table, motion, stream = edges.table, edges.motion, edges.stream
         options = self._path_options()
-        count = self._budget("primary", lanes)
         if "primary" in chosen and (features.moving_shapes or features.sensor_moves) and count:
             yield primary.sample(scene, sensor, self, features, table, motion, options, stream("primary", count), count)
             half = max(count // 2, 1)
@@ -333,6 +345,10 @@ class PathSpaceMethods:
         """Number of samples of a boundary term in a call with this many camera samples."""
         given = getattr(self.options, f"n_{term}")
         return max(int(SHARES[term] * lanes), 1) if given is None else int(given)
+
+    def _camera_samples(self, sensor: Any, spp: int) -> int:
+        width, height = camera.film_size(sensor.film())
+        return width * height * self._spp(sensor, spp)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

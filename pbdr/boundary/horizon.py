@@ -175,7 +175,7 @@ def sample(
     hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), get(faces.shape), active)
     hit.valid = mi.Bool(active)
     upright = dr.normalize(normal)
-    starts = [(hit, _grazing_ray(point, omega, sign * upright)) for sign in (1, -1)]
+    starts = [(hit, segment.grazing_ray(point, omega, sign * upright)) for sign in (1, -1)]
 
     def moved() -> Any:
         """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero as face and camera move."""
@@ -189,9 +189,3 @@ def sample(
         point, omega, across, sine, length / (probability * count), lit_side, starts[0], starts[1], moved, active
     )
     return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
-
-
-def _grazing_ray(point: Any, omega: Any, towards: Any) -> Any:
-    """Ray that meets the surface at `point` just on the side where −d·n has the sign of `towards`."""
-    direction = dr.normalize(omega - segment.TILT * towards)
-    return mi.Ray3f(point - direction, direction)

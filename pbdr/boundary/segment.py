@@ -184,6 +184,12 @@ def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) 
     return dr.select(border, found, hit), dr.select(border, probe, ray)
 
 
+def grazing_ray(point: Any, omega: Any, towards: Any) -> Any:
+    """Ray that meets the surface at `point` just on the side where −d·n has the sign of `towards`."""
+    direction = dr.normalize(omega - TILT * towards)
+    return mi.Ray3f(point - direction, direction)
+
+
 def both_sides(
     scene: Any, table: EdgeTable, edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
 ) -> tuple[Any, Any]:

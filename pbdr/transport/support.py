@@ -87,9 +87,16 @@ def check_boundary(
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
     _check_texels(scene, features, attached, max_depth)
-    maps = sorted({b.class_name() for b in bsdfs if b.class_name() in ("BumpMap", "NormalMap")})
+    maps = sorted(
+        {
+            b.class_name()
+            for b in bsdfs
+            if b.class_name() == "BumpMap" or (b.class_name() == "NormalMap" and max_depth > 2)
+        }
+    )
     if maps and (features.moving_edges or any(p.role in BENT for p in attached)):
-        _warn(f"shading horizons of {', '.join(maps)} surfaces have no boundary term in this version.")
+        where = "" if "BumpMap" in maps else " that other surfaces than the camera see"
+        _warn(f"shading horizons of {', '.join(maps)} surfaces{where} have no boundary term in this version.")
 
 
 def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:

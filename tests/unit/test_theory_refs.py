@@ -93,6 +93,7 @@ def test_every_equation_has_a_row(root):
         "9c",
         "9d",
         "10",
+        "10a",
         "11",
         "12",
         "13",
