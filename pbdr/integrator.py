@@ -35,7 +35,7 @@ from pbdr.transport import camera, channels, distorted, glass, hits, lenses, pat
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 
-UNIFORM_LOBE = 0.25  # defensive weights of the gradient pass, docs/theory.md section 3
+UNIFORM_LOBE = 0.1  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
 TERMS = ("interior", "primary", "direct", "indirect")
 #: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
@@ -181,23 +181,6 @@ class PathSpaceMethods:
             support.check_boundary(scene, sensor, features, attached, self.max_depth)
         return sensor, features, self._gradient_options(scene, sensor, features)
 
-    def _passes(
-        self, features: Features, options: path.PathOptions, sensor: Any, seed: Any, spp: int
-    ) -> tuple[list[tuple[path.PathOptions, Any, int]], int]:
-        """Interior passes, (options, sampler, samples per pixel) each, and their samples per pixel in all.
-
-        One pass, or an antithetic pair with half the samples each when a roughness is differentiated. Samplers may round the
-        number of samples: what they made of it counts.
-        """
-        spp = self._spp(sensor, spp)
-        if features.roughness and spp >= 2 and spp % 2 == 0:
-            mirrored = path.PathOptions(**{**options.__dict__, "mirror": True})
-            chosen = [(options, spp // 2), (mirrored, spp // 2)]
-        else:
-            chosen = [(options, spp)]
-        passes = [(one, *self._sampler(sensor, seed, count, "interior")) for one, count in chosen]
-        return passes, sum(count for _, _, count in passes)
-
     def render_backward(
         self, scene: Any, params: Any, grad_in: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0
     ) -> None:
@@ -220,11 +203,8 @@ class PathSpaceMethods:
             field = film_map.transpose(grad_in)
             self.nonfinite = mi.UInt32(0)
             if "interior" in chosen:
-                passes, total = self._passes(features, options, sensor, seed, spp)
-                for pass_options, sampler, n in passes:
-                    self.nonfinite += interior.backward(
-                        scene, sensor, self, features, pass_options, field, sampler, n, total
-                    )
+                sampler, n = self._sampler(sensor, seed, self._spp(sensor, spp), "interior")
+                self.nonfinite += interior.backward(scene, sensor, self, features, options, field, sampler, n)
             for samples in self._boundary(scene, sensor, features, edges, seed, spp, chosen):
                 self.nonfinite += terms.backward(samples, field)
             for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
@@ -239,9 +219,8 @@ class PathSpaceMethods:
             edges = self._edges(scene, sensor, features, seed, spp, chosen)
             parts = []
             if "interior" in chosen:
-                passes, total = self._passes(features, options, sensor, seed, spp)
-                for pass_options, sampler, n in passes:
-                    parts += interior.forward(scene, sensor, self, features, pass_options, film_map, sampler, n, total)
+                sampler, n = self._sampler(sensor, seed, self._spp(sensor, spp), "interior")
+                parts += interior.forward(scene, sensor, self, features, options, film_map, sampler, n)
             for samples in self._boundary(scene, sensor, features, edges, seed, spp, chosen):
                 parts += terms.forward(samples)
             for drawn in self._indirect(scene, sensor, features, options, edges, chosen):

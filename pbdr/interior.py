@@ -66,14 +66,14 @@ def _alpha(hit: Any) -> Any:
 
 def backward(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, field: AdjointField,
-    sampler: Any, spp: int, total_spp: int,
+    sampler: Any, spp: int,
 ) -> Any:  # fmt: skip
     """Accumulate the interior gradient of the scene parameters for the adjoint image behind `field`.
 
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
     kept = _record(scene, sensor, integrator, options, sampler, spp)
-    ray, hit, scale = kept.ray, kept.hit, kept.weight / total_spp
+    ray, hit, scale = kept.ray, kept.hit, kept.weight / spp
     adjoint, others = field.read(kept.position, True, ray.wavelengths)
     adjoint *= scale
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
@@ -82,13 +82,13 @@ def backward(
         seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
         objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
         for along, value in zip(others, seen, strict=False):
-            objective += along / total_spp * value * kept.jacobian
+            objective += along / spp * value * kept.jacobian
         for (slope, slopes), shift in (
             zip(field.slope(kept.position, ray.wavelengths), kept.shift, strict=True) if kept.shift is not None else ()
         ):
             objective += dr.sum(slope * scale * dr.detach(emitted + radiance)) * shift
             for along, value in zip(slopes, seen, strict=False):
-                objective += along / total_spp * dr.detach(value) * shift
+                objective += along / spp * dr.detach(value) * shift
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
         if dr.grad_enabled(objective):
             dr.backward_from(objective)
@@ -97,7 +97,7 @@ def backward(
 
 def forward(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, film_map: FilmMap,
-    sampler: Any, spp: int, total_spp: int,
+    sampler: Any, spp: int,
 ) -> list[tuple[Any, Any, list[Any], Any]]:  # fmt: skip
     """Interior derivatives of every sample: (film position, of the colour / spp, of the other channels / spp, active)."""
     kept = _record(scene, sensor, integrator, options, sampler, spp)
@@ -114,11 +114,11 @@ def forward(
     d_reflected, _, _, reflected = sweep.sweep_forward(
         scene, features, options, kept.store, kept.count, d_origin, d_direction, d_start
     )
-    colour = lambda spectrum: spectra.to_rgb(spectrum * kept.weight / total_spp, ray.wavelengths)  # noqa: E731
-    others = [value / total_spp for value in rest[: len(seen)]]
+    colour = lambda spectrum: spectra.to_rgb(spectrum * kept.weight / spp, ray.wavelengths)  # noqa: E731
+    others = [value / spp for value in rest[: len(seen)]]
     parts = [(kept.position, colour(d_emitted + d_reflected), others, mi.Bool(True))]
     if shift:
         whole = colour(dr.detach(emitted) + reflected)
-        sample = (kept.position, whole, [dr.detach(value) / total_spp for value in seen], mi.Bool(True))
+        sample = (kept.position, whole, [dr.detach(value) / spp for value in seen], mi.Bool(True))
         parts += film_map.spread(sample, rest[len(seen) :])
     return parts

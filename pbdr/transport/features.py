@@ -21,7 +21,6 @@ class Features:
     moving: bool  # geometry, directions or lights move: attach the whole chain of rays
     sensor_moves: bool
     environment_radiance: bool
-    roughness: bool
     environment_rotates: bool = False
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
     moving_lights: bool = False
@@ -68,7 +67,6 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         sensor_moves=any(p.role != "film" for p in owners),
         environment_radiance=environment is not None
         and any(p.role == "radiance" for p in attached_parameters(environment)),
-        roughness=any(p.role.startswith("roughness") for p in attached),
         environment_rotates=rotates,
         moving_shapes=moving_shapes,
         instances=groups.Instances.of(scene),

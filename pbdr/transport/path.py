@@ -25,7 +25,7 @@ class PathOptions:
     """How paths are sampled.
 
     `uniform_lobe`, `uniform_environment`: weights of the defensive uniform densities (docs/theory.md, section 3), zero
-    for primal rendering. `mirror`: antithetic partner of the first BSDF sample. `h`: blend distance of (3a), scene units; a
+    for primal rendering. `h`: blend distance of (3a), scene units; a
     device array where it follows the geometry's size, which as a number would make new kernels. `warp`: edges that segments
     follow (boundary/warp.py, not known here), or None.
     """
@@ -35,7 +35,6 @@ class PathOptions:
     hide_emitters: bool = False
     uniform_lobe: float = 0.0
     uniform_environment: float = 0.0
-    mirror: bool = False
     h: Any = 1.0
     warp: Any = None
 
@@ -65,14 +64,6 @@ class PathStore:
         self.vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, zero), k, active)
         bounce = (onward, inverse, kind, sample, mi.Point2f(lobes.CENTRE), mi.Spectrum(1))
         self.scatters.write(((nothing, mi.Vector3f(0), zero, mi.UInt32(0)), bounce), k, active)
-
-
-def antithetic(sample: Any) -> Any:
-    """Measure-preserving map of the unit square whose concentric disk has u = r² exchanged with 1 − u."""
-    p = 2 * sample - 1
-    r = dr.maximum(dr.abs(p.x), dr.abs(p.y))
-    scale = dr.select(r > 0, dr.sqrt(dr.maximum(1 - dr.square(r), 0)) / dr.select(r > 0, r, 1), 0)
-    return mi.Point2f(0.5 * (p * scale + 1))
 
 
 def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: float, active: Any) -> tuple[Any, ...]:
@@ -187,8 +178,6 @@ def trace(
             s0 = sampler.next_1d(active_next)
         s1 = sampler.next_1d(active_next)
         s2 = sampler.next_2d(active_next)
-        if dr.hint(options.mirror, mode="scalar"):
-            s2 = dr.select(depth == 0, antithetic(s2), s2)
         wo, weight_next, pdf, inverse, delta, null, eta_next = sample_direction(
             bsdf, si, s0, s1, s2, options.uniform_lobe, active_next
         )

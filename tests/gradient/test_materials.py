@@ -89,7 +89,6 @@ def test_material(material, role):
     spp = (256 if delta else 64) * NOISY.get((material, role), 1)
     exact = Differences(scene, name, tangents[name], 0.1 if delta else 0.01, spp=spp, integrator=path)
     weights = exact.signs()
-    spp *= 2 if any(p.role.startswith("roughness") for p in group) else 1  # those are split in two passes
     count = (
         20 if (material, role) == ("mask", "opacity") else REPLICAS
     )  # noisy: more replicas decide better than more samples
