@@ -13,6 +13,7 @@ from tyro.conf import Positional
 
 from ..errors import OptionError, PbdrError
 from . import console
+from .bench import Bench
 from .shared import Defines, Json, Result
 from .shared import activate as _activate
 from .shared import load as _scene
@@ -215,9 +216,10 @@ COMMANDS = (
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Params, tyro.conf.subcommand("params")]
     | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
-NAMES = ("demo", "fit", "resume", "render", "gradient", "verify", "params", "report", "doctor")
+NAMES = ("demo", "fit", "resume", "render", "gradient", "verify", "params", "report", "bench", "doctor")
 
 
 def _start(job: Any, text: str) -> Result:

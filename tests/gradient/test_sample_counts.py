@@ -20,7 +20,11 @@ def values(sampler, role, spp):
         weights *= np.sign(np.linspace(-1, 1.2, zoo.SIZE))[None, :, None]
     name, options = (
         f"ball/{role}",
-        {"spp": spp, "integrator": {"type": "pathspace", "max_depth": 2, "sequence": "independent"}, "terms": ("interior",)},
+        {
+            "spp": spp,
+            "integrator": {"type": "pathspace", "max_depth": 2, "sequence": "independent"},
+            "terms": ("interior",),
+        },
     )
     reverse = [gradient(scene, name, weights, seed=k, **options).total[name].sum() for k in range(4)]
     forward = [(derivative(scene, {name: 1.0}, seed=k, **options)["interior"] * weights).sum() for k in range(4)]

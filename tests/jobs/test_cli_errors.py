@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pbdr import cli
+from pbdr.cli import bench
 from pbdr.data import Camera, encode_exr, write_transforms
 from pbdr.job import checkpoint, storage
 
@@ -286,5 +287,15 @@ def test_help_lists_the_commands_and_is_quick() -> None:
     command = [sys.executable, "-m", "pbdr.cli", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and time.monotonic() - begin < 20
-    for name in ("demo", "fit", "resume", "render", "gradient", "verify", "params", "report", "doctor"):
+    for name in ("demo", "fit", "resume", "render", "gradient", "verify", "params", "report", "bench", "doctor"):
         assert f"• {name}" in done.stdout
+
+
+def test_benchmarks_need_a_checkout(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bench"]) == 0 and "matrix" in capfd.readouterr().out
+    assert cli.main(["bench", "nonsense"]) == 2
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    assert cli.main(["bench", "run"]) == 2 and "clone the repository" in capfd.readouterr().err
