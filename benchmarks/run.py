@@ -98,7 +98,7 @@ def examine(name: str, out: Path, seed: int, seconds: float) -> None:
         weights, reference = differences(speed.case, scene, tangent, 1, seed, 2 * seconds)
         contenders: dict[str, Any] = {}
         estimators: dict[str, Callable[[int], Any]] = {}
-        for label, settings in {**OURS, **PEERS}.items():
+        for label, settings in entrants(scene, speed.case.parameter).items():
             try:
                 estimate = estimator(scene, speed, {**settings, "max_depth": speed.case.depth}, weights)
                 contenders[label] = _first(estimate, seed)
@@ -112,6 +112,15 @@ def examine(name: str, out: Path, seed: int, seconds: float) -> None:
         "contenders": contenders,
     }
     out.write_text(json.dumps(record, default=float), encoding="utf-8")
+
+
+def entrants(scene: Any, name: str) -> dict[str, dict[str, Any]]:
+    """Contenders by label. How boundaries are sampled makes no difference where nothing moves: the best of equals would be luck."""
+    from pbdr.parameters import is_radiometric, resolve
+
+    if all(is_radiometric(p.raw, p.role) for p in resolve(scene, name)):
+        return {label: {**OURS, **PEERS}[label] for label in ("pathspace", "prb", "prb_projective")}
+    return {**OURS, **PEERS}
 
 
 def estimator(scene: Any, speed: Any, settings: Mapping[str, Any], weights: Any) -> Callable[[int], Any]:

@@ -50,9 +50,25 @@ def new(
     CASES[name] = SpeedCase(case, spp, case.fd_spp, needs)
 
 
+SIZE = 64  # pixels a side of scenes whose gradients have an interior only: launches would hide what samples cost
+
+
 def walls(folder: Path) -> Any:
     """A Cornell box."""
-    return matrix_cases.load_scene(zoo.cornell())
+    return matrix_cases.load_scene(zoo.cornell(width=SIZE, height=SIZE))
+
+
+def varnished(folder: Path) -> Any:
+    """A painted ball on a floor under a lamp."""
+    lamp = zoo.above(size=0.6, emitter={"type": "area", "radiance": zoo.rgb(20.0)})
+    camera = zoo.camera(film=zoo.film(width=SIZE, height=SIZE), sampler={"type": "ldsampler"})
+    return matrix_cases.load_scene(zoo.scene(zoo.MATERIALS["principled"](), lamp, camera))
+
+
+def under_the_sky(folder: Path) -> Any:
+    """A grey ball on a floor under an environment of 512 texels."""
+    camera = zoo.camera(film=zoo.film(width=SIZE, height=SIZE), sampler={"type": "ldsampler"})
+    return matrix_cases.load_scene(zoo.scene(None, zoo.sky(), camera))
 
 
 def blob(times: int) -> Callable[[Path], Any]:
@@ -118,9 +134,9 @@ def growth(scene: Any, name: str) -> Any:
     return np.asarray(matrix_cases.read(scene, matrix_cases.fd.parameters(scene, name)[name]), dtype=np.float64)
 
 
-new("albedo of a wall", "materials", "material", walls, "red/base_color", one, depth=4, step=0.05, fd_spp=1024)
-known("roughness", "principled: roughness")
-known("environment texels", "sky: radiance")
+new("albedo of a wall", "materials", "material", walls, "red/base_color", one, depth=4, step=0.05, fd_spp=256)
+new("roughness", "materials", "material", varnished, "ball/roughness", one, depth=3, step=0.02, fd_spp=256)
+new("environment texels", "environment", "light", under_the_sky, "light/radiance", one, depth=3, step=0.1, fd_spp=256)
 known("area light, few triangles", "shadow of a moving block, area")
 new(
     "area light, 20,480 triangles",
