@@ -158,7 +158,7 @@ class Outlines:
     def of(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], count: int) -> Outlines | None:
         """For about `count` samples, `stream` makes samplers by name and number of lanes; None if no edge can cast a shadow."""
         emitters = len(scene.emitters())
-        pilot = draw_views(scene, stream("emitters", emitters), emitters)
+        pilot = lambda: draw_views(scene, stream("emitters", emitters), emitters)  # noqa: E731
         possible = silhouettes.candidates(table, silhouettes.regions(scene, pilot))
         if dr.width(possible) == 0:
             return None

@@ -229,14 +229,14 @@ class Motion:
         is_mesh = edge.row.corners[0] != 0
         hit, ray = mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
         with curves.at_rest(self.strands):
-            result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
+            result = dr.select(is_mesh, hits.material_point(hit, ray, active & is_mesh), edge.point)
         if self.strands is not None:
             result = dr.select(edge.row.strand, self._on_strand(self.strands, edge, active & edge.row.strand), result)
         if edge.row.pairs is not None:
             paired = active & (edge.row.pair != NO_PAIR)
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
             with curves.at_rest(self.strands):
-                other = hits.material(hit, ray, paired).p
+                other = hits.material_point(hit, ray, paired)
             result = dr.select(paired, _meeting(edge, result, other), result)
         if self.matrices:
             # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
