@@ -100,6 +100,7 @@ class Case:
         shift, bend = (dr.opaque(mi.Float, 0.02 * f(0.1 * self.count)) for f in (np.sin, np.cos))
         points.x += shift
         points.z += bend * dr.sin(5 * points.y)
+        points *= 1 + shift  # so that the size of the shape changes, too
         self.leaf = dr.ravel(points)
         dr.eval(self.leaf)
         dr.enable_grad(self.leaf)

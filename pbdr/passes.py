@@ -34,7 +34,7 @@ from pbdr.transport.film import FilmMap
 
 TERMS = ("interior", "primary", "direct", "indirect")
 #: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
-SHARES = {"primary": 3 / 8, "direct": 1 / 4, "indirect": 3 / 16}
+SHARES = {"primary": 1 / 3, "direct": 1 / 4, "indirect": 1 / 6}
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """A ceiling of memory cuts a call into parts: what fits is left as it is, and parts have the same expectation."""
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
@@ -103,3 +104,22 @@ def test_units(value, size):
 def test_too_little_is_refused_before_rendering(scene):
     with pytest.raises(OptionError, match="are needed for one sample a pixel"):
         gradient(scene, NAME, weights(), spp=4, integrator=tracer(memory="1MB"))
+
+
+def test_a_call_stays_below_its_ceiling(scene):
+    """Dr.Jit's high-water mark of an interior pass of a million samples, with and without a ceiling it cannot keep in one part."""
+
+    def used(**options):
+        call = {"spp": 4096, "terms": ("interior",), "integrator": tracer(boundary="none", **options)}
+        gradient(scene, "floor/base_color", weights(), seed=1, **call)
+        dr.sync_thread()
+        dr.flush_malloc_cache()
+        dr.detail.malloc_clear_statistics()
+        backend = dr.backend_v(mi.Float)
+        before = dr.detail.malloc_watermark(backend)
+        gradient(scene, "floor/base_color", weights(), seed=2, **call)
+        dr.sync_thread()
+        return dr.detail.malloc_watermark(backend) - before
+
+    ceiling = PIXEL_BYTES + memory.SAMPLE * PIXELS * 256
+    assert used(memory=ceiling) < ceiling < used()
