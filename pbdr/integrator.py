@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr import interior, seeds, sequence
+from pbdr import memory, seeds, sequence
 from pbdr.attached import attached_parameters
-from pbdr.boundary import (
-    direct,
-    frustum,
-    horizon,
-    indirect,
-    mapped,
-    primary,
-    reflected,
-    segment,
-    shadows,
-    specular,
-    terminator,
-    terms,
-    warp_camera,
-)
-from pbdr.boundary.edges import EdgeTable
+from pbdr.boundary import direct, segment, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
+from pbdr.passes import SHARES, TERMS, GradientPass, Inputs
 from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, spectra, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 
 UNIFORM_LOBE = 0.1  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
-TERMS = ("interior", "primary", "direct", "indirect")
-#: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
-SHARES = {"primary": 3 / 8, "direct": 1 / 4, "indirect": 3 / 16}
-
-
-@dataclass
-class _Edges:
-    """What the boundary terms of one call share; `lanes`: camera samples; `stream`: samplers by name and number of lanes."""
-
-    table: EdgeTable
-    motion: segment.Motion
-    outlines: direct.Outlines | None
-    lanes: int
-    stream: Callable[[str, int], Any]
 
 
 class PathSpaceMethods:
@@ -144,15 +113,21 @@ class PathSpaceMethods:
         film = sensor.film()
         channels.check(self.channels, scene)
         with dr.suspend_grad():
-            sampler, spp = self._sampler(sensor, seed, spp, "primal", own=True)
             film.prepare(self.aov_names())
-            ray, weight, position = camera.sample_rays(sensor, sampler, spp)
-            hit = hits.first_hit(self, scene, ray)
-            radiance, _, valid = path.trace(scene, ray, hit, sampler, self._path_options())
             block = film.create_block()
-            block.set_coalesce(block.coalesce() and spp >= 4)
-            others = [dr.select(valid, mi.Float(1), 0), *channels.values(self.channels, scene, hit, ray, ray)]
-            FilmMap.put(film, block, position, spectra.to_rgb(radiance * weight, ray.wavelengths), others, mi.Float(1))
+            parts = self._parts(sensor, None, spp)
+            block.set_coalesce(block.coalesce() and self._spp(sensor, spp) // parts >= 4)
+            for part in range(parts):
+                own = seed if part == 0 else seeds.stream(seed, "part", part)
+                sampler, n = self._sampler(sensor, own, self._spp(sensor, spp) // parts, "primal", own=True)
+                ray, weight, position = camera.sample_rays(sensor, sampler, n)
+                hit = hits.first_hit(self, scene, ray)
+                radiance, _, valid = path.trace(scene, ray, hit, sampler, self._path_options())
+                others = [dr.select(valid, mi.Float(1), 0), *channels.values(self.channels, scene, hit, ray, ray)]
+                colour = spectra.to_rgb(radiance * weight, ray.wavelengths)
+                FilmMap.put(film, block, position, colour, others, mi.Float(1))
+                if parts > 1:
+                    dr.eval(block.tensor())
             film.put_block(block)  # Eq. (1)
             return film.develop()
 
@@ -196,138 +171,72 @@ class PathSpaceMethods:
     ) -> None:
         """`render_backward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
+        parts = self._parts(sensor, features, spp)
         # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of all terms.
         with dr.isolate_grad(), dr.suspend_grad():
-            film_map = FilmMap(sensor, self.aov_names())
-            edges = self._edges(scene, sensor, features, seed, spp, chosen)
-            field = film_map.transpose(grad_in)
             self.nonfinite = mi.UInt32(0)
-            if "interior" in chosen:
-                sampler, n = self._sampler(sensor, seed, self._spp(sensor, spp), "interior")
-                self.nonfinite += interior.backward(scene, sensor, self, features, options, field, sampler, n)
-            for samples in self._boundary(scene, sensor, features, edges, seed, spp, chosen):
-                self.nonfinite += terms.backward(samples, field)
-            for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
-                self.nonfinite += indirect.backward(scene, features, options, field, drawn)
-            dr.eval(self.nonfinite)
+            adjoint = grad_in if parts == 1 else grad_in / parts
+            for part in range(parts):
+                one = self._pass(sensor, features, options, spp, parts, chosen)
+                given = self._inputs(scene, sensor, one, seed, part, adjoint)
+                self.nonfinite += one.backward(scene, sensor, given)
+                dr.eval(self.nonfinite)
 
     def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
         """`render_forward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
+        parts = self._parts(sensor, features, spp)
+        image: Any = 0
         with dr.suspend_grad():
-            film_map = FilmMap(sensor, self.aov_names())
-            edges = self._edges(scene, sensor, features, seed, spp, chosen)
-            parts = []
-            if "interior" in chosen:
-                sampler, n = self._sampler(sensor, seed, self._spp(sensor, spp), "interior")
-                parts += interior.forward(scene, sensor, self, features, options, film_map, sampler, n)
-            for samples in self._boundary(scene, sensor, features, edges, seed, spp, chosen):
-                parts += terms.forward(samples)
-            for drawn in self._indirect(scene, sensor, features, options, edges, chosen):
-                parts += indirect.forward(scene, features, options, drawn)
-            return film_map.splat(parts)
+            for part in range(parts):
+                one = self._pass(sensor, features, options, spp, parts, chosen)
+                found = one.forward(scene, sensor, self._inputs(scene, sensor, one, seed, part, None))
+                if parts == 1:
+                    return found
+                image += found / parts
+                dr.eval(image)
+            return image
 
-    def _edges(
-        self, scene: Any, sensor: Any, features: Features, seed: Any, spp: int, chosen: tuple[str, ...]
-    ) -> _Edges | None:
-        """What all boundary terms of a call share; None when no edge is seen to move."""
-        if self.options.boundary != "edge" or not (features.moving_edges or features.moving_chains):
-            return None
-        lanes = self._camera_samples(sensor, spp)
-        table = self.tables.build(scene, features.moving_shapes)
-        stream = partial(self._lanes, seed)
-        to_lights = self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(chosen)
-        return _Edges(
-            table=table, motion=segment.Motion(scene, features.moving_shapes), lanes=lanes, stream=stream,
-            outlines=direct.Outlines.of(scene, table, stream, self._budget("direct", lanes)) if to_lights else None,
-        )  # fmt: skip
+    def _pass(
+        self, sensor: Any, features: Features, options: path.PathOptions, spp: int, parts: int, chosen: tuple[str, ...]
+    ) -> GradientPass:
+        """One of several equal parts of a call."""
+        spp = self._spp(sensor, spp) // parts
+        budgets = {term: -(-self._budget(sensor, term, parts * spp) // parts) for term in SHARES}
+        return GradientPass(self, features, options, spp, budgets, chosen)
 
-    def _boundary(
-        self,
-        scene: Any,
-        sensor: Any,
-        features: Features,
-        edges: _Edges | None,
-        seed: Any,
-        spp: int,
-        chosen: tuple[str, ...],
-    ) -> Iterator[list[terms.Contribution]]:
-        """Samples of the boundary terms asked for; nothing when nothing moves."""
-        lanes = self._camera_samples(sensor, spp)
-        count = self._budget("primary", lanes)
-        if self.options.boundary == "edge" and features.moving and "primary" in chosen and count:
-            yield mapped.sample(
-                scene, sensor, self, self._path_options(), self._lanes(seed, "normal maps", count), count
-            )
-        if edges is None or not features.moving_edges:
-            return
-        table, motion, stream = edges.table, edges.motion, edges.stream
-        options = self._path_options()
-        if "primary" in chosen and (features.moving_shapes or features.sensor_moves) and count:
-            yield primary.sample(scene, sensor, self, features, table, motion, options, stream("primary", count), count)
-            half = max(count // 2, 1)
-            rims = stream("horizon", half)
-            smooth = frozenset(range(len(scene.shapes()))) if features.sensor_moves else features.moving_shapes
-            yield horizon.sample(scene, sensor, self, smooth, options, rims, half)
-        count = self._budget("direct", lanes)
-        if "direct" in chosen and self.max_depth > 1 and count:
-            points = stream("direct edges", count)
-            yield direct.sample(scene, sensor, self, features, table, motion, edges.outlines, points, count)
-            half = max(count // 2, 1)
-            for side in (1, -1):  # with the same random numbers
-                yield terminator.sample(scene, sensor, self, features, stream("terminator", half), half, side)
+    def _inputs(self, scene: Any, sensor: Any, one: GradientPass, seed: Any, part: int, adjoint: Any) -> Inputs:
+        """What a pass needs on the device. All that waits for the device happens here, before anything large is launched."""
+        seed = mi.UInt32(seed) if part == 0 else seeds.stream(seed, "part", part)
+        dr.make_opaque(seed)
+        weights = FilmMap(sensor, self.aov_names()).weights
+        given = Inputs(seed, one.options.h, weights, adjoint, self.options.sequence)
+        features = one.features
+        if self.options.boundary == "edge" and (features.moving_edges or features.moving_chains):
+            given.table = self.tables.build(scene, features.moving_shapes)
+            given.slot = segment.Motion.slots(scene, features.moving_shapes)
+            if self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(one.chosen):
+                count = one.budgets["direct"] or one.budgets["indirect"]
+                given.outlines = direct.Outlines.of(scene, given.table, given.stream, count)
+        return given
 
-    def _indirect(
-        self, scene: Any, sensor: Any, features: Features, options: path.PathOptions, edges: _Edges | None,
-        chosen: tuple[str, ...],
-    ) -> Iterator[indirect.Sample]:  # fmt: skip
-        """Samples of the boundary terms whose x_S lies on a kept path: edges in mirrors and glass, and the indirect term."""
-        if edges is None:
-            return
-        table, motion, lanes, stream = edges.table, edges.motion, edges.lanes, edges.stream
-        mirrors = None  # that the camera sees
-        if features.delta_bsdfs and self.max_depth > 1:
-            mirrors = specular.cells(scene, sensor, self, stream)
-        ways = (None,) if mirrors is None or self.max_depth == 2 else (None, mirrors)
-        count = self._budget("primary", lanes)
-        if mirrors is not None and "primary" in chosen and count:
-            yield specular.draw(scene, sensor, self, table, motion, options, stream, count, mirrors)
-        count = self._budget("direct", lanes)
-        if "direct" in chosen and self.max_depth > 1 and count:
-            yield from filter(
-                None, (frustum.draw(scene, sensor, self, features, options, stream, count, x) for x in ways)
-            )
-        count = self._budget("indirect", lanes)
-        if "indirect" in chosen and self.max_depth > 2 and count:
-            third = max(count // 3, 1)
-            technique = reflected.Technique(scene, sensor, self, features, table, motion, options)
-            yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
-            for way in ways:
-                if way is None or self.max_depth > 3:
-                    sampler = stream("indirect from edges" if way is None else "mirrored edges", third)
-                    yield reflected.from_edges(technique, sampler, third, way)
-                if way is None or self.max_depth > 3 or features.delta_lights:
-                    outlines = edges.outlines
-                    drawn = shadows.draw(
-                        scene, sensor, self, features, table, motion, options, outlines, stream, third, way
-                    )
-                    if drawn is not None:
-                        yield drawn
-
-    def _lanes(self, seed: Any, name: str, count: int) -> Any:
-        """Sampler of `count` samples of a boundary term, from a hashed, named stream."""
-        if self.options.sequence == "independent":
-            return seeds.lanes(count, seed, name)
-        return sequence.over_lanes(count, seeds.stream(seed, name))
-
-    def _budget(self, term: str, lanes: int) -> int:
-        """Number of samples of a boundary term in a call with this many camera samples."""
+    def _budget(self, sensor: Any, term: str, spp: int) -> int:
+        """Number of samples of a boundary term in a call."""
         given = getattr(self.options, f"n_{term}")
-        return max(int(SHARES[term] * lanes), 1) if given is None else int(given)
-
-    def _camera_samples(self, sensor: Any, spp: int) -> int:
         width, height = camera.film_size(sensor.film())
-        return width * height * self._spp(sensor, spp)
+        return max(int(SHARES[term] * width * height * spp), 1) if given is None else int(given)
+
+    def _parts(self, sensor: Any, features: Features | None, spp: int) -> int:
+        """Number of parts into which a call is cut to stay below the ceiling of memory."""
+        width, height = camera.film_size(sensor.film())
+        spp, planes, budgets = self._spp(sensor, spp), 5 + len(self.aov_names()), {}
+        if (
+            self.options.boundary == "edge"
+            and features is not None
+            and (features.moving_edges or features.moving_chains)
+        ):
+            budgets = {term: self._budget(sensor, term, spp) for term in SHARES}
+        return memory.parts(self.options.memory_bytes, spp, width * height, planes, budgets)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

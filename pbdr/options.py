@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pbdr import memory
 from pbdr.boundary.warp import WarpOptions
 from pbdr.errors import OptionError, closest
 from pbdr.transport import channels
@@ -34,6 +35,7 @@ class Options:
     warp_exponent: float = WarpOptions.exponent
     aovs: str = ""
     sequence: str = "sobol"
+    memory: str | int | float | None = None
 
     @staticmethod
     def parse(props: Any) -> Options:
@@ -50,6 +52,11 @@ class Options:
         options = Options(**values)
         options.check()
         return options
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The ceiling in bytes; None if there is none."""
+        return None if self.memory is None else memory.parse(self.memory)
 
     @property
     def warp(self) -> WarpOptions:
@@ -94,6 +101,8 @@ class Options:
             if count is not None and count < 0:
                 raise OptionError(f"pathspace: {name} = {count}; give a sample count ≥ 0 (0 switches the term off).")
         channels.parse(self.aovs)
+        if self.memory is not None:
+            memory.parse(self.memory)
         self.warp.check()
         if self.blend_distance is not None and not self.blend_distance > 0:
             raise OptionError(f"pathspace: blend_distance = {self.blend_distance}; give a length > 0 in scene units.")

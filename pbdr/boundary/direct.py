@@ -23,14 +23,13 @@ from pbdr.transport.features import Features
 
 MAX_ENTRIES = 1 << 21  # views × edges held at once
 IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the position
-MIN_VIEWS = 256  # unless there are too many edges
+MIN_VIEWS = 64  # unless there are too many edges; 256 were measured to be no better
 
 
 @dataclass
 class LightViews:
     """K points on lights or directions to them, drawn once a call; `weight` = 1 / (K · density)."""
 
-    count: int
     emitter: Any
     view: View
     normal: Any  # of surface lights
@@ -43,7 +42,7 @@ class LightViews:
         get = lambda x: dr.gather(type(x), x, index)  # noqa: E731
         view = View(get(self.view.point), get(self.view.towards), get(self.view.distant))
         return LightViews(
-            self.count, get(self.emitter), view, get(self.normal), get(self.weight), get(self.surface), get(self.delta)
+            get(self.emitter), view, get(self.normal), get(self.weight), get(self.surface), get(self.delta)
         )
 
 
@@ -76,7 +75,7 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     distant |= mi.has_flag(flags, mi.EmitterFlags.DeltaDirection) & ~mi.has_flag(flags, mi.EmitterFlags.DeltaPosition)
     density = dr.select(surface, on_surface.pdf, dr.select(delta, 1, direction.pdf))
     views = LightViews(
-        count=count, emitter=emitter,
+        emitter=emitter,
         view=View(dr.select(surface, on_surface.p, direction.p), mi.Vector3f(direction.d), distant),
         normal=mi.Normal3f(on_surface.n), weight=dr.select(density > 0, number / (density * whole), 0),
         surface=surface, delta=delta,
@@ -86,11 +85,11 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
 
 
 def view_count(edges: int, samples: int, emitters: int) -> int:
-    """Number of views: their list of pairs with all edges may take about the time of the samples, and bounded memory.
+    """Number of views: their list of pairs with all edges may take a fraction of the time of the samples, and bounded memory.
 
     With few views a camera that sees little of the receivers gets samples from a handful of them only.
     """
-    views = min(max(MIN_VIEWS, 4 * samples // edges), MAX_ENTRIES // edges)
+    views = min(max(MIN_VIEWS, 2 * samples // edges), MAX_ENTRIES // edges)
     return max(1, min(emitters, MIN_VIEWS), views)
 
 
@@ -113,7 +112,7 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
     The floor keeps edges that only their middle hides; a flat light's own border never counts.
     """
     number = dr.opaque(mi.UInt32, dr.width(possible))
-    entry = dr.arange(mi.UInt32, lights.count * dr.width(possible))
+    entry = dr.arange(mi.UInt32, dr.width(lights.weight) * dr.width(possible))
     k = entry // number
     row = table.row(dr.gather(mi.UInt32, possible, entry - k * number))
     chosen = lights.at(k)
@@ -152,27 +151,27 @@ class Outlines:
 
     lights: LightViews
     possible: Any
+    number: Any  # of `possible` edges, on the device
     pairs: Discrete
 
     @staticmethod
     def of(scene: Any, table: EdgeTable, stream: Callable[[str, int], Any], count: int) -> Outlines | None:
         """For about `count` samples, `stream` makes samplers by name and number of lanes; None if no edge can cast a shadow."""
         emitters = len(scene.emitters())
-        pilot = draw_views(scene, stream("emitters", emitters), emitters)
+        pilot = lambda: draw_views(scene, stream("emitters", emitters), emitters)  # noqa: E731
         possible = silhouettes.candidates(table, silhouettes.regions(scene, pilot))
         if dr.width(possible) == 0:
             return None
         views = view_count(dr.width(possible), count, emitters)
         lights = draw_views(scene, stream("light points", views), views)
-        pairs = Discrete(shadow_mass(scene, table, possible, lights))
-        return Outlines(lights, possible, pairs)
+        pairs = Discrete.of(shadow_mass(scene, table, possible, lights))
+        return Outlines(lights, possible, dr.opaque(mi.UInt32, dr.width(possible)), pairs)
 
     def sample(self, table: EdgeTable, u: Any) -> tuple[LightViews, EdgeTable, Any, Any]:
         """u in [0, 1) → (light points, rows of the table, probability of the pair, u rescaled within it)."""
         entry, probability, rest = self.pairs.sample(u)
-        number = dr.opaque(mi.UInt32, dr.width(self.possible))
-        k = entry // number
-        row = table.row(dr.gather(mi.UInt32, self.possible, entry - k * number))
+        k = entry // self.number
+        row = table.row(dr.gather(mi.UInt32, self.possible, entry - k * self.number))
         return self.lights.at(k), row, probability, rest
 
 

@@ -150,7 +150,7 @@ def sample(
     faces = collect(scene, moving)
     if faces is None:
         return []
-    distribution = Discrete(film_mass(faces, Eye.of(sensor)))
+    distribution = Discrete.of(film_mass(faces, Eye.of(sensor)))
     index, probability, s = distribution.sample(systematic(sampler, count))
     get = lambda array: dr.gather(type(array), array, index)  # noqa: E731
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))

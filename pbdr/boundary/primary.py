@@ -78,7 +78,7 @@ def sample(
     options: path.PathOptions, sampler: Any, count: int,
 ) -> list[Contribution]:  # fmt: skip
     """`count` samples of the primary boundary on edges of shapes."""
-    distribution = Discrete(film_mass(table, Eye.of(sensor), sensor.film(), features.sensor_moves))
+    distribution = Discrete.of(film_mass(table, Eye.of(sensor), sensor.film(), features.sensor_moves))
     index, probability, u = distribution.sample(systematic(sampler, count))
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
     edge = segment.at(table.row(index), u, view_of(eye), away=True)

@@ -70,7 +70,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     active &= si.is_valid()
 
     # ---- x_B: any edge, by length
-    distribution = Discrete(edge_mass(table))
+    distribution = Discrete.of(edge_mass(table))
     index, probability, u = distribution.sample(systematic(sampler, count))
     # Systematic samples run along the edges as the lanes run: the camera paths do not, so that the two stay independent.
     edge = segment.at(table.row(index), u, View(mi.Point3f(si.p), mi.Vector3f(0), mi.Bool(False)), away=True)
@@ -107,7 +107,7 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     if t.features.delta_bsdfs:
         shapes = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
         mass = favour(mass, shapes.is_emitter(), LIGHTS)
-    distribution = Discrete(mass)
+    distribution = Discrete.of(mass)
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     omega, density = direction(row, u, sampler)

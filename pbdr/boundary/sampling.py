@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -12,17 +13,22 @@ from pbdr.boundary.edges import EdgeTable, View
 MOVING = 0.8  # share of samples that edges which move get
 
 
+@dataclass
 class Discrete:
     """Distribution proportional to `mass` (non-negative). Sums run in double precision: a million edges would drown in float32.
 
     Nothing waits for the device, and kernels depend neither on the sum nor on the number of entries.
     """
 
-    def __init__(self, mass: Any) -> None:
-        double = dr.float64_array_t(mi.Float)
-        self.cdf = dr.cumsum(double(dr.detach(mass)))
-        self.last = dr.opaque(mi.UInt32, dr.width(mass) - 1)
-        dr.eval(self.cdf)
+    cdf: Any
+    last: Any  # index
+
+    @staticmethod
+    def of(mass: Any) -> Discrete:
+        """The distribution proportional to `mass`."""
+        cdf = dr.cumsum(dr.float64_array_t(mi.Float)(dr.detach(mass)))
+        dr.eval(cdf)
+        return Discrete(cdf, dr.opaque(mi.UInt32, dr.width(mass) - 1))
 
     def sample(self, u: Any) -> tuple[Any, Any, Any]:
         """u in [0, 1) → (index, its probability, u rescaled within the entry); probability 0 where all mass is zero."""

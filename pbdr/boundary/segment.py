@@ -207,31 +207,42 @@ def both_sides(
 class Motion:
     """x_B(θ): the attached position of edge points, for mesh edges and analytic shapes alike."""
 
-    def __init__(self, scene: Any, moving: frozenset[int]) -> None:
-        self.scene = scene
-        shapes = scene.shapes()
-        other = lambda shape: shape.is_mesh() or groups.is_instance(shape) or curves.is_curve(shape)  # noqa: E731
-        analytic = [i for i in sorted(moving) if not other(shapes[i])]
-        self.matrices = [traverse(shapes[i])["to_world"].matrix for i in analytic]
-        slot = np.full(len(shapes), NOT_MOVING, np.uint32)
-        slot[analytic] = np.arange(len(analytic))
-        self.slot = mi.UInt32(aligned(slot, np.uint32))
+    def __init__(self, scene: Any, moving: frozenset[int], slot: Any) -> None:
+        """`slot` from `slots`."""
+        self.scene, self.slot = scene, slot
+        self.matrices = [traverse(scene.shapes()[i])["to_world"].matrix for i in self._analytic(scene, moving)]
         with dr.resume_grad():  # else nothing looks attached
             self.strands = curves.Strands.of(scene)
+
+    @staticmethod
+    def _analytic(scene: Any, moving: frozenset[int]) -> list[int]:
+        shapes = scene.shapes()
+        other = lambda shape: shape.is_mesh() or groups.is_instance(shape) or curves.is_curve(shape)  # noqa: E731
+        return [i for i in sorted(moving) if not other(shapes[i])]
+
+    @staticmethod
+    def slots(scene: Any, moving: frozenset[int]) -> Any:
+        """Number of every shape among the moving ones that have no vertices; None if there is none of these."""
+        analytic = Motion._analytic(scene, moving)
+        if not analytic:
+            return None
+        slot = np.full(len(scene.shapes()), NOT_MOVING, np.uint32)
+        slot[analytic] = np.arange(len(analytic))
+        return mi.UInt32(aligned(slot, np.uint32))
 
     def position(self, edge: Edge, active: Any) -> Any:
         """Attached x_B: the visible face's material point (its normal motion is the silhouette's for round shapes)."""
         is_mesh = edge.row.corners[0] != 0
         hit, ray = mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
         with curves.at_rest(self.strands):
-            result = dr.select(is_mesh, hits.material(hit, ray, active & is_mesh).p, edge.point)
+            result = dr.select(is_mesh, hits.material_point(hit, ray, active & is_mesh), edge.point)
         if self.strands is not None:
             result = dr.select(edge.row.strand, self._on_strand(self.strands, edge, active & edge.row.strand), result)
         if edge.row.pairs is not None:
             paired = active & (edge.row.pair != NO_PAIR)
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
             with curves.at_rest(self.strands):
-                other = hits.material(hit, ray, paired).p
+                other = hits.material_point(hit, ray, paired)
             result = dr.select(paired, _meeting(edge, result, other), result)
         if self.matrices:
             # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that

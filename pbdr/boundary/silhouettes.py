@@ -6,6 +6,7 @@ in a hundred.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,17 +33,22 @@ class Regions:
     count: int
 
 
-def regions(scene: Any, pilot: Any) -> Regions | None:
+def regions(scene: Any, draw: Callable[[], Any]) -> Regions | None:
     """Where the lights of a scene are; None if one of them is all around.
 
-    `pilot`: one `direct.LightViews` entry for each emitter, in order.
+    `draw()`: one `direct.LightViews` entry for each emitter, in order; asked for if there are lights without a surface.
     """
-    surface, delta, distant = (np.array(x) for x in (pilot.surface, pilot.delta, pilot.view.distant))
-    if (distant & ~delta).any():
-        return None
-    points, directions = np.array(pilot.view.point).T, np.array(pilot.view.towards).T
-    low, high = np.where(distant[:, None], directions, points), np.where(distant[:, None], directions, points)
-    for k, emitter in enumerate(scene.emitters()):
+    emitters = scene.emitters()
+    surface = np.array([bool(mi.has_flag(emitter.flags(), mi.EmitterFlags.Surface)) for emitter in emitters])
+    low, high, distant = np.zeros((len(emitters), 3)), np.zeros((len(emitters), 3)), np.zeros(len(emitters), bool)
+    if not surface.all():
+        pilot = draw()
+        delta, distant = np.array(pilot.delta), np.array(pilot.view.distant)
+        if (distant & ~delta).any():
+            return None
+        points, directions = np.array(pilot.view.point).T, np.array(pilot.view.towards).T
+        low, high = np.where(distant[:, None], directions, points), np.where(distant[:, None], directions, points)
+    for k, emitter in enumerate(emitters):
         if surface[k]:
             box = emitter.get_shape().bbox()
             low[k], high[k] = np.array(box.min).ravel(), np.array(box.max).ravel()

@@ -132,16 +132,19 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
     grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
     same = dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
     adjacent = same & ((hit.prim_index == table.face[0]) | (hit.prim_index == table.face[1]))
-    through = dr.compress(straight & hit.is_valid() & ~adjacent)
+    # Evaluated with the rays: the rare case that some pass through would else compile kernels of its own, in the middle of a fit.
+    passes = straight & hit.is_valid() & ~adjacent
+    seen = dr.reinterpret_array(mi.UInt32, dr.select(grouped, hit.instance, hit.shape))
+    other = dr.select(grouped, hit.shape_index, NO_MEMBER)
+    prim, member = mi.UInt32(hit.prim_index), member + dr.zeros(mi.UInt32, table.count)
+    dr.eval(passes, seen, other, prim, member, same)
+    [through] = np.nonzero(np.array(passes))
     if not len(through):
         return set()
-    at = lambda x: np.array(dr.gather(mi.UInt32, x, through))  # noqa: E731
-    member += dr.zeros(mi.UInt32, table.count)
-    seen = dr.reinterpret_array(mi.UInt32, dr.select(grouped, hit.instance, hit.shape))
+    at = lambda x: np.broadcast_to(np.array(x), table.count)[through]  # noqa: E731
     address = {int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(s))[0]): i for i, s in enumerate(scene.shapes())}
     index = {(one.index, one.member): k for k, one in enumerate(placed)}
-    other = at(dr.select(grouped, hit.shape_index, NO_MEMBER))
-    edges = np.stack([at(table.shape), at(member), at(seen), other], 1)
+    edges = np.stack([at(table.shape), at(member), at(seen), at(other)], 1)
     found = {
         (index[shape, inner], index[address[pointer], number])
         for shape, inner, pointer, number in np.unique(edges, axis=0).tolist()
@@ -149,10 +152,10 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
     names = sorted({k for pair in found for k in pair if placed[k].shape.is_mesh()})
     own = {(i, i) for i in names if (i, i) in found and placed[i].shape.face_count() <= SELF_LIMIT}
     if own:
-        ends = np.array(dr.gather(mi.Point3f, table.a, through)).T, np.array(dr.gather(mi.Vector3f, table.b, through)).T
-        prim, number = at(hit.prim_index), np.array([index[tuple(row)] for row in edges[:, :2].tolist()])
-        inside = at(dr.select(same, mi.UInt32(1), 0)) != 0
-        own = {(i, i) for i, _ in own if _passes_itself(placed[i], prim, *ends, inside & (number == i))}
+        start, along = (np.stack([at(x) for x in column], 1) for column in (table.a, table.b))
+        prims, number = at(prim), np.array([index[tuple(row)] for row in edges[:, :2].tolist()])
+        inside = at(same)
+        own = {(i, i) for i, _ in own if _passes_itself(placed[i], prims, start, along, inside & (number == i))}
     return own | {(i, j) for i in names for j in names if i < j and any(a != b and {a, b} & {i, j} for a, b in found)}
 
 

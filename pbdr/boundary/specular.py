@@ -92,7 +92,7 @@ def draw(
 ) -> indirect.Sample:  # fmt: skip
     """`count` edge points and their images in mirrors and glass; `starts` from `cells`."""
     sampler = stream("delta chains", count)
-    distribution = Discrete(edge_mass(table))
+    distribution = Discrete.of(edge_mass(table))
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     lengths = min(MAX_LENGTH, options.max_depth - 1)

@@ -32,13 +32,14 @@ class FilmMap:
     filter and its normalisation. Others that are left out of a shorter list are zero.
     """
 
-    def __init__(self, sensor: Any, aov_names: Sequence[str] = ()) -> None:
+    def __init__(self, sensor: Any, aov_names: Sequence[str] = (), weights: Any = None) -> None:
+        """`weights`: those of another map for the same film, which else are looked up."""
         self.film, self.names = sensor.film(), list(aov_names)
         self.film.prepare(self.names)
         self.alpha = mi.has_flag(self.film.flags(), mi.FilmFlags.Alpha)
         self.weight_channel = 4 if self.alpha else 3  # r, g, b, (alpha,) weight, extra channels
         self.channels = self.weight_channel + 1 + len(self.names)
-        self.weights = self._weights()
+        self.weights = self._weights() if weights is None else weights
 
     def _block(self) -> Any:
         block = self.film.create_block()

@@ -59,6 +59,11 @@ def material(hit: Any, ray: Any, active: Any = True) -> Any:
     return hit.compute_surface_interaction(ray, mi.RayFlags.All | mi.RayFlags.FollowShape, active)
 
 
+def material_point(hit: Any, ray: Any, active: Any = True) -> Any:
+    """Position of `material`: less to trace."""
+    return hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, active).p
+
+
 def first_hit(integrator: Any, scene: Any, ray: Any, active: Any = True) -> Any:
     """First hit of a camera ray; skips area emitters when the integrator hides them. `t` counts from the ray's origin."""
     hit = scene.ray_intersect_preliminary(ray, coherent=True, active=active)

@@ -135,7 +135,9 @@ def trace(
     previous_delta = mi.Bool(True)
     count = mi.UInt32(0)
     valid = mi.Bool((not options.hide_emitters) and scene.environment() is not None) & active
-    while dr.hint(active, max_iterations=options.max_depth, label="pathspace: trace"):
+    while dr.hint(
+        active, max_iterations=options.max_depth, label="pathspace: trace", exclude=[scene, options, context]
+    ):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         bsdf = si.bsdf(ray)
 

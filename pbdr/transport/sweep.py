@@ -1,4 +1,7 @@
-"""Sweeps over the stored vertices of paths: derivatives along the attached chain of rays, in both modes."""
+"""Sweeps over the stored vertices of paths: derivatives along the attached chain of rays, in both modes.
+
+What does not change in a loop is kept out of its state: else Dr.Jit traces the body a second time, to find that out.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,12 @@ def sweep_backward(
     k = mi.UInt32(count)
     suffix = mi.Spectrum(0)
     adjoint_origin, adjoint_direction = mi.Vector3f(adjoint_origin), mi.Vector3f(adjoint_direction)
-    while dr.hint(k > 0, label="pathspace: backward sweep"):
+    # What does not change is no loop state: else Dr.Jit traces the body once more to find that out.
+    while dr.hint(
+        k > 0,
+        label="pathspace: backward sweep",
+        exclude=[scene, features, options, vertices, scatters, wavelengths, adjoint],
+    ):
         k -= 1
         vertex, following, record = vertices.read(k), vertices.read(k + 1), scatters.read(k)
         with dr.resume_grad():
@@ -66,7 +74,11 @@ def sweep_forward(
     k = mi.UInt32(0)
     radiance, d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0), mi.Spectrum(d_start)
     d_origin, d_direction = mi.Vector3f(d_origin), mi.Vector3f(d_direction)
-    while dr.hint(k < count, label="pathspace: forward sweep"):
+    while dr.hint(
+        k < count,
+        label="pathspace: forward sweep",
+        exclude=[scene, features, options, vertices, scatters, wavelengths, count],
+    ):
         vertex, following, record = vertices.read(k), vertices.read(k + 1), scatters.read(k)
         with dr.resume_grad():
             origin, direction = mi.Vector3f(vertex[1]), mi.Vector3f(vertex[2])

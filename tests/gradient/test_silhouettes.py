@@ -29,7 +29,7 @@ def listed(folder, lights):
     scene = load_scene({"type": "scene", "camera": zoo.camera(), "ball": thing, **lights}).mi
     edges = table.TableBuilder().build(scene, frozenset([0]))
     emitters = len(scene.emitters())
-    pilot = direct.draw_views(scene, lanes(emitters, 0, "pilot"), emitters)
+    pilot = lambda: direct.draw_views(scene, lanes(emitters, 0, "pilot"), emitters)  # noqa: E731
     views = direct.draw_views(scene, lanes(VIEWS, 1, "views"), VIEWS)
     chosen = silhouettes.candidates(edges, silhouettes.regions(scene, pilot))
     every = silhouettes.candidates(edges, None)

@@ -1,0 +1,175 @@
+"""One gradient pass: the terms of equation (2) on the device, in reverse and in forward mode.
+
+The plugin prepares what a pass needs (`Inputs`); nothing here waits for the device, except where mirrors
+and glass are searched for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mitsuba as mi
+
+from pbdr import interior, seeds, sequence
+from pbdr.boundary import (
+    direct,
+    frustum,
+    horizon,
+    indirect,
+    mapped,
+    primary,
+    reflected,
+    segment,
+    shadows,
+    specular,
+    terminator,
+    terms,
+)
+from pbdr.boundary.edges import EdgeTable
+from pbdr.transport import path
+from pbdr.transport.features import Features
+from pbdr.transport.film import FilmMap
+
+TERMS = ("interior", "primary", "direct", "indirect")
+#: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
+SHARES = {"primary": 1 / 3, "direct": 1 / 4, "indirect": 1 / 6}
+
+
+@dataclass
+class Inputs:
+    """What changes from call to call, on the device.
+
+    `h`: blend distance; `weights`: normalisation of the film; `adjoint`: image, in reverse mode; `table`: None when no edge is seen
+    to move; `slot`: of `segment.Motion`.
+    """
+
+    seed: Any
+    h: Any
+    weights: Any
+    adjoint: Any
+    sequence: str
+    table: EdgeTable | None = None
+    outlines: direct.Outlines | None = None
+    slot: Any = None
+
+    def stream(self, name: str, count: int) -> Any:
+        """The sampler with this name, for this number of lanes."""
+        if self.sequence == "independent":
+            return seeds.lanes(count, self.seed, name)
+        return sequence.over_lanes(count, seeds.stream(self.seed, name))
+
+
+@dataclass
+class GradientPass:
+    """What stays the same from call to call: features and options, sample counts, the terms asked for."""
+
+    integrator: Any
+    features: Features
+    options: path.PathOptions
+    spp: int
+    budgets: dict[str, int]
+    chosen: tuple[str, ...]
+
+    def backward(self, scene: Any, sensor: Any, given: Inputs) -> Any:
+        """Accumulate the gradients of the attached parameters; returns the number of samples that were not finite."""
+        features = self.features
+        options = dataclasses.replace(self.options, h=given.h)
+        film_map = FilmMap(sensor, self.integrator.aov_names(), given.weights)
+        mirrors = self._mirrors(scene, sensor, given)
+        motion = segment.Motion(scene, features.moving_shapes, given.slot)
+        field = film_map.transpose(given.adjoint)
+        nonfinite = mi.UInt32(0)
+        if "interior" in self.chosen:
+            sampler, n = self.integrator._sampler(sensor, given.seed, self.spp, "interior")
+            nonfinite += interior.backward(scene, sensor, self.integrator, features, options, field, sampler, n)
+        for samples in self._boundary(scene, sensor, given, motion):
+            nonfinite += terms.backward(samples, field)
+        for drawn in self._indirect(scene, sensor, options, given, motion, mirrors):
+            nonfinite += indirect.backward(scene, features, options, field, drawn)
+        return nonfinite
+
+    def forward(self, scene: Any, sensor: Any, given: Inputs) -> Any:
+        """Derivative image (H, W, C) for the tangents of the attached parameters."""
+        features = self.features
+        options = dataclasses.replace(self.options, h=given.h)
+        film_map = FilmMap(sensor, self.integrator.aov_names(), given.weights)
+        mirrors = self._mirrors(scene, sensor, given)
+        motion = segment.Motion(scene, features.moving_shapes, given.slot)
+        parts = []
+        if "interior" in self.chosen:
+            sampler, n = self.integrator._sampler(sensor, given.seed, self.spp, "interior")
+            parts += interior.forward(scene, sensor, self.integrator, features, options, film_map, sampler, n)
+        for samples in self._boundary(scene, sensor, given, motion):
+            parts += terms.forward(samples)
+        for drawn in self._indirect(scene, sensor, options, given, motion, mirrors):
+            parts += indirect.forward(scene, features, options, drawn)
+        return film_map.splat(parts)
+
+    def _mirrors(self, scene: Any, sensor: Any, given: Inputs) -> Any:
+        """Where the camera sees mirrors and glass; None if nowhere."""
+        if given.table is None or not self.features.delta_bsdfs or self.integrator.max_depth < 2:
+            return None
+        return specular.cells(scene, sensor, self.integrator, given.stream)
+
+    def _boundary(
+        self, scene: Any, sensor: Any, given: Inputs, motion: segment.Motion
+    ) -> Iterator[list[terms.Contribution]]:
+        """Samples of the boundary terms asked for; nothing when nothing moves."""
+        features, table, stream, tracer = self.features, given.table, given.stream, self.integrator
+        options = tracer._path_options()
+        count = self.budgets["primary"]
+        if tracer.options.boundary == "edge" and features.moving and "primary" in self.chosen and count:
+            yield mapped.sample(scene, sensor, tracer, options, stream("normal maps", count), count)
+        if table is None or not features.moving_edges:
+            return
+        if "primary" in self.chosen and (features.moving_shapes or features.sensor_moves) and count:
+            yield primary.sample(
+                scene, sensor, tracer, features, table, motion, options, stream("primary", count), count
+            )
+            half = max(count // 2, 1)
+            rims = stream("horizon", half)
+            smooth = frozenset(range(len(scene.shapes()))) if features.sensor_moves else features.moving_shapes
+            yield horizon.sample(scene, sensor, tracer, smooth, options, rims, half)
+        count = self.budgets["direct"]
+        if "direct" in self.chosen and tracer.max_depth > 1 and count:
+            points = stream("direct edges", count)
+            yield direct.sample(scene, sensor, tracer, features, table, motion, given.outlines, points, count)
+            half = max(count // 2, 1)
+            for side in (1, -1):  # with the same random numbers
+                yield terminator.sample(scene, sensor, tracer, features, stream("terminator", half), half, side)
+
+    def _indirect(
+        self, scene: Any, sensor: Any, options: path.PathOptions, given: Inputs, motion: segment.Motion, mirrors: Any
+    ) -> Iterator[indirect.Sample]:
+        """Samples of the boundary terms whose x_S lies on a kept path: edges in mirrors and glass, and the indirect term."""
+        features, table, stream = self.features, given.table, given.stream
+        if table is None:
+            return
+        tracer, chosen = self.integrator, self.chosen
+        ways = (None,) if mirrors is None or tracer.max_depth == 2 else (None, mirrors)
+        count = self.budgets["primary"]
+        if mirrors is not None and "primary" in chosen and count:
+            yield specular.draw(scene, sensor, tracer, table, motion, options, stream, count, mirrors)
+        count = self.budgets["direct"]
+        if "direct" in chosen and tracer.max_depth > 1 and count:
+            yield from filter(
+                None, (frustum.draw(scene, sensor, tracer, features, options, stream, count, x) for x in ways)
+            )
+        count = self.budgets["indirect"]
+        if "indirect" in chosen and tracer.max_depth > 2 and count:
+            third = max(count // 3, 1)
+            technique = reflected.Technique(scene, sensor, tracer, features, table, motion, options)
+            yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
+            for way in ways:
+                if way is None or tracer.max_depth > 3:
+                    sampler = stream("indirect from edges" if way is None else "mirrored edges", third)
+                    yield reflected.from_edges(technique, sampler, third, way)
+                if way is None or tracer.max_depth > 3 or features.delta_lights:
+                    drawn = shadows.draw(
+                        scene, sensor, tracer, features, table, motion, options, given.outlines, stream, third, way
+                    )
+                    if drawn is not None:
+                        yield drawn
