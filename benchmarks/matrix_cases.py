@@ -411,7 +411,7 @@ for _kind, _role in (
         limit="shading horizons of" if _kind == "bumpmap" else "")  # fmt: skip
 MAPPED = "tests/gradient/test_mapped.py::test_texels_and_motion"
 add("normal map that tilts by 22 degrees", "materials", "material", lambda folder: mapped.scene(), "ball/normal_map",
-    material_tangent, (f"{MAPPED}[ball/normal_map]",), fd_spp=1024)  # fmt: skip
+    material_tangent, (f"{MAPPED}[ball/normal_map]",), step=0.02, fd_spp=4096, options={"n_primary": 65536})  # fmt: skip
 
 # ---------------------------------------------------------------------- mirrors and glass
 

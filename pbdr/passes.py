@@ -122,7 +122,7 @@ class GradientPass:
         options = tracer._path_options()
         count = self.budgets["primary"]
         if tracer.options.boundary == "edge" and features.moving and "primary" in self.chosen and count:
-            yield mapped.sample(scene, sensor, tracer, options, stream("normal maps", count), count)
+            yield mapped.sample(scene, sensor, tracer, options, stream, count)
         if table is None or not features.moving_edges:
             return
         if "primary" in self.chosen and (features.moving_shapes or features.sensor_moves) and count:

@@ -7,6 +7,7 @@ found by root finding along short steps on the surface, in one of two directions
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,11 @@ from pbdr.parameters import traverse
 from pbdr.transport import camera, hits, path
 from pbdr.transport.eye import Eye
 
-STEP = 0.01  # longest step, in units of the square root of a shape's area: the surface is nearly flat along it
+STEP = 0.003  # longest step, in units of the square root of a shape's area: the surface is nearly flat along it
 TEXELS = 0.5  # and in texels, so that few steps cross the curve twice
 HALVINGS = 14
-NEAR = 0.02  # of a step: between the points of a difference
+NEAR = 0.05  # of a step: between the points of a difference
+TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
 MAP = "NormalMap"
 
 
@@ -126,26 +128,43 @@ def _points(maps: Maps, sampler: Any, count: int) -> tuple[Any, ...]:
 
 
 def sample(
-    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, count: int
+    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, stream: Callable[[str, int], Any], count: int
 ) -> list[Contribution]:
-    """`count` samples of the primary boundary on horizons of normal maps; empty without such maps."""
+    """The primary boundary on horizons of normal maps, from `TRIALS * count` steps; empty without such maps.
+
+    `stream` makes samplers by name and number of lanes.
+    """
     maps = Maps.of(scene)
     if not maps.shapes:
         return []
-    start, upwards, step, share = _points(maps, sampler, count)
+    trials = TRIALS * count
+    sampler = stream("normal maps", trials)
+    start, upwards, step, share = _points(maps, sampler, trials)
     aperture = camera.aperture_sample(sensor, sampler)
-    eye = Eye.of(sensor, aperture)
     frame = mi.Frame3f(upwards)
     along = dr.select(sampler.next_1d() < 0.5, frame.s, frame.t)
+    eye = Eye.of(sensor, aperture)
+    here, there = (
+        Spot.near(scene, maps, eye, point, upwards, 0.5 * step, mi.Bool(True))
+        for point in (start, start + step * along)
+    )
+    crosses = here.known & there.known & (here.hit.shape == there.hit.shape) & ((here.facing > 0) != (there.facing > 0))
+    chosen = dr.compress(crosses)
+    number = dr.width(chosen)
+    if number == 0:
+        return []
+    get = lambda x: dr.gather(type(x), x, chosen)  # noqa: E731
+    start, upwards, step, share, along = (get(x) for x in (start, upwards, step, share, along))
+    sign, shape = get(here.facing) > 0, get(here.hit.shape)
+    aperture = None if aperture is None else get(aperture)
+    sampler = stream("paths to normal maps", number)
+    eye, frame, active = Eye.of(sensor, aperture), mi.Frame3f(upwards), dr.full(mi.Bool, True, number)
     meet = lambda point, lanes: Spot.near(scene, maps, eye, point, upwards, 0.5 * step, lanes)  # noqa: E731
-    here, there = meet(start, mi.Bool(True)), meet(start + step * along, mi.Bool(True))
-    sign = here.facing > 0
-    active = here.known & there.known & (here.hit.shape == there.hit.shape) & (sign != (there.facing > 0))
     found = _root(scene, maps, eye, start, step * along, upwards, 0.5 * step, sign, active)
 
     # ---- the curve on the surface, from differences
     middle = meet(found, active)
-    active &= middle.known & (middle.hit.shape == here.hit.shape)
+    active &= middle.known & (middle.hit.shape == shape)
     slopes = []
     for axis in (frame.s, frame.t):
         ahead, behind = meet(found + NEAR * step * axis, active), meet(found - NEAR * step * axis, active)
