@@ -46,7 +46,8 @@ CASES = {
 }  # fmt: skip
 NOISY = {  # times the samples of the others
     ("thindielectric", "eta"): 4, ("smoothdielectric", "eta"): 4, ("smoothdielectric", "specular"): 4,
-    ("principled", "clearcoat_gloss"): 4, ("bumpmap", "nested_texture"): 16, ("normalmap", "roughness"): 4, ("principledthin", "diff_trans"): 4,
+    ("principled", "clearcoat_gloss"): 4, ("bumpmap", "nested_texture"): 16,
+    ("normalmap", "roughness"): 4, ("principledthin", "diff_trans"): 4,
     ("pplastic", "roughness"): 4, ("principled", "roughness"): 4, ("normalmap", "normal_map"): 4, ("mask", "opacity"): 16,
 }  # fmt: skip
 REFUSED = {"roughplastic": ["roughness", "eta"]}
