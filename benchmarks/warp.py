@@ -1,12 +1,16 @@
 """The warp (boundary = 'warp') beside edge sampling: the same totals, its bias with few auxiliary rays, what it costs.
 
-Agreement: cases of the matrix that both support, on the same adjoint image. Bias: a bumpy mesh that shines before nothing and whose
-faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
+Agreement: every case of the matrix that both support, on the same adjoint image; what the warp refuses is listed with its
+reason, and so are cases without a boundary. A run that was interrupted goes on where it stopped. Bias: a bumpy mesh that shines
+before nothing and whose faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
+import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +21,13 @@ import numpy as np
 from . import bumpy
 from .harness import Result, interleaved, mean_and_error, table
 
-CASES = (
-    "shadow of a moving block, area", "shadow of a moving block, area-sphere", "shadow of a moving block, sky", "area: pose",
-    "area-sphere: pose", "receiver moves under a box at rest", "receiver and occluder move together",
-    "opencv_fisheye: block moves", "indirect: panel-low",
-)  # fmt: skip
+TERMS = ("interior", "primary", "direct", "indirect")
 LIMIT = 6.0  # interior passes that a gradient with the warp may cost
 SIGMAS, BIAS, NOISE = 3.0, 0.02, 0.03  # as in the matrix: bias in standard errors, relative bias, noise of a decision
+AIM = 0.007  # relative standard error of either estimate at which its replicas end
+EQUAL = 10.0  # seconds of either estimator at which their errors are compared
+AGREES, DIFFERS, UNDECIDED, REFUSED, NOTHING = "agrees", "differs", "undecided", "refused", "no boundary"
+PARTS = ("agreement", "bias", "cost")
 RAYS = (4, 8, 16, 32, 64)
 CONCENTRATIONS = (300.0, 3000.0)
 BIAS_SIZE, BIAS_FACES = 16, 2  # pixels a side; subdivisions of an icosahedron: 320 faces
@@ -35,43 +39,66 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="for the replicas of one estimate")
     parser.add_argument("--rounds", type=int, default=9, help="timed rounds, each of which runs every task once")
     parser.add_argument("--spp", type=int, default=16, help="samples per pixel of the timed gradients")
-    parser.add_argument("--only", choices=("agreement", "bias", "cost"), action="append", help="parts to run (all)")
+    parser.add_argument("--only", choices=PARTS, action="append", help="parts to run (all)")
+    parser.add_argument("--case", action="append", metavar="GLOB", help="cases of the matrix, by name (all)")
+    parser.add_argument("--again", action="store_true", help="measure again what the folder holds")
 
 
 def run(options: argparse.Namespace) -> Result:
-    """The parts asked for."""
-    parts = options.only or ["agreement", "bias", "cost"]
+    """The parts asked for, and what the folder holds of the others."""
+    from . import harness
+
     data: dict[str, Any] = {}
-    if "agreement" in parts:
-        data["agreement"] = {name: agreement(name, options) for name in CASES}
-    if "bias" in parts:
-        data["bias"] = bias(options)
-        options.out.mkdir(parents=True, exist_ok=True)
-        draw(data["bias"], options.out / "warp_bias.png")
-    if "cost" in parts:
-        data["cost"] = {name: cost(*make(options.out / "warp"), options) for name, make in SCENES.items()}
-    return Result("warp", data, _markdown(data), _met(data))
+    known = options.out / "warp.json"
+    if known.is_file():
+        data = {part: found for part, found in json.loads(known.read_text(encoding="utf-8")).items() if part in PARTS}
+    for part in options.only or PARTS:
+        if part == "agreement":
+            cases = data.setdefault("agreement", {})
+            for name in _chosen(cases, options):
+                cases[name] = agreement(name, options)
+                print(f"{name}: {cases[name]['verdict']}", file=sys.stderr, flush=True)
+                harness.write(Result("warp", data, _markdown(data), _met(data)), options.out, 0.0)
+        elif part == "bias":
+            data["bias"] = bias(options)
+            options.out.mkdir(parents=True, exist_ok=True)
+            draw(data["bias"], options.out / "warp_bias.png")
+        else:
+            data["cost"] = {name: cost(*make(options.out / "warp"), options) for name, make in SCENES.items()}
+    return Result("warp", {part: data[part] for part in PARTS if part in data}, _markdown(data), _met(data))
+
+
+def _chosen(known: dict[str, Any], options: argparse.Namespace) -> list[str]:
+    """Cases asked for that are not known yet. Cases that edge sampling refuses are of no use here."""
+    from .matrix_cases import CASES
+
+    names = [name for name, case in CASES.items() if not case.refusal]
+    names = [name for name in names if any(fnmatch.fnmatch(name, glob) for glob in options.case or ["*"])]
+    return [name for name in names if options.again or name not in known]
 
 
 def _met(data: dict[str, Any]) -> bool:
     """No case differs, none is undecided, most rays leave less bias than fewest, and the cost stays below its limit."""
-    agree = all(case["verdict"] == "agrees" for case in data.get("agreement", {}).values())
+    agree = all(case["verdict"] not in (DIFFERS, UNDECIDED) for case in data.get("agreement", {}).values())
     shrinks = all(abs(row[-1]["bias"]) < max(abs(row[0]["bias"]), BIAS) for row in data.get("bias", {}).values())
     cheap = all(case["warp / interior"] <= LIMIT for case in data.get("cost", {}).values())
     return agree and shrinks and cheap
 
 
 def replicas(estimate: Callable[[int], float], seconds: float, *names: str, least: int = 6, most: int = 200) -> Any:
-    """Mean, standard error and seconds of one estimate; the first call warms up."""
+    """Mean, standard error, seconds of one estimate and their number; the first call warms up."""
     from pbdr.seeds import hashed
 
     estimate(hashed(0, *names, "warm"))
     samples: list[float] = []
     start = time.perf_counter()
-    while len(samples) < least or (len(samples) < most and time.perf_counter() - start < seconds):
+    while len(samples) < most:
         samples.append(estimate(hashed(0, *names, len(samples))))
-    mean, error = mean_and_error(samples)
-    return float(mean), float(error), (time.perf_counter() - start) / len(samples)
+        if len(samples) >= least:
+            mean, error = mean_and_error(samples)
+            if error <= AIM * abs(mean) or time.perf_counter() - start > seconds:
+                break
+    return float(mean), float(error), (time.perf_counter() - start) / len(samples), len(samples)
 
 
 # ---- agreement -----------------------------------------------------------------------------------------------------
@@ -82,41 +109,64 @@ def agreement(name: str, options: argparse.Namespace) -> dict[str, Any]:
     import tempfile
 
     import pbdr
-    from pbdr.scene import integrator_of
+    from pbdr.errors import PbdrError
 
-    from .matrix_cases import CASES as MATRIX
+    from .matrix_cases import CASES
 
-    case = MATRIX[name]
+    case = CASES[name]
     with tempfile.TemporaryDirectory() as folder:
         scene = case.make(Path(folder))
     tangent = np.asarray(case.tangent(scene, case.parameter), dtype=np.float64)
+
+    def estimator(boundary: str, spp: int, **extra: Any) -> Callable[[int], Any]:
+        from pbdr.scene import integrator_of
+
+        chosen = {"type": "pathspace", "max_depth": case.depth, **case.options, "boundary": boundary, **extra}
+        integrator, terms = integrator_of(scene, chosen), TERMS if boundary == "edge" else TERMS[:1]
+
+        def estimate(seed: int) -> Any:
+            found = pbdr.gradient(
+                scene, case.parameter, weights, spp=spp, seed=seed, integrator=integrator, terms=terms
+            )
+            parts = [getattr(found, term)[case.parameter].astype(np.float64) for term in terms]
+            return [float(np.sum(part * tangent)) for part in parts]
+
+        return estimate
+
     weights = _signs(scene, case, tangent)
+    if not any(estimator("edge", case.spp)(0)[1:]):
+        return {"verdict": NOTHING}
+    try:
+        estimator("warp", 1)(0)
+    except PbdrError as error:
+        return {"verdict": REFUSED, "reason": str(error).removeprefix("boundary='warp': ")}
     found = {}
-    for boundary in ("edge", "warp"):
-        kept = case.options if boundary == "edge" else {}
-        integrator = integrator_of(scene, {"type": "pathspace", "max_depth": case.depth, **kept, "boundary": boundary})
-        spp = case.spp if boundary == "edge" else 4 * case.spp
+    for boundary, spp in (("edge", case.spp), ("warp", 4 * case.spp)):
+        one = estimator(boundary, spp)
+        mean, error, seconds, count = replicas(
+            lambda seed, one=one: sum(one(seed)),
+            options.seconds,
+            name,
+            boundary,
+            most=64 if boundary == "edge" else 400,
+        )
+        found[boundary] = {"mean": mean, "error": error, "seconds": seconds, "spp": spp, "replicas": count}
+    return {**found, **compared(found["edge"], found["warp"])}
 
-        def estimate(seed: int, integrator: Any = integrator, spp: int = spp) -> float:
-            total = pbdr.gradient(scene, case.parameter, weights, spp=spp, seed=seed, integrator=integrator).total
-            return float(np.sum(total[case.parameter].astype(np.float64) * tangent))
 
-        mean, error, seconds = replicas(estimate, options.seconds, name, boundary)
-        found[boundary] = {"mean": mean, "error": error, "seconds": seconds, "spp": spp}
-    edge, warp = found["edge"], found["warp"]
-    difference = (warp["mean"] - edge["mean"]) / abs(edge["mean"])
-    noise = float(np.hypot(edge["error"], warp["error"])) / abs(edge["mean"])
+def compared(edge: dict[str, Any], warp: dict[str, Any]) -> dict[str, Any]:
+    """Difference relative to the edge estimate, verdict, variance × seconds relative to that of edge sampling, and root mean square
+    errors of both after the same time. What bias the difference shows beyond its noise counts as the warp's."""
+    scale = abs(edge["mean"])
+    difference, noise = (warp["mean"] - edge["mean"]) / scale, float(np.hypot(edge["error"], warp["error"])) / scale
     near = abs(difference) <= max(SIGMAS * noise, BIAS)
-    verdict = "differs" if not near else "agrees" if noise <= NOISE else "undecided"
-    # Error after the same time, both without bias: standard deviation times the root of seconds.
-    equal = [x["error"] * np.sqrt(x["seconds"]) for x in (warp, edge)]
+    work = {b: (x["error"] / scale) ** 2 * x["replicas"] * x["seconds"] for b, x in (("edge", edge), ("warp", warp))}
+    excess = max(difference**2 - noise**2, 0.0)
     return {
-        **found,
-        "difference": difference,
-        "noise": noise,
-        "verdict": verdict,
-        "equal-time error": equal[0] / equal[1],
-    }
+        "difference": difference, "noise": noise, "verdict": DIFFERS if not near else AGREES if noise <= NOISE else UNDECIDED,
+        "variance × seconds, warp / edge": work["warp"] / work["edge"],
+        "error": {"edge": float(np.sqrt(work["edge"] / EQUAL)), "warp": float(np.sqrt(work["warp"] / EQUAL + excess))},
+    }  # fmt: skip
 
 
 def _signs(scene: Any, case: Any, tangent: Any) -> Any:
@@ -127,7 +177,10 @@ def _signs(scene: Any, case: Any, tangent: Any) -> Any:
     integrator = integrator_of(scene, {"type": "pathspace", "max_depth": case.depth, **case.options})
     images = derivative(scene, {case.parameter: tangent}, spp=case.spp, seed=1, integrator=integrator)
     image = np.sum(list(images.values()), axis=0)
-    return (np.sign(image) / image[..., 0].size).astype(np.float32)
+    weights = np.zeros_like(image)
+    chosen = list(case.channels or range(image.shape[-1]))
+    weights[..., chosen] = np.sign(image[..., chosen]) / image[..., 0].size
+    return weights.astype(np.float32)
 
 
 # ---- bias ----------------------------------------------------------------------------------------------------------
@@ -150,12 +203,12 @@ def bias(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
         return replicas(estimate, options.seconds, "bias", *(str(x) for x in extra.values()))
 
-    exact, exact_error, _ = measured(boundary="edge", n_primary=2**16)
+    exact, exact_error, *_ = measured(boundary="edge", n_primary=2**16)
     result: dict[str, list[dict[str, Any]]] = {}
     for concentration in CONCENTRATIONS:
         row = result.setdefault(f"{concentration:g}", [])
         for rays in RAYS:
-            mean, error, seconds = measured(boundary="warp", warp_rays=rays, warp_concentration=concentration)
+            mean, error, seconds, _ = measured(boundary="warp", warp_rays=rays, warp_concentration=concentration)
             noise = float(np.hypot(error, exact_error)) / abs(exact)
             row.append({"rays": rays, "bias": (mean - exact) / abs(exact), "error": noise, "seconds": seconds})
     return result
@@ -261,15 +314,7 @@ def cost(scene: Any, name: str, adjoint: Any, options: argparse.Namespace) -> di
 def _markdown(data: dict[str, Any]) -> str:
     parts = []
     if "agreement" in data:
-        rows = [
-            [
-                name, *(f"{1e3 * case[b]['mean']:.4f} ± {1e3 * case[b]['error']:.4f}" for b in ("edge", "warp")),
-                f"{case['difference']:+.1%} ± {case['noise']:.1%}", case["verdict"], f"{case['equal-time error']:.1f}",
-            ]
-            for name, case in data["agreement"].items()
-        ]  # fmt: skip
-        header = ["case", "edge, 10⁻³", "warp, 10⁻³", "difference", "verdict", "equal-time error, warp / edge"]
-        parts.append(f"## Agreement\n\n{table(header, rows)}")
+        parts.append(_agreement_page(data["agreement"]))
     if "bias" in data:
         rows = [[name, *(f"{p['bias']:+.2%} ± {p['error']:.2%}" for p in row)] for name, row in data["bias"].items()]
         header = ["κ", *(f"{n} rays" for n in RAYS)]
@@ -287,4 +332,35 @@ def _markdown(data: dict[str, Any]) -> str:
         parts.append(
             f"## Cost\n\nDepth {COST_DEPTH}; at most {LIMIT:g} interior passes are allowed.\n\n{table(header, rows)}"
         )
+    return "\n\n".join(parts)
+
+
+def _agreement_page(cases: dict[str, Any]) -> str:
+    both = {name: case for name, case in cases.items() if "warp" in case}
+    rows = [
+        [
+            name, *(f"{1e3 * case[b]['mean']:.4f} ± {1e3 * case[b]['error']:.4f}" for b in ("edge", "warp")),
+            f"{case['difference']:+.1%} ± {case['noise']:.1%}", case["verdict"], f"{case['variance × seconds, warp / edge']:.3g}",
+            *(f"{case['error'][b]:.2%}" for b in ("edge", "warp")),
+        ]
+        for name, case in both.items()
+    ]  # fmt: skip
+    header = ["case", "edge, 10⁻³", "warp, 10⁻³", "difference", "verdict", "variance × seconds, warp / edge"]
+    header += [f"edge, error after {EQUAL:g} s", f"warp, error after {EQUAL:g} s"]
+    counts = {v: sum(case["verdict"] == v for case in both.values()) for v in (AGREES, DIFFERS, UNDECIDED)}
+    words = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
+    refused = [[name, case["reason"]] for name, case in cases.items() if case["verdict"] == REFUSED]
+    nothing = [name for name, case in cases.items() if case["verdict"] == NOTHING]
+    middle = float(np.median([case["variance × seconds, warp / edge"] for case in both.values()])) if both else 0.0
+    parts = [
+        f"## Agreement\n\nCases of the matrix that both support: {words}. An estimate agrees when it is within {SIGMAS:g} "
+        f"standard errors or {BIAS:.0%} of edge sampling, and their noise together is at most {NOISE:.0%}. Errors after the same "
+        "time are relative to the derivative, and hold what bias the difference shows. The median of variance × seconds, "
+        f"warp / edge, is {middle:.3g}.",
+        table(header, rows),
+    ]
+    if refused:
+        parts.append(f"Refused by the warp, with its reason:\n\n{table(['case', 'reason'], refused)}")
+    if nothing:
+        parts.append(f"Nothing moves an edge, so that both are the same estimator: {', '.join(nothing)}.")
     return "\n\n".join(parts)

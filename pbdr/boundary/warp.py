@@ -15,7 +15,7 @@ import mitsuba as mi
 
 from pbdr.boundary import nearby
 from pbdr.boundary.edges import SEGMENT, EdgeTable
-from pbdr.boundary.incidence import SIDES, Incidence
+from pbdr.boundary.incidence import Incidence
 from pbdr.errors import OptionError
 from pbdr.parameters import traverse
 from pbdr.transport import convention, groups
@@ -66,12 +66,22 @@ class Met:
     slopes: tuple[Any, Any]
 
 
-def _drawn(u: Any, chance: Any) -> tuple[Any, Any]:
-    """Whether the uniform number u falls below `chance`, and what is left of it as a uniform number."""
+def _reservoir(
+    u: Any, here: Any, total: Any, found: list[tuple[Any, Any, Any]], row: Any, slope: Any
+) -> tuple[Any, Any, Any]:
+    """Keep one of all (row, weight, slope) so far with the probability of its weight: what is left of the uniform number u as
+    another one, and what is kept. `here`: weight of those found now, `total` of all."""
+    chance = here / dr.select(total > 0, total, 1)
     take = u < chance
-    return take, dr.select(
-        take, u / dr.select(take, chance, 1), (u - chance) / dr.select(take, 1, dr.maximum(1 - chance, 1e-7))
-    )
+    v = dr.select(take, dr.maximum(u, 0) * total, 0)
+    rest = (u - chance) / dr.maximum(1 - chance, 1e-7)
+    for candidate, w, gradient in found:
+        chosen = take & (v < w)
+        row, slope = dr.select(chosen, candidate, row), dr.select(chosen, gradient, slope)
+        rest = dr.select(chosen, v / dr.select(w > 0, w, 1), rest)
+        take &= ~chosen
+        v -= w
+    return rest, row, slope
 
 
 class Warp:
@@ -170,14 +180,12 @@ class Warp:
             radius = 2 * reach * (1 - mi.Float(k % rings) / rings)
             sin_angle, cos_angle = dr.sincos(dr.two_pi * (turn + mi.Float(k) / count))
             direction = dr.normalize(centre + radius * (cos_angle * s + sin_angle * t))
-            for row, w, gradient in self._edges(origin, omega, shoot(direction, active), reach, active):
-                weight += w
-                slope += w * gradient
-                chance = dr.select(w > 0, w / dr.select(w > 0, weight, 1), 0)
-                take, u1 = _drawn(u1, chance)
-                row1, slope1 = dr.select(take, row, row1), dr.select(take, gradient, slope1)
-                take, u2 = _drawn(u2, chance)
-                row2, slope2 = dr.select(take, row, row2), dr.select(take, gradient, slope2)
+            found = self._edges(origin, omega, shoot(direction, active), reach, active)
+            here = sum((w for _, w, _ in found), mi.Float(0))
+            weight += here
+            slope += sum((w * gradient for _, w, gradient in found), mi.Vector3f(0))
+            u1, row1, slope1 = _reservoir(u1, here, weight, found, row1, slope1)
+            u2, row2, slope2 = _reservoir(u2, here, weight, found, row2, slope2)
             return k + 1, weight, slope, row1, slope1, u1, row2, slope2, u2
 
         none, nowhere = mi.UInt32(0), mi.Vector3f(0)
@@ -200,13 +208,14 @@ class Warp:
     def _edges(self, origin: Any, omega: Any, hit: Any, reach: Any, active: Any) -> list[tuple[Any, Any, Any]]:
         """Edges of the faces hit: (row, weight, ∇ log weight)."""
         found = []
-        for side in range(SIDES):
-            index, there = self.incidence.at(hit, side, active)
+        for side in nearby.sides(self.incidence.at(hit, active), origin, omega):
+            found.append((side.row, *self.weight(side.distance, side.away, reach, side.there)))
+        for number in range(self.incidence.most):
+            index, there = self.incidence.round_at(hit, number, active)
             row = self.table.row(index, there)
-            there &= nearby.counts(row, origin, self.curved)
+            there &= nearby.exists(row, origin)
             near = nearby.nearest(row, origin, omega, self.curved)
-            weight, slope = self.weight(near.chord, near.away, reach, there)
-            found.append((index, weight, slope))
+            found.append((index, *self.weight(near.chord, near.away, reach, there)))
         return found
 
     def weight(self, distance: Any, away: Any, reach: Any, active: Any) -> tuple[Any, Any]:
@@ -215,7 +224,8 @@ class Warp:
         near = active & (x < 1)
         x = dr.select(near, x, 0.5)
         gamma = self.options.exponent
-        weight = dr.select(near, dr.power((1 - x) / x, gamma), 0)  # Eq. (9a)
+        ratio = (1 - x) / x
+        weight = dr.select(near, dr.square(ratio) if gamma == 2 else dr.power(ratio, gamma), 0)  # Eq. (9a)
         slope = -gamma / (x * (1 - x) * reach) * away  # Eq. (9c)
         return weight, dr.select(near, slope, 0)
 

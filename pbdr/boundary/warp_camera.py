@@ -117,6 +117,6 @@ def build(
             "meshes of the scene pass through each other: boundary='warp' does not know where. Move them apart, or use "
             "boundary='edge'."
         )
-    warp = Warp(scene, table, Incidence(scene, builder), features.moving_shapes, options)
+    warp = Warp(scene, table, Incidence(scene, builder, table), features.moving_shapes, options)
     warp.camera = CameraWarp(warp, sensor, integrator)
     return warp
