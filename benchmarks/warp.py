@@ -1,13 +1,15 @@
 """The warp (boundary = 'warp') beside edge sampling: the same totals, its bias with few auxiliary rays, what it costs.
 
 Agreement: every case of the matrix that both support, on the same adjoint image; what the warp refuses is listed with its
-reason, and so are cases without a boundary. A run that was interrupted goes on where it stopped. Bias: a bumpy mesh that shines
-before nothing and whose faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
+reason, and so are cases without a boundary. The matrix lights most shapes by a lamp without size, which the warp refuses: they
+are here under an area light, too. A run that was interrupted goes on where it stopped. Bias: a bumpy mesh that shines before
+nothing and whose faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import fnmatch
 import json
 import sys
@@ -19,26 +21,37 @@ from typing import Any
 import numpy as np
 
 from . import bumpy
-from .harness import Result, interleaved, mean_and_error, table
+from .harness import Result, interleaved, mean_and_error
+from .warp_page import (
+    AGREES,
+    BIAS,
+    BIAS_FACES,
+    BIAS_SIZE,
+    CONCENTRATIONS,
+    COST_DEPTH,
+    DIFFERS,
+    EQUAL,
+    LIMIT,
+    NOISE,
+    NOTHING,
+    PARTS,
+    RAYS,
+    REFUSED,
+    SIGMAS,
+    UNDECIDED,
+    draw,
+    markdown,
+)
 
 TERMS = ("interior", "primary", "direct", "indirect")
-LIMIT = 6.0  # interior passes that a gradient with the warp may cost
-SIGMAS, BIAS, NOISE = 3.0, 0.02, 0.03  # as in the matrix: bias in standard errors, relative bias, noise of a decision
 AIM = 0.007  # relative standard error of either estimate at which its replicas end
-EQUAL = 10.0  # seconds of either estimator at which their errors are compared
-AGREES, DIFFERS, UNDECIDED, REFUSED, NOTHING = "agrees", "differs", "undecided", "refused", "no boundary"
-PARTS = ("agreement", "bias", "cost")
-RAYS = (4, 8, 16, 32, 64)
-CONCENTRATIONS = (300.0, 3000.0)
-BIAS_SIZE, BIAS_FACES = 16, 2  # pixels a side; subdivisions of an icosahedron: 320 faces
-COST_DEPTH = 4
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options besides the common ones."""
     parser.add_argument("--seconds", type=float, default=20.0, help="for the replicas of one estimate")
     parser.add_argument("--rounds", type=int, default=9, help="timed rounds, each of which runs every task once")
-    parser.add_argument("--spp", type=int, default=16, help="samples per pixel of the timed gradients")
+    parser.add_argument("--spp", type=int, default=64, help="samples per pixel of the timed gradients")
     parser.add_argument("--only", choices=PARTS, action="append", help="parts to run (all)")
     parser.add_argument("--case", action="append", metavar="GLOB", help="cases of the matrix, by name (all)")
     parser.add_argument("--again", action="store_true", help="measure again what the folder holds")
@@ -58,31 +71,53 @@ def run(options: argparse.Namespace) -> Result:
             for name in _chosen(cases, options):
                 cases[name] = agreement(name, options)
                 print(f"{name}: {cases[name]['verdict']}", file=sys.stderr, flush=True)
-                harness.write(Result("warp", data, _markdown(data), _met(data)), options.out, 0.0)
+                harness.write(Result("warp", data, markdown(data), _met(data)), options.out, 0.0)
         elif part == "bias":
             data["bias"] = bias(options)
             options.out.mkdir(parents=True, exist_ok=True)
             draw(data["bias"], options.out / "warp_bias.png")
         else:
             data["cost"] = {name: cost(*make(options.out / "warp"), options) for name, make in SCENES.items()}
-    return Result("warp", {part: data[part] for part in PARTS if part in data}, _markdown(data), _met(data))
+    return Result("warp", {part: data[part] for part in PARTS if part in data}, markdown(data), _met(data))
 
 
 def _chosen(known: dict[str, Any], options: argparse.Namespace) -> list[str]:
     """Cases asked for that are not known yet. Cases that edge sampling refuses are of no use here."""
-    from .matrix_cases import CASES
-
-    names = [name for name, case in CASES.items() if not case.refusal]
+    names = [name for name, case in _cases().items() if not case.refusal]
     names = [name for name in names if any(fnmatch.fnmatch(name, glob) for glob in options.case or ["*"])]
     return [name for name in names if options.again or name not in known]
 
 
+def _cases() -> dict[str, Any]:
+    """The matrix, and its shapes under an area light."""
+    from .matrix_cases import CASES, RED, TILT, meshes, zoo
+
+    shapes = {
+        "cube, split vertices": meshes.box(0.8), "rectangle": {"type": "rectangle", "to_world": TILT},
+        "disk": {"type": "disk", "to_world": TILT}, "sphere": {"type": "sphere", "center": [0, 0, 0.7], "radius": 0.4},
+        "cylinder": {"type": "cylinder", "p0": [-0.4, 0, 0.6], "p1": [0.4, 0.3, 0.9], "radius": 0.25},
+    }  # fmt: skip
+
+    def lit(shape: dict[str, Any]) -> Callable[[Path], Any]:
+        lamp = {"type": "area", "radiance": zoo.rgb(30.0)}
+        return lambda folder: meshes.scene(light=zoo.above(size=0.4, emitter=lamp), thing={"bsdf": RED, **shape})
+
+    more = {
+        f"{name}, under an area light": dataclasses.replace(CASES[name], make=lit(shape))
+        for name, shape in shapes.items()
+    }
+    return {**CASES, **more}
+
+
 def _met(data: dict[str, Any]) -> bool:
-    """No case differs, none is undecided, most rays leave less bias than fewest, and the cost stays below its limit."""
+    """No case differs, none is undecided, most rays leave less bias than fewest, the unbiased variant has none, and the cost stays
+    below its limit."""
     agree = all(case["verdict"] not in (DIFFERS, UNDECIDED) for case in data.get("agreement", {}).values())
-    shrinks = all(abs(row[-1]["bias"]) < max(abs(row[0]["bias"]), BIAS) for row in data.get("bias", {}).values())
+    rows = data.get("bias", {}).values()
+    shrinks = all(abs(row["rays"][-1]["bias"]) < max(abs(row["rays"][0]["bias"]), BIAS) for row in rows)
+    without = all(abs(row["unbiased"]["bias"]) <= max(SIGMAS * row["unbiased"]["error"], BIAS) for row in rows)
     cheap = all(case["warp / interior"] <= LIMIT for case in data.get("cost", {}).values())
-    return agree and shrinks and cheap
+    return agree and shrinks and without and cheap
 
 
 def replicas(estimate: Callable[[int], float], seconds: float, *names: str, least: int = 6, most: int = 200) -> Any:
@@ -111,9 +146,7 @@ def agreement(name: str, options: argparse.Namespace) -> dict[str, Any]:
     import pbdr
     from pbdr.errors import PbdrError
 
-    from .matrix_cases import CASES
-
-    case = CASES[name]
+    case = _cases()[name]
     with tempfile.TemporaryDirectory() as folder:
         scene = case.make(Path(folder))
     tangent = np.asarray(case.tangent(scene, case.parameter), dtype=np.float64)
@@ -186,8 +219,8 @@ def _signs(scene: Any, case: Any, tangent: Any) -> Any:
 # ---- bias ----------------------------------------------------------------------------------------------------------
 
 
-def bias(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """κ → relative difference from edge sampling by number of auxiliary rays, and its standard error."""
+def bias(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """κ → relative difference from edge sampling by number of auxiliary rays, and that of the unbiased variant."""
     import pbdr
     from pbdr.scene import integrator_of
 
@@ -195,22 +228,30 @@ def bias(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
     def measured(**extra: Any) -> Any:
         integrator = integrator_of(scene, {"type": "pathspace", "max_depth": 1, **extra})
-        spp = 16 if extra["boundary"] == "edge" else 256
+        warped = extra["boundary"] == "warp"
 
         def estimate(seed: int) -> float:
-            total = pbdr.gradient(scene, parameter, adjoint, spp=spp, seed=seed, integrator=integrator).total[parameter]
-            return float(np.sum(total.astype(np.float64) * tangent))
+            found = pbdr.gradient(
+                scene, parameter, adjoint, spp=1024 if warped else 16, seed=seed, integrator=integrator,
+                terms=TERMS[:1] if warped else TERMS,
+            )  # fmt: skip
+            return float(np.sum(found.total[parameter].astype(np.float64) * tangent))
 
         return replicas(estimate, options.seconds, "bias", *(str(x) for x in extra.values()))
 
     exact, exact_error, *_ = measured(boundary="edge", n_primary=2**16)
-    result: dict[str, list[dict[str, Any]]] = {}
+
+    def point(**extra: Any) -> dict[str, Any]:
+        mean, error, seconds, count = measured(boundary="warp", **extra)
+        noise = float(np.hypot(error, exact_error)) / abs(exact)
+        work = (error / exact) ** 2 * count * seconds
+        return {"bias": (mean - exact) / abs(exact), "error": noise, "seconds": seconds, "variance × seconds": work}
+
+    result: dict[str, dict[str, Any]] = {}
     for concentration in CONCENTRATIONS:
-        row = result.setdefault(f"{concentration:g}", [])
-        for rays in RAYS:
-            mean, error, seconds, _ = measured(boundary="warp", warp_rays=rays, warp_concentration=concentration)
-            noise = float(np.hypot(error, exact_error)) / abs(exact)
-            row.append({"rays": rays, "bias": (mean - exact) / abs(exact), "error": noise, "seconds": seconds})
+        row = [{"rays": n, **point(warp_concentration=concentration, warp_rays=n)} for n in RAYS]
+        unbiased = point(warp_concentration=concentration, warp_unbiased=True)
+        result[f"{concentration:g}"] = {"rays": row, "unbiased": unbiased}
     return result
 
 
@@ -240,27 +281,6 @@ def _glowing(folder: Path) -> tuple[Any, str, Any, Any]:
     )
     adjoint = np.full((BIAS_SIZE, BIAS_SIZE, 3), 1 / (3 * BIAS_SIZE**2), np.float32)
     return scene, "blob/positions", np.asarray(blob.vertices - centre, dtype=np.float64), adjoint
-
-
-def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Bias against the number of auxiliary rays, with intervals of two standard errors."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
-    axes.axhline(0, color="0.6", linewidth=1)
-    for concentration, row in found.items():
-        rays = [point["rays"] for point in row]
-        label = f"κ = {concentration}: reach {np.degrees(float(concentration) ** -0.5):.1f}°"
-        axes.errorbar(
-            rays, [100 * p["bias"] for p in row], [200 * p["error"] for p in row], marker="o", capsize=3, label=label
-        )
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(list(RAYS), [str(n) for n in RAYS])
-    axes.set_xlabel("auxiliary rays per segment")
-    axes.set_ylabel("difference from edge sampling, %")
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 # ---- cost ----------------------------------------------------------------------------------------------------------
@@ -306,61 +326,3 @@ def cost(scene: Any, name: str, adjoint: Any, options: argparse.Namespace) -> di
     median = {label: float(np.median(values)) for label, values in seconds.items()}
     ratios = {f"{label} / interior": median[label] / median["interior"] for label in ("warp", "edge")}
     return {"seconds": median, **ratios}
-
-
-# ---- the page ------------------------------------------------------------------------------------------------------
-
-
-def _markdown(data: dict[str, Any]) -> str:
-    parts = []
-    if "agreement" in data:
-        parts.append(_agreement_page(data["agreement"]))
-    if "bias" in data:
-        rows = [[name, *(f"{p['bias']:+.2%} ± {p['error']:.2%}" for p in row)] for name, row in data["bias"].items()]
-        header = ["κ", *(f"{n} rays" for n in RAYS)]
-        parts.append(
-            f"## Bias\n\nA mesh of 320 small faces, {BIAS_SIZE}²; difference from edge sampling (warp_bias.png).\n\n"
-            + table(header, rows)
-        )
-    if "cost" in data:
-        rows = [
-            [name, *(f"{1e3 * s:.0f}" for s in case["seconds"].values()), f"{case['warp / interior']:.2f}",
-             f"{case['edge / interior']:.2f}"]
-            for name, case in data["cost"].items()
-        ]  # fmt: skip
-        header = ["scene", "interior, ms", "warp, ms", "edge, ms", "warp / interior", "edge / interior"]
-        parts.append(
-            f"## Cost\n\nDepth {COST_DEPTH}; at most {LIMIT:g} interior passes are allowed.\n\n{table(header, rows)}"
-        )
-    return "\n\n".join(parts)
-
-
-def _agreement_page(cases: dict[str, Any]) -> str:
-    both = {name: case for name, case in cases.items() if "warp" in case}
-    rows = [
-        [
-            name, *(f"{1e3 * case[b]['mean']:.4f} ± {1e3 * case[b]['error']:.4f}" for b in ("edge", "warp")),
-            f"{case['difference']:+.1%} ± {case['noise']:.1%}", case["verdict"], f"{case['variance × seconds, warp / edge']:.3g}",
-            *(f"{case['error'][b]:.2%}" for b in ("edge", "warp")),
-        ]
-        for name, case in both.items()
-    ]  # fmt: skip
-    header = ["case", "edge, 10⁻³", "warp, 10⁻³", "difference", "verdict", "variance × seconds, warp / edge"]
-    header += [f"edge, error after {EQUAL:g} s", f"warp, error after {EQUAL:g} s"]
-    counts = {v: sum(case["verdict"] == v for case in both.values()) for v in (AGREES, DIFFERS, UNDECIDED)}
-    words = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
-    refused = [[name, case["reason"]] for name, case in cases.items() if case["verdict"] == REFUSED]
-    nothing = [name for name, case in cases.items() if case["verdict"] == NOTHING]
-    middle = float(np.median([case["variance × seconds, warp / edge"] for case in both.values()])) if both else 0.0
-    parts = [
-        f"## Agreement\n\nCases of the matrix that both support: {words}. An estimate agrees when it is within {SIGMAS:g} "
-        f"standard errors or {BIAS:.0%} of edge sampling, and their noise together is at most {NOISE:.0%}. Errors after the same "
-        "time are relative to the derivative, and hold what bias the difference shows. The median of variance × seconds, "
-        f"warp / edge, is {middle:.3g}.",
-        table(header, rows),
-    ]
-    if refused:
-        parts.append(f"Refused by the warp, with its reason:\n\n{table(['case', 'reason'], refused)}")
-    if nothing:
-        parts.append(f"Nothing moves an edge, so that both are the same estimator: {', '.join(nothing)}.")
-    return "\n\n".join(parts)

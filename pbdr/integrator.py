@@ -54,6 +54,7 @@ class Options:
     warp_rays: int = WarpOptions.rays
     warp_concentration: float = WarpOptions.concentration
     warp_exponent: float = WarpOptions.exponent
+    warp_unbiased: bool = WarpOptions.unbiased
     aovs: str = ""
 
     @staticmethod
@@ -75,7 +76,7 @@ class Options:
     @property
     def warp(self) -> WarpOptions:
         """Those of boundary = 'warp'."""
-        return WarpOptions(self.warp_rays, self.warp_concentration, self.warp_exponent)
+        return WarpOptions(self.warp_rays, self.warp_concentration, self.warp_exponent, self.warp_unbiased)
 
     def check(self) -> None:
         """Raise OptionError for values of the wrong type or out of range."""
@@ -84,6 +85,7 @@ class Options:
             ("rr_depth", int),
             ("hide_emitters", bool),
             ("warp_rays", int),
+            ("warp_unbiased", bool),
             ("boundary", str),
             ("aovs", str),
         ):
@@ -229,7 +231,7 @@ class PathSpaceMethods:
 
     def _gradient_options(self, scene: Any, sensor: Any, features: Features) -> path.PathOptions:
         warp = None
-        if self.options.boundary == "warp" and features.moving_edges:
+        if self.options.boundary == "warp" and (features.moving_edges or features.moving_chains):
             warp = warp_camera.build(scene, sensor, self, features, self.tables, self.options.warp)
         return self._path_options(
             uniform_lobe=UNIFORM_LOBE,

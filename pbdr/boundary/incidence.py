@@ -64,10 +64,15 @@ class Incidence:
     def at(self, hit: Any, active: Any) -> Face:
         """The faces hit; where there is none, faces without edges."""
         seen = mi.Bool(active) & hit.is_valid()
-        face = dr.gather(mi.UInt32, self.first, dr.reinterpret_array(mi.UInt32, hit.shape), seen) + hit.prim_index
+        face = self.number(hit, seen)
         packed = [dr.gather(mi.Vector4f, self.faces, SIDES * face + k, seen) for k in range(SIDES)]
         rows = [dr.select(seen, dr.reinterpret_array(mi.UInt32, corner.w), NO_ROW) for corner in packed]
         return Face([mi.Point3f(corner.x, corner.y, corner.z) for corner in packed], rows)
+
+    def number(self, hit: Any, active: Any) -> Any:
+        """A number of its own for every face of the scene."""
+        seen = mi.Bool(active) & hit.is_valid()
+        return dr.gather(mi.UInt32, self.first, dr.reinterpret_array(mi.UInt32, hit.shape), seen) + hit.prim_index
 
     def round_at(self, hit: Any, number: int, active: Any) -> tuple[Any, Any]:
         """Row `number` of the shapes hit that are no meshes: (row, whether there is one)."""

@@ -72,6 +72,7 @@ class CameraWarp:
     def find(self, scene: Any, ray: Any, position: Any, sampler: Any) -> tuple[Any, ...]:
         """`Warp.find` for camera rays (detached)."""
         eye = Eye.of(self.sensor)
+        self.warp.roll(sampler)
 
         def shoot(direction: Any, lanes: Any) -> Any:
             start = eye.sight(mi.Point3f(eye.point + direction)).start
@@ -85,10 +86,13 @@ class CameraWarp:
         """Camera rays, attached, that follow their edges: (ray, Jacobian of the motion over the film, its value 1, motion of the
         film position in pixels, its value 0)."""
         eye, omega = Eye.of(self.sensor), mi.Vector3f(dr.detach(ray.d))
-        first, g1, second, g2, share, total = record
         viewpoint = camera.attached_viewpoint(self.sensor)
-        edges = [(self._motion(eye, viewpoint, row, omega, share > 0), g) for row, g in ((first, g1), (second, g2))]
-        shift = convention.Shift(share=share, total=total, edges=edges)
+        shift = convention.together(
+            [
+                self.warp.shift(one, lambda row, some: self._motion(eye, viewpoint, row, omega, some), True)
+                for one in record
+            ]
+        )
         direction, jacobian = convention.warped(omega, omega, mi.Float(1), shift)
         moved = direction - dr.detach(direction)
         film = metric(eye, omega)
