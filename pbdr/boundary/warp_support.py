@@ -28,8 +28,6 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             f"the sensor is a {sensor.class_name()}: camera rays follow edges about one viewpoint. Give a perspective or opencv "
             "sensor."
         )
-    if features.sensor_moves:
-        yield "the camera moves: that every edge then moves on the film is not part of this version."
     for emitter in scene.emitters():
         delta = any(
             mi.has_flag(emitter.flags(), f) for f in (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
