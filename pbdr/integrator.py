@@ -61,6 +61,10 @@ class Options:
     def parse(props: Any) -> Options:
         """Read plugin properties; OptionError names what is wrong and what is allowed."""
         known = Options.__dataclass_fields__
+        if "warp_shapes" in props:
+            raise OptionError(
+                "pathspace: boundary='warp' is for all shapes of a scene or for none; leave warp_shapes out."
+            )
         for name in props.keys():
             if name not in known and name != "id":
                 hint = closest(name, list(known))

@@ -119,7 +119,8 @@ def test_cylinder_on_the_film(no_divergence):
 
 @pytest.mark.slow
 def test_a_moving_camera(no_divergence):
-    """Slow: every number of a pose has a kernel of its own. Form 3 for a camera that comes nearer, turns away or zooms: every edge moves on the film although it rests."""
+    """Form 3 for a camera that comes nearer or zooms: every edge moves on the film although it rests. Slow, because every number of
+    a pose has a kernel of its own."""
     radius, distance, size = 1.0, 3.0, 8
     ball = shape("sphere", pose((0, 0, distance)) * [radius, radius, radius, 1], emitter=area_light(L))
     scene = scene_of(camera=film_camera(HALF, size), ball=ball)
@@ -294,6 +295,12 @@ def test_an_index_of_glass_is_refused():
     adjoint = np.zeros((zoo.SIZE, zoo.SIZE, 3))
     with pytest.raises(pbdr.errors.SceneError, match="'ball' is a mirror, glass"):
         gradient(scene, "ball/eta", adjoint, spp=1, integrator={"type": "pathspace", "boundary": "warp"})
+
+
+def test_one_choice_for_all_shapes():
+    """docs/decisions/0005-warp-per-shape.md."""
+    with pytest.raises(pbdr.errors.OptionError, match="all shapes of a scene"):
+        load_scene({**zoo.scene(), "integrator": {"type": "pathspace", "boundary": "warp", "warp_shapes": "ball"}})
 
 
 @pytest.mark.parametrize("option", [{"warp_rays": 3}, {"warp_exponent": 1.0}, {"warp_concentration": -1.0}])
