@@ -46,7 +46,8 @@ def _agreement_page(cases: dict[str, Any]) -> str:
     both = {name: case for name, case in cases.items() if "warp" in case}
     rows = [
         [
-            name, *(f"{1e3 * case[b]['mean']:.4f} ± {1e3 * case[b]['error']:.4f}" for b in ("edge", "warp")),
+            name + (f" (κ = {case['concentration']:g})" if case.get("concentration") else ""),
+            *(f"{1e3 * case[b]['mean']:.4f} ± {1e3 * case[b]['error']:.4f}" for b in ("edge", "warp")),
             f"{case['difference']:+.1%} ± {case['noise']:.1%}", case["verdict"], f"{case['variance × seconds, warp / edge']:.3g}",
             *(f"{case['error'][b]:.2%}" for b in ("edge", "warp")),
         ]
