@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> Result:
     """The parts asked for, and what the folder holds of the others."""
     from . import harness
 
+    options.out.mkdir(parents=True, exist_ok=True)
     data: dict[str, Any] = {}
     known = options.out / "warp.json"
     if known.is_file():
@@ -76,10 +77,11 @@ def run(options: argparse.Namespace) -> Result:
                 harness.write(Result("warp", data, markdown(data), _met(data)), options.out, 0.0)
         elif part == "bias":
             data["bias"] = bias(options)
-            options.out.mkdir(parents=True, exist_ok=True)
-            draw(data["bias"], options.out / "warp_bias.png")
         else:
             data["cost"] = {name: cost(*make(options.out / "warp"), options) for name, make in SCENES.items()}
+    for folder in [options.out, *([harness.RECORDED] if options.record else [])]:
+        if "bias" in data:
+            draw(data["bias"], folder / "warp_bias.png")
     return Result("warp", {part: data[part] for part in PARTS if part in data}, markdown(data), _met(data))
 
 
