@@ -93,8 +93,8 @@ def _chosen(known: dict[str, Any], options: argparse.Namespace) -> list[str]:
 
 
 def _cases() -> dict[str, Any]:
-    """The matrix, and its shapes and cameras under an area light."""
-    from .matrix_cases import CASES, RED, TILT, meshes, sensors, zoo
+    """The matrix, and its shapes under an area light."""
+    from .matrix_cases import CASES, RED, TILT, meshes, zoo
 
     shapes = {
         "cube, split vertices": meshes.box(0.8), "rectangle": {"type": "rectangle", "to_world": TILT},
@@ -110,10 +110,6 @@ def _cases() -> dict[str, Any]:
         f"{name}, under an area light": dataclasses.replace(CASES[name], make=lit(shape))
         for name, shape in shapes.items()
     }
-    for name in ("perspective: pose", "perspective: fov", "opencv: pose", "opencv: k1", "opencv_fisheye: pose"):
-        view = name.split(":")[0]
-        make = lambda folder, view=view: sensors.scene(view, light=sensors.area())  # noqa: E731
-        more[f"{name}, under an area light"] = dataclasses.replace(CASES[name], make=make)
     return {**CASES, **more}
 
 
