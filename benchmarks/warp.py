@@ -1,12 +1,18 @@
 """The warp (boundary = 'warp') beside edge sampling: the same totals, its bias with few auxiliary rays, what it costs.
 
-Agreement: cases of the matrix that both support, on the same adjoint image. Bias: a bumpy mesh that shines before nothing and whose
-faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
+Agreement: every case of the matrix that both support, on the same adjoint image; what the warp refuses is listed with its
+reason, and so are cases without a boundary. The matrix lights most shapes by a lamp without size, which the warp refuses: they
+are here under an area light, too. A run that was interrupted goes on where it stopped. Bias: a bumpy mesh that shines before
+nothing and whose faces are small, against edge sampling, which has none. Cost: gradients in one process, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import fnmatch
+import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,63 +21,123 @@ from typing import Any
 import numpy as np
 
 from . import bumpy
-from .harness import Result, interleaved, mean_and_error, table
+from .harness import Result, interleaved, mean_and_error
+from .warp_page import (
+    AGREES,
+    BIAS,
+    BIAS_FACES,
+    BIAS_SIZE,
+    CONCENTRATIONS,
+    COST_DEPTH,
+    DIFFERS,
+    EQUAL,
+    LIMIT,
+    NOISE,
+    NOTHING,
+    PARTS,
+    RAYS,
+    REFUSED,
+    SIGMAS,
+    UNDECIDED,
+    draw,
+    markdown,
+)
 
-CASES = (
-    "shadow of a moving block, area", "shadow of a moving block, area-sphere", "shadow of a moving block, sky", "area: pose",
-    "area-sphere: pose", "receiver moves under a box at rest", "receiver and occluder move together",
-    "opencv_fisheye: block moves", "indirect: panel-low",
-)  # fmt: skip
-LIMIT = 6.0  # interior passes that a gradient with the warp may cost
-SIGMAS, BIAS, NOISE = 3.0, 0.02, 0.03  # as in the matrix: bias in standard errors, relative bias, noise of a decision
-RAYS = (4, 8, 16, 32, 64)
-CONCENTRATIONS = (300.0, 3000.0)
-BIAS_SIZE, BIAS_FACES = 16, 2  # pixels a side; subdivisions of an icosahedron: 320 faces
-COST_DEPTH = 4
+TERMS = ("interior", "primary", "direct", "indirect")
+# Noise at the default reach decides nothing here in any reasonable time. Case → (concentration, samples per pixel, times as long).
+WIDER = {"indirect: panel-low": (50.0, 1024, 5.0)}
+AIM = 0.007  # relative standard error of either estimate at which its replicas end
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options besides the common ones."""
     parser.add_argument("--seconds", type=float, default=20.0, help="for the replicas of one estimate")
     parser.add_argument("--rounds", type=int, default=9, help="timed rounds, each of which runs every task once")
-    parser.add_argument("--spp", type=int, default=16, help="samples per pixel of the timed gradients")
-    parser.add_argument("--only", choices=("agreement", "bias", "cost"), action="append", help="parts to run (all)")
+    parser.add_argument("--spp", type=int, default=64, help="samples per pixel of the timed gradients")
+    parser.add_argument("--only", choices=PARTS, action="append", help="parts to run (all)")
+    parser.add_argument("--case", action="append", metavar="GLOB", help="cases of the matrix, by name (all)")
+    parser.add_argument("--again", action="store_true", help="measure again what the folder holds")
 
 
 def run(options: argparse.Namespace) -> Result:
-    """The parts asked for."""
-    parts = options.only or ["agreement", "bias", "cost"]
+    """The parts asked for, and what the folder holds of the others."""
+    from . import harness
+
+    options.out.mkdir(parents=True, exist_ok=True)
     data: dict[str, Any] = {}
-    if "agreement" in parts:
-        data["agreement"] = {name: agreement(name, options) for name in CASES}
-    if "bias" in parts:
-        data["bias"] = bias(options)
-        options.out.mkdir(parents=True, exist_ok=True)
-        draw(data["bias"], options.out / "warp_bias.png")
-    if "cost" in parts:
-        data["cost"] = {name: cost(*make(options.out / "warp"), options) for name, make in SCENES.items()}
-    return Result("warp", data, _markdown(data), _met(data))
+    known = options.out / "warp.json"
+    if known.is_file():
+        data = {part: found for part, found in json.loads(known.read_text(encoding="utf-8")).items() if part in PARTS}
+    for part in options.only or PARTS:
+        if part == "agreement":
+            cases = data.setdefault("agreement", {})
+            for name in _chosen(cases, options):
+                cases[name] = agreement(name, options)
+                print(f"{name}: {cases[name]['verdict']}", file=sys.stderr, flush=True)
+                harness.write(Result("warp", data, markdown(data), _met(data)), options.out, 0.0)
+        elif part == "bias":
+            data["bias"] = bias(options)
+        else:
+            data["cost"] = {name: cost(*make(options.out / "warp"), options) for name, make in SCENES.items()}
+    for folder in [options.out, *([harness.RECORDED] if options.record else [])]:
+        if "bias" in data:
+            draw(data["bias"], folder / "warp_bias.png")
+    return Result("warp", {part: data[part] for part in PARTS if part in data}, markdown(data), _met(data))
+
+
+def _chosen(known: dict[str, Any], options: argparse.Namespace) -> list[str]:
+    """Cases asked for that are not known yet. Cases that edge sampling refuses are of no use here."""
+    names = [name for name, case in _cases().items() if not case.refusal]
+    names = [name for name in names if any(fnmatch.fnmatch(name, glob) for glob in options.case or ["*"])]
+    return [name for name in names if options.again or name not in known]
+
+
+def _cases() -> dict[str, Any]:
+    """The matrix, and its shapes under an area light."""
+    from .matrix_cases import CASES, RED, TILT, meshes, zoo
+
+    shapes = {
+        "cube, split vertices": meshes.box(0.8), "rectangle": {"type": "rectangle", "to_world": TILT},
+        "disk": {"type": "disk", "to_world": TILT}, "sphere": {"type": "sphere", "center": [0, 0, 0.7], "radius": 0.4},
+        "cylinder": {"type": "cylinder", "p0": [-0.4, 0, 0.6], "p1": [0.4, 0.3, 0.9], "radius": 0.25},
+    }  # fmt: skip
+
+    def lit(shape: dict[str, Any]) -> Callable[[Path], Any]:
+        lamp = {"type": "area", "radiance": zoo.rgb(30.0)}
+        return lambda folder: meshes.scene(light=zoo.above(size=0.4, emitter=lamp), thing={"bsdf": RED, **shape})
+
+    more = {
+        f"{name}, under an area light": dataclasses.replace(CASES[name], make=lit(shape))
+        for name, shape in shapes.items()
+    }
+    return {**CASES, **more}
 
 
 def _met(data: dict[str, Any]) -> bool:
-    """No case differs, none is undecided, most rays leave less bias than fewest, and the cost stays below its limit."""
-    agree = all(case["verdict"] == "agrees" for case in data.get("agreement", {}).values())
-    shrinks = all(abs(row[-1]["bias"]) < max(abs(row[0]["bias"]), BIAS) for row in data.get("bias", {}).values())
+    """No case differs, none is undecided, most rays leave less bias than fewest, the unbiased variant has none, and the cost stays
+    below its limit."""
+    agree = all(case["verdict"] not in (DIFFERS, UNDECIDED) for case in data.get("agreement", {}).values())
+    rows = data.get("bias", {}).values()
+    shrinks = all(abs(row["rays"][-1]["bias"]) < max(abs(row["rays"][0]["bias"]), BIAS) for row in rows)
+    without = all(abs(row["unbiased"]["bias"]) <= max(SIGMAS * row["unbiased"]["error"], BIAS) for row in rows)
     cheap = all(case["warp / interior"] <= LIMIT for case in data.get("cost", {}).values())
-    return agree and shrinks and cheap
+    return agree and shrinks and without and cheap
 
 
 def replicas(estimate: Callable[[int], float], seconds: float, *names: str, least: int = 6, most: int = 200) -> Any:
-    """Mean, standard error and seconds of one estimate; the first call warms up."""
+    """Mean, standard error, seconds of one estimate and their number; the first call warms up."""
     from pbdr.seeds import hashed
 
     estimate(hashed(0, *names, "warm"))
     samples: list[float] = []
     start = time.perf_counter()
-    while len(samples) < least or (len(samples) < most and time.perf_counter() - start < seconds):
+    while len(samples) < most:
         samples.append(estimate(hashed(0, *names, len(samples))))
-    mean, error = mean_and_error(samples)
-    return float(mean), float(error), (time.perf_counter() - start) / len(samples)
+        if len(samples) >= least:
+            mean, error = mean_and_error(samples)
+            if error <= AIM * abs(mean) or time.perf_counter() - start > seconds:
+                break
+    return float(mean), float(error), (time.perf_counter() - start) / len(samples), len(samples)
 
 
 # ---- agreement -----------------------------------------------------------------------------------------------------
@@ -82,41 +148,66 @@ def agreement(name: str, options: argparse.Namespace) -> dict[str, Any]:
     import tempfile
 
     import pbdr
+    from pbdr.errors import PbdrError
+    from pbdr.rendering import derivative
     from pbdr.scene import integrator_of
 
-    from .matrix_cases import CASES as MATRIX
-
-    case = MATRIX[name]
+    case = _cases()[name]
     with tempfile.TemporaryDirectory() as folder:
         scene = case.make(Path(folder))
     tangent = np.asarray(case.tangent(scene, case.parameter), dtype=np.float64)
+
+    try:
+        warp = integrator_of(scene, {"type": "pathspace", "max_depth": case.depth, **case.options, "boundary": "warp"})
+        derivative(scene, {case.parameter: tangent}, spp=1, integrator=warp, terms=TERMS[:1])
+    except PbdrError as error:
+        return {"verdict": REFUSED, "reason": str(error).removeprefix("boundary='warp': ")}
+
+    def estimator(boundary: str, spp: int, **extra: Any) -> Callable[[int], Any]:
+        chosen = {"type": "pathspace", "max_depth": case.depth, **case.options, "boundary": boundary, **extra}
+        integrator, terms = integrator_of(scene, chosen), TERMS if boundary == "edge" else TERMS[:1]
+
+        def estimate(seed: int) -> Any:
+            found = pbdr.gradient(
+                scene, case.parameter, weights, spp=spp, seed=seed, integrator=integrator, terms=terms
+            )
+            parts = [getattr(found, term)[case.parameter].astype(np.float64) for term in terms]
+            return [float(np.sum(part * tangent)) for part in parts]
+
+        return estimate
+
     weights = _signs(scene, case, tangent)
-    found = {}
-    for boundary in ("edge", "warp"):
-        kept = case.options if boundary == "edge" else {}
-        integrator = integrator_of(scene, {"type": "pathspace", "max_depth": case.depth, **kept, "boundary": boundary})
-        spp = case.spp if boundary == "edge" else 4 * case.spp
+    if not any(estimator("edge", case.spp)(0)[1:]):
+        return {"verdict": NOTHING}
+    found: dict[str, Any] = {}
+    concentration, warp_spp, longer = WIDER.get(name, (None, 4 * case.spp, 1.0))
+    extra = {} if concentration is None else {"warp_concentration": concentration}
+    for boundary, spp in (("edge", case.spp), ("warp", warp_spp)):
+        one = estimator(boundary, spp, **extra)
+        mean, error, seconds, count = replicas(
+            lambda seed, one=one: sum(one(seed)),
+            options.seconds * longer,
+            name,
+            boundary,
+            most=64 if boundary == "edge" else 400,
+        )
+        found[boundary] = {"mean": mean, "error": error, "seconds": seconds, "spp": spp, "replicas": count}
+    return {**found, **compared(found["edge"], found["warp"]), "concentration": concentration}
 
-        def estimate(seed: int, integrator: Any = integrator, spp: int = spp) -> float:
-            total = pbdr.gradient(scene, case.parameter, weights, spp=spp, seed=seed, integrator=integrator).total
-            return float(np.sum(total[case.parameter].astype(np.float64) * tangent))
 
-        mean, error, seconds = replicas(estimate, options.seconds, name, boundary)
-        found[boundary] = {"mean": mean, "error": error, "seconds": seconds, "spp": spp}
-    edge, warp = found["edge"], found["warp"]
-    difference = (warp["mean"] - edge["mean"]) / abs(edge["mean"])
-    noise = float(np.hypot(edge["error"], warp["error"])) / abs(edge["mean"])
+def compared(edge: dict[str, Any], warp: dict[str, Any]) -> dict[str, Any]:
+    """Difference relative to the edge estimate, verdict, variance × seconds relative to that of edge sampling, and root mean square
+    errors of both after the same time. What bias the difference shows beyond its noise counts as the warp's."""
+    scale = abs(edge["mean"])
+    difference, noise = (warp["mean"] - edge["mean"]) / scale, float(np.hypot(edge["error"], warp["error"])) / scale
     near = abs(difference) <= max(SIGMAS * noise, BIAS)
-    verdict = "differs" if not near else "agrees" if noise <= NOISE else "undecided"
-    # Error after the same time, both without bias: standard deviation times the root of seconds.
-    equal = [x["error"] * np.sqrt(x["seconds"]) for x in (warp, edge)]
+    work = {b: (x["error"] / scale) ** 2 * x["replicas"] * x["seconds"] for b, x in (("edge", edge), ("warp", warp))}
+    excess = max(difference**2 - noise**2, 0.0)
     return {
-        **found,
-        "difference": difference,
-        "noise": noise,
-        "verdict": verdict,
-        "equal-time error": equal[0] / equal[1],
-    }
+        "difference": difference, "noise": noise, "verdict": DIFFERS if not near else AGREES if noise <= NOISE else UNDECIDED,
+        "variance × seconds, warp / edge": work["warp"] / work["edge"],
+        "error": {"edge": float(np.sqrt(work["edge"] / EQUAL)), "warp": float(np.sqrt(work["warp"] / EQUAL + excess))},
+    }  # fmt: skip
 
 
 def _signs(scene: Any, case: Any, tangent: Any) -> Any:
@@ -127,14 +218,17 @@ def _signs(scene: Any, case: Any, tangent: Any) -> Any:
     integrator = integrator_of(scene, {"type": "pathspace", "max_depth": case.depth, **case.options})
     images = derivative(scene, {case.parameter: tangent}, spp=case.spp, seed=1, integrator=integrator)
     image = np.sum(list(images.values()), axis=0)
-    return (np.sign(image) / image[..., 0].size).astype(np.float32)
+    weights = np.zeros_like(image)
+    chosen = list(case.channels or range(image.shape[-1]))
+    weights[..., chosen] = np.sign(image[..., chosen]) / image[..., 0].size
+    return weights.astype(np.float32)
 
 
 # ---- bias ----------------------------------------------------------------------------------------------------------
 
 
-def bias(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """κ → relative difference from edge sampling by number of auxiliary rays, and its standard error."""
+def bias(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """κ → relative difference from edge sampling by number of auxiliary rays, and that of the unbiased variant."""
     import pbdr
     from pbdr.scene import integrator_of
 
@@ -142,22 +236,30 @@ def bias(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
     def measured(**extra: Any) -> Any:
         integrator = integrator_of(scene, {"type": "pathspace", "max_depth": 1, **extra})
-        spp = 16 if extra["boundary"] == "edge" else 256
+        warped = extra["boundary"] == "warp"
 
         def estimate(seed: int) -> float:
-            total = pbdr.gradient(scene, parameter, adjoint, spp=spp, seed=seed, integrator=integrator).total[parameter]
-            return float(np.sum(total.astype(np.float64) * tangent))
+            found = pbdr.gradient(
+                scene, parameter, adjoint, spp=1024 if warped else 16, seed=seed, integrator=integrator,
+                terms=TERMS[:1] if warped else TERMS,
+            )  # fmt: skip
+            return float(np.sum(found.total[parameter].astype(np.float64) * tangent))
 
         return replicas(estimate, options.seconds, "bias", *(str(x) for x in extra.values()))
 
-    exact, exact_error, _ = measured(boundary="edge", n_primary=2**16)
-    result: dict[str, list[dict[str, Any]]] = {}
+    exact, exact_error, *_ = measured(boundary="edge", n_primary=2**16)
+
+    def point(**extra: Any) -> dict[str, Any]:
+        mean, error, seconds, count = measured(boundary="warp", **extra)
+        noise = float(np.hypot(error, exact_error)) / abs(exact)
+        work = (error / exact) ** 2 * count * seconds
+        return {"bias": (mean - exact) / abs(exact), "error": noise, "seconds": seconds, "variance × seconds": work}
+
+    result: dict[str, dict[str, Any]] = {}
     for concentration in CONCENTRATIONS:
-        row = result.setdefault(f"{concentration:g}", [])
-        for rays in RAYS:
-            mean, error, seconds = measured(boundary="warp", warp_rays=rays, warp_concentration=concentration)
-            noise = float(np.hypot(error, exact_error)) / abs(exact)
-            row.append({"rays": rays, "bias": (mean - exact) / abs(exact), "error": noise, "seconds": seconds})
+        row = [{"rays": n, **point(warp_concentration=concentration, warp_rays=n)} for n in RAYS]
+        unbiased = point(warp_concentration=concentration, warp_unbiased=True)
+        result[f"{concentration:g}"] = {"rays": row, "unbiased": unbiased}
     return result
 
 
@@ -187,27 +289,6 @@ def _glowing(folder: Path) -> tuple[Any, str, Any, Any]:
     )
     adjoint = np.full((BIAS_SIZE, BIAS_SIZE, 3), 1 / (3 * BIAS_SIZE**2), np.float32)
     return scene, "blob/positions", np.asarray(blob.vertices - centre, dtype=np.float64), adjoint
-
-
-def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Bias against the number of auxiliary rays, with intervals of two standard errors."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
-    axes.axhline(0, color="0.6", linewidth=1)
-    for concentration, row in found.items():
-        rays = [point["rays"] for point in row]
-        label = f"κ = {concentration}: reach {np.degrees(float(concentration) ** -0.5):.1f}°"
-        axes.errorbar(
-            rays, [100 * p["bias"] for p in row], [200 * p["error"] for p in row], marker="o", capsize=3, label=label
-        )
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(list(RAYS), [str(n) for n in RAYS])
-    axes.set_xlabel("auxiliary rays per segment")
-    axes.set_ylabel("difference from edge sampling, %")
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 # ---- cost ----------------------------------------------------------------------------------------------------------
@@ -253,38 +334,3 @@ def cost(scene: Any, name: str, adjoint: Any, options: argparse.Namespace) -> di
     median = {label: float(np.median(values)) for label, values in seconds.items()}
     ratios = {f"{label} / interior": median[label] / median["interior"] for label in ("warp", "edge")}
     return {"seconds": median, **ratios}
-
-
-# ---- the page ------------------------------------------------------------------------------------------------------
-
-
-def _markdown(data: dict[str, Any]) -> str:
-    parts = []
-    if "agreement" in data:
-        rows = [
-            [
-                name, *(f"{1e3 * case[b]['mean']:.4f} ± {1e3 * case[b]['error']:.4f}" for b in ("edge", "warp")),
-                f"{case['difference']:+.1%} ± {case['noise']:.1%}", case["verdict"], f"{case['equal-time error']:.1f}",
-            ]
-            for name, case in data["agreement"].items()
-        ]  # fmt: skip
-        header = ["case", "edge, 10⁻³", "warp, 10⁻³", "difference", "verdict", "equal-time error, warp / edge"]
-        parts.append(f"## Agreement\n\n{table(header, rows)}")
-    if "bias" in data:
-        rows = [[name, *(f"{p['bias']:+.2%} ± {p['error']:.2%}" for p in row)] for name, row in data["bias"].items()]
-        header = ["κ", *(f"{n} rays" for n in RAYS)]
-        parts.append(
-            f"## Bias\n\nA mesh of 320 small faces, {BIAS_SIZE}²; difference from edge sampling (warp_bias.png).\n\n"
-            + table(header, rows)
-        )
-    if "cost" in data:
-        rows = [
-            [name, *(f"{1e3 * s:.0f}" for s in case["seconds"].values()), f"{case['warp / interior']:.2f}",
-             f"{case['edge / interior']:.2f}"]
-            for name, case in data["cost"].items()
-        ]  # fmt: skip
-        header = ["scene", "interior, ms", "warp, ms", "edge, ms", "warp / interior", "edge / interior"]
-        parts.append(
-            f"## Cost\n\nDepth {COST_DEPTH}; at most {LIMIT:g} interior passes are allowed.\n\n{table(header, rows)}"
-        )
-    return "\n\n".join(parts)

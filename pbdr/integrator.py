@@ -135,7 +135,7 @@ class PathSpaceMethods:
 
     def _gradient_options(self, scene: Any, sensor: Any, features: Features) -> path.PathOptions:
         warp = None
-        if self.options.boundary == "warp" and features.moving_edges:
+        if self.options.boundary == "warp" and (features.moving_edges or features.moving_chains):
             warp = warp_camera.build(scene, sensor, self, features, self.tables, self.options.warp)
         return self._path_options(
             uniform_lobe=UNIFORM_LOBE,
@@ -153,7 +153,8 @@ class PathSpaceMethods:
         features = inspect(scene, sensor, attached)
         channels.check(self.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
-            support.check_boundary(scene, sensor, features, attached, self.max_depth)
+            warped = self.options.boundary == "warp"
+            support.check_boundary(scene, sensor, features, attached, self.max_depth, warped)
         return sensor, features, self._gradient_options(scene, sensor, features)
 
     def render_backward(

@@ -33,6 +33,7 @@ class Options:
     warp_rays: int = WarpOptions.rays
     warp_concentration: float = WarpOptions.concentration
     warp_exponent: float = WarpOptions.exponent
+    warp_unbiased: bool = WarpOptions.unbiased
     aovs: str = ""
     sequence: str = "sobol"
     memory: str | int | float | None = None
@@ -41,6 +42,10 @@ class Options:
     def parse(props: Any) -> Options:
         """Read plugin properties; OptionError names what is wrong and what is allowed."""
         known = Options.__dataclass_fields__
+        if "warp_shapes" in props:
+            raise OptionError(
+                "pathspace: boundary='warp' is for all shapes of a scene or for none; leave warp_shapes out."
+            )
         for name in props.keys():
             if name not in known and name != "id":
                 hint = closest(name, list(known))
@@ -61,7 +66,7 @@ class Options:
     @property
     def warp(self) -> WarpOptions:
         """Those of boundary = 'warp'."""
-        return WarpOptions(self.warp_rays, self.warp_concentration, self.warp_exponent)
+        return WarpOptions(self.warp_rays, self.warp_concentration, self.warp_exponent, self.warp_unbiased)
 
     def check(self) -> None:
         """Raise OptionError for values of the wrong type or out of range."""
@@ -70,6 +75,7 @@ class Options:
             ("rr_depth", int),
             ("hide_emitters", bool),
             ("warp_rays", int),
+            ("warp_unbiased", bool),
             ("boundary", str),
             ("aovs", str),
             ("sequence", str),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -9,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.boundary import topology
-from pbdr.boundary.edges import NO_MEMBER
+from pbdr.boundary.edges import NO_MEMBER, EdgeTable
 from pbdr.boundary.solids import Placed
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import SceneError
@@ -18,41 +19,75 @@ NO_ROW = 0xFFFFFFFF
 SIDES = 3  # edges of a face
 
 
+@dataclass
+class Face:
+    """Corners of a triangle, and for each the row of the edge opposite it: NO_ROW where radiance cannot jump across that edge."""
+
+    corners: list[Any]
+    rows: list[Any]
+
+
 class Incidence:
     """Rows of the edge table by face. Not a dataclass: Dr.Jit must not take it for loop state.
 
-    `first`: address of a shape → where its faces begin in `rows`, three entries a face.
+    `first`: address of a shape → number of its first face in `faces`, which has four numbers a corner: its position, and the row
+    opposite it. `rounds`: address → first row and number of rows of a shape that is no mesh, of which there are `most`.
     """
 
-    def __init__(self, scene: Any, builder: TableBuilder) -> None:
+    def __init__(self, scene: Any, builder: TableBuilder, table: EdgeTable) -> None:
         parts: list[Any] = []
         begin: dict[int, int] = {}
-        before = 0
+        rounds: dict[int, tuple[int, int]] = {}
+        before = faces = 0
         for index, shape in enumerate(scene.shapes()):
             address = int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(shape))[0])
-            begin[address] = sum(len(part) for part in parts)
-            rows, count = _rows(shape, index, builder)
-            parts.append(np.where(rows == NO_ROW, NO_ROW, rows + before).astype(np.uint32).ravel())
+            begin[address] = faces
+            if shape.is_mesh():
+                rows, count = _rows(shape, index, builder)
+                parts.append(_packed(shape, mi.UInt32(rows.ravel() + np.uint32(before)), table))
+                faces += len(rows)
+            else:
+                count = _count(table, index)
+                rounds[address] = (before, count)
+                parts.append(dr.full(mi.Float, np.uint32(NO_ROW).view(np.float32), 4 * SIDES))
+                faces += 1
             before += count
-        first = np.zeros(max(begin) + 1, np.uint32)
+        first, round_first, round_count = (np.zeros(max(begin) + 1, np.uint32) for _ in range(3))
         for address, start in begin.items():
             first[address] = start
-        self.first, self.rows = mi.UInt32(first), mi.UInt32(np.concatenate(parts))
-        dr.eval(self.first, self.rows)
+            round_first[address], round_count[address] = rounds.get(address, (0, 0))
+        self.most = max((count for _, count in rounds.values()), default=0)
+        self.first, self.faces = mi.UInt32(first), dr.concat(parts)
+        self.rounds = mi.UInt32(round_first), mi.UInt32(round_count)
+        dr.eval(self.first, self.faces, self.rounds)
 
-    def at(self, hit: Any, side: int, active: Any) -> tuple[Any, Any]:
-        """Row of edge `side` (0 to 2) of the faces hit: (row, whether there is one)."""
+    def at(self, hit: Any, active: Any) -> Face:
+        """The faces hit; where there is none, faces without edges."""
         seen = mi.Bool(active) & hit.is_valid()
-        start = dr.gather(mi.UInt32, self.first, dr.reinterpret_array(mi.UInt32, hit.shape), seen)
-        row = dr.gather(mi.UInt32, self.rows, start + SIDES * hit.prim_index + side, seen)
-        seen &= row != NO_ROW
-        return row, seen
+        face = self.number(hit, seen)
+        packed = [dr.gather(mi.Vector4f, self.faces, SIDES * face + k, seen) for k in range(SIDES)]
+        rows = [dr.select(seen, dr.reinterpret_array(mi.UInt32, corner.w), NO_ROW) for corner in packed]
+        return Face([mi.Point3f(corner.x, corner.y, corner.z) for corner in packed], rows)
+
+    def number(self, hit: Any, active: Any) -> Any:
+        """A number of its own for every face of the scene."""
+        seen = mi.Bool(active) & hit.is_valid()
+        return dr.gather(mi.UInt32, self.first, dr.reinterpret_array(mi.UInt32, hit.shape), seen) + hit.prim_index
+
+    def round_at(self, hit: Any, number: int, active: Any) -> tuple[Any, Any]:
+        """Row `number` of the shapes hit that are no meshes: (row, whether there is one)."""
+        seen = mi.Bool(active) & hit.is_valid()
+        address = dr.reinterpret_array(mi.UInt32, hit.shape)
+        first, count = (dr.gather(mi.UInt32, column, address, seen) for column in self.rounds)
+        return first + number, seen & (count > number)
+
+
+def _count(table: EdgeTable, index: int) -> int:
+    return int(dr.count(table.shape == index)[0])
 
 
 def _rows(shape: Any, index: int, builder: TableBuilder) -> tuple[Any, int]:
-    """Rows of a shape's faces (F, 3), counted from the shape's first row, and how many rows it has."""
-    if not shape.is_mesh():  # its kind has been checked with the table
-        return np.array([[0, NO_ROW, NO_ROW]], np.uint32), 1
+    """Rows opposite the corners of a mesh's faces (F, 3), counted from the mesh's first row, and how many rows it has."""
     found = builder.topology(shape, Placed(shape, index, NO_MEMBER, None).key).topology
     rows = np.full((shape.face_count(), SIDES), NO_ROW, np.uint32)
     number = np.arange(len(found.faces), dtype=np.uint32)
@@ -65,3 +100,12 @@ def _rows(shape: Any, index: int, builder: TableBuilder) -> tuple[Any, int]:
             "not know which sheets are seen there. Repair it, or use boundary='edge'."
         )
     return rows, len(number)
+
+
+def _packed(mesh: Any, rows: Any, table: EdgeTable) -> Any:
+    """Position of every corner of every face, and the row opposite it where radiance can jump: open borders, and edges between
+    faces that are not coplanar or differ in what they show. (A silhouette is one of these.)"""
+    counts = dr.gather(mi.Bool, table.jump, rows) | (dr.gather(mi.UInt32, table.face[1], rows) == topology.NO_FACE)
+    corner = dr.gather(mi.Point3f, dr.detach(mesh.vertex_positions_buffer()), mesh.faces_buffer())
+    row = dr.reinterpret_array(mi.Float, dr.select(counts, rows, NO_ROW))
+    return dr.ravel(mi.Vector4f(corner.x, corner.y, corner.z, row))

@@ -11,8 +11,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import topology
-from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, SEGMENT, SPHERE, EdgeTable, View
+from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, SPHERE, EdgeTable, View
+from pbdr.boundary.incidence import NO_ROW, SIDES, Face
 
 FAR = 4.0  # longer than any chord of the unit sphere: no point of the edge is near
 
@@ -38,16 +38,54 @@ def orthogonal(vector: Any, direction: Any) -> Any:
     return mi.Vector3f(vector - direction * dr.dot(direction, vector))
 
 
-def counts(row: EdgeTable, origin: Any, curved: bool) -> Any:
-    """Whether radiance can jump at edges as seen from `origin`: silhouettes, open borders, creases between two visible faces.
+@dataclass
+class Side:
+    """An edge of a face: its row and whether it counts; `distance`: sine of the angle to the direction, and `away` its gradient."""
 
-    `curved`: whether the table has rows that are no straight edges of meshes.
-    """
-    across = dr.cross(row.a - origin, row.b)
-    two_sided = row.face[1] != topology.NO_FACE
-    crease = two_sided & (dr.sign(dr.dot(across, row.c)) != dr.sign(dr.dot(across, row.d)))
-    straight = ~crease | row.jump
-    return dr.select(row.kind == SEGMENT, straight, row.exists(_view(origin))) if curved else straight
+    row: Any
+    there: Any
+    distance: Any
+    away: Any
+
+
+def sides(face: Face, origin: Any, omega: Any) -> list[Side]:
+    """How far the edges of faces are from direction ω: continuous in ω, and FAR behind the viewpoint."""
+    offsets = [mi.Vector3f(corner - origin) for corner in face.corners]
+    turns = [dr.cross(v, omega) for v in offsets]
+    ends = [_corner(v, turn, omega) for v, turn in zip(offsets, turns, strict=True)]
+    found = []
+    for k, row in enumerate(face.rows):
+        i, j = (k + 1) % SIDES, (k + 2) % SIDES
+        normal = dr.cross(offsets[i], face.corners[j] - face.corners[i])
+        inverse = dr.rsqrt(dr.maximum(dr.squared_norm(normal), 1e-30))
+        height = dr.dot(normal, omega)
+        inside = (dr.dot(normal, turns[i]) > 0) & (dr.dot(normal, turns[j]) < 0)
+        near = ends[i][0] < ends[j][0]
+        end, end_away = (dr.select(near, first, second) for first, second in zip(ends[i], ends[j], strict=True))
+        across = dr.mulsign(inverse, height) * (normal - height * omega)
+        found.append(
+            Side(
+                row,
+                row != NO_ROW,
+                dr.select(inside, dr.abs(height) * inverse, end),
+                dr.select(inside, across, end_away),
+            )
+        )
+    return found
+
+
+def _corner(offset: Any, turn: Any, omega: Any) -> tuple[Any, Any]:
+    """Sine of the angle between ω and a corner, and its gradient; FAR behind the viewpoint."""
+    inverse = dr.rsqrt(dr.maximum(dr.squared_norm(offset), 1e-30))
+    along = dr.dot(offset, omega)
+    sine = dr.norm(turn) * inverse
+    away = (-along * dr.square(inverse) / dr.maximum(sine, 1e-12)) * (offset - along * omega)
+    return dr.select(along > 0, sine, FAR), away
+
+
+def exists(row: EdgeTable, origin: Any) -> Any:
+    """Whether the silhouettes of shapes that are no meshes are seen from `origin`."""
+    return row.exists(_view(origin))
 
 
 def nearest(row: EdgeTable, origin: Any, omega: Any, curved: bool) -> Near:

@@ -13,9 +13,9 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import nearby
+from pbdr.boundary import levels, nearby
 from pbdr.boundary.edges import SEGMENT, EdgeTable
-from pbdr.boundary.incidence import SIDES, Incidence
+from pbdr.boundary.incidence import Incidence
 from pbdr.errors import OptionError
 from pbdr.parameters import traverse
 from pbdr.transport import convention, groups
@@ -23,15 +23,18 @@ from pbdr.transport import convention, groups
 JITTER = 0.5  # radius of the kernel around ω, in radii of the pattern of auxiliary rays
 NARROWEST = 1e-3  # smallest distance from an edge, in units of the reach: closer, weights lose their digits
 RING = 4  # auxiliary rays of a ring
+R2 = (0.7548776662466927, 0.5698402909980532)  # the plane's low-discrepancy sequence of Roberts
 
 
 @dataclass(frozen=True)
 class WarpOptions:
-    """`rays`: auxiliary rays a segment (even); `concentration` κ: the reach is 1/√κ radians; `exponent` γ of the weights."""
+    """`rays`: auxiliary rays a segment (even); `concentration` κ: the reach is 1/√κ radians; `exponent` γ of the weights;
+    `unbiased`: Russian roulette over more and more rays (9e)."""
 
-    rays: int = 8
+    rays: int = 10
     concentration: float = 4e4
     exponent: float = 2.0
+    unbiased: bool = False
 
     def check(self) -> None:
         """Raise OptionError for values out of range."""
@@ -66,12 +69,79 @@ class Met:
     slopes: tuple[Any, Any]
 
 
-def _drawn(u: Any, chance: Any) -> tuple[Any, Any]:
-    """Whether the uniform number u falls below `chance`, and what is left of it as a uniform number."""
+@dataclass
+class Half:
+    """What one set of auxiliary rays adds to the field: Λ, coefficient of the ray's own motion, two edges (row, coefficient)."""
+
+    share: Any
+    total: Any
+    picks: list[tuple[Any, Any]]
+
+
+def _half(met: Met, score: Any, anchors: Sequence[Anchor]) -> Half:
+    other = met.weight + sum((a.weight for a in anchors), mi.Float(1))
+    slope = (met.slope + sum((a.weight * a.slope for a in anchors), mi.Vector3f(0))) / other
+    share = 0.5 * met.weight / other
+    own = score - slope
+    picks = [(row, gradient + own) for row, gradient in zip(met.rows, met.slopes, strict=True)]
+    return Half(share, 0.5 * met.slope / other + share * own, picks)  # Eq. (9c)
+
+
+def _joined(ahead: Half, behind: Half, which: Any, active: Any) -> tuple[Any, ...]:
+    """Two edges of both halves, drawn with the probability of their weights; as one entry of `Warp.nothing`."""
+    share, total = ahead.share + behind.share, ahead.total + behind.total
+    picked = []
+    for u, a, b in zip(which, ahead.picks, behind.picks, strict=True):
+        first = u * share < ahead.share
+        picked.append((dr.select(first, a[0], b[0]), dr.select(first, a[1], b[1])))
+    (row1, c1), (row2, c2) = picked
+    apart = share * (c1 - c2)  # the control variate: two edges that move alike leave nothing of it
+    some = active & (share > 0)
+    return (
+        row1, dr.select(some, 0.5 * (total + apart), 0), row2, dr.select(some, 0.5 * (total - apart), 0),
+        dr.select(some, share, 0), dr.select(some, total, 0),
+    )  # fmt: skip
+
+
+class Pattern:
+    """Auxiliary rays around a direction: of the first `count` one in the middle and the others in rings of RING or a few more,
+    turned at random; further ones spread over the disc. Not a dataclass: Dr.Jit must not take it for loop state."""
+
+    def __init__(self, count: int, reach: Any, turn: Any) -> None:
+        self.count, self.reach, self.turn = count, reach, turn
+        self.shift: Any = None
+
+    def at(self, k: Any, first: bool) -> tuple[Any, Any]:
+        """Offset of ray k in the plane across the direction."""
+        if first:
+            others = self.count - 1
+            rings = max(others // RING, 1)
+            radius = dr.select(k > 0, 2 * (1 - mi.Float(k % rings) / rings), 0)
+            angle = self.turn + mi.Float(k) / others
+        else:
+            fraction = lambda x: x - dr.floor(x)  # noqa: E731
+            radius = 2 * dr.sqrt(fraction(self.shift + R2[0] * mi.Float(k)))
+            angle = self.turn + R2[1] * mi.Float(k)
+        sine, cosine = dr.sincos(dr.two_pi * angle)
+        return radius * self.reach * cosine, radius * self.reach * sine
+
+
+def _reservoir(
+    u: Any, here: Any, total: Any, found: list[tuple[Any, Any, Any]], row: Any, slope: Any
+) -> tuple[Any, Any, Any]:
+    """Keep one of all (row, weight, slope) so far with the probability of its weight: what is left of the uniform number u as
+    another one, and what is kept. `here`: weight of those found now, `total` of all."""
+    chance = here / dr.select(total > 0, total, 1)
     take = u < chance
-    return take, dr.select(
-        take, u / dr.select(take, chance, 1), (u - chance) / dr.select(take, 1, dr.maximum(1 - chance, 1e-7))
-    )
+    v = dr.select(take, dr.maximum(u, 0) * total, 0)
+    rest = (u - chance) / dr.maximum(1 - chance, 1e-7)
+    for candidate, w, gradient in found:
+        chosen = take & (v < w)
+        row, slope = dr.select(chosen, candidate, row), dr.select(chosen, gradient, slope)
+        rest = dr.select(chosen, v / dr.select(w > 0, w, 1), rest)
+        take &= ~chosen
+        v -= w
+    return rest, row, slope
 
 
 class Warp:
@@ -83,16 +153,25 @@ class Warp:
         self.scene, self.table, self.incidence, self.options = scene, table, incidence, options
         shapes = scene.shapes()
         self.camera: Any = None  # set by `warp_camera.build`
+        self.level: Any = None  # by `roll`
         self.curved = any(not shape.is_mesh() for shape in shapes)
         posed = [i for i in sorted(moving) if not shapes[i].is_mesh() or shapes[i].class_name() == "Rectangle"]
         self.posed = [(i, shapes[i]) for i in posed]
         self.meshes = [(i, shapes[i]) for i in sorted(moving) if i not in posed]
 
-    @staticmethod
-    def nothing() -> tuple[Any, ...]:
-        """What `find` returns where there is no edge: (rows, coefficients) of two edges, Λ, coefficient of the ray's own motion."""
+    def nothing(self) -> tuple[Any, ...]:
+        """What `find` returns where there is no edge: for each of its sets of edges, (rows, coefficients) of two edges, Λ, and the
+        coefficient of the ray's own motion."""
         zero, vector = mi.UInt32(0), mi.Vector3f(0)
-        return zero, vector, zero, vector, mi.Float(0), vector
+        return ((zero, vector, zero, vector, mi.Float(0), vector),) * (3 if self.options.unbiased else 1)
+
+    def roll(self, sampler: Any) -> None:
+        """Choose how far the next paths go in the sum over numbers of rays: neighbours alike, as they wait for each other."""
+        if self.options.unbiased:
+            u = sampler.next_1d()
+            self.level = levels.drawn(
+                dr.gather(mi.Float, u, dr.arange(mi.UInt32, dr.width(u)) & ~mi.UInt32(levels.GROUP - 1))
+            )
 
     # ------------------------------------------------------------------ recorded, without derivatives
 
@@ -121,6 +200,12 @@ class Warp:
         reach = self.options.reach if reach is None else reach
         xi, turn = sampler.next_2d(active), sampler.next_1d(active)
         choose, which = sampler.next_2d(active), sampler.next_2d(active)
+        count = self.options.rays // 2
+        pattern = Pattern(count, reach, turn)
+        stops = [mi.UInt32(count)]
+        if self.options.unbiased:
+            pattern.shift = sampler.next_1d(active)
+            stops += levels.stops(self.level, count)
         radius = 2 * JITTER * reach
         v = 1 - dr.power(1 - xi.x, 1 / 3)
         lift = 0.5 * v * radius * radius  # 1 − cosine of the angle between ω and m
@@ -128,85 +213,76 @@ class Warp:
         s, t = mi.coordinate_system(omega)
         sin_phi, cos_phi = dr.sincos(dr.two_pi * xi.y)
         side = mi.Vector3f(cos_phi * s + sin_phi * t)
-        sets = []
+        halves: list[list[Half]] = []
         for sign in (1, -1):
             centre = dr.normalize(cosine * omega + sign * sine * side)
             score = 4 * sign * sine / (radius * radius * (1 - v)) * side  # Eq. (9c)
-            met = self._look(origin, omega, shoot, centre, reach, turn, choose, active)
-            other = met.weight + sum((a.weight for a in anchors), mi.Float(1))
-            slope = (met.slope + sum((a.weight * a.slope for a in anchors), mi.Vector3f(0))) / other
-            share = 0.5 * met.weight / other
-            own = score - slope
-            picks = [(row, gradient + own) for row, gradient in zip(met.rows, met.slopes, strict=True)]  # Eq. (9c)
-            sets.append((share, 0.5 * met.slope / other + share * own, picks))
-        (share, total, ahead), (share_b, total_b, behind) = sets
-        share, total = share + share_b, total + total_b
-        picked = []
-        for u, a, b in zip(which, ahead, behind, strict=True):
-            first = u * share < share - share_b
-            picked.append((dr.select(first, a[0], b[0]), dr.select(first, a[1], b[1])))
-        (row1, c1), (row2, c2) = picked
-        apart = share * (c1 - c2)  # the control variate: two edges that move alike leave nothing of it
-        some = active & (share > 0)
-        return (
-            row1, dr.select(some, 0.5 * (total + apart), 0), row2, dr.select(some, 0.5 * (total - apart), 0),
-            dr.select(some, share, 0), dr.select(some, total, 0),
-        )  # fmt: skip
+            met = self._look(origin, omega, shoot, centre, reach, pattern, choose, active, stops)
+            halves.append([_half(one, score, anchors) for one in met])
+        records = [_joined(ahead, behind, which, active) for ahead, behind in zip(*halves, strict=True)]
+        if self.options.unbiased:
+            records[1:] = levels.weighed(records[1], records[2], self.level)
+        return tuple(records)
 
     def _look(
-        self, origin: Any, omega: Any, shoot: Any, centre: Any, reach: Any, turn: Any, choose: Any, active: Any
-    ) -> Met:
-        """Edges of the faces that one set of auxiliary rays around `centre` meets.
-
-        The set is of rings of RING directions or a few more, turned at random.
-        """
-        count = self.options.rays // 2
-        rings = max(count // RING, 1)
+        self, origin: Any, omega: Any, shoot: Any, centre: Any, reach: Any, pattern: Pattern, choose: Any, active: Any,
+        stops: list[Any],
+    ) -> list[Met]:  # fmt: skip
+        """Edges of the faces that the first of `stops` auxiliary rays around `centre` meet, the first two of them, and so on."""
         s, t = mi.coordinate_system(centre)
 
         def body(
-            k: Any, weight: Any, slope: Any, row1: Any, slope1: Any, u1: Any, row2: Any, slope2: Any, u2: Any
+            k: Any,
+            weight: Any,
+            slope: Any,
+            row1: Any,
+            slope1: Any,
+            u1: Any,
+            row2: Any,
+            slope2: Any,
+            u2: Any,
+            *known: Any,
         ) -> Any:
-            radius = 2 * reach * (1 - mi.Float(k % rings) / rings)
-            sin_angle, cos_angle = dr.sincos(dr.two_pi * (turn + mi.Float(k) / count))
-            direction = dr.normalize(centre + radius * (cos_angle * s + sin_angle * t))
-            for row, w, gradient in self._edges(origin, omega, shoot(direction, active), reach, active):
-                weight += w
-                slope += w * gradient
-                chance = dr.select(w > 0, w / dr.select(w > 0, weight, 1), 0)
-                take, u1 = _drawn(u1, chance)
-                row1, slope1 = dr.select(take, row, row1), dr.select(take, gradient, slope1)
-                take, u2 = _drawn(u2, chance)
-                row2, slope2 = dr.select(take, row, row2), dr.select(take, gradient, slope2)
-            return k + 1, weight, slope, row1, slope1, u1, row2, slope2, u2
+            x, y = pattern.at(k, first)
+            hit = shoot(dr.normalize(centre + x * s + y * t), active)
+            found = self._edges(origin, omega, hit, reach, active)
+            here = sum((w for _, w, _ in found), mi.Float(0))
+            if known:
+                new, known = levels.added(known, self.incidence.number(hit, active), active & (here > 0))
+                found = [(row, dr.select(new, w, 0), gradient) for row, w, gradient in found]
+                here = dr.select(new, here, 0)
+            weight += here
+            slope += sum((w * gradient for _, w, gradient in found), mi.Vector3f(0))
+            u1, row1, slope1 = _reservoir(u1, here, weight, found, row1, slope1)
+            u2, row2, slope2 = _reservoir(u2, here, weight, found, row2, slope2)
+            return k + 1, weight, slope, row1, slope1, u1, row2, slope2, u2, *known
 
         none, nowhere = mi.UInt32(0), mi.Vector3f(0)
-        state = (
-            mi.UInt32(0),
-            mi.Float(0),
-            nowhere,
-            none,
-            nowhere,
-            mi.Float(choose[0]),
-            none,
-            nowhere,
-            mi.Float(choose[1]),
-        )
-        _, weight, slope, row1, slope1, _, row2, slope2, _ = dr.while_loop(
-            state, lambda k, *_: k < count, body, label="pathspace: auxiliary rays"
-        )
-        return Met(weight, slope, (row1, row2), (slope1, slope2))
+        state: tuple[Any, ...] = (none, mi.Float(0), nowhere)
+        state += (none, nowhere, mi.Float(choose[0]), none, nowhere, mi.Float(choose[1]))
+        state += levels.nobody() if self.options.unbiased else ()
+        found = []
+        first = True
+        for stop in stops:
+            state = dr.while_loop(state, lambda k, *_, stop=stop: k < stop, body, label="pathspace: auxiliary rays")
+            _, weight, slope, row1, slope1, _, row2, slope2, *_ = state
+            # Copies: the next loop changes its state in place.
+            rows, slopes = (mi.UInt32(row1), mi.UInt32(row2)), (mi.Vector3f(slope1), mi.Vector3f(slope2))
+            found.append(Met(mi.Float(weight), mi.Vector3f(slope), rows, slopes))
+            first = False
+        return found
 
     def _edges(self, origin: Any, omega: Any, hit: Any, reach: Any, active: Any) -> list[tuple[Any, Any, Any]]:
         """Edges of the faces hit: (row, weight, ∇ log weight)."""
         found = []
-        for side in range(SIDES):
-            index, there = self.incidence.at(hit, side, active)
+        for side in nearby.sides(self.incidence.at(hit, active), origin, omega):
+            found.append((side.row, *self.weight(side.distance, side.away, reach, side.there)))
+        for number in range(self.incidence.most):
+            index, there = self.incidence.round_at(hit, number, active)
             row = self.table.row(index, there)
-            there &= nearby.counts(row, origin, self.curved)
+            there &= nearby.exists(row, origin)
             near = nearby.nearest(row, origin, omega, self.curved)
-            weight, slope = self.weight(near.chord, near.away, reach, there)
-            found.append((index, weight, slope))
+            found.append((index, *self.weight(near.chord, near.away, reach, there)))
         return found
 
     def weight(self, distance: Any, away: Any, reach: Any, active: Any) -> tuple[Any, Any]:
@@ -215,7 +291,8 @@ class Warp:
         near = active & (x < 1)
         x = dr.select(near, x, 0.5)
         gamma = self.options.exponent
-        weight = dr.select(near, dr.power((1 - x) / x, gamma), 0)  # Eq. (9a)
+        ratio = (1 - x) / x
+        weight = dr.select(near, dr.square(ratio) if gamma == 2 else dr.power(ratio, gamma), 0)  # Eq. (9a)
         slope = -gamma / (x * (1 - x) * reach) * away  # Eq. (9c)
         return weight, dr.select(near, slope, 0)
 
@@ -223,9 +300,16 @@ class Warp:
 
     def motions(self, record: tuple[Any, ...], origin: Any, omega: Any, active: Any) -> convention.Shift:
         """How the edges in a record move about the attached `origin`, for `convention.warped`."""
-        first, g1, second, g2, share, total = record
-        some = active & (share > 0)
-        edges = [(self._motion(row, origin, omega, some), g) for row, g in ((first, g1), (second, g2))]
+        return convention.together(
+            [self.shift(one, lambda row, some: self._motion(row, origin, omega, some), active) for one in record]
+        )
+
+    @staticmethod
+    def shift(one: tuple[Any, ...], motion: Any, active: Any) -> convention.Shift:
+        """One set of edges; `motion(row, active)` → how an edge moves."""
+        first, g1, second, g2, share, total = one
+        some = active & (share != 0)
+        edges = [(motion(row, some), g, 0.5 * share) for row, g in ((first, g1), (second, g2))]
         return convention.Shift(share=share, total=total, edges=edges)
 
     def _motion(self, index: Any, origin: Any, omega: Any, active: Any) -> convention.EdgeShift:

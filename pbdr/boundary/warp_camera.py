@@ -66,12 +66,13 @@ def borders(warp: Warp, eye: Eye, film: Any, position: Any, around: Metric, reac
 class CameraWarp:
     """Camera segments of one sensor. Not a dataclass: Dr.Jit must not take it for loop state."""
 
-    def __init__(self, warp: Warp, sensor: Any, integrator: Any) -> None:
-        self.warp, self.sensor, self.integrator = warp, sensor, integrator
+    def __init__(self, warp: Warp, sensor: Any, integrator: Any, moves: bool) -> None:
+        self.warp, self.sensor, self.integrator, self.moves = warp, sensor, integrator, moves
 
     def find(self, scene: Any, ray: Any, position: Any, sampler: Any) -> tuple[Any, ...]:
         """`Warp.find` for camera rays (detached)."""
         eye = Eye.of(self.sensor)
+        self.warp.roll(sampler)
 
         def shoot(direction: Any, lanes: Any) -> Any:
             start = eye.sight(mi.Point3f(eye.point + direction)).start
@@ -79,16 +80,22 @@ class CameraWarp:
 
         reach = dr.minimum(self.warp.options.reach, pixel(eye))
         anchors = borders(self.warp, eye, self.sensor.film(), position, metric(eye, ray.d), reach)
-        return self.warp.draw(eye.point, ray.d, shoot, sampler, mi.Bool(True), anchors, reach)
+        record = self.warp.draw(eye.point, ray.d, shoot, sampler, mi.Bool(True), anchors, reach)
+        if self.moves:  # every number of a pose has a kernel of its own, which must not trace all rays again
+            dr.eval(record)
+        return record
 
     def bend(self, record: tuple[Any, ...], ray: Any) -> tuple[Any, Any, Any]:
         """Camera rays, attached, that follow their edges: (ray, Jacobian of the motion over the film, its value 1, motion of the
         film position in pixels, its value 0)."""
         eye, omega = Eye.of(self.sensor), mi.Vector3f(dr.detach(ray.d))
-        first, g1, second, g2, share, total = record
         viewpoint = camera.attached_viewpoint(self.sensor)
-        edges = [(self._motion(eye, viewpoint, row, omega, share > 0), g) for row, g in ((first, g1), (second, g2))]
-        shift = convention.Shift(share=share, total=total, edges=edges)
+        shift = convention.together(
+            [
+                self.warp.shift(one, lambda row, some: self._motion(eye, viewpoint, row, omega, some), True)
+                for one in record
+            ]
+        )
         direction, jacobian = convention.warped(omega, omega, mi.Float(1), shift)
         moved = direction - dr.detach(direction)
         film = metric(eye, omega)
@@ -99,11 +106,24 @@ class CameraWarp:
         return bent, jacobian, mi.Vector2f(dr.dot(film.x, moved), dr.dot(film.y, moved))
 
     def _motion(self, eye: Eye, viewpoint: Any, index: Any, omega: Any, active: Any) -> convention.EdgeShift:
-        """Motion of an edge point relative to the camera ray through its place on the film; the camera rests."""
+        """Motion of an edge point relative to the camera ray through its place on the film."""
         row = self.warp.table.row(index, active)
         near = nearby.nearest(row, eye.point, omega, self.warp.curved)
         point, along = self.warp.attached(row, near, active)
-        return convention.edge_shift(viewpoint, point, along, near.slope, active)  # Eq. (9d)
+        edge = convention.edge_shift(viewpoint, point, along, near.slope, active)
+        if not self.moves:
+            return edge
+        # The lens is smooth: differences along the edge do for the derivative of its own motion there.
+        step = STEP * dr.norm(near.point - eye.point) / dr.maximum(dr.norm(near.along), 1e-12)
+        here, ahead, behind = (self._own(eye, near.point + x * near.along, active) for x in (0, step, -step))
+        turn = dr.dot(near.slope, ahead - behind) / (2 * step)
+        return convention.EdgeShift(edge.shift - here, edge.turn - dr.select(active, turn, 0))  # Eq. (9d)
+
+    def _own(self, eye: Eye, point: Any, active: Any) -> Any:
+        """Motion, of value 0, of the camera ray that sees a point now."""
+        position = dr.detach(eye.sight(mi.Point3f(point)).position)
+        direction = camera.ray_through(self.sensor, dr.select(active, position, mi.Point2f(eye.centre))).d
+        return dr.select(active, direction - dr.detach(direction), 0)
 
 
 def build(
@@ -117,6 +137,6 @@ def build(
             "meshes of the scene pass through each other: boundary='warp' does not know where. Move them apart, or use "
             "boundary='edge'."
         )
-    warp = Warp(scene, table, Incidence(scene, builder), features.moving_shapes, options)
-    warp.camera = CameraWarp(warp, sensor, integrator)
+    warp = Warp(scene, table, Incidence(scene, builder, table), features.moving_shapes, options)
+    warp.camera = CameraWarp(warp, sensor, integrator, features.sensor_moves)
     return warp

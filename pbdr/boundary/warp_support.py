@@ -28,8 +28,6 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             f"the sensor is a {sensor.class_name()}: camera rays follow edges about one viewpoint. Give a perspective or opencv "
             "sensor."
         )
-    if features.sensor_moves:
-        yield "the camera moves: that every edge then moves on the film is not part of this version."
     for emitter in scene.emitters():
         delta = any(
             mi.has_flag(emitter.flags(), f) for f in (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
@@ -45,8 +43,6 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             yield f"{name} is an instance: edges are looked up by the face of a shape of its own."
         elif curves.is_curve(shape):
             yield f"{name} is a {shape.class_name()}: its outlines are not edges of the faces that rays hit."
-        elif shape.class_name() == "Cylinder":
-            yield f"{name} is a cylinder, which has four edges and one face. Replace it by a mesh."
         elif topology.interpolates_normals(shape) and topology.shades_smoothly(shape):
             yield f"{name} interpolates its normals: the horizons of its shading are no edges. Give it face_normals."
         if bsdf is not None and mi.has_flag(bsdf.flags(), mi.BSDFFlags.Delta) and max_depth > 1:

@@ -77,12 +77,20 @@ class EdgeShift:
 
 @dataclass
 class Shift:
-    """Edges that a ray follows, each with the coefficient of its motion in the divergence; `share` Λ of the edges, `total` the
-    coefficient of the ray's own motion."""
+    """Edges that a ray follows, each with the coefficient of its motion in the divergence and in the ray's; `share` Λ of them all,
+    `total` the coefficient of the ray's own motion."""
 
     share: Any
     total: Any
-    edges: list[tuple[EdgeShift, Any]]
+    edges: list[tuple[EdgeShift, Any, Any]]
+
+
+def together(shifts: list[Shift]) -> Shift:
+    """The sum of these fields."""
+    first, *others = shifts
+    for other in others:
+        first = Shift(first.share + other.share, first.total + other.total, first.edges + other.edges)
+    return first
 
 
 def edge_shift(origin: Any, point: Any, along: Any, slope: Any, active: Any) -> EdgeShift:
@@ -101,9 +109,9 @@ def warped(omega: Any, direction: Any, jacobian: Any, shift: Shift) -> tuple[Any
     rest = 1 - shift.share
     along = mi.Vector3f(0)
     divergence = rest * (jacobian - 1) - dr.dot(shift.total, own)
-    for edge, coefficient in shift.edges:
-        along += (0.5 * shift.share) * edge.shift
-        divergence += dr.dot(coefficient, edge.shift) + (0.5 * shift.share) * edge.turn  # Eq. (9b)
+    for edge, coefficient, part in shift.edges:
+        along += part * edge.shift
+        divergence += dr.dot(coefficient, edge.shift) + part * edge.turn  # Eq. (9b)
     lean = dr.dot(omega, along)
     divergence -= 2 * lean
     moved = rest * own + along - omega * lean

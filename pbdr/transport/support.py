@@ -71,9 +71,9 @@ def check_film(sensor: Any) -> None:
 
 
 def check_boundary(
-    scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int
+    scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int, warped: bool = False
 ) -> None:
-    """Raise, or warn by name, where a boundary term is missing in this version."""
+    """Raise, or warn by name, where a boundary term is missing in this version. `warped`: boundary = 'warp'."""
     bsdfs = [shape.bsdf() for shape in groups.everything(scene) if shape.bsdf() is not None]
     for parameter in attached:
         if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter):
@@ -95,7 +95,7 @@ def check_boundary(
         }
     )
     if maps and (features.moving_edges or any(p.role in BENT for p in attached)):
-        where = "" if "BumpMap" in maps else " that other surfaces than the camera see"
+        where = "" if "BumpMap" in maps or warped else " that other surfaces than the camera see"
         _warn(f"shading horizons of {', '.join(maps)} surfaces{where} have no boundary term in this version.")
 
 

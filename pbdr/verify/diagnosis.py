@@ -11,6 +11,7 @@ from pbdr.verify.decision import AGREES, UNDECIDED, Decision
 from pbdr.verify.functionals import GLOBALS
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-5  # size relative to the reference below which a derivative is called zero
 ALIKE = 0.9  # correlation over blocks from which two patterns are called the same
 
 
@@ -56,11 +57,12 @@ def cause(found: Decision, ours: Array, reference: Array, terms: Mapping[str, Ar
     delta = -found.difference.mean[GLOBALS:]
     error = found.difference.error[GLOBALS:]
     mine, right = ours[GLOBALS:], reference[GLOBALS:]
-    if not np.any(ours):
-        return "the derivative is exactly zero"
+    empty = ""
+    if np.linalg.norm(ours) <= ROUNDING * np.linalg.norm(reference):
+        empty = "the derivative is zero but for rounding" if np.any(ours) else "the derivative is exactly zero"
     fits: list[tuple[float, str]] = []
     factor, left = _fit(mine, right, error)
-    if _alike(mine, right, error):
+    if not empty and _alike(mine, right, error):
         if abs(factor + 1) < 0.15:
             fits.append((left, "it has the right size and the wrong sign everywhere"))
         elif abs(factor - 1) > 0.01:
@@ -78,6 +80,8 @@ def cause(found: Decision, ours: Array, reference: Array, terms: Mapping[str, Ar
             fits.append((left * (1.05 if name == "whole boundary" else 1), _part(name, factor, own)))
     zero = [name for name, value in terms.items() if not np.any(value)]
     hint = f" ({', '.join(zero)}: exactly zero)" if zero and own and len(zero) < len(terms) else ""
+    if empty:
+        return f"{empty}: {min(fits)[1]}" if fits and not own else empty
     if fits:
         return min(fits)[1] + hint
     size = float(np.linalg.norm(delta))

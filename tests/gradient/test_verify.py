@@ -152,6 +152,7 @@ def test_mistakes(scene, options, error, words):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("first", [1, 6])
 @pytest.mark.parametrize(
     ("options", "verdict"),
     [
@@ -159,14 +160,22 @@ def test_mistakes(scene, options, error, words):
         ({"type": "planted", "factor": -1.0}, "wrong"),
         ({"type": "planted", "dropped": "direct"}, "wrong"),
         ({"type": "planted", "factor": 1.03}, "wrong"),
+        ({"creases": False}, "wrong"),
     ],
-    ids=["right", "sign", "missing", "scale"],
+    ids=["right", "sign", "missing", "scale", "creases"],
 )
-def test_rates(scene, options, verdict):
-    """At least 8 of 10 are decided as they should be; none the other way round (the rates on paper: 1e-3, 1e-2)."""
-    found = [check(scene, seed=k, **options).verdict for k in range(1, 11)]
+def test_rates(scene, monkeypatch, record_property, options, verdict, first):
+    """At least 4 of 5 are decided as they should be, twice; none the other way round (the rates on paper: 1e-3, 1e-2).
+
+    In two halves, since one test must not take ten minutes.
+    """
+    chosen = dict(options)
+    if not chosen.pop("creases", True):
+        without_creases(monkeypatch)
+    found = [check(scene, seed=k, **chosen).verdict for k in range(first, first + 5)]
+    record_property("verdicts", found)
     other = {"agrees": "wrong", "wrong": "agrees"}[verdict]
-    assert found.count(verdict) >= 8 and found.count(other) == 0, found
+    assert found.count(verdict) >= 4 and found.count(other) == 0, found
 
 
 @pytest.mark.slow
@@ -191,4 +200,4 @@ def test_prb_projective_has_no_shadow_edges_of_points():
 @pytest.mark.slow
 def test_prb_has_no_boundary(scene):
     found = check(scene, type="prb")
-    assert found.verdict == "wrong" and "boundary" in found.text, found.text
+    assert found.verdict == "wrong" and "zero" in found.text and "boundary" in found.text, found.text

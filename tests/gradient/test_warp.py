@@ -106,6 +106,47 @@ def test_sphere_on_the_film(no_divergence):
     check(scene, tangents, film_integral(HALF, size), expected, no_divergence, spp=1024)
 
 
+def test_cylinder_on_the_film(no_divergence):
+    """Form 3: the radius and the distance of a long cylinder across the view; four edges that one face has."""
+    radius, distance, size = 1.0, 4.0, 8
+    frame = pose((0, -4, distance), x=(radius, 0, 0), y=(0, 0, -radius), z=(0, 8, 0))
+    scene = scene_of(camera=film_camera(HALF, size), rod=shape("cylinder", frame, emitter=area_light(L)))
+    thicker = frame[:3] * [1, 1, 0, 0] / radius
+    expected = derivative_of(lambda r, d: L * 2 * HALF * 2 * r / np.sqrt(d**2 - r**2), radius, distance)
+    tangents = {"rod/pose": [thicker, shift(0, 0, 1)]}
+    check(scene, tangents, film_integral(HALF, size), expected, no_divergence, spp=800)
+
+
+@pytest.mark.slow
+def test_a_moving_camera(no_divergence):
+    """Form 3 for a camera that comes nearer or zooms: every edge moves on the film although it rests. Slow, because every number of
+    a pose has a kernel of its own."""
+    radius, distance, size = 1.0, 3.0, 8
+    ball = shape("sphere", pose((0, 0, distance)) * [radius, radius, radius, 1], emitter=area_light(L))
+    scene = scene_of(camera=film_camera(HALF, size), ball=ball)
+    on_film = lambda d, half: L * np.pi * radius**2 / (d**2 - radius**2) * (HALF / half) ** 2  # noqa: E731
+    nearer, wider = derivative_of(on_film, distance, HALF)
+    degree = (1 + HALF**2) * np.pi / 360  # of tan(fov / 2)
+    still = np.zeros((3, 4))
+    tangents = {"camera/pose": [shift(0, 0, -1), still], "camera/fov": [np.zeros(1), np.ones(1)]}
+    check(scene, tangents, film_integral(HALF, size), [nearer, wider * degree], no_divergence, spp=512)
+
+
+def test_unbiased(tmp_path):
+    """A strip three times narrower than the reach: eight rays often miss it; the sum over numbers of rays does not."""
+    width, length, distance, half = 0.03, 1.0, 3.0, 0.04
+    vertices = np.array([[x * width / 2, y * length / 2, distance] for x, y in ((-1, -1), (-1, 1), (1, 1), (1, -1))])
+    strip = mesh(tmp_path, "strip", vertices, QUAD, emitter=area_light(L))
+    scene = scene_of(camera=film_camera(half, 1), strip=strip)
+    wider = np.array([[x / 2, 0, 0] for x in (-1, -1, 1, 1)])
+    expected = [L * 2 * half / distance]
+    tangents, adjoint = {"strip/positions": [wider]}, film_integral(half, 1)
+    edge = derivatives(scene, tangents, adjoint, max_depth=1, spp=16, n_primary=2**12)
+    assert_agrees(edge.total, expected, max_relative_se=0.01)
+    assert_differs(warped(scene, tangents, adjoint, spp=2**14), expected, by=0.15)
+    assert_agrees(warped(scene, tangents, adjoint, spp=2**15, warp_unbiased=True), expected, max_relative_se=0.03)
+
+
 def test_filters_against_edge_sampling():
     """A textured block before a sky, a filter wider than a pixel, samples beyond the film, weights per pixel."""
     film = zoo.film(width=8, height=8, rfilter={"type": "gaussian"}, sample_border=True)
@@ -164,6 +205,25 @@ def test_moving_receiver_under_a_static_half_plane(tmp_path, no_divergence):
 
 
 @pytest.mark.slow
+def test_shadow_of_a_cylinder(no_divergence):
+    """Form 7: two shadow edges, at the angles φ ± asin(r/ρ), when the rod moves across the light."""
+    radius, centre, height = 0.12, 0.1, 1.0
+    frame = pose((centre, -1.5, height), x=(radius, 0, 0), y=(0, 0, -radius), z=(0, 3, 0))
+    scene = closed.scene_with(shape("cylinder", frame, bsdf=diffuse(0)))
+
+    def image(r):
+        def hidden(x, y):
+            middle, half = np.arctan((centre - x) / height), np.arcsin(r / np.sqrt((centre - x) ** 2 + height**2))
+            left, right = (closed.disc_beyond(x + closed.Z * np.tan(middle + s * half), x, y) for s in (-1, 1))
+            return left - right
+
+        return -closed.film_mean(hidden)
+
+    tangents = {"occluder/pose": [frame[:3] * [1, 1, 0, 0] / radius]}
+    check(scene, tangents, closed.PROBE.adjoint(), derivative_of(image, radius), no_divergence, **DIRECT)
+
+
+@pytest.mark.slow
 def test_indirect_light_against_edge_sampling(no_divergence):
     """A gate between a lit wall and the floor that the camera sees: depth 3."""
     scene, tangents = indirect.case("panel-low")
@@ -181,7 +241,11 @@ def test_indirect_light_against_edge_sampling(no_divergence):
 # ---------------------------------------------------------------------- both modes, and what is refused
 
 
-def test_forward_and_reverse_agree(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "unbiased"),
+    [("ball/pose", False), ("ball/pose", True), pytest.param("camera/pose", False, marks=pytest.mark.slow)],
+)
+def test_forward_and_reverse_agree(name, unbiased):
     """⟨a, J t⟩ = ⟨Jᵀ a, t⟩ on the same samples, with a filter that moves film positions; other samples do not."""
     film = zoo.film(width=8, height=8, rfilter={"type": "gaussian"})
     scene = load_scene({
@@ -193,14 +257,11 @@ def test_forward_and_reverse_agree(tmp_path):
     options = {
         "spp": 64,
         "terms": ("interior",),
-        "integrator": {"type": "pathspace", "max_depth": 3, "boundary": "warp"},
+        "integrator": {"type": "pathspace", "max_depth": 3, "boundary": "warp", "warp_unbiased": unbiased},
     }
-    reverse = gradient(scene, "ball/pose", adjoint, seed=3, **options).total["ball/pose"].astype(np.float64)
+    reverse = gradient(scene, name, adjoint, seed=3, **options).total[name].astype(np.float64)
     tangent = np.random.default_rng(5).normal(size=reverse.shape)
-    both = [
-        float(np.sum(derivative(scene, {"ball/pose": tangent}, seed=s, **options)["interior"] * adjoint))
-        for s in (3, 8)
-    ]
+    both = [float(np.sum(derivative(scene, {name: tangent}, seed=s, **options)["interior"] * adjoint)) for s in (3, 8)]
     size = float(np.sum(np.abs(reverse * tangent)))
     assert size > 0
     assert both[0] == pytest.approx(np.sum(reverse * tangent), abs=2e-4 * size)
@@ -228,11 +289,18 @@ def test_refused_by_name(case):
         )
 
 
-def test_a_moving_camera_is_refused():
+def test_an_index_of_glass_is_refused():
+    """Nothing moves but what is seen through the glass: its edges do, on the film."""
+    scene = load_scene(zoo.scene(bsdf={"type": "smoothdielectric"}))
     adjoint = np.zeros((zoo.SIZE, zoo.SIZE, 3))
-    with pytest.raises(pbdr.errors.SceneError, match="the camera moves"):
-        integrator = {"type": "pathspace", "boundary": "warp"}
-        gradient(load_scene(zoo.scene()), "camera/pose", adjoint, spp=1, integrator=integrator)
+    with pytest.raises(pbdr.errors.SceneError, match="'ball' is a mirror, glass"):
+        gradient(scene, "ball/eta", adjoint, spp=1, integrator={"type": "pathspace", "boundary": "warp"})
+
+
+def test_one_choice_for_all_shapes():
+    """docs/decisions/0005-warp-per-shape.md."""
+    with pytest.raises(pbdr.errors.OptionError, match="all shapes of a scene"):
+        load_scene({**zoo.scene(), "integrator": {"type": "pathspace", "boundary": "warp", "warp_shapes": "ball"}})
 
 
 @pytest.mark.parametrize("option", [{"warp_rays": 3}, {"warp_exponent": 1.0}, {"warp_concentration": -1.0}])

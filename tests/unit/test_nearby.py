@@ -7,8 +7,9 @@ import pytest
 from scene_zoo import T
 
 from pbdr.boundary import nearby
-from pbdr.boundary.incidence import SIDES, Incidence
+from pbdr.boundary.incidence import NO_ROW, Incidence
 from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.topology import NO_FACE
 from pbdr.scene import load_scene
 
 AXIS = (np.array([1, 0.3, 0]) / np.sqrt(1.09)).tolist()
@@ -86,18 +87,50 @@ def test_it_is_the_nearest_point_of_a_straight_edge():
         assert near(table, row, omega, False)[0] == pytest.approx(expected, abs=1e-3)
 
 
-def test_faces_know_their_edges():
-    """Both faces of a quad: the diagonal, which does not count, is in both; the borders of each, which count, touch its corners."""
-    scene, builder, table = table_of("mesh")
-    incidence = Incidence(scene, builder)
-    hit = dr.zeros(mi.PreliminaryIntersection3f, 2)
-    hit.prim_index, hit.valid, hit.t = mi.UInt32(0, 1), mi.Bool(True), mi.Float(1)
+def hits_on(scene, faces):
+    """Hits on these faces of the mesh in `scene`, and its index."""
+    hit = dr.zeros(mi.PreliminaryIntersection3f, len(faces))
+    hit.prim_index, hit.valid, hit.t = mi.UInt32(faces), mi.Bool(True), mi.Float(1)
     index = next(i for i, s in enumerate(scene.shapes()) if s.is_mesh())
-    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), mi.UInt32([index, index]))
-    rows = np.array([np.array(incidence.at(hit, k, True)[0]) for k in range(SIDES)])
-    assert all(np.array(incidence.at(hit, k, True)[1]).all() for k in range(SIDES))
-    (diagonal,) = set(rows[:, 0]) & set(rows[:, 1])
-    every = mi.UInt32(np.unique(rows))
-    counts = np.array(nearby.counts(table.row(every), mi.Point3f(*ORIGIN.tolist()), False))
-    assert [int(r) for r, c in zip(np.unique(rows), counts, strict=True) if not c] == [diagonal]
-    assert np.unique(rows).size == 5 and (np.array(table.shape)[np.unique(rows)] == index).all()
+    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), mi.UInt32([index] * len(faces)))
+    return hit, index
+
+
+def test_faces_know_their_edges():
+    """Both faces of a quad: the borders of each, which count, and not the diagonal between them."""
+    scene, builder, table = table_of("mesh")
+    hit, index = hits_on(scene, [0, 1])
+    face = Incidence(scene, builder, table).at(hit, True)
+    rows = np.array([np.array(row) for row in face.rows])
+    assert (np.sum(rows == NO_ROW, 0) == 1).all()
+    borders = rows[rows != NO_ROW]
+    assert np.unique(borders).size == 4 and (np.array(table.shape)[borders] == index).all()
+    assert (np.array(table.face[1])[borders] == NO_FACE).all()
+
+
+def test_sides_of_faces():
+    """Sines of angles to the borders of a quad are those of `nearest`, and their gradients are those of differences."""
+    scene, builder, table = table_of("mesh")
+    omega = directions(400)
+    tangent = np.cross(omega, np.random.default_rng(2).normal(size=omega.shape))
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    step, origin = 2e-3, mi.Point3f(*ORIGIN.tolist())
+
+    def sides(at):
+        to_device = mi.Vector3f(*[mi.Float(x.tolist()) for x in at.T])
+        return nearby.sides(incidence.at(hits_on(scene, [0] * len(at))[0], True), origin, to_device)
+
+    incidence = Incidence(scene, builder, table)
+    here = sides(omega)
+    ahead, behind = (sides((omega + s * tangent) / np.sqrt(1 + step**2)) for s in (step, -step))
+    assert sum(bool(side.there[0]) for side in here) == 2
+    for side, after, before in zip(here, ahead, behind, strict=True):
+        if not side.there[0]:
+            continue
+        distance, away = np.array(side.distance), np.array(side.away).T
+        chord = near(table, int(side.row[0]), omega, False)[0]
+        assert distance == pytest.approx(np.sin(2 * np.arcsin(chord / 2)), abs=1e-5)
+        rate = (np.array(after.distance) - np.array(before.distance)) / (2 * step)
+        clear = (distance > 0.02) & (distance < 0.9)
+        assert clear.sum() > 100
+        assert np.quantile(np.abs(rate - np.sum(away * tangent, 1))[clear], 0.98) < 5e-3

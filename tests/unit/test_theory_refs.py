@@ -4,10 +4,10 @@ import ast
 import re
 from pathlib import Path
 
-NUMBER = r"\((\d+[a-d]?)\)"
+NUMBER = r"\((\d+[a-e]?)\)"
 EQUATION = re.compile(rf"^ {{4,}}\S.* {NUMBER}$", re.MULTILINE)
 ROW = re.compile(rf"^\| {NUMBER} \| (.+) \|$", re.MULTILINE)
-CITATION = re.compile(r"#.*?\bEqs?\.\s*((?:\(\d+[a-d]?\)(?:,\s*|\s+and\s+)?)+)")
+CITATION = re.compile(r"#.*?\bEqs?\.\s*((?:\(\d+[a-e]?\)(?:,\s*|\s+and\s+)?)+)")
 MISSING = "not implemented yet"
 
 
@@ -92,6 +92,7 @@ def test_every_equation_has_a_row(root):
         "9b",
         "9c",
         "9d",
+        "9e",
         "10",
         "10a",
         "11",

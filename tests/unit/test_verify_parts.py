@@ -90,6 +90,7 @@ def parts():
         (lambda p: {k: -v for k, v in p.items()}, "wrong sign everywhere"),
         (lambda p: {"interior": p["interior"]}, "about the size of the whole boundary term"),
         (lambda p: {"interior": 0 * p["interior"]}, "exactly zero"),
+        (lambda p: {"interior": 1e-8 * p["primary"]}, "zero but for rounding"),
     ],
 )
 def test_the_cause_is_named(parts, change, words):
