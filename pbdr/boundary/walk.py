@@ -89,7 +89,7 @@ def _walk(
     throughput = mi.Spectrum(throughput)
     chained = mi.Bool(False) & active
     active = mi.Bool(active)
-    while dr.hint(active & (k > 0), label="pathspace: walk", exclude=[scene, steps, before]):
+    while dr.hint(active & (k > 0), label="pathspace: walk"):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         bsdf = si.bsdf()
         scatters_through = path.scatters_through(bsdf.flags())
