@@ -11,7 +11,7 @@ from pbdr.scene import load_scene
 
 # Emitter → role → (finite-difference step, samples per pixel of the differences, of the gradients)
 CASES = {
-    "sky": {"scale": (0.1, 64, 64), "radiance": (0.1, 64, 64), "pose": (0.05, 256, 1024)},
+    "sky": {"scale": (0.1, 64, 64), "radiance": (0.1, 64, 64), "pose": (0.025, 4096, 4096)},
     "constant": {"radiance": (0.1, 64, 64)},
     "area": {"radiance": (0.5, 64, 64), "pose": (0.05, 256, 256)},
     "area-textured": {"radiance": (0.5, 64, 64), "pose": (0.05, 256, 256)},

@@ -45,7 +45,15 @@ WITHOUT_INFLUENCE = {
 }
 # Parameters whose finite differences need another step, and scenes that need more samples than others.
 STEPS = {"fov": 0.5, "longitudinal_roughness": 0.01}
-SPP = {"shapes": 1024, "perspective": 1024, "distant": 65536, "radiancemeter": 64, "hair": 1024, "linearcurve": 4096}
+SPP = {
+    "shapes": 1024,
+    "perspective": 1024,
+    "distant": 65536,
+    "radiancemeter": 64,
+    "hair": 1024,
+    "linearcurve": 4096,
+    "bsplinecurve": 4096,
+}
 OF_SHAPES, OF_CAMERAS = (
     "shapes",
     "perspective",

@@ -13,7 +13,7 @@ import scene_zoo as zoo
 import test_closed_direct as closed
 import test_closed_primary as primary
 import test_indirect as indirect
-from agreement import assert_agrees, assert_differs
+from agreement import ROUNDING, assert_agrees, assert_differs
 from small_scenes import (
     QUAD,
     area_light,
@@ -60,8 +60,9 @@ def no_divergence(monkeypatch):
     return lambda: monkeypatch.setattr(convention, "warped", moved_only)
 
 
-def check(scene, tangents, adjoint, expected, no_divergence, noise=NOISE, **options):
-    assert_agrees(warped(scene, tangents, adjoint, **options), expected, max_relative_se=noise)
+def check(scene, tangents, adjoint, expected, no_divergence, noise=NOISE, bias=ROUNDING, **options):
+    """`bias`: what few auxiliary rays leave, of the largest entry."""
+    assert_agrees(warped(scene, tangents, adjoint, **options), expected, max_relative_se=noise, rounding=bias)
     no_divergence()
     assert_differs(warped(scene, tangents, adjoint, replica_count=4, **options), expected, by=0.2)
 
@@ -93,7 +94,7 @@ def test_polygon_over_pixels(tmp_path, no_divergence):
         camera=film_camera(HALF, size), light=mesh(tmp_path, "light", vertices, QUAD, emitter=area_light(L))
     )
     adjoint = np.repeat(weights[:, :, None], 3, 2) / 3
-    check(scene, {"light/positions": None}, adjoint, expected, no_divergence, noise=0.03, spp=8192)
+    check(scene, {"light/positions": None}, adjoint, expected, no_divergence, noise=0.03, bias=0.01, spp=8192)
 
 
 def test_sphere_on_the_film(no_divergence):
