@@ -134,6 +134,7 @@ def test_finite_differences(scene, name):
         assert_differs(boundary_only, 0 * boundary_only[0], scale=1.0, by=0.1)
 
 
+@pytest.mark.slow  # the matrix at small size asks the same of such cases
 @pytest.mark.parametrize("name", ["sheet/positions", "floor/pose", "camera/pose", "sheet/base_color"])
 def test_forward_is_reverse(scene, name):
     """⟨a, J t⟩ = ⟨Jᵀ a, t⟩ on the same samples, a random in every channel; other samples would differ."""

@@ -147,6 +147,7 @@ def test_moving_curves_receivers_and_cameras(tmp_path, kind, name, light):
     assert_differs(left_out - differences, 0.0, scale=scale, by=0.05)
 
 
+@pytest.mark.slow  # the matrix at small size asks the same of such cases
 @pytest.mark.parametrize("kind", POINTS)
 def test_forward_and_reverse_mode(tmp_path, kind):
     made, name = scene(tmp_path, kind), "curve/control_points"

@@ -20,35 +20,6 @@ ROUNDING = 5e-4  # of the sum of magnitudes: float32 sums of some thousand sampl
 SPP = 4
 BUDGETS = {"n_primary": 2048, "n_direct": 2048, "n_indirect": 2048}
 
-LONG = {  # kernels of these cases take some ten seconds to compile: `make test-all` runs them
-    "bsplinecurve before a moving camera",
-    "linearcurve before a moving camera",
-    "point light's shadow in a mirror",
-    "border, Gaussian filter and crop, camera moves",
-    "box in a curved mirror",
-    "half-opaque rectangle moves",
-    "depth: camera moves",
-    "opencv_fisheye: pose",
-    "lamp behind a glass ball",
-    "caustic of a moving mirror",
-    "box in a mirror",
-    "orthographic: pose",
-    "ball behind glass",
-    "ball in a mirror",
-    "mirror and its border",
-    "Cornell box, depth 4: a box moves",
-    "opencv: pose",
-    "mirror moves",
-    "index of a glass ball",
-    "linearcurve bends",
-    "indirect: panel-low",
-    "linearcurve at rest, receiver moves",
-    "bsplinecurve bends",
-    "bsplinecurve at rest, receiver moves",
-    "indirect: spot-high",
-    "opencv_fisheye: block moves",
-}  # fmt: skip
-
 
 @dataclass
 class Small:
@@ -88,9 +59,7 @@ class Small:
 
 
 @pytest.mark.filterwarnings("ignore::pbdr.transport.support.IncompleteGradientWarning")
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n, c in CASES.items() if not c.refusal]
-)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.refusal])
 def test_forward_is_the_transpose_of_reverse(name, tmp_path):
     small = Small(name, tmp_path)
     seed = hashed(0, "small", name)

@@ -157,6 +157,7 @@ def test_shading_horizons(kind, tmp_path, monkeypatch):
     assert_differs(without - ours, 0.0, scale=scale, by=0.03)  # on the same samples: only the horizon's noise is left
 
 
+@pytest.mark.slow  # the matrix at small size asks the same of such cases
 @pytest.mark.parametrize(("kind", "name"), [("thinlens", "camera/aperture_radius"), ("opencv", "camera/pose")])
 def test_forward_is_the_transpose_of_reverse(kind, name):
     """On the same samples, lens points of connections included, for every term."""

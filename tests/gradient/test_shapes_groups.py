@@ -91,6 +91,7 @@ def test_static_instances_beside_a_moving_box():
     compare(made, "box/positions", everywhere(1, 0, 0.5, vertices=24))
 
 
+@pytest.mark.slow  # the matrix at small size asks the same of such cases
 @pytest.mark.parametrize("name", ["one/pose", "group/group__large_positions", "camera/pose"])
 @pytest.mark.parametrize("term", ["interior", "primary", "direct"])
 def test_both_modes_agree(instances, name, term):
