@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--again", action="store_true", help="run cases that have a result, too")
     parser.add_argument("--small", action="store_true", help="a quarter of the samples: quick, and mostly undecided")
-    parser.add_argument("--no-peer", action="store_true", help="leave Mitsuba's prb_projective out")
+    parser.add_argument("--no-peer", action="store_true", help="keep what is known of prb_projective")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for the replicas of each side of a case")
 
 
@@ -56,7 +57,10 @@ def run(options: argparse.Namespace) -> Result:
     for name in chosen:
         if name in records and not options.again:
             continue
+        before = records.get(name, {})
         records[name] = apart(name, options)
+        if options.no_peer and "peer" in before:  # Mitsuba has not changed
+            records[name]["peer"] = before["peer"]
         records = {n: records[n] for n in CASES if n in records}
         print(f"{list(CASES).index(name) + 1:3}/{len(CASES)} {line(name, records[name])}", file=sys.stderr, flush=True)
         harness.write(result(records, len(CASES)), options.out, sum(r["seconds"] for r in records.values()))
@@ -304,10 +308,17 @@ def result(records: dict[str, Any], total: int) -> Result:
         "comparison is with their extrapolation. A cell is a mean ± its standard error; seconds are those of one warm gradient, "
         f"all terms. Right: standard error of the comparison at most {NOISE:.0%}, and the bias within {SIGMAS:.0f} standard errors "
         f"or {BIAS:.0%}. Wrong: the bias is more than both. Undecided: the standard error is too large.\n\n"
+        f"Cases by the commit that ours were measured on: {commits(records)}.\n\n"
     )
     header = ["case", "differences, long step", "half of it", "pathspace", "bias", "s", "verdict"]
     header += ["prb_projective", "ratio", "s", "its verdict"]
     return Result("matrix", data, text + table(header, [row(n, r) for n, r in records.items()]), met)
+
+
+def commits(records: dict[str, Any]) -> str:
+    """How many cases were measured on which commit, most first."""
+    found = Counter(str(record.get("commit", "unknown")).removesuffix(" with changes") for record in records.values())
+    return ", ".join(f"{n} on {commit}" for commit, n in found.most_common())
 
 
 def cell(record: dict[str, Any]) -> str:
