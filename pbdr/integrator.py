@@ -135,7 +135,7 @@ class PathSpaceMethods:
 
     def _gradient_options(self, scene: Any, sensor: Any, features: Features) -> path.PathOptions:
         warp = None
-        if self.options.boundary == "warp" and (features.moving_edges or features.moving_chains):
+        if self.options.boundary == "warp" and features.edges_seen_to_move:
             warp = warp_camera.build(scene, sensor, self, features, self.tables, self.options.warp)
         return self._path_options(
             uniform_lobe=UNIFORM_LOBE,
@@ -213,7 +213,7 @@ class PathSpaceMethods:
         weights = FilmMap(sensor, self.aov_names()).weights
         given = Inputs(seed, one.options.h, weights, adjoint, self.options.sequence)
         features = one.features
-        if self.options.boundary == "edge" and (features.moving_edges or features.moving_chains):
+        if self.options.boundary == "edge" and features.edges_seen_to_move:
             given.table = self.tables.build(scene, features.moving_shapes)
             given.slot = segment.Motion.slots(scene, features.moving_shapes)
             if self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(one.chosen):
@@ -231,11 +231,7 @@ class PathSpaceMethods:
         """Number of parts into which a call is cut to stay below the ceiling of memory."""
         width, height = camera.film_size(sensor.film())
         spp, planes, budgets = self._spp(sensor, spp), 5 + len(self.aov_names()), {}
-        if (
-            self.options.boundary == "edge"
-            and features is not None
-            and (features.moving_edges or features.moving_chains)
-        ):
+        if self.options.boundary == "edge" and features is not None and features.edges_seen_to_move:
             budgets = {term: self._budget(sensor, term, spp) for term in SHARES}
         return memory.parts(self.options.memory_bytes, spp, width * height, planes, budgets)
 

@@ -76,10 +76,7 @@ class GradientPass:
     def backward(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Accumulate the gradients of the attached parameters; returns the number of samples that were not finite."""
         features = self.features
-        options = dataclasses.replace(self.options, h=given.h)
-        film_map = FilmMap(sensor, self.integrator.aov_names(), given.weights)
-        mirrors = self._mirrors(scene, sensor, given)
-        motion = segment.Motion(scene, features.moving_shapes, given.slot)
+        options, film_map, mirrors, motion = self._begin(scene, sensor, given)
         field = film_map.transpose(given.adjoint)
         nonfinite = mi.UInt32(0)
         if "interior" in self.chosen:
@@ -94,10 +91,7 @@ class GradientPass:
     def forward(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Derivative image (H, W, C) for the tangents of the attached parameters."""
         features = self.features
-        options = dataclasses.replace(self.options, h=given.h)
-        film_map = FilmMap(sensor, self.integrator.aov_names(), given.weights)
-        mirrors = self._mirrors(scene, sensor, given)
-        motion = segment.Motion(scene, features.moving_shapes, given.slot)
+        options, film_map, mirrors, motion = self._begin(scene, sensor, given)
         parts = []
         if "interior" in self.chosen:
             sampler, n = self.integrator._sampler(sensor, given.seed, self.spp, "interior")
@@ -107,6 +101,13 @@ class GradientPass:
         for drawn in self._indirect(scene, sensor, options, given, motion, mirrors):
             parts += indirect.forward(scene, features, options, drawn)
         return film_map.splat(parts)
+
+    def _begin(self, scene: Any, sensor: Any, given: Inputs) -> tuple[path.PathOptions, FilmMap, Any, segment.Motion]:
+        """What both modes start with: (path options, film, mirrors that the camera sees, motion of the edges)."""
+        options = dataclasses.replace(self.options, h=given.h)
+        film_map = FilmMap(sensor, self.integrator.aov_names(), given.weights)
+        mirrors = self._mirrors(scene, sensor, given)
+        return options, film_map, mirrors, segment.Motion(scene, self.features.moving_shapes, given.slot)
 
     def _mirrors(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Where the camera sees mirrors and glass; None if nowhere."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from pbdr.verify.statistics import replicas
+from pbdr.verify.statistics import mean_and_error, replicas
 
 FALSE_ALARM = 1e-4  # probability that one assertion fails although the estimator is right
 POWER = 0.99
@@ -33,7 +33,7 @@ def summary(samples: Array) -> tuple[Array, Array]:
         raise ValueError(f"{len(samples)} replicas; give at least 3.")
     if not np.isfinite(samples).all():
         raise AssertionError(f"{int((~np.isfinite(samples)).sum())} replica values are not finite")
-    return samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples))
+    return mean_and_error(samples)
 
 
 @functools.cache

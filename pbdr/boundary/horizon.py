@@ -160,9 +160,7 @@ def sample(
     length = dr.norm(derivative)
     sight = eye.sight(point)
     omega = sight.omega
-    cross = dr.cross(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
-    sine = dr.norm(cross)
-    across = cross * dr.select(sine > 0, dr.rcp(sine), 0)
+    across, sine = segment.across(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
     active = curve.crosses & (probability > 0) & sight.inside & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
     active &= primary.visible(scene, integrator, sight.start, point, sight.distance, active)
     # n·(x − o) grows along the arm where `slope` > 0: the dark side.

@@ -40,14 +40,16 @@ class Maps:
         """Those of all shapes of a scene."""
         params = traverse(scene)
         found = Maps()
-        for shape in scene.shapes():
-            for node, (owner, _) in params.hierarchy.items():
-                if isinstance(node, mi.Texture) and isinstance(owner, mi.BSDF) and owner.class_name() == MAP:
-                    while owner is not None and owner is not shape.bsdf():
-                        owner = params.hierarchy[owner][0]
-                    if owner is not None:
-                        found.shapes.append(shape)
-                        found.textures.append(node)
+        below: dict[Any, list[Any]] = {}  # BSDF → textures of the normal maps in it
+        for node, (owner, _) in params.hierarchy.items():
+            if isinstance(node, mi.Texture) and isinstance(owner, mi.BSDF) and owner.class_name() == MAP:
+                while isinstance(owner, mi.BSDF):
+                    below.setdefault(owner, []).append(node)
+                    owner = params.hierarchy[owner][0]
+        for shape in scene.shapes() if below else ():
+            for texture in below.get(shape.bsdf(), ()):
+                found.shapes.append(shape)
+                found.textures.append(texture)
         return found
 
     def normal(self, shape: Any, si: Any, active: Any) -> tuple[Any, Any]:
@@ -177,9 +179,7 @@ def sample(
     tangent = dr.cross(upwards, arm)
     point = mi.Point3f(middle.point)
     sight = eye.sight(point)
-    cross = dr.cross(sight.omega, tangent)
-    sine = dr.norm(cross)
-    across = cross * dr.select(sine > 0, dr.rcp(sine), 0)
+    across, sine = segment.across(sight.omega, tangent)
     active &= sight.inside & (sine > 1e-6)
     active &= primary.visible(scene, integrator, sight.start, point, sight.distance, active)
     # Steps cross the curve with this density; over both directions the squared cosines add up to one.

@@ -61,9 +61,7 @@ def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
     tangent = curve.derivative * dr.select(length > 0, dr.rcp(length), 0)
     line_of_sight = view.direction_to(curve.position)
     omega = line_of_sight if away else -line_of_sight
-    cross = dr.cross(omega, tangent)
-    sine = dr.norm(cross)
-    normal = cross * dr.select(sine > 0, dr.rcp(sine), 0)
+    normal, sine = across(omega, tangent)
     lean0, lean1 = dr.dot(normal, curve.into0), dr.dot(normal, curve.into1)
     side0, side1 = dr.sign(lean0), dr.sign(lean1)
     opposite = curve.two_sided & (side0 != side1)
@@ -182,6 +180,13 @@ def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) 
     found = scene.ray_intersect_preliminary(probe, coherent=False, active=border)
     found.valid = found.is_valid() & (found.shape == hit.shape)
     return dr.select(border, found, hit), dr.select(border, probe, ray)
+
+
+def across(omega: Any, tangent: Any) -> tuple[Any, Any]:
+    """Unit vector at right angles to a line of sight and a curve's unit tangent, and the sine of the angle between these."""
+    cross = dr.cross(omega, tangent)
+    sine = dr.norm(cross)
+    return cross * dr.select(sine > 0, dr.rcp(sine), 0), sine
 
 
 def grazing_ray(point: Any, omega: Any, towards: Any) -> Any:

@@ -33,6 +33,11 @@ class Features:
         return bool(self.moving_shapes) or self.moving_lights or self.sensor_moves
 
     @property
+    def edges_seen_to_move(self) -> bool:
+        """There are boundary terms on edges: they move, or what bends rays on the way to them does."""
+        return self.moving_edges or self.moving_chains
+
+    @property
     def moving_chains(self) -> bool:
         """Something may bend rays in mirrors or glass (an index of refraction, normals): edges at rest are seen to move."""
         return self.delta_bsdfs and self.moving

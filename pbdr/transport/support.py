@@ -81,7 +81,7 @@ def check_boundary(
             raise SceneError(
                 f"'{parameter.raw}' moves a {kind}, whose visibility edges are not supported: its gradient would be wrong. {ALONE}"
             )
-    if (features.moving_edges or features.moving_chains) and sensor.class_name() not in camera.SUPPORTED:
+    if features.edges_seen_to_move and sensor.class_name() not in camera.SUPPORTED:
         raise SceneError(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
