@@ -174,3 +174,8 @@ class GradientPass:
                     )
                     if drawn is not None:
                         yield drawn
+            sixth = max(count // 6, 1)
+            for rims in (horizon.seen_from_surfaces, terminator.on_paths):
+                drawn = rims(technique, stream, sixth)
+                if drawn is not None:
+                    yield drawn

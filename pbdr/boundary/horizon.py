@@ -7,17 +7,20 @@ it moves with the vertices and with the normals. (Without it, gradients of coars
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import primary, segment, topology
+from pbdr.boundary import indirect, primary, segment, topology, vertex
+from pbdr.boundary.reflected import Technique
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, hits, path
+from pbdr.transport import camera, convention, groups, hits, path, spectra
 from pbdr.transport.eye import Eye
+from pbdr.transport.support import incomplete
 
 
 @dataclass
@@ -137,53 +140,145 @@ def film_mass(faces: SmoothFaces, eye: Eye) -> Any:
     return dr.select(crosses & (front[0] | front[1] | front[2]), mass, 0)
 
 
+@dataclass
+class Viewpoint:
+    """A point on a surface that looks at horizons, with what `Eye` offers to `Curve`."""
+
+    point: Any
+    distant: bool = False
+
+    def towards(self, target: Any) -> Any:
+        """Vector from the viewpoint to a world point."""
+        return mi.Vector3f(target - self.point)
+
+
+@dataclass
+class Rim:
+    """A sampled point on a horizon, and the segment that meets it. All detached.
+
+    `length`: dℓ/ds; `side`: ±1, the side of m̂ on which the surface is lit; `starts`: (hit, ray) on the lit side and the dark one.
+    """
+
+    point: Any
+    omega: Any
+    normal: Any  # m̂
+    sine: Any
+    length: Any
+    side: Any
+    starts: tuple[tuple[Any, Any], tuple[Any, Any]]
+    valid: Any
+    shading_normal: Any
+    arm: Any
+    slope: Any
+    distant: bool
+
+    def position(self, viewpoint: Any, active: Any) -> Any:
+        """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero as face and viewpoint move."""
+        hit = self.starts[0][0]
+        si = hits.material(hit, mi.Ray3f(self.point - self.omega, self.omega), active)
+        zero = dr.dot(si.sh_frame.n, viewpoint if self.distant else mi.Vector3f(si.p - viewpoint))
+        slope = dr.select(dr.abs(self.slope) > 0, self.slope, 1)
+        shift = (zero - dr.detach(zero)) * dr.norm(self.shading_normal) / slope
+        return dr.replace_grad(self.point, si.p - mi.Vector3f(self.arm) * shift)  # Eq. (10)
+
+
+def rim(scene: Any, faces: SmoothFaces, index: Any, s: Any, view: Any) -> Rim:
+    """The point at fan parameter s of the horizon in face `index`, as seen from `view`."""
+    get = lambda array: dr.gather(type(array), array, index)  # noqa: E731
+    curve = Curve.of(tuple(get(x) for x in faces.positions), tuple(get(n) for n in faces.normals), view)
+    position, derivative, normal, arm, slope, r = curve.at(s, view)
+    point = mi.Point3f(position)
+    length = dr.norm(derivative)
+    omega = dr.normalize(view.towards(point))
+    across, sine = segment.across(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
+    valid = curve.crosses & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
+    # n·(x − o) grows along the arm where `slope` > 0: the dark side.
+    lit_side = -dr.sign(dr.dot(across, arm)) * dr.sign(slope)
+    hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(s))
+    weights = [dr.select(curve.start == k, 1 - r, 0) for k in range(3)]
+    weights = [w + dr.select((curve.start + 1) % 3 == k, r * (1 - s), 0) for k, w in enumerate(weights)]
+    weights = [w + dr.select((curve.start + 2) % 3 == k, r * s, 0) for k, w in enumerate(weights)]
+    hit.t, hit.prim_uv, hit.prim_index = mi.Float(1), mi.Point2f(weights[1], weights[2]), get(faces.face)
+    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), get(faces.shape), valid)
+    hit.valid = mi.Bool(valid)
+    upright = dr.normalize(normal)
+    lit, dark = ((hit, segment.grazing_ray(point, omega, sign * upright)) for sign in (1, -1))
+    return Rim(point, omega, across, sine, length, lit_side, (lit, dark), valid, normal, arm, slope, view.distant)
+
+
 def sample(
-    scene: Any,
-    sensor: Any,
-    integrator: Any,
-    moving: frozenset[int],
-    options: path.PathOptions,
-    sampler: Any,
-    count: int,
-) -> list[Contribution]:
+    scene: Any, sensor: Any, integrator: Any, moving: frozenset[int], options: path.PathOptions, sampler: Any, count: int
+) -> list[Contribution]:  # fmt: skip
     """`count` samples of the primary boundary on shading horizons."""
     faces = collect(scene, moving)
     if faces is None:
         return []
     distribution = Discrete.of(film_mass(faces, Eye.of(sensor)))
     index, probability, s = distribution.sample(systematic(sampler, count))
-    get = lambda array: dr.gather(type(array), array, index)  # noqa: E731
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
-    curve = Curve.of(tuple(get(x) for x in faces.positions), tuple(get(n) for n in faces.normals), eye)
-    position, derivative, normal, arm, slope, r = curve.at(s, eye)
-    point = mi.Point3f(position)
-    length = dr.norm(derivative)
-    sight = eye.sight(point)
-    omega = sight.omega
-    across, sine = segment.across(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
-    active = curve.crosses & (probability > 0) & sight.inside & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
-    active &= primary.visible(scene, integrator, sight.start, point, sight.distance, active)
-    # n·(x − o) grows along the arm where `slope` > 0: the dark side.
-    lit_side = -dr.sign(dr.dot(across, arm)) * dr.sign(slope)
-    hit = dr.zeros(mi.PreliminaryIntersection3f, count)
-    weights = [dr.select(curve.start == k, 1 - r, 0) for k in range(3)]
-    weights = [w + dr.select((curve.start + 1) % 3 == k, r * (1 - s), 0) for k, w in enumerate(weights)]
-    weights = [w + dr.select((curve.start + 2) % 3 == k, r * s, 0) for k, w in enumerate(weights)]
-    hit.t, hit.prim_uv, hit.prim_index = mi.Float(1), mi.Point2f(weights[1], weights[2]), get(faces.face)
-    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), get(faces.shape), active)
-    hit.valid = mi.Bool(active)
-    upright = dr.normalize(normal)
-    starts = [(hit, segment.grazing_ray(point, omega, sign * upright)) for sign in (1, -1)]
-
-    def moved() -> Any:
-        """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero as face and camera move."""
-        si = hits.material(hit, mi.Ray3f(point - omega, omega), active)
-        viewpoint = camera.attached_viewpoint(sensor, eye.aperture)
-        zero = dr.dot(si.sh_frame.n, viewpoint if eye.distant else mi.Vector3f(si.p - viewpoint))
-        shift = (zero - dr.detach(zero)) * dr.norm(normal) / dr.select(dr.abs(slope) > 0, slope, 1)
-        return dr.replace_grad(point, si.p - mi.Vector3f(arm) * shift)  # Eq. (10)
-
+    edge = rim(scene, faces, index, s, eye)
+    sight = eye.sight(edge.point)
+    active = edge.valid & (probability > 0) & sight.inside
+    active &= primary.visible(scene, integrator, sight.start, edge.point, sight.distance, active)
     seen = primary.Seen(
-        point, omega, across, sine, length / (probability * count), lit_side, starts[0], starts[1], moved, active
-    )
+        edge.point, sight.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.side, *edge.starts,
+        lambda: edge.position(camera.attached_viewpoint(sensor, eye.aperture), active), active,
+    )  # fmt: skip
     return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
+
+
+def warn_of_mirrors(scene: Any) -> None:
+    """Warn where delta lobes may show horizons: those have no boundary term."""
+    smooth = [s.id() for s in scene.shapes() if topology.interpolates_normals(s) and s.class_name() != "Cube"]
+    if smooth:
+        incomplete(
+            f"the mesh '{smooth[0]}' interpolates its normals: where mirrors or glass show it, the horizons of its shading have no "
+            "boundary term. The finer the mesh, the less that matters."
+        )
+
+
+def face_mass(faces: SmoothFaces) -> Any:
+    """Sampling mass of every face for viewpoints all around: about its size times the angle that its normals span."""
+    size, bend = (
+        dr.norm(x[1] - x[0]) + dr.norm(x[2] - x[1]) + dr.norm(x[0] - x[2])
+        for x in (faces.positions, [dr.normalize(n) for n in faces.normals])
+    )
+    return size * bend
+
+
+def seen_from_surfaces(technique: Technique, stream: Callable[[str, int], Any], count: int) -> indirect.Sample | None:
+    """`count` shading horizons as vertices of camera paths see them, with the light that they reflect; None if there are none."""
+    t = technique
+    scene = t.scene
+    faces = collect(scene, frozenset(range(len(scene.shapes()))))
+    if faces is None:
+        return None
+    sampler = stream("horizons from surfaces", count)
+    from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
+    index, probability, s = Discrete.of(face_mass(faces)).sample(systematic(sampler, count))
+    edge = rim(scene, faces, index, s, Viewpoint(mi.Point3f(from_here.si.p)))
+    distance = dr.norm(edge.point - from_here.si.p)
+    active = from_here.active & edge.valid & (probability > 0) & (distance > 0)
+    scattered = from_here.scattered(edge.omega, active)
+    active &= dr.max(scattered) > 0
+    active &= from_here.sees(scene, edge.point, active)
+    factor = from_here.factor * scattered * (edge.sine * edge.length / (dr.square(distance) * probability * count))
+    twin = sampler.clone()
+    primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
+    lit, dark = (
+        path.trace(
+            scene, spectra.carry(ray, from_here.wavelengths), hit, numbers, primal, active=active, depth=from_here.count,
+            reflected_only=True,
+        )[0]
+        for (hit, ray), numbers in zip(edge.starts, (sampler, twin), strict=True)
+    )  # fmt: skip
+    weight = segment.weigh(edge.side, lit, factor) + segment.weigh(-edge.side, dark, factor)
+
+    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+        """Equations (5), (6a) and (10): both sides are hits of the same face."""
+        far = groups.material(t.features, *edge.starts[0], active)
+        onward, _ = convention.scattered_direction(origin, edge.omega, far, t.options.h, active)
+        ray_point = convention.ray_point_scattered(origin, onward, distance)
+        return [(weight, segment.rule(edge.normal, edge.position(origin, active), ray_point))]
+
+    return from_here.sample(edge.omega, sides, active)

@@ -92,6 +92,8 @@ def sample(
 
     # ---- either side: the visible face, and the background or the other face
     onwards = lambda ray, lanes: hits.first_hit(integrator, scene, ray, lanes)  # noqa: E731
+    edge = segment.in_contact(scene, edge, target, distance, onwards, active)
+    active &= edge.counts
     first, second = segment.both_sides(scene, table, edge, target, distance, onwards, active)
     active &= ~(integrator.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711
     seen = Seen(

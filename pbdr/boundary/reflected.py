@@ -14,10 +14,10 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment, specular, walk
+from pbdr.boundary import indirect, segment, specular, vertex, walk
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, edge_mass, favour, systematic
-from pbdr.transport import camera, convention, emission, groups, hits, path, spectra
+from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 
 LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
@@ -51,23 +51,9 @@ def _share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any:
 def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
     """`count` samples: a camera path, one of its vertices, an edge point by length, radiance on both sides."""
     t = technique
-    scene, table, options = t.scene, t.table, t.options
-    width, height = camera.film_size(t.sensor.film())
-    ray, ray_weight, position = camera.spread_rays(t.sensor, sampler)
-    camera_ray = dr.detach(ray)
-    first = hits.first_hit(t.integrator, scene, camera_ray)
-    store = path.PathStore(options.max_depth, camera_ray.wavelengths)
-    _, length, _ = path.trace(scene, camera_ray, first, sampler, options, store)
-
-    # ---- x_S: a vertex of the path, all with the same probability; the last one only sees lights
-    choice = mi.UInt32(sampler.next_1d() * length)
-    choice = dr.minimum(choice, dr.maximum(length, 1) - 1)
-    active = length > 0
-    vertex, (_, bounce) = store.vertices.read(choice, active), store.scatters.read(choice, active)
-    arriving = spectra.carry(mi.Ray3f(mi.Point3f(vertex[1]), vertex[2]), camera_ray.wavelengths)
-    si = hits.unpack(vertex[0]).compute_surface_interaction(arriving, mi.RayFlags.All, active)
-    si.wi = si.to_local(-arriving.d)
-    active &= si.is_valid()
+    scene, table = t.scene, t.table
+    from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
+    si, active = from_here.si, from_here.active
 
     # ---- x_B: any edge, by length
     distribution = Discrete.of(edge_mass(table))
@@ -76,23 +62,29 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     edge = segment.at(table.row(index), u, View(mi.Point3f(si.p), mi.Vector3f(0), mi.Bool(False)), away=True)
     distance = dr.norm(edge.point - si.p)
     active &= edge.counts & (probability > 0) & (distance > 0)
-    scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(edge.omega), active)
+    scattered = from_here.scattered(edge.omega, active)
     active &= dr.max(scattered) > 0
     target = segment.outside(edge, distance)
-    sight = si.spawn_ray_to(
-        target
-    )  # from the offset origin: a parallel ray would miss the edge or hit the face behind it
-    sight.maxt = dr.norm(target - sight.o) * (1 - segment.CLEARANCE)
-    active &= ~scene.ray_test(sight, active)
-    share = 1 - _share(edge.row, dr.dot(si.n, edge.omega), distance, options.h)
-    _, first_bounce = store.scatters.read(mi.UInt32(0), active)
-    behind = active & (choice > 0) & (first_bounce[2] == 1)  # no walk from x_S could go through that vertex
+    active &= from_here.sees(scene, target, active)
+    share = 1 - _share(edge.row, dr.dot(si.n, edge.omega), distance, t.options.h)
+    behind = active & from_here.after_delta  # no walk from x_S could go through that vertex
     share = dr.select(behind, 1, share)
-    factor = bounce[5] * scattered * (edge.sine * edge.length / dr.square(distance))
-    factor *= ray_weight * (share * length * (width * height) / (probability * count))
-    wavelengths = camera_ray.wavelengths
-    sides = _sides(t, edge, target, distance, factor, sampler, choice + 1, active, behind, mi.Bool(False), wavelengths)
-    return indirect.Sample(ray, position, store, choice + 1, mi.Point3f(si.p), edge.omega, sides, active)
+    factor = from_here.factor * scattered * (edge.sine * edge.length / dr.square(distance))
+    factor *= share / (probability * count)
+    sides = _sides(
+        t,
+        edge,
+        target,
+        distance,
+        factor,
+        sampler,
+        from_here.count,
+        active,
+        behind,
+        mi.Bool(False),
+        from_here.wavelengths,
+    )
+    return from_here.sample(edge.omega, sides, active)
 
 
 def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = None) -> indirect.Sample:
@@ -118,6 +110,7 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
+    active &= ~segment.touches(scene, edge, receiver_hit, 1 + dr.max(dr.abs(edge.point)), active)
     distance = receiver_hit.t
     link = specular.link(scene, t.sensor, t.integrator, mirrors, sampler, options.max_depth, wavelengths)
     walked = walk.to_camera(
@@ -176,7 +169,10 @@ def _sides(
     What the sides emit counts, too, where that is not left to `shadows.py`: on lanes that are `shining`. `chained`: the segment
     leaves a delta lobe, so that both sides are seen along the same attached ray.
     """
-    front, back = segment.both_sides(t.scene, t.table, edge, target, distance, segment.first_behind(t.scene), active)
+    behind = segment.first_behind(t.scene)
+    edge = segment.in_contact(t.scene, edge, target, distance, behind, active)
+    active &= edge.counts
+    front, back = segment.both_sides(t.scene, t.table, edge, target, distance, behind, active)
     for _, start in (front, back):
         spectra.carry(start, wavelengths)
     twin = sampler.clone()

@@ -8,7 +8,7 @@ carries; this file knows the edge.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import drjit as dr
@@ -26,6 +26,17 @@ OUTWARD_TUBE = 3e-5  # the same for B-spline curves: rays that pass them at 2e-6
 TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
 NOT_MOVING = 0xFFFFFFFF
 CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
+TOUCHING = 1e-5  # fraction of it within which a shape passes through the edge itself
+FLAT = 0.01  # sine of the angle between two faces in contact below which they do not meet in a line
+
+
+@dataclass
+class Contact:
+    """Another shape that passes through x_B, as the floor does where an object stands on it: a hit there, on `active` lanes."""
+
+    hit: Any
+    ray: Any
+    active: Any
 
 
 @dataclass
@@ -47,6 +58,7 @@ class Edge:
     round: Any
     into: tuple[Any, Any]
     place: tuple[Any, Any] | None = None  # parameter v of curve shapes, on either face
+    contact: Contact | None = None  # from `in_contact`
 
     @property
     def counts(self) -> Any:
@@ -109,22 +121,57 @@ def first_behind(scene: Any) -> Callable[[Any, Any], Any]:
     return lambda ray, active: scene.ray_intersect_preliminary(ray, coherent=False, active=active)
 
 
-def background(
+def in_contact(
     scene: Any, edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
-) -> tuple[Any, Any]:
-    """What lies behind the edge: (hit, ray). `target` from `outside`; `trace(ray, active)` finds the first hit of a ray.
+) -> Edge:
+    """The edge, and what passes through x_B on silhouettes. Arguments as for `both_sides`.
 
-    Where another shape passes through x_B itself, as the floor does that an object stands on, that shape is the background: a
-    ray from x_B onwards would start behind it.
+    An edge that lies behind another shape, as that of a block does that has sunk into the floor, is no silhouette.
+    """
+    ray = mi.Ray3f(target - CLEARANCE * distance * edge.omega, edge.omega)
+    ray.maxt = 2 * CLEARANCE * distance
+    hit = trace(ray, active & edge.silhouette)
+    away = dr.abs(hit.t - CLEARANCE * distance)
+    near = _of_another(scene, edge, hit, away, distance, active)
+    hidden = near & (hit.t < (CLEARANCE - TOUCHING) * distance)
+    return replace(edge, silhouette=edge.silhouette & ~hidden, contact=Contact(hit, ray, near & ~hidden))
+
+
+def touches(scene: Any, edge: Edge, hit: Any, distance: Any, active: Any) -> Any:
+    """Whether the first hit of a ray that leaves x_B backwards, to find x_S, is what the edge is in contact with.
+
+    Then no surface sees past the edge there: the side that would is covered by the shape itself.
+    """
+    return _of_another(scene, edge, hit, hit.t, distance, active & (hit.t < CLEARANCE * distance))
+
+
+def _of_another(scene: Any, edge: Edge, hit: Any, away: Any, distance: Any, active: Any) -> Any:
+    """Whether a hit this far `away` from x_B is on something that the edge does not belong to.
+
+    On the mesh itself, faces about the edge are close to it anyway: what else passes through x_B has to be closer.
+    """
+    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
+    member = mi.UInt32(NO_MEMBER) if edge.row.member is None else edge.row.member
+    grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
+    same = dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
+    about = (hit.prim_index == edge.row.face[0]) | (hit.prim_index == edge.row.face[1]) | (edge.row.corners[0] == 0)
+    apart = same & ~about & (away < TOUCHING * distance)
+    return active & edge.silhouette & hit.is_valid() & (~same | apart)
+
+
+def background(
+    edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
+) -> tuple[Any, Any]:
+    """What lies behind the edge: (hit, ray). Arguments as for `both_sides`.
+
+    Where it is in contact with another shape, that shape is the background: a ray from x_B onwards would start behind it.
     """
     ray = mi.Ray3f(target + OUTWARD * distance * edge.omega, edge.omega)
     hit = trace(ray, active)
-    before = mi.Ray3f(target - CLEARANCE * distance * edge.omega, edge.omega)
-    before.maxt = 2 * CLEARANCE * distance
-    near = trace(before, active)
-    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
-    touching = near.is_valid() & (near.shape != own) & (near.instance != own)
-    return dr.select(touching, near, hit), dr.select(touching, before, ray)
+    if edge.contact is None:
+        return hit, ray
+    near = edge.contact.active
+    return dr.select(near, edge.contact.hit, hit), dr.select(near, edge.contact.ray, ray)
 
 
 def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> tuple[Any, Any]:
@@ -198,13 +245,13 @@ def grazing_ray(point: Any, omega: Any, towards: Any) -> Any:
 def both_sides(
     scene: Any, table: EdgeTable, edge: Edge, target: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any
 ) -> tuple[Any, Any]:
-    """What either side sees, as (hit, ray): the visible face, and the background or the other face.
+    """What either side sees, as (hit, ray): the visible face, and the background or the other face. `edge`: from `in_contact`.
 
     `target`: x_B moved off the surface by `outside`; `distance`: from there to x_S; `trace(ray, active)`: the first hit of a ray.
     """
     front = face_hit(scene, table, edge, edge.front, active)
     crease = active & edge.crease
-    back_hit, back_ray = background(scene, edge, target, distance, trace, active & ~crease)
+    back_hit, back_ray = background(edge, target, distance, trace, active & ~crease)
     other_hit, other_ray = mesh_hit(scene, edge, mi.UInt32(1), INWARD, crease)
     return front, (dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray))
 
@@ -248,7 +295,7 @@ class Motion:
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
             with curves.at_rest(self.strands):
                 other = hits.material_point(hit, ray, paired)
-            result = dr.select(paired, _meeting(edge, result, other), result)
+            result = dr.select(paired, _meeting(edge, *_normals(edge), result, other), result)
         if self.matrices:
             # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
             # shares these nodes would lose its derivative.
@@ -264,7 +311,21 @@ class Motion:
             result = dr.select(
                 chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result
             )
+        if edge.contact is not None:
+            result = self._in_contact(edge, edge.contact, result)
         return dr.replace_grad(edge.point, result)
+
+    def _in_contact(self, edge: Edge, contact: Contact, result: Any) -> Any:
+        """Where the visible face and the shape that it touches meet: lifted off, their images would not meet at all."""
+        hit, ray = contact.hit, contact.ray
+        with curves.at_rest(self.strands):
+            si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, contact.active)
+        faces = _normals(edge)
+        face = dr.select(edge.front == 0, faces[0], faces[1])
+        ground = dr.detach(si.n)
+        crosses = contact.active & (dr.abs(dr.dot(edge.tangent, dr.cross(face, ground))) > FLAT)
+        met = dr.replace_grad(edge.point, si.p)
+        return dr.select(crosses, _meeting(edge, face, ground, result, met), result)
 
     def _on_strand(self, strands: curves.Strands, edge: Edge, active: Any) -> Any:
         """Material points of curve shapes; on creases, of the curve in which the two cones meet."""
@@ -273,12 +334,17 @@ class Motion:
             lanes = active & ((edge.row.kind == CREASE) | (which == 0))
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(which), 0.0, lanes)
             points.append(strands.moved(hits.material, hit, ray, True, lanes).p)
-        return dr.select(edge.row.kind == CREASE, _meeting(edge, *points), points[0])
+        return dr.select(edge.row.kind == CREASE, _meeting(edge, *_normals(edge), *points), points[0])
 
 
-def _meeting(edge: Edge, first: Any, second: Any) -> Any:
-    """Point of the line in which two moving planes meet, given a material point of each: in the plane normal to the line."""
-    a, b = (dr.normalize(dr.cross(edge.tangent, into)) for into in edge.into)
+def _normals(edge: Edge) -> tuple[Any, Any]:
+    """Unit normals of both faces, orthogonal to the edge."""
+    first, second = (dr.normalize(dr.cross(edge.tangent, into)) for into in edge.into)
+    return first, second
+
+
+def _meeting(edge: Edge, a: Any, b: Any, first: Any, second: Any) -> Any:
+    """Point of the line in which two moving planes meet, in the plane normal to it; given normals and a material point of each."""
     away = [dr.dot(n, p - edge.point) for n, p in ((a, first), (b, second))]
     sine = dr.dot(edge.tangent, dr.cross(a, b))
     dual = dr.cross(b, edge.tangent), dr.cross(edge.tangent, a)

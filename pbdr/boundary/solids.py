@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
 from pbdr.transport import curves
-from pbdr.transport.support import IncompleteGradientWarning
+from pbdr.transport.support import incomplete
 
 ROUND, SPANS = 12, 6  # of the polygonal tubes that stand for curve shapes: corners around, lengths along a segment
 SIDES = 64  # of the polygons, drawn inside disks and cylinders, that stand for them here
@@ -262,7 +261,7 @@ def refuse(
         )
         if not moving or moving & {placed[a].index, placed[b].index}:
             raise SceneError(message)
-        warnings.warn(f"pathspace: {message}", IncompleteGradientWarning, stacklevel=2)
+        incomplete(message)
     if sheets is None:
         return
     for a, b in np.unique(sheets.owner, axis=0):

@@ -126,6 +126,8 @@ def draw(
     inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
     factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (13)
     factor *= spectral_weight
+    edge = segment.in_contact(scene, edge, aim, distance, segment.first_behind(scene), active)
+    active &= edge.counts
     front, back = segment.both_sides(scene, table, edge, aim, distance, segment.first_behind(scene), active)
     for _, beginning in (front, back):
         spectra.carry(beginning, wavelengths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import drjit as dr
@@ -10,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import crossings, edges, solids, strands, topology
+from pbdr.boundary import contacts, crossings, edges, solids, strands, topology
 from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, NO_MEMBER, SEGMENT, SPHERE, EdgeTable, Pairs
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
@@ -99,10 +99,13 @@ class TableBuilder:
         points = None if known is None else known.points
         table = _concatenate(parts, bool(inside), None, points)
         sheets = self._crossings(scene, found, table, moving)
-        if sheets is None:
-            return table
-        rows, pairs = _sheet_rows(found, sheets, moving)
-        return _concatenate([*parts, rows], bool(inside), pairs, points)
+        if sheets is not None:
+            rows, pairs = _sheet_rows(found, sheets, moving)
+            table = _concatenate([*parts, rows], bool(inside), pairs, points)
+        if moving and len(moving) < len(scene.shapes()):
+            table = replace(table, moving=table.moving | contacts.touching(scene, table, ~table.moving, moving))
+            dr.eval(table.moving)
+        return table
 
     def _crossings(
         self, scene: Any, placed: list[solids.Placed], table: EdgeTable, moving: frozenset[int]

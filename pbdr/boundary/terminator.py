@@ -7,14 +7,17 @@ moves when the face turns or the light moves past it. Flat shading has no such j
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import segment, topology
+from pbdr.boundary import indirect, segment, topology, vertex
+from pbdr.boundary.reflected import Technique
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, emission, groups, hits, spectra
+from pbdr.transport import camera, convention, emission, groups, hits, path, spectra
 from pbdr.transport.features import Features
 
 
@@ -34,14 +37,48 @@ def sample_angle(scene: Any, si: Any, lean: Any, sampler: Any, active: Any) -> t
     return angle, 0.5 * kernel + dr.select(dr.abs(angle) < 0.5 * dr.pi, 0.5 / dr.pi, 0)
 
 
+@dataclass
+class Grazing:
+    """A direction on the horizon of the face at a shading point; `density` of its angle; f_s cosθ_s; all detached."""
+
+    omega: Any
+    density: Any
+    scattered: Any
+    active: Any
+
+    @staticmethod
+    def of(scene: Any, si: Any, sampler: Any, active: Any) -> Grazing:
+        """Draw one in the half of the great circle of n that the shading normal still sees."""
+        bend = si.sh_frame.n - si.n * dr.dot(si.n, si.sh_frame.n)
+        active &= dr.squared_norm(bend) > 1e-10
+        lean = dr.normalize(dr.select(active, bend, mi.Vector3f(1, 0, 0)))
+        angle, density = sample_angle(scene, si, lean, sampler, active)
+        active &= dr.abs(angle) < 0.5 * dr.pi
+        sine, cosine = dr.sincos(angle)
+        omega = dr.normalize(cosine * lean + sine * dr.cross(si.n, lean))
+        scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(omega), active)
+        return Grazing(omega, density, scattered, active & (dr.max(scattered) > 0))
+
+    def towards(self, scene: Any, si: Any, side: int, wavelengths: Any) -> tuple[Any, Any]:
+        """What light comes from there, +1 above the face or −1 below: (hit, ray)."""
+        offset = segment.OUTWARD * (1 + dr.maximum(dr.max(dr.abs(si.p)), si.t))
+        ray = spectra.carry(mi.Ray3f(mi.Point3f(si.p + side * offset * si.n), self.omega), wavelengths)
+        return scene.ray_intersect_preliminary(ray, coherent=False, active=self.active), ray
+
+
+def exists(scene: Any) -> bool:
+    """Whether any mesh interpolates vertex normals."""
+    return any(topology.interpolates_normals(shape) for shape in scene.shapes())
+
+
 def sample(
     scene: Any, sensor: Any, integrator: Any, features: Features, sampler: Any, count: int, side: int
 ) -> list[Contribution]:
-    """`count` camera samples, each with one direction on the horizon of the face it sees, light from one side of it.
+    """`count` camera samples, each with one direction on the horizon of the face it sees, emission from one side of it.
 
     `side`: +1 above the face, −1 below. Empty without smooth meshes.
     """
-    if not any(topology.interpolates_normals(shape) for shape in scene.shapes()):
+    if not exists(scene):
         return []
     width, height = camera.film_size(sensor.film())
     ray, ray_weight, position = camera.spread_rays(sensor, sampler)
@@ -49,22 +86,49 @@ def sample(
     hit = hits.first_hit(integrator, scene, camera_ray)
     si = hit.compute_surface_interaction(camera_ray, mi.RayFlags.All)
     si.wi = si.to_local(-camera_ray.d)
-    # Directions on the great circle of n, in the half where the shading normal still sees them.
-    bend = si.sh_frame.n - si.n * dr.dot(si.n, si.sh_frame.n)
-    active = si.is_valid() & (dr.squared_norm(bend) > 1e-10)
-    lean = dr.normalize(dr.select(active, bend, mi.Vector3f(1, 0, 0)))
-    angle, density = sample_angle(scene, si, lean, sampler, active)
-    active &= dr.abs(angle) < 0.5 * dr.pi
-    sine, cosine = dr.sincos(angle)
-    omega = dr.normalize(cosine * lean + sine * dr.cross(si.n, lean))
-    scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(omega), active)
-    active &= dr.max(scattered) > 0
-    offset = segment.OUTWARD * (1 + dr.maximum(dr.max(dr.abs(si.p)), si.t))
-    light_ray = spectra.carry(mi.Ray3f(mi.Point3f(si.p + side * offset * si.n), omega), camera_ray.wavelengths)
-    light_hit = scene.ray_intersect_preliminary(light_ray, coherent=False, active=active)
+    grazing = Grazing.of(scene, si, sampler, si.is_valid())
+    active = grazing.active
+    light_hit, light_ray = grazing.towards(scene, si, side, camera_ray.wavelengths)
     with dr.resume_grad():
         attached = groups.sliding(features, hit, ray, active)
         direction, _, radiance, _ = emission.hit_emission(scene, features, attached.p, light_hit, light_ray, active)
         speed = dr.dot(attached.n, direction)  # Eq. (11)
-    weight = side * scattered * dr.detach(radiance) * dr.detach(ray_weight) * (width * height / (count * density))
+    measure = dr.detach(ray_weight) * (width * height / (count * grazing.density))
+    weight = side * grazing.scattered * dr.detach(radiance) * measure
     return [Contribution(position, dr.select(active, weight, 0), [], speed, active, camera_ray.wavelengths)]
+
+
+def on_paths(technique: Technique, stream: Callable[[str, int], Any], count: int) -> indirect.Sample | None:
+    """The same for `count` vertices of camera paths: reflected light, and beyond the first vertex emission, too."""
+    t = technique
+    scene = t.scene
+    if not exists(scene):
+        return None
+    sampler = stream("terminators on paths", count)
+    from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
+    si = from_here.si
+    grazing = Grazing.of(scene, si, sampler, from_here.active)
+    active = grazing.active
+    factor = from_here.factor * grazing.scattered / (count * grazing.density)
+    primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
+    looks = [(side, *grazing.towards(scene, si, side, from_here.wavelengths)) for side in (1, -1)]
+    reflected = [
+        path.trace(scene, ray, hit, numbers, primal, active=active, depth=from_here.count, reflected_only=True)[0]
+        for (_, hit, ray), numbers in zip(looks, (sampler, sampler.clone()), strict=True)
+    ]
+    shining = active & (from_here.count > 1)
+
+    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+        """Equation (11): the face turns, and the direction moves as the convention says for this light."""
+        normal = groups.material(t.features, from_here.hit, from_here.arriving, active).n
+        result = []
+        for (side, hit, ray), radiance in zip(looks, reflected, strict=True):
+            far = groups.material(t.features, hit, ray, active & hit.is_valid())
+            onward, _ = convention.scattered_direction(origin, grazing.omega, far, t.options.h, active & far.is_valid())
+            result.append((side * factor * radiance, dr.dot(normal, onward)))  # Eq. (11)
+            towards, _, light, _ = emission.hit_emission(scene, t.features, origin, hit, ray, shining)
+            light = dr.select(shining, dr.detach(light), 0)
+            result.append((side * factor * light, dr.dot(normal, towards)))  # Eq. (11)
+        return result
+
+    return from_here.sample(grazing.omega, sides, active)

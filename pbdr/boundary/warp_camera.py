@@ -137,6 +137,9 @@ def build(
             "meshes of the scene pass through each other: boundary='warp' does not know where. Move them apart, or use "
             "boundary='edge'."
         )
-    warp = Warp(scene, table, Incidence(scene, builder, table), features.moving_shapes, options)
+    moving = features.moving_shapes
+    if moving:
+        warp_support.warn_of_contacts(scene, table)
+    warp = Warp(scene, table, Incidence(scene, builder, table), moving, options)
     warp.camera = CameraWarp(warp, sensor, integrator, features.sensor_moves)
     return warp

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import topology
+from pbdr.boundary import contacts, topology
+from pbdr.boundary.edges import EdgeTable
 from pbdr.errors import SceneError
 from pbdr.transport import camera, curves, groups
 from pbdr.transport.features import Features
+from pbdr.transport.support import incomplete
 
 SENSORS = (camera.PERSPECTIVE, camera.DISTORTED)
 INSTEAD = "Use boundary='edge'."
@@ -50,3 +53,17 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
                 f"{name} is a mirror, glass or cut-out: the ray that leaves it has one direction, around which nothing is "
                 "integrated that could be warped."
             )
+
+
+def warn_of_contacts(scene: Any, table: EdgeTable) -> None:
+    """Warn where edges that move, or what they stand on, touch another shape."""
+    shapes = scene.shapes()
+    touching = contacts.touching(scene, table, table.moving, range(len(shapes)))
+    dr.eval(touching)
+    found = dr.compress(touching)
+    if dr.width(found):
+        shape = shapes[int(dr.gather(mi.UInt32, table.shape, found)[0])].id()
+        incomplete(
+            f"edges of '{shape}' touch another shape: boundary='warp' takes them for silhouettes, which is right only where both "
+            f"stay in touch, as a block that slides over the floor. {INSTEAD}"
+        )

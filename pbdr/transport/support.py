@@ -96,7 +96,7 @@ def check_boundary(
     )
     if maps and (features.moving_edges or any(p.role in BENT for p in attached)):
         where = "" if "BumpMap" in maps or warped else " that other surfaces than the camera see"
-        _warn(f"shading horizons of {', '.join(maps)} surfaces{where} have no boundary term in this version.")
+        incomplete(f"shading horizons of {', '.join(maps)} surfaces{where} have no boundary term in this version.")
 
 
 def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
@@ -111,7 +111,7 @@ def _check_texels(scene: Any, features: Features, attached: list[AttachedParamet
             f"bitmap with filter_type='bilinear', or one material on each side of the jump. {ALONE}"
         )
     if features.moving_edges and max_depth > 2:
-        _warn(
+        incomplete(
             f"jumps inside faces of texture '{next(iter(steps))}' have no boundary term where moving surfaces see them."
         )
 
@@ -158,5 +158,6 @@ def _names(attached: list[AttachedParameter]) -> str:
     return ", ".join(p.raw for p in attached if not p.radiometric)
 
 
-def _warn(message: str) -> None:
+def incomplete(message: str) -> None:
+    """Warn that a gradient will lack something."""
     warnings.warn(f"pathspace: {message}", IncompleteGradientWarning, stacklevel=2)

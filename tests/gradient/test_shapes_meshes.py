@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import scene_zoo as zoo
 from agreement import assert_differs
-from finite_differences import Differences, check, gradients
+from finite_differences import REPLICAS, Differences, check, gradients, replicas
 from small_scenes import diffuse, everywhere, mesh
 
 import pbdr.errors
 from pbdr.boundary import crossings, segment
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
+from pbdr.transport import support
 
 T = mi.ScalarTransform4f
 TWO_SIDED = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.2, 0.5, 0.8)}}
@@ -48,9 +49,11 @@ def wreck():
 
 
 def scene(**shapes):
+    """A floor under a lamp and `shapes`; `floor=None` leaves it out."""
     floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": diffuse(0.6)}
     camera = zoo.camera(sampler={"type": "ldsampler"})
-    return load_scene({"type": "scene", "camera": camera, "light": zoo.lamp(-0.5, 0.4, -1), "floor": floor, **shapes})
+    parts = {"camera": camera, "light": zoo.lamp(-0.5, 0.4, -1), "floor": floor, **shapes}
+    return load_scene({"type": "scene", **{name: part for name, part in parts.items() if part is not None}})
 
 
 def agrees(made, name, tangent, *, step=0.02, spp=4096, **options):
@@ -119,6 +122,53 @@ def test_a_mesh_that_passes_through_itself(tmp_path):
     agrees(made, "thing/positions", apart)
 
 
+class Sinking(Differences):
+    """One-sided: from the parameter as it is against its tangent."""
+
+    def image(self, step, seed):
+        start = self.start
+        self.start = start - step * self.tangent
+        try:
+            return super().image(step, seed)
+        finally:
+            self.start = start
+            self._write(start)
+
+
+def frustum(tmp_path, floor=False):
+    """A block that stands on the floor, narrower at its top; or both in one mesh."""
+    points = BOX * np.where(BOX[:, 2:] < 0, [[0.6, 0.5, 0.4]], [[0.3, 0.3, 0.4]])
+    points = points @ STANDS.T + [0, 0, 0.4]
+    if not floor:
+        return mesh(tmp_path, "frustum", points, TRIANGLES, bsdf=diffuse(0.1))
+    points = np.concatenate([points, [[-3, -3, 0], [3, -3, 0], [3, 3, 0], [-3, 3, 0]]])
+    return mesh(tmp_path, "both", points, [*TRIANGLES, [8, 9, 10], [8, 10, 11]], bsdf=diffuse(0.1))
+
+
+STANDS = np.array(T().rotate([0, 0, 1], 30).matrix)[:3, :3]
+
+
+@pytest.mark.parametrize("moves", ["block", "floor"])
+def test_what_stands_on_the_floor_sinks_into_it(monkeypatch, tmp_path, moves):
+    """Lifted off, light comes in below: the image has a kink there. Negative control: the edge moves as the block does."""
+    made = scene(thing=frustum(tmp_path))
+    lowered = np.zeros((3, 4))
+    lowered[2, 3] = -1
+    lifted = everywhere(0, 0, 1, vertices=8)
+    name, tangent = {"block": ("thing/positions", lifted), "floor": ("floor/pose", lowered)}[moves]
+    exact = Sinking(made, name, tangent, 0.02, spp=4096, integrator={"type": "path", "max_depth": 2})
+    weights = exact.signs()
+    samples = replicas(
+        lambda seed: [float((exact.image(h, seed) * weights).sum()) for h in (0.02, 0.01)], REPLICAS, "sinks", moves
+    )
+    expected = samples @ [-1, 2]
+    found = gradients(made, {name: tangent}, weights, spp=256, max_depth=2)[name]
+    check(found, expected, max_relative_se=0.02)
+    monkeypatch.setattr(segment.Motion, "_in_contact", lambda self, edge, contact, result: result)
+    part = gradients(made, {name: tangent}, weights, spp=64, max_depth=2)[name]
+    assert_differs(part, expected.mean(), by=0.1)
+
+
 STANDING = T().translate([0, 0, 0.4]).rotate([0, 0, 1], 30).scale(0.4)
 QUIET = {
     "standing": lambda: {"box": {"type": "cube", "to_world": STANDING, "bsdf": zoo.GREEN}},
@@ -151,13 +201,45 @@ def test_a_box_that_stands_on_the_floor(monkeypatch):
     tangent = everywhere(1, 0.3, 0, vertices=24)
     weights, expected = agrees(made, "box/positions", tangent, step=0.01, spp=16384)
 
-    def from_the_edge(scene, edge, target, distance, trace, active):
-        ray = mi.Ray3f(target + segment.OUTWARD * distance * edge.omega, edge.omega)
-        return trace(ray, active), ray
-
-    monkeypatch.setattr(segment, "background", from_the_edge)
+    monkeypatch.setattr(segment, "in_contact", lambda scene, edge, *rest: edge)
     part = gradients(made, {"box/positions": tangent}, weights, spp=64, max_depth=2)["box/positions"]
     assert_differs(part, expected.mean(), by=0.02)
+
+
+@pytest.mark.parametrize("one_mesh", [False, True])
+def test_a_lit_block_slides_over_the_floor(monkeypatch, tmp_path, one_mesh):
+    """Where its lit sides stand on the floor, their shadow is covered. Control: segments from the floor past such edges."""
+    made = scene(thing=frustum(tmp_path, one_mesh), **({"floor": None} if one_mesh else {}))
+    tangent = everywhere(0, 1, 0, vertices=12 if one_mesh else 8) * (np.arange(12 if one_mesh else 8) < 8)[:, None]
+    weights, expected = agrees(made, "thing/positions", tangent)
+    monkeypatch.setattr(segment, "touches", lambda scene, edge, hit, distance, active: mi.Bool(False))
+    part = gradients(made, {"thing/positions": tangent}, weights, spp=64, max_depth=2)["thing/positions"]
+    assert_differs(part, expected.mean(), by=0.1)
+
+
+@pytest.mark.parametrize("shape", ["cylinder", "disk"])
+def test_a_lit_can_and_a_coin_on_edge_slide_over_the_floor(tmp_path, shape):
+    frame = T().translate([0, 0, 0.5]).rotate([0, 0, 1], 40).rotate([1, 0, 0], 90).scale(0.5)
+    thing = {
+        "cylinder": {"type": "cylinder", "p0": [0, 0, 0], "p1": [0, 0, 1], "radius": 0.4, "bsdf": diffuse(0.1)},
+        "disk": {"type": "disk", "to_world": frame, "bsdf": TWO_SIDED},
+    }[shape]
+    slide = np.zeros((3, 4))
+    slide[1, 3] = 1
+    agrees(scene(thing=thing), "thing/pose", slide)
+
+
+def test_the_warp_warns_of_contact(tmp_path):
+    lamp = {"type": "constant", "radiance": zoo.rgb(1.0)}
+    integrator = {"type": "pathspace", "max_depth": 2, "boundary": "warp"}
+    made = scene(thing=frustum(tmp_path), light=lamp)
+    for name in ("thing/positions", "floor/pose"):
+        with pytest.warns(support.IncompleteGradientWarning, match="edges of 'thing' touch another shape"):
+            gradient(made, name, np.ones((16, 16, 3)), spp=1, integrator=integrator)
+    made = scene(thing=box(0.9), light=lamp)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gradient(made, "thing/positions", np.ones((16, 16, 3)), spp=1, integrator=integrator)
 
 
 SUNK = {

@@ -40,21 +40,35 @@ def bumpy_ball(folder: Any) -> tuple[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def ball(tmp_path_factory):
-    path, vertices = bumpy_ball(tmp_path_factory.mktemp("ball"))
+def ball_file(tmp_path_factory):
+    return bumpy_ball(tmp_path_factory.mktemp("ball"))
+
+
+def scene_of(path, light, look, fov, colour=(0.3, 0.5, 0.8)):
+    """The ball above a floor."""
     film = {"type": "hdrfilm", "width": SIZE, "height": SIZE, "rfilter": {"type": "box"}, "pixel_format": "rgb"}
-    light = T().look_at([1.5, -1, 4], [0, 0, 0.5], [0, 0, 1]).scale(0.5)
-    scene = load_scene({
+    return load_scene({
         "type": "scene",
-        "camera": {"type": "perspective", "fov": 35, "film": film,
-                   "to_world": T().look_at([0, -4, 1.8], [0, 0, 0.4], [0, 0, 1])},
+        "camera": {"type": "perspective", "fov": fov, "film": film, "to_world": look},
         "ball": {"type": "ply", "filename": path,
-                 "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": [0.3, 0.5, 0.8]}}},
+                 "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(colour)}}},
         "floor": {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}},
-        "lamp": {"type": "rectangle", "to_world": light,
-                 "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 12.0}}},
+        "lamp": light,
     })  # fmt: skip
-    return scene, vertices
+
+
+VIEW = T().look_at([0, -4, 1.8], [0, 0, 0.4], [0, 0, 1])
+LAMP = {
+    "type": "rectangle",
+    "to_world": T().look_at([1.5, -1, 4], [0, 0, 0.5], [0, 0, 1]).scale(0.5),
+    "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 12.0}},
+}
+
+
+@pytest.fixture(scope="module")
+def ball(ball_file):
+    path, vertices = ball_file
+    return scene_of(path, LAMP, VIEW, 35), vertices
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +111,50 @@ def test_vertex_normals_alone(ball):
     expected = Differences(scene, "ball/normals", turn, 0.02, spp=1024, integrator=path).replicas(adjoint(), gap=0.03)
     ours = gradients(scene, {"ball/normals": turn}, adjoint(), spp=256, max_depth=2)["ball/normals"]
     assert_agrees(ours - expected, 0.0, scale=abs(expected.mean()), max_relative_se=NOISE)
+
+
+DOWN = {  # lights the floor alone
+    "type": "rectangle",
+    "to_world": T().look_at([0.6, -2, 1], [0.6, -2, 0], [0, 1, 0]).scale(0.5),
+    "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 12.0}},
+}
+# What the camera sees: where, lamp, which term, samples, noise, and what is missing without the term (None: less than the noise)
+DEEPER = {
+    "horizons": (
+        T().look_at([0, -1.2, 1], [0, -1.2, 0], [0, 1, 0]),
+        60,
+        LAMP,
+        (horizon, "seen_from_surfaces"),
+        8192,
+        NOISE,
+        0.05,
+    ),
+    "terminators": (VIEW, 35, DOWN, (terminator, "on_paths"), 65536, 0.03, None),
+}
+
+
+@pytest.mark.parametrize("case", ["horizons", pytest.param("terminators", marks=pytest.mark.slow)])
+def test_reflected_light(ball_file, monkeypatch, case):
+    """The floor next to the ball, lit by way of it; and the ball, lit by way of the floor. Negative control: without this term."""
+    path, vertices = ball_file
+    look, fov, light, term, spp, noise, missing = DEEPER[case]
+    made = scene_of(path, light, look, fov, (0.8, 0.8, 0.8))
+    wobble = np.sin(7 * vertices[:, [1, 2, 0]])
+    weights = adjoint() if look is VIEW else np.full((SIZE, SIZE, 3), SIZE**-2)
+    exact = Differences(made, "ball/positions", wobble, STEP, spp=spp, integrator={"type": "path", "max_depth": 3})
+    expected = exact.replicas(weights, gap=0.03, count=REPLICAS)
+
+    def found():
+        options = {"max_depth": 3, "n_direct": 60_000, "n_indirect": 8 * spp}
+        return gradients(made, {"ball/positions": wobble}, weights, spp=spp // 8, count=REPLICAS, **options)[
+            "ball/positions"
+        ]
+
+    ours, scale = found(), abs(expected.mean())
+    assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=noise)
+    monkeypatch.setattr(*term, lambda *_: None)
+    part = found()
+    if missing is None:  # same random numbers
+        assert abs((part - ours).mean()) > 5 * (part - ours).std() / np.sqrt(len(part))
+    else:
+        assert_differs(part - expected, 0.0, scale=scale, by=missing)
