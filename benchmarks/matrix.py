@@ -32,7 +32,7 @@ MOST = 64
 SECONDS = 12.0  # of replicas of one side
 LIMIT = 600  # seconds of a case's process
 RIGHT, WRONG, UNDECIDED, CRASHED = "right", "wrong", "undecided", "crashed"
-REFUSED, LIMIT_NAMED = "refused by name", "incomplete, and says so"
+REFUSED = "refused by name"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -120,8 +120,6 @@ def examine(name: str, out: Path, seed: int, seconds: float, small: bool = False
         record: dict[str, Any] = {"finite_differences": reference, "ours": ours}
         record |= judged(ours["mean"], ours["error"], reference["mean"], reference["error"])
         record["warnings"] = sorted({str(w.message) for w in warned if "pathspace" in str(w.message)})
-        if case.limit and record["verdict"] != RIGHT and any(case.limit in text for text in record["warnings"]):
-            record["verdict"] = LIMIT_NAMED
         out.write_text(json.dumps(record), encoding="utf-8")
         if peer:
             record["peer"] = theirs(case, scene, tangent, weights, divisor, seed, seconds)
@@ -295,7 +293,7 @@ def _plain(value: Any) -> Any:
 def result(records: dict[str, Any], total: int) -> Result:
     """Figures, page, and whether every case is right or refused by name."""
     verdicts = [record["verdict"] for record in records.values()]
-    counts = {v: verdicts.count(v) for v in (RIGHT, REFUSED, LIMIT_NAMED, WRONG, UNDECIDED, CRASHED) if v in verdicts}
+    counts = {v: verdicts.count(v) for v in (RIGHT, REFUSED, WRONG, UNDECIDED, CRASHED) if v in verdicts}
     met = len(records) == total and all(v in (RIGHT, REFUSED) for v in verdicts)
     peers = [r["peer"] for r in records.values() if "peer" in r]
     ours = "; ".join(f"{n} {v}" for v, n in counts.items())

@@ -67,7 +67,6 @@ class Case:
     tests     ids of the tests that verify the same thing
     peer      what ../shared/design/peers.md, section 2, says of Mitsuba 3.9.1, if this is one of its rows
     refusal   words of the message, for cases that are refused by name
-    limit     words of the warning, for cases whose gradient lacks a part
     """
 
     feature: str
@@ -84,7 +83,6 @@ class Case:
     channels: tuple[int, ...] = ()
     peer: str = ""
     refusal: str = ""
-    limit: str = ""
 
 
 def along(*direction: float) -> Tangent:
@@ -419,11 +417,15 @@ for _kind, _role in (
     ("normalmap", "normal_map"), ("bumpmap", "nested_texture"), ("blend", "weight"),
 ):  # fmt: skip
     add(f"{_kind}: {_role}", "materials", "material", material(_kind), f"ball/{_role}", material_tangent,
-        (f"{MATERIALS}[{_kind}-{_role}]",), step=0.01, fd_spp=256,
-        limit="shading horizons of" if _kind == "bumpmap" else "")  # fmt: skip
+        (f"{MATERIALS}[{_kind}-{_role}]",), step=0.01, fd_spp=256)  # fmt: skip
 MAPPED = "tests/gradient/test_mapped.py::test_texels_and_motion"
 add("normal map that tilts by 22 degrees", "materials", "material", lambda folder: mapped.scene(), "ball/normal_map",
-    material_tangent, (f"{MAPPED}[ball/normal_map]",), step=0.02, fd_spp=4096, options={"n_primary": 65536})  # fmt: skip
+    material_tangent, (f"{MAPPED}[normal map]",), step=0.02, fd_spp=4096, options={"n_primary": 65536})  # fmt: skip
+add("bump map", "materials", "material", lambda folder: mapped.scene("bump"), "ball/nested_texture",
+    mapped.texel_signs, (f"{MAPPED}[bump map]",), step=0.005, fd_spp=4096, options={"n_primary": 65536})  # fmt: skip
+add("normal map in reflected light, depth 3", "materials", "material", lambda folder: mapped.scene("normal", 3), "ball/normal_map",
+    lambda scene, name: mapped.texel_signs(scene, name, 3), (f"{MAPPED}[normal map in reflected light]",), step=0.02, fd_spp=4096,
+    depth=3, spp=1024, options={"n_indirect": 400_000})  # fmt: skip
 
 # ---------------------------------------------------------------------- mirrors and glass
 
@@ -504,7 +506,7 @@ def caustic(folder: Path) -> Any:
 
 
 add("ball with a normal map moves", "materials", "shape", dented, "thing/pose", along(0.4, 0.2, 0.3),
-    (f"{MAPPED}[ball/pose]",), fd_spp=4096)  # fmt: skip
+    (f"{MAPPED}[a ball moves]",), fd_spp=4096)  # fmt: skip
 add("caustic of a moving mirror", "mirror", "shape", caustic, "mirror/pose", along(0.4, 0.2, 0.3),
     ("tests/gradient/test_caustics.py::test_by_way_of_a_plane_mirror[mirror]",), depth=3, fd_spp=16384,
     options={"n_indirect": 4_000_000, "n_primary": 200_000})  # fmt: skip

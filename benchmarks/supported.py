@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from .harness import RECORDED, ROOT, table
-from .matrix import CRASHED, LIMIT_NAMED, REFUSED, RIGHT, UNDECIDED, WRONG
+from .matrix import CRASHED, REFUSED, RIGHT, UNDECIDED, WRONG
 
 PAGE = ROOT / "docs" / "reference" / "supported.md"
 NOT_RUN = "not measured"
 WORDS = {
-    RIGHT: "right", REFUSED: "refused", LIMIT_NAMED: "incomplete", WRONG: "**wrong**", UNDECIDED: "undecided",
+    RIGHT: "right", REFUSED: "refused", WRONG: "**wrong**", UNDECIDED: "undecided",
     CRASHED: "**crashed**", NOT_RUN: "not measured",
 }  # fmt: skip
 INTRODUCTION = """# What is supported, and how it was verified
@@ -24,7 +24,6 @@ Made by `python -m benchmarks.supported` from `benchmarks/results/matrix.json`; 
 
 * **right**: the relative standard error of the comparison is at most 3 %, and the bias is within 3 standard errors or 2 %.
 * **refused**: asking for the gradient raises an error that names what cannot be done, before rendering.
-* **incomplete**: a gradient is returned and a warning names the part that it lacks.
 * **undecided**: the comparison is too noisy to tell; **wrong**: it is not, and the two differ.
 """
 FURTHER = """## Refused as a whole

@@ -29,7 +29,7 @@ from pbdr.boundary import (
     terms,
 )
 from pbdr.boundary.edges import EdgeTable
-from pbdr.transport import path
+from pbdr.transport import bent, path
 from pbdr.transport.features import Features
 from pbdr.transport.film import FilmMap
 
@@ -123,7 +123,7 @@ class GradientPass:
         options = tracer._path_options()
         count = self.budgets["primary"]
         if tracer.options.boundary == "edge" and features.moving and "primary" in self.chosen and count:
-            yield mapped.sample(scene, sensor, tracer, options, stream, count)
+            yield mapped.sample(scene, sensor, tracer, bent.Maps.of(scene), options, stream, count)
         if table is None or not features.moving_edges:
             return
         if "primary" in self.chosen and (features.moving_shapes or features.sensor_moves) and count:
@@ -147,9 +147,16 @@ class GradientPass:
     ) -> Iterator[indirect.Sample]:
         """Samples of the boundary terms whose x_S lies on a kept path: edges in mirrors and glass, and the indirect term."""
         features, table, stream = self.features, given.table, given.stream
+        tracer, chosen = self.integrator, self.chosen
+        technique = reflected.Technique(scene, sensor, tracer, features, table, motion, options)
+        deeper = "indirect" in chosen and tracer.max_depth > 2 and self.budgets["indirect"] > 0
+        sixth = max(self.budgets["indirect"] // 6, 1)
+        if tracer.options.boundary == "edge" and features.moving and deeper:
+            drawn = mapped.seen_from_surfaces(technique, bent.Maps.of(scene), stream, sixth)
+            if drawn is not None:
+                yield drawn
         if table is None:
             return
-        tracer, chosen = self.integrator, self.chosen
         ways = (None,) if mirrors is None or tracer.max_depth == 2 else (None, mirrors)
         count = self.budgets["primary"]
         if mirrors is not None and "primary" in chosen and count:
@@ -160,9 +167,8 @@ class GradientPass:
                 None, (frustum.draw(scene, sensor, tracer, features, options, stream, count, x) for x in ways)
             )
         count = self.budgets["indirect"]
-        if "indirect" in chosen and tracer.max_depth > 2 and count:
+        if deeper:
             third = max(count // 3, 1)
-            technique = reflected.Technique(scene, sensor, tracer, features, table, motion, options)
             yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
             for way in ways:
                 if way is None or tracer.max_depth > 3:
@@ -174,7 +180,6 @@ class GradientPass:
                     )
                     if drawn is not None:
                         yield drawn
-            sixth = max(count // 6, 1)
             for rims in (horizon.seen_from_surfaces, terminator.on_paths):
                 drawn = rims(technique, stream, sixth)
                 if drawn is not None:

@@ -257,28 +257,41 @@ def seen_from_surfaces(technique: Technique, stream: Callable[[str, int], Any], 
     from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
     index, probability, s = Discrete.of(face_mass(faces)).sample(systematic(sampler, count))
     edge = rim(scene, faces, index, s, Viewpoint(mi.Point3f(from_here.si.p)))
-    distance = dr.norm(edge.point - from_here.si.p)
-    active = from_here.active & edge.valid & (probability > 0) & (distance > 0)
-    scattered = from_here.scattered(edge.omega, active)
+    weight = dr.select(probability > 0, edge.length / (probability * count), 0)
+    return reflected(t, from_here, edge, weight, lambda x: edge.position(x, from_here.active), sampler)
+
+
+def reflected(
+    technique: Technique, from_here: vertex.Vertex, curve: Any, weight: Any, position: Callable[[Any], Any], sampler: Any
+) -> indirect.Sample:  # fmt: skip
+    """A horizon seen from x_S: light that the surface reflects on either side of a `Rim`, or whatever has its fields.
+
+    `weight`: 1 / density along the curve; `position(x_S)`: the attached x_B.
+    """
+    t = technique
+    distance = dr.norm(curve.point - from_here.si.p)
+    active = from_here.active & curve.valid & (weight > 0) & (distance > 0)
+    scattered = from_here.scattered(curve.omega, active)
     active &= dr.max(scattered) > 0
-    active &= from_here.sees(scene, edge.point, active)
-    factor = from_here.factor * scattered * (edge.sine * edge.length / (dr.square(distance) * probability * count))
+    active &= from_here.sees(t.scene, curve.point, active)
+    factor = from_here.factor * scattered * (curve.sine * weight / dr.square(distance))
     twin = sampler.clone()
     primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
     lit, dark = (
         path.trace(
-            scene, spectra.carry(ray, from_here.wavelengths), hit, numbers, primal, active=active, depth=from_here.count,
+            t.scene, spectra.carry(ray, from_here.wavelengths), hit, numbers, primal, active=active, depth=from_here.count,
             reflected_only=True,
         )[0]
-        for (hit, ray), numbers in zip(edge.starts, (sampler, twin), strict=True)
+        for (hit, ray), numbers in zip(curve.starts, (sampler, twin), strict=True)
     )  # fmt: skip
-    weight = segment.weigh(edge.side, lit, factor) + segment.weigh(-edge.side, dark, factor)
+    jump = segment.weigh(curve.side, lit, factor) + segment.weigh(-curve.side, dark, factor)
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
         """Equations (5), (6a) and (10): both sides are hits of the same face."""
-        far = groups.material(t.features, *edge.starts[0], active)
-        onward, _ = convention.scattered_direction(origin, edge.omega, far, t.options.h, active)
+        hit, ray = curve.starts[0]
+        far = groups.material(t.features, hit, ray, active)
+        onward, _ = convention.scattered_direction(origin, curve.omega, far, t.options.h, active)
         ray_point = convention.ray_point_scattered(origin, onward, distance)
-        return [(weight, segment.rule(edge.normal, edge.position(origin, active), ray_point))]
+        return [(jump, segment.rule(curve.normal, position(origin), ray_point))]
 
-    return from_here.sample(edge.omega, sides, active)
+    return from_here.sample(curve.omega, sides, active)

@@ -1,8 +1,9 @@
-"""Shading horizons of normal maps: where the mapped normal turns away from the camera.
+"""Shading horizons of normal and bump maps: where the bent normal turns away from the camera, or from another surface.
 
-Mitsuba's `normalmap` then turns the normal round, so that the BSDF jumps along the curve n(uv)·(o − x) = 0. It moves with texels,
-surface and camera like a horizon of interpolated normals (horizon.py), but is known by the sign on either side only: it is
-found by root finding along short steps on the surface, in one of two directions each (docs/theory.md, section 7a).
+Mitsuba's `normalmap` then turns the normal round, and below a `bumpmap` one-sided BSDFs are black, so that the BSDF jumps along the
+curve n(uv)·(o − x) = 0. It moves with texels, surface and viewpoint like a horizon of interpolated normals (horizon.py), but is
+known by the sign on either side only: it is found by root finding along short steps on the surface, in one of two directions each
+(docs/theory.md, section 7a).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import primary, segment
+from pbdr.boundary import horizon, indirect, primary, segment, vertex
+from pbdr.boundary.reflected import Technique
 from pbdr.boundary.terms import Contribution
-from pbdr.parameters import traverse
 from pbdr.transport import camera, hits, path
+from pbdr.transport.bent import Maps
 from pbdr.transport.eye import Eye
 
 STEP = 0.003  # longest step, in units of the square root of a shape's area: the surface is nearly flat along it
@@ -25,50 +27,7 @@ TEXELS = 0.5  # and in texels, so that few steps cross the curve twice
 HALVINGS = 14
 NEAR = 0.05  # of a step: between the points of a difference
 TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
-MAP = "NormalMap"
-
-
-class Maps:
-    """Shapes with a normal map, and the texture of each. Not a dataclass: Dr.Jit must not take it for loop state."""
-
-    def __init__(self) -> None:
-        self.shapes: list[Any] = []
-        self.textures: list[Any] = []
-
-    @staticmethod
-    def of(scene: Any) -> Maps:
-        """Those of all shapes of a scene."""
-        params = traverse(scene)
-        found = Maps()
-        below: dict[Any, list[Any]] = {}  # BSDF → textures of the normal maps in it
-        for node, (owner, _) in params.hierarchy.items():
-            if isinstance(node, mi.Texture) and isinstance(owner, mi.BSDF) and owner.class_name() == MAP:
-                while isinstance(owner, mi.BSDF):
-                    below.setdefault(owner, []).append(node)
-                    owner = params.hierarchy[owner][0]
-        for shape in scene.shapes() if below else ():
-            for texture in below.get(shape.bsdf(), ()):
-                found.shapes.append(shape)
-                found.textures.append(texture)
-        return found
-
-    def normal(self, shape: Any, si: Any, active: Any) -> tuple[Any, Any]:
-        """Mapped normal in the shading frame, not normalised, and whether the lane's shape has one."""
-        normal, known = mi.Vector3f(0), mi.Bool(False)
-        for own, texture in zip(self.shapes, self.textures, strict=True):
-            mine = active & (shape == mi.ShapePtr(own))
-            normal = dr.select(mine, 2 * texture.eval_3(si, mine) - 1, normal)
-            known |= mine
-        return normal, known
-
-
-def facing(maps: Maps, shape: Any, si: Any, towards: Any, active: Any) -> tuple[Any, Any, Any]:
-    """g = n·ω_i, positive where the mapped normal looks along `towards`; n in the world; whether there is a map."""
-    normal, known = maps.normal(shape, si, active)
-    back = dr.dot(si.sh_frame.n, dr.detach(towards)) < 0  # of `twosided` surfaces: it mirrors directions
-    normal.z = dr.select(back, -normal.z, normal.z)
-    world = si.to_world(normal)
-    return dr.dot(world, towards), world, known
+MEMORY = 64 * TRIALS  # bytes a sample
 
 
 @dataclass
@@ -83,29 +42,125 @@ class Spot:
     known: Any
 
     @staticmethod
-    def near(scene: Any, maps: Maps, eye: Eye, point: Any, normal: Any, reach: Any, active: Any) -> Spot:
+    def near(scene: Any, maps: Maps, view: Any, point: Any, normal: Any, reach: Any, active: Any) -> Spot:
         """Where the line along `normal` through `point` meets a surface within `reach`, without derivatives."""
         ray = mi.Ray3f(point + reach * normal, -normal)
         ray.maxt = 2 * reach
         hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active)
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
-        g, mapped, known = facing(maps, hit.shape, si, -eye.sight(si.p).omega, active & hit.is_valid())
+        towards = -dr.normalize(view.towards(si.p))
+        g, mapped, known = maps.facing(hit.shape, si, towards, active & hit.is_valid())
         return Spot(hit, ray, si.p, g, mapped, known)
 
 
 @dr.syntax
 def _root(
-    scene: Any, maps: Maps, eye: Eye, low: Any, step: Any, normal: Any, reach: Any, sign: Any, active: Any
+    scene: Any, maps: Maps, view: Any, low: Any, step: Any, normal: Any, reach: Any, sign: Any, active: Any
 ) -> Any:
     """Point between `low`, where g has this sign, and `low + step`, where it has not, by halving the interval."""
     k = mi.UInt32(0)
     start, width = mi.Float(0), mi.Float(1)
     while dr.hint(active & (k < HALVINGS), label="pathspace: normal maps"):
         width *= 0.5
-        middle = Spot.near(scene, maps, eye, low + step * (start + width), normal, reach, active)
+        middle = Spot.near(scene, maps, view, low + step * (start + width), normal, reach, active)
         start = dr.select(middle.known & ((middle.facing > 0) == sign), start + width, start)
         k += 1
     return low + step * (start + width)
+
+
+@dataclass
+class Step:
+    """A step on a mapped surface: from `start` along a unit vector, `size` long; `share`: area per step; `upwards`: normal."""
+
+    start: Any
+    upwards: Any
+    size: Any
+    share: Any
+    along: Any
+
+    @staticmethod
+    def draw(maps: Maps, sampler: Any, count: int) -> Step:
+        """`count` of them, in one of two directions each."""
+        start, upwards, size, share = _points(maps, sampler, count)
+        frame = mi.Frame3f(upwards)
+        return Step(start, upwards, size, share, dr.select(sampler.next_1d() < 0.5, frame.s, frame.t))
+
+    def at(self, index: Any) -> Step:
+        """Those at `index`."""
+        return Step(
+            *(dr.gather(type(x), x, index) for x in (self.start, self.upwards, self.size, self.share, self.along))
+        )
+
+    def ends(self, scene: Any, maps: Maps, view: Any, active: Any) -> tuple[Any, Any, Any]:
+        """Whether the step crosses a horizon; the shape; whether the normal looks at the viewpoint at its start."""
+        here, there = (
+            Spot.near(scene, maps, view, point, self.upwards, 0.5 * self.size, active)
+            for point in (self.start, self.start + self.size * self.along)
+        )
+        same = here.known & there.known & (here.hit.shape == there.hit.shape)
+        return active & same & ((here.facing > 0) != (there.facing > 0)), here.hit.shape, here.facing > 0
+
+
+@dataclass
+class Crossing:
+    """A point on a horizon, and the segment that meets it. All detached.
+
+    `weight`: 1 / density of the point along the curve; `side`: ±1, the side of m̂ on which the normal looks at the viewpoint;
+    `starts`: (hit, ray) on that side and the other; `arm`: unit vector along which g grows, by 1/`steep`.
+    """
+
+    middle: Spot
+    point: Any
+    omega: Any
+    normal: Any  # m̂
+    sine: Any
+    weight: Any
+    side: Any
+    starts: tuple[tuple[Any, Any], tuple[Any, Any]]
+    valid: Any
+    arm: Any
+    steep: Any
+
+    @staticmethod
+    def of(scene: Any, maps: Maps, view: Any, step: Step, shape: Any, sign: Any, active: Any) -> Crossing:
+        """The one that `step` crosses, as seen from `view`."""
+        size, frame = step.size, mi.Frame3f(step.upwards)
+        meet = lambda point, lanes: Spot.near(scene, maps, view, point, step.upwards, 0.5 * size, lanes)  # noqa: E731
+        found = _root(scene, maps, view, step.start, size * step.along, step.upwards, 0.5 * size, sign, active)
+
+        # ---- the curve on the surface, from differences
+        middle = meet(found, active)
+        active &= middle.known & (middle.hit.shape == shape)
+        slopes = []
+        for axis in (frame.s, frame.t):
+            ahead, behind = meet(found + NEAR * size * axis, active), meet(found - NEAR * size * axis, active)
+            active &= ahead.known & behind.known & (ahead.hit.shape == behind.hit.shape)
+            slopes.append((ahead.facing - behind.facing) / (2 * NEAR * size))
+        steepness = dr.norm(mi.Vector2f(slopes[0], slopes[1]))
+        # Else g jumps: an edge of the mesh, or the border of a texel of a bump map.
+        active &= (steepness > 0) & (dr.abs(middle.facing) < NEAR * size * steepness)
+        steep = dr.rcp(dr.select(active, steepness, 1))
+        arm = mi.Vector3f((slopes[0] * frame.s + slopes[1] * frame.t) * steep)
+        point = mi.Point3f(middle.point)
+        omega = dr.normalize(view.towards(point))
+        across, sine = segment.across(omega, dr.cross(step.upwards, arm))
+        # Steps cross the curve with this density; over both directions the squared cosines add up to one.
+        weight = 2 * step.share / size * dr.abs(dr.dot(step.along, arm))  # Eq. (10a)
+        hit = mi.PreliminaryIntersection3f(middle.hit)
+        hit.t = mi.Float(1)
+        mapped = dr.normalize(middle.normal)
+        lit, dark = ((hit, segment.grazing_ray(point, omega, way * mapped)) for way in (1, -1))
+        side = dr.sign(dr.dot(across, arm))
+        return Crossing(
+            middle, point, omega, across, sine, weight, side, (lit, dark), active & (sine > 1e-6), arm, steep
+        )
+
+    def position(self, maps: Maps, viewpoint: Any, distant: bool, active: Any) -> Any:
+        """Attached x_B: the material point, shifted so that g stays zero as surface, map and viewpoint move."""
+        si = hits.material(self.middle.hit, self.middle.ray, active)
+        towards = -viewpoint if distant else dr.normalize(mi.Vector3f(viewpoint - si.p))
+        g, _, _ = maps.facing(self.starts[0][0].shape, si, towards, active)
+        return dr.replace_grad(self.point, si.p - self.arm * ((g - dr.detach(g)) * self.steep))  # Eq. (10)
 
 
 def _points(maps: Maps, sampler: Any, count: int) -> tuple[Any, ...]:
@@ -130,73 +185,69 @@ def _points(maps: Maps, sampler: Any, count: int) -> tuple[Any, ...]:
 
 
 def sample(
-    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, stream: Callable[[str, int], Any], count: int
-) -> list[Contribution]:
-    """The primary boundary on horizons of normal maps, from `TRIALS * count` steps; empty without such maps.
+    scene: Any, sensor: Any, integrator: Any, maps: Maps, options: path.PathOptions, stream: Callable[[str, int], Any], count: int
+) -> list[Contribution]:  # fmt: skip
+    """The primary boundary on horizons of maps, from `TRIALS * count` steps; empty without maps.
 
     `stream` makes samplers by name and number of lanes.
     """
-    maps = Maps.of(scene)
     if not maps.shapes:
         return []
     trials = TRIALS * count
     sampler = stream("normal maps", trials)
-    start, upwards, step, share = _points(maps, sampler, trials)
+    step = Step.draw(maps, sampler, trials)
     aperture = camera.aperture_sample(sensor, sampler)
-    frame = mi.Frame3f(upwards)
-    along = dr.select(sampler.next_1d() < 0.5, frame.s, frame.t)
-    eye = Eye.of(sensor, aperture)
-    here, there = (
-        Spot.near(scene, maps, eye, point, upwards, 0.5 * step, mi.Bool(True))
-        for point in (start, start + step * along)
-    )
-    crosses = here.known & there.known & (here.hit.shape == there.hit.shape) & ((here.facing > 0) != (there.facing > 0))
+    crosses, shape, sign = step.ends(scene, maps, Eye.of(sensor, aperture), mi.Bool(True))
     chosen = dr.compress(crosses)
     number = dr.width(chosen)
     if number == 0:
         return []
     get = lambda x: dr.gather(type(x), x, chosen)  # noqa: E731
-    start, upwards, step, share, along = (get(x) for x in (start, upwards, step, share, along))
-    sign, shape = get(here.facing) > 0, get(here.hit.shape)
     aperture = None if aperture is None else get(aperture)
     sampler = stream("paths to normal maps", number)
-    eye, frame, active = Eye.of(sensor, aperture), mi.Frame3f(upwards), dr.full(mi.Bool, True, number)
-    meet = lambda point, lanes: Spot.near(scene, maps, eye, point, upwards, 0.5 * step, lanes)  # noqa: E731
-    found = _root(scene, maps, eye, start, step * along, upwards, 0.5 * step, sign, active)
-
-    # ---- the curve on the surface, from differences
-    middle = meet(found, active)
-    active &= middle.known & (middle.hit.shape == shape)
-    slopes = []
-    for axis in (frame.s, frame.t):
-        ahead, behind = meet(found + NEAR * step * axis, active), meet(found - NEAR * step * axis, active)
-        active &= ahead.known & behind.known & (ahead.hit.shape == behind.hit.shape)
-        slopes.append((ahead.facing - behind.facing) / (2 * NEAR * step))
-    steepness = dr.norm(mi.Vector2f(slopes[0], slopes[1]))
-    active &= (steepness > 0) & (dr.abs(middle.facing) < NEAR * step * steepness)  # else g jumps: an edge of the mesh
-    steep = dr.rcp(dr.select(active, steepness, 1))
-    arm = mi.Vector3f((slopes[0] * frame.s + slopes[1] * frame.t) * steep)  # unit vector along which g grows
-    tangent = dr.cross(upwards, arm)
-    point = mi.Point3f(middle.point)
-    sight = eye.sight(point)
-    across, sine = segment.across(sight.omega, tangent)
-    active &= sight.inside & (sine > 1e-6)
-    active &= primary.visible(scene, integrator, sight.start, point, sight.distance, active)
-    # Steps cross the curve with this density; over both directions the squared cosines add up to one.
-    weight = 2 * share / step * dr.abs(dr.dot(along, arm))  # Eq. (10a)
-    hit = mi.PreliminaryIntersection3f(middle.hit)
-    hit.t = mi.Float(1)
-    mapped = dr.normalize(middle.normal)
-    sides = [(hit, segment.grazing_ray(point, sight.omega, way * mapped)) for way in (1, -1)]
-
-    def moved() -> Any:
-        """Attached x_B: the material point, shifted so that g stays zero as surface, map and camera move."""
-        si = hits.material(middle.hit, middle.ray, active)
-        viewpoint = camera.attached_viewpoint(sensor, aperture)
-        towards = -viewpoint if eye.distant else dr.normalize(mi.Vector3f(viewpoint - si.p))
-        g, _, _ = facing(maps, hit.shape, si, towards, active)
-        return dr.replace_grad(point, si.p - arm * ((g - dr.detach(g)) * steep))  # Eq. (10)
-
-    lit_side = dr.sign(dr.dot(across, arm))
-    seen = primary.Seen(point, sight.omega, across, sine, weight, lit_side, sides[0], sides[1], moved, active)
+    eye, active = Eye.of(sensor, aperture), dr.full(mi.Bool, True, number)
+    curve = Crossing.of(scene, maps, eye, step.at(chosen), get(shape), get(sign), active)
+    sight = eye.sight(curve.point)
+    active = curve.valid & sight.inside
+    active &= primary.visible(scene, integrator, sight.start, curve.point, sight.distance, active)
+    seen = primary.Seen(
+        curve.point, sight.omega, curve.normal, curve.sine, curve.weight, curve.side, *curve.starts,
+        lambda: curve.position(maps, camera.attached_viewpoint(sensor, aperture), eye.distant, active), active,
+    )  # fmt: skip
     return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
+
+
+def seen_from_surfaces(
+    technique: Technique, maps: Maps, stream: Callable[[str, int], Any], count: int
+) -> indirect.Sample | None:
+    """Horizons of maps as vertices of `count` camera paths see them, with the light that they reflect; None without maps.
+
+    `TRIALS` steps for each vertex; one of those that cross a horizon stands for all.
+    """
+    if not maps.shapes:
+        return None
+    t = technique
+    scene, trials = t.scene, TRIALS * count
+    paths = lambda: vertex.draw(scene, t.sensor, t.integrator, t.options, stream("maps from surfaces", count))  # noqa: E731
+    first = paths()
+    dr.eval(first.si.p, first.active)
+    sampler = stream("normal maps from surfaces", trials)
+    step = Step.draw(maps, sampler, trials)
+    k = dr.arange(mi.UInt32, trials)
+    lane = k % dr.opaque(mi.UInt32, count)
+    view = horizon.Viewpoint(dr.gather(mi.Point3f, first.si.p, lane))
+    crosses, shape, sign = step.ends(scene, maps, view, dr.gather(mi.Bool, first.active, lane))
+    number, winner = dr.zeros(mi.UInt32, count), dr.zeros(mi.UInt32, count)
+    dr.scatter_add(number, mi.UInt32(1), lane, crosses)
+    chance = mi.UInt32(sampler.next_1d() * (1 << 24)) + 1
+    dr.scatter_reduce(dr.ReduceOp.Max, winner, chance * TRIALS + k // dr.opaque(mi.UInt32, count), lane, crosses)
+    chosen = (winner % TRIALS) * dr.opaque(mi.UInt32, count) + dr.arange(mi.UInt32, count)
+    dr.eval(number, chosen, shape, sign)
+    get = lambda x: dr.gather(type(x), x, chosen)  # noqa: E731
+
+    from_here, numbers = paths(), stream("light on maps from surfaces", count)
+    view = horizon.Viewpoint(mi.Point3f(from_here.si.p))
+    active = from_here.active & (number > 0)
+    curve = Crossing.of(scene, maps, view, step.at(chosen), get(shape), get(sign), active)
+    weight = curve.weight * mi.Float(number)
+    return horizon.reflected(t, from_here, curve, weight, lambda x: curve.position(maps, x, False, active), numbers)

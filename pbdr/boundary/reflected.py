@@ -32,7 +32,7 @@ class Technique:
     sensor: Any
     integrator: Any
     features: Features
-    table: EdgeTable
+    table: Any  # an EdgeTable; None where no edge is seen to move
     motion: segment.Motion
     options: path.PathOptions
 

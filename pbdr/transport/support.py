@@ -10,7 +10,7 @@ import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
 from pbdr.errors import ParameterError, SceneError
-from pbdr.transport import camera, groups, texels
+from pbdr.transport import bent, camera, groups, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -74,7 +74,6 @@ def check_boundary(
     scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int, warped: bool = False
 ) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version. `warped`: boundary = 'warp'."""
-    bsdfs = [shape.bsdf() for shape in groups.everything(scene) if shape.bsdf() is not None]
     for parameter in attached:
         if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter):
             kind = parameter.owners[0].class_name()
@@ -87,16 +86,9 @@ def check_boundary(
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
     _check_texels(scene, features, attached, max_depth)
-    maps = sorted(
-        {
-            b.class_name()
-            for b in bsdfs
-            if b.class_name() == "BumpMap" or (b.class_name() == "NormalMap" and max_depth > 2)
-        }
-    )
-    if maps and (features.moving_edges or any(p.role in BENT for p in attached)):
-        where = "" if "BumpMap" in maps or warped else " that other surfaces than the camera see"
-        incomplete(f"shading horizons of {', '.join(maps)} surfaces{where} have no boundary term in this version.")
+    maps = bent.Maps.of(scene).kinds
+    if warped and maps and (features.moving_edges or any(p.role in BENT for p in attached)):
+        incomplete(f"shading horizons of {', '.join(maps)} surfaces have no boundary term with boundary='warp'.")
 
 
 def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
@@ -108,7 +100,8 @@ def _check_texels(scene: Any, features: Features, attached: list[AttachedParamet
     if shown:
         raise SceneError(
             f"texture '{shown[0]}' {_STEPPED} With {_names(attached)} it is seen to move: its gradient would be wrong. Use a "
-            f"bitmap with filter_type='bilinear', or one material on each side of the jump. {ALONE}"
+            "bitmap with filter_type='bilinear', a normal map in place of a bump map, or one material on each side of the jump. "
+            f"{ALONE}"
         )
     if features.moving_edges and max_depth > 2:
         incomplete(
@@ -117,7 +110,8 @@ def _check_texels(scene: Any, features: Features, attached: list[AttachedParamet
 
 
 _STEPPED = (
-    "jumps inside faces (a checkerboard, a filter 'nearest', or colours of faces), where there is no boundary term."
+    "jumps inside faces (a checkerboard, a filter 'nearest', colours of faces, or the slope of a bump map between its texels), "
+    "where there is no boundary term."
 )
 
 

@@ -1,4 +1,5 @@
-"""Textures that jump inside faces: `checkerboard`, bitmaps and grids with `filter_type = nearest`, colours of faces.
+"""Textures that jump inside faces: `checkerboard`, bitmaps and grids with `filter_type = nearest`, colours of faces, bump maps (of
+which the slope shows).
 
 Their jumps are fixed to the surface. Where the radiance of a moving surface, or of one that a moving camera sees, slides along the
 segment (docs/theory.md, section 2), they would need a boundary term like any edge. There is none: support.py refuses them by name.
@@ -12,18 +13,24 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.parameters import traverse
+from pbdr.transport import bent
 
 
 def jumping(node: Any) -> dict[str, Any]:
     """Key → texture, of all textures below a Mitsuba object that jump inside faces."""
     params = traverse(node)
-    found = {texture: "" for texture in params.hierarchy if isinstance(texture, mi.Texture) and is_stepped(texture)}
+    slopes = {node for node, (owner, _) in params.hierarchy.items() if _is_bump(owner) and isinstance(node, mi.Texture)}
+    found = {t: "" for t in params.hierarchy if isinstance(t, mi.Texture) and (t in slopes or is_stepped(t))}
     for raw, (_, _, owner, _) in params.properties.items():
         while owner is not None and owner not in found:  # a checkerboard may show its colours' parameters only
             owner = params.hierarchy[owner][0]
         if owner is not None:
             found[owner] = found[owner] or raw.rpartition(".")[0]
     return {name or texture.id(): texture for texture, name in found.items()}
+
+
+def _is_bump(node: Any) -> bool:
+    return isinstance(node, mi.BSDF) and bool(node.class_name() == bent.BUMP)
 
 
 def is_stepped(texture: Any) -> bool:
