@@ -27,6 +27,7 @@ _HOMES = {
     "gradient": "pbdr.rendering",
     "derivative": "pbdr.rendering",
     "Gradient": "pbdr.rendering",
+    "allocate": "pbdr.pilot",
     "verify": "pbdr.verify",
     "fit": "pbdr.inverse",
     "estimate_materials": "pbdr.inverse",

@@ -205,7 +205,7 @@ class PathSpaceMethods:
     ) -> GradientPass:
         """One of several equal parts of a call."""
         spp = self._spp(sensor, spp) // parts
-        budgets = {term: -(-self._budget(sensor, term, parts * spp) // parts) for term in SHARES}
+        budgets = {term: -(-self.samples(sensor.film(), term, parts * spp) // parts) for term in SHARES}
         return GradientPass(self, features, options, spp, budgets, chosen)
 
     def _inputs(self, scene: Any, sensor: Any, one: GradientPass, seed: Any, part: int, adjoint: Any) -> Inputs:
@@ -223,10 +223,10 @@ class PathSpaceMethods:
                 given.outlines = direct.Outlines.of(scene, given.table, given.stream, count)
         return given
 
-    def _budget(self, sensor: Any, term: str, spp: int) -> int:
+    def samples(self, film: Any, term: str, spp: int) -> int:
         """Number of samples of a boundary term in a call."""
         given = getattr(self.options, f"n_{term}")
-        width, height = camera.film_size(sensor.film())
+        width, height = camera.film_size(film)
         return max(int(SHARES[term] * width * height * spp), 1) if given is None else int(given)
 
     def _parts(self, scene: Any, sensor: Any, features: Features | None, spp: int) -> int:
@@ -235,7 +235,7 @@ class PathSpaceMethods:
         spp, planes = self._spp(sensor, spp), 5 + len(self.aov_names())
         budgets: dict[str, int] = {}
         if self.options.boundary == "edge" and features is not None and features.moving:
-            given = {term: self._budget(sensor, term, spp) for term in SHARES}
+            given = {term: self.samples(sensor.film(), term, spp) for term in SHARES}
             if features.edges_seen_to_move:
                 budgets |= given
             if bent.Maps.of(scene).shapes:

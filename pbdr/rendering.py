@@ -78,7 +78,8 @@ def gradient(
     `adjoint`: (H, W, C), the derivative of a loss with respect to the image. `names`: `<object>/<role>` names, globs or raw
     Mitsuba keys. Raises ParameterError for names without a match, DataError for an adjoint of another shape or non-finite.
     """
-    target, view, tracer = mitsuba_scene(scene), sensor_of(mitsuba_scene(scene), sensor), _pathspace(scene, integrator)
+    target, tracer = mitsuba_scene(scene), pathspace_of(scene, integrator)
+    view = sensor_of(target, sensor)
     adjoint = _adjoint(adjoint, view, tracer)
     chosen = _resolve(scene, names)
     result = Gradient()
@@ -99,7 +100,8 @@ def derivative(
 
     `tangents`: name or raw key → array of the parameter's shape (a scalar means the same for every entry).
     """
-    target, view, tracer = mitsuba_scene(scene), sensor_of(mitsuba_scene(scene), sensor), _pathspace(scene, integrator)
+    target, tracer = mitsuba_scene(scene), pathspace_of(scene, integrator)
+    view = sensor_of(target, sensor)
     chosen: dict[str, Parameter] = {}
     directions: dict[str, Any] = {}
     for pattern, tangent in tangents.items():
@@ -131,7 +133,8 @@ def _require_finite(tracer: Any, term: str) -> None:
         )
 
 
-def _pathspace(scene: Any, integrator: Any) -> Any:
+def pathspace_of(scene: Any, integrator: Any) -> Any:
+    """The `pathspace` integrator that these settings mean. Raises OptionError for others."""
     found = integrator_of(mitsuba_scene(scene), integrator)
     if not getattr(found, "is_pathspace", False):
         raise OptionError(
