@@ -31,6 +31,7 @@ import test_indirect as indirect  # noqa: E402
 import test_mapped as mapped  # noqa: E402
 import test_materials as materials  # noqa: E402
 import test_refusals as refusals  # noqa: E402
+import test_rooms as rooms  # noqa: E402
 import test_sensors as sensors  # noqa: E402
 import test_shapes_groups as groups  # noqa: E402
 import test_shapes_meshes as meshes  # noqa: E402
@@ -160,6 +161,11 @@ add(
     "lit block slides over the floor", "flat-shaded mesh", "shape", lambda folder: meshes.scene(thing=meshes.frustum(folder)),
     "thing/positions", along(0, 1, 0), (MESHES + "test_a_lit_block_slides_over_the_floor",), step=0.01, fd_spp=4096,
 )  # fmt: skip
+ROOMS = "tests/gradient/test_rooms.py::"
+add("a camera moves in a room of rectangles", "rectangle", "camera", lambda folder: rooms.corner(), "camera/pose",
+    along(0.3, 0.2, 0.4), (ROOMS + "test_a_camera_moves_in_a_room",), step=0.01)  # fmt: skip
+add("a lamp moves over a box of rectangles", "rectangle", "light", lambda folder: rooms.box(True, "area"), "light/pose",
+    along(0.3, 0.2, 0.4), (ROOMS + "test_a_box_of_rectangles_is_a_box",), fd_spp=4096)  # fmt: skip
 add(
     "rectangle", "rectangle", "shape", thing(type="rectangle", to_world=TILT), "thing/pose", along(0.4, 0.2, 0.3),
     (CLOSED1 + "test_form_1_half_plane_over_a_pixel", CLOSED7 + "test_form_7_half_plane_across_a_disc_light"),

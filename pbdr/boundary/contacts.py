@@ -38,11 +38,13 @@ def touching(scene: Any, table: EdgeTable, rows: Any, others: Iterable[int]) -> 
             outside = dr.normalize(dr.cross(curve.derivative, inward))
             outside = dr.mulsign(outside, -dr.dot(outside, other))
             along = dr.normalize(inward)
-            ray = mi.Ray3f(mi.Point3f(curve.position + margin * (outside + along)), -along)
-            ray.maxt = 2 * margin
-            hit = scene.ray_intersect_preliminary(ray, coherent=False, active=asked)
-            for index in others:
-                shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), number + index)
-                met = (hit.shape == shape) | (hit.instance == shape)
-                result |= asked & hit.is_valid() & met & (table.shape != number + index)
+            for way in (1, -1):  # a face without a neighbour has two outsides
+                lanes = asked if way > 0 else asked & (dr.squared_norm(other) == 0)
+                ray = mi.Ray3f(mi.Point3f(curve.position + margin * (way * outside + along)), -along)
+                ray.maxt = 2 * margin
+                hit = scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)
+                for index in others:
+                    shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), number + index)
+                    met = (hit.shape == shape) | (hit.instance == shape)
+                    result |= lanes & hit.is_valid() & met & (table.shape != number + index)
     return result

@@ -197,7 +197,9 @@ def cast(scene: Any, sensor: Any, table: EdgeTable, outlines: Outlines, sampler:
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
     depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
-    active &= ~segment.touches(scene, edge, receiver_hit, dr.minimum(to_light, 1 + dr.max(dr.abs(edge.point))), active)
+    size = dr.minimum(to_light, 1 + dr.max(dr.abs(edge.point)))
+    active &= ~segment.touches(scene, edge, receiver_hit, size, active)
+    active &= ~segment.covered(scene, edge, -edge.omega, size, segment.first_behind(scene), active)
     return Shadow(
         edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, spectral_weight,
         active,

@@ -96,8 +96,9 @@ def sample(
     active &= edge.counts
     first, second = segment.both_sides(scene, table, edge, target, distance, onwards, active)
     active &= ~(integrator.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711
+    weight = edge.share * edge.length / (probability * count)
     seen = Seen(
-        edge.point, edge.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.front_side, first, second,
+        edge.point, edge.omega, edge.normal, edge.sine, weight, edge.front_side, first, second,
         lambda: motion.position(edge, active), active,
     )  # fmt: skip
     return [contribution(scene, sensor, integrator, eye, options, sampler, seen)]

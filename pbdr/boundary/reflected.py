@@ -172,6 +172,7 @@ def _sides(
     behind = segment.first_behind(t.scene)
     edge = segment.in_contact(t.scene, edge, target, distance, behind, active)
     active &= edge.counts
+    factor = factor * edge.share
     front, back = segment.both_sides(t.scene, t.table, edge, target, distance, behind, active)
     for _, start in (front, back):
         spectra.carry(start, wavelengths)

@@ -59,6 +59,7 @@ class Edge:
     into: tuple[Any, Any]
     place: tuple[Any, Any] | None = None  # parameter v of curve shapes, on either face
     contact: Contact | None = None  # from `in_contact`
+    share: Any = 1.0  # of this edge, where another shape has the same one
 
     @property
     def counts(self) -> Any:
@@ -126,7 +127,8 @@ def in_contact(
 ) -> Edge:
     """The edge, and what passes through x_B on silhouettes. Arguments as for `both_sides`.
 
-    An edge that lies behind another shape, as that of a block does that has sunk into the floor, is no silhouette.
+    An edge that lies behind another shape, as that of a block does that has sunk into the floor, is no silhouette. Where borders of
+    two shapes meet, as those of a floor and a wall, both have this edge: each counts for a half.
     """
     ray = mi.Ray3f(target - CLEARANCE * distance * edge.omega, edge.omega)
     ray.maxt = 2 * CLEARANCE * distance
@@ -134,7 +136,37 @@ def in_contact(
     away = dr.abs(hit.t - CLEARANCE * distance)
     near = _of_another(scene, edge, hit, away, distance, active)
     hidden = near & (hit.t < (CLEARANCE - TOUCHING) * distance)
-    return replace(edge, silhouette=edge.silhouette & ~hidden, contact=Contact(hit, ray, near & ~hidden))
+    hidden |= covered(scene, edge, edge.omega, distance, trace, active)
+    near &= ~hidden
+    # Does the other shape go on behind the face that is seen?
+    normal = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, near).n
+    behind = dr.cross(normal, edge.tangent)
+    behind *= dr.mulsign(dr.rcp(dr.maximum(dr.norm(behind), 1e-20)), dr.dot(behind, edge.normal) * edge.front_side)
+    step = 0.5 * CLEARANCE * distance
+    probe = mi.Ray3f(mi.Point3f(edge.point + step * (behind + normal)), -normal)
+    probe.maxt = 2 * step
+    more = trace(probe, near)
+    goes_on = (more.shape == hit.shape) & (more.instance == hit.instance)
+    # The face that is not seen may lie in the other shape, as the bottom of a block does in the floor, and be found in its place.
+    seen = dr.select(edge.front == 0, edge.row.face[0], edge.row.face[1])
+    goes_on |= _same_shape(scene, edge, more, near) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
+    ends = near & ~(more.is_valid() & goes_on)
+    return replace(
+        edge, silhouette=edge.silhouette & ~hidden, contact=Contact(hit, ray, near), share=dr.select(ends, mi.Float(0.5), 1)
+    )  # fmt: skip
+
+
+def covered(scene: Any, edge: Edge, away: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any) -> Any:
+    """Whether another shape whose edge is the same covers the face that is seen; `away`: direction of sight.
+
+    Where two shapes meet at a fold, both have a silhouette there; only that of the nearer one counts.
+    """
+    beside = edge.point + edge.front_side * TOUCHING * distance * edge.normal
+    ray = mi.Ray3f(mi.Point3f(beside - CLEARANCE * distance * away), away)
+    ray.maxt = 2 * CLEARANCE * distance
+    lanes = active & edge.silhouette & ~edge.round & ~edge.row.strand
+    hit = trace(ray, lanes)
+    return lanes & hit.is_valid() & ~_same_shape(scene, edge, hit, lanes)
 
 
 def touches(scene: Any, edge: Edge, hit: Any, distance: Any, active: Any) -> Any:
@@ -150,13 +182,17 @@ def _of_another(scene: Any, edge: Edge, hit: Any, away: Any, distance: Any, acti
 
     On the mesh itself, faces about the edge are close to it anyway: what else passes through x_B has to be closer.
     """
-    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
-    member = mi.UInt32(NO_MEMBER) if edge.row.member is None else edge.row.member
-    grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
-    same = dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
+    same = _same_shape(scene, edge, hit, active)
     about = (hit.prim_index == edge.row.face[0]) | (hit.prim_index == edge.row.face[1]) | (edge.row.corners[0] == 0)
     apart = same & ~about & (away < TOUCHING * distance)
     return active & edge.silhouette & hit.is_valid() & (~same | apart)
+
+
+def _same_shape(scene: Any, edge: Edge, hit: Any, active: Any) -> Any:
+    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
+    member = mi.UInt32(NO_MEMBER) if edge.row.member is None else edge.row.member
+    grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
+    return dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
 
 
 def background(

@@ -128,6 +128,7 @@ def draw(
     factor *= spectral_weight
     edge = segment.in_contact(scene, edge, aim, distance, segment.first_behind(scene), active)
     active &= edge.counts
+    factor *= edge.share
     front, back = segment.both_sides(scene, table, edge, aim, distance, segment.first_behind(scene), active)
     for _, beginning in (front, back):
         spectra.carry(beginning, wavelengths)

@@ -1,0 +1,107 @@
+"""Shapes whose borders coincide, as those of rooms and boxes made of rectangles: an edge that two shapes have counts once."""
+
+from dataclasses import replace
+
+import mitsuba as mi
+import numpy as np
+import pytest
+import scene_zoo as zoo
+from agreement import assert_agrees, assert_differs
+from finite_differences import Differences, check, gradients
+from small_scenes import shift
+
+from pbdr.boundary import segment
+from pbdr.rendering import gradient
+from pbdr.scene import load_scene
+from pbdr.seeds import hashed
+
+T = mi.ScalarTransform4f
+REPLICAS = 8
+BOX = T().translate([0.1, 0, 0.7]).rotate([0, 0, 1], 25).rotate([1, 0, 0], 20).scale(0.4)
+UP = T().translate([0, 0, 1])
+TURNS = [([1, 0, 0], angle) for angle in (0, 90, 180, 270)] + [([0, 1, 0], angle) for angle in (90, 270)]
+LIGHTS = {
+    "point": {"type": "point", "position": [1.5, -1, 2.5], "intensity": zoo.rgb(8.0)},
+    "area": {
+        "type": "rectangle",
+        "to_world": T().look_at(origin=[1.5, -1, 2.5], target=[0, 0, 0.5], up=[0, 0, 1]).scale(0.4),
+        "emitter": {"type": "area", "radiance": zoo.rgb(15.0)},
+    },
+}
+
+
+def grey(reflectance):
+    return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(reflectance)}}
+
+
+def corner(end=1.0):
+    """A bright floor that ends at `end`, and a dark wall that stands at 1; the border of the wall lies in the floor's plane."""
+    look = T().look_at([-2.5, -1, 1.6], [1, 0.2, 0.2], [0, 0, 1])
+    camera = {"type": "perspective", "fov": 40, "film": zoo.film(), "sampler": {"type": "ldsampler"}, "to_world": look}
+    floor = {"to_world": T().translate([end - 1.5, 0, 0]).scale([1.5, 2, 1]), "bsdf": grey(0.8)}
+    wall = {"to_world": T().translate([1, 0, 1.5]).rotate([0, 1, 0], -90).scale([1.5, 2, 1]), "bsdf": grey(0.3)}
+    parts = {"floor": {"type": "rectangle", **floor}, "wall": {"type": "rectangle", **wall}}
+    return load_scene({"type": "scene", "camera": camera, "light": zoo.lamp(0.6, 0.3, -1), **parts})
+
+
+def test_a_camera_moves_in_a_room(monkeypatch):
+    """Negative control: counted by both shapes, the edge is twice as strong."""
+    made, tangent = corner(), shift(0.3, 0.2, 0.4)
+    exact = Differences(made, "camera/pose", tangent, 0.01, spp=4096, integrator={"type": "path", "max_depth": 2})
+    weights = exact.signs()
+    expected = exact.replicas(weights, gap=0.05)
+    check(
+        gradients(made, {"camera/pose": tangent}, weights, spp=256, max_depth=2)["camera/pose"],
+        expected,
+        max_relative_se=0.02,
+    )
+    once = segment.in_contact
+    monkeypatch.setattr(segment, "in_contact", lambda *given: replace(once(*given), share=1.0))
+    part = gradients(made, {"camera/pose": tangent}, weights, spp=64, max_depth=2)["camera/pose"]
+    assert part.mean() == pytest.approx(2 * expected.mean(), rel=0.03)
+
+
+def box(split, light):
+    """A box in one piece, or of six rectangles."""
+    cube = {"box": {"type": "cube", "to_world": BOX, "bsdf": grey(0.5)}}
+    sides = {
+        f"side{k}": {"type": "rectangle", "to_world": BOX @ T().rotate(*turn) @ UP, "bsdf": grey(0.5)}
+        for k, turn in enumerate(TURNS)
+    }
+    parts = {"floor": {"type": "rectangle", "to_world": T().scale(3)}, "light": LIGHTS[light]}
+    camera = zoo.camera(sampler={"type": "ldsampler"})
+    return load_scene({"type": "scene", "camera": camera, **parts, **(sides if split else cube)})
+
+
+def moves(made, names, depth):
+    """Replicas of the derivative of a smooth functional where everything named moves the same way."""
+    y, x = np.mgrid[0 : zoo.SIZE, 0 : zoo.SIZE]
+    weights = np.repeat(np.sin(0.4 * x + 0.3 * y)[..., None], 3, axis=2) / zoo.SIZE**2
+    direction = np.array([0.3, 0.2, 0.4])
+
+    def along(name, array):
+        return array @ direction if name.endswith("positions") else array[:, 3] @ direction
+
+    integrator = {"type": "pathspace", "max_depth": depth}
+    found = (
+        gradient(made, names, weights, spp=256, seed=hashed(0, "box", k), integrator=integrator).total
+        for k in range(REPLICAS)
+    )
+    return np.array([sum(along(name, total[name].astype(np.float64)).sum() for name in names) for total in found])
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_a_box_of_rectangles_is_a_box(monkeypatch, light):
+    """Negative control: shadows of hidden faces' edges, too."""
+    whole = moves(box(False, light), ["box/positions"], 2)
+    names = [f"side{k}/pose" for k in range(6)]
+    parts = moves(box(True, light), names, 2)
+    assert_agrees(parts - whole, 0.0, scale=abs(whole.mean()), max_relative_se=0.03)
+    monkeypatch.setattr(segment, "covered", lambda scene, edge, away, distance, trace, active: mi.Bool(False))
+    doubled = moves(box(True, light), names, 2)
+    assert_differs(doubled - whole, 0.0, scale=abs(whole.mean()), by=0.1)
+
+
+def test_a_camera_before_a_box_of_rectangles():
+    whole, parts = (moves(box(split, "area"), ["camera/pose"], 2) for split in (False, True))
+    assert_agrees(parts - whole, 0.0, scale=np.abs(whole).mean(), max_relative_se=0.1)
