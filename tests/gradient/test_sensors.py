@@ -125,7 +125,7 @@ FILMS = {
 def test_camera_parameters(kind):
     """Every parameter, on films with crop windows, borders and filters."""
     found = scene(kind, film=zoo.film(**FILMS.get(kind, {})))
-    Comparison(found, {f"camera/{role}": step for role, step in CAMERA[kind].items()}, 1024).check(128)
+    Comparison(found, {f"camera/{role}": step for role, step in CAMERA[kind].items()}, 16384).check(512)
 
 
 @pytest.mark.parametrize("kind", ["orthographic", "thinlens", "opencv_fisheye"])

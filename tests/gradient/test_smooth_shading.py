@@ -129,7 +129,7 @@ DEEPER = {
         NOISE,
         0.05,
     ),
-    "terminators": (VIEW, 35, DOWN, (terminator, "on_paths"), 65536, 0.03, None),
+    "terminators": (VIEW, 35, DOWN, (terminator, "on_paths"), 16384, 0.05, None),
 }
 
 
