@@ -100,7 +100,7 @@ def test_a_block_moves_in_a_room(depth):
     )
     weights = exact.signs()
     differences = exact.replicas(weights, gap=0.03)
-    options = {"spp": 512 if depth == 8 else 1536, "max_depth": depth}
+    options = {"spp": 512 if depth == 8 else 6144, "max_depth": depth}
     check(gradients(scene, {name: tangent}, weights, **options)[name], differences, max_relative_se=0.03)
     without = gradients(scene, {name: tangent}, weights, terms=("interior", "primary", "direct"), **options)[name]
     assert_differs(without - differences, 0.0, scale=abs(differences.mean()), by=0.03)

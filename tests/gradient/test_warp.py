@@ -231,7 +231,7 @@ def test_indirect_light_against_edge_sampling(no_divergence):
     ((name, tangent),) = tangents.items()
     expected = indirect.estimate(scene, tangents)
     scale = abs(expected.mean())
-    options = {"max_depth": 3, "spp": 1024, "warp_concentration": 200.0, "replica_count": len(expected)}
+    options = {"max_depth": 3, "spp": 4096, "warp_concentration": 200.0, "replica_count": len(expected)}
     ours = warped(scene, {name: [tangent]}, indirect.adjoint(), **options)[:, 0]
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=0.1)
     no_divergence()
