@@ -198,7 +198,7 @@ def cast(scene: Any, sensor: Any, table: EdgeTable, outlines: Outlines, sampler:
     active &= receiver_hit.is_valid()
     depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
     size = dr.minimum(to_light, 1 + dr.max(dr.abs(edge.point)))
-    active &= ~segment.touches(scene, edge, receiver_hit, size, active)
+    active &= ~segment.touches(scene, edge, receiver_hit, receiver_ray, size, active)
     active &= ~segment.covered(scene, edge, -edge.omega, size, segment.first_behind(scene), active)
     return Shadow(
         edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, spectral_weight,

@@ -110,7 +110,8 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
-    active &= ~segment.touches(scene, edge, receiver_hit, 1 + dr.max(dr.abs(edge.point)), active)
+    scale = 1 + dr.max(dr.abs(edge.point))
+    active &= ~segment.touches(scene, edge, receiver_hit, receiver_ray, scale, active)
     distance = receiver_hit.t
     link = specular.link(scene, t.sensor, t.integrator, mirrors, sampler, options.max_depth, wavelengths)
     walked = walk.to_camera(

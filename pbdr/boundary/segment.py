@@ -32,11 +32,15 @@ FLAT = 0.01  # sine of the angle between two faces in contact below which they d
 
 @dataclass
 class Contact:
-    """Another shape that passes through x_B, as the floor does where an object stands on it: a hit there, on `active` lanes."""
+    """Another shape close behind x_B: a hit of `ray`, on `active` lanes.
+
+    `touching`: it passes through x_B, as the floor does where an object stands on it.
+    """
 
     hit: Any
     ray: Any
     active: Any
+    touching: Any
 
 
 @dataclass
@@ -138,22 +142,22 @@ def in_contact(
     hidden = near & (hit.t < (CLEARANCE - TOUCHING) * distance)
     hidden |= covered(scene, edge, edge.omega, distance, trace, active)
     near &= ~hidden
-    # Does the other shape go on behind the face that is seen?
     normal = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, near).n
+    touching = near & (away * dr.abs_dot(normal, edge.omega) < TOUCHING * distance)
+    # Does the other shape go on behind the face that is seen?
     behind = dr.cross(normal, edge.tangent)
     behind *= dr.mulsign(dr.rcp(dr.maximum(dr.norm(behind), 1e-20)), dr.dot(behind, edge.normal) * edge.front_side)
     step = 0.5 * CLEARANCE * distance
     probe = mi.Ray3f(mi.Point3f(edge.point + step * (behind + normal)), -normal)
     probe.maxt = 2 * step
-    more = trace(probe, near)
+    more = trace(probe, touching)
     goes_on = (more.shape == hit.shape) & (more.instance == hit.instance)
     # The face that is not seen may lie in the other shape, as the bottom of a block does in the floor, and be found in its place.
     seen = dr.select(edge.front == 0, edge.row.face[0], edge.row.face[1])
-    goes_on |= _same_shape(scene, edge, more, near) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
-    ends = near & ~(more.is_valid() & goes_on)
-    return replace(
-        edge, silhouette=edge.silhouette & ~hidden, contact=Contact(hit, ray, near), share=dr.select(ends, mi.Float(0.5), 1)
-    )  # fmt: skip
+    goes_on |= _same_shape(scene, edge, more, touching) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
+    ends = touching & ~(more.is_valid() & goes_on)
+    contact, share = Contact(hit, ray, near, touching), dr.select(ends, mi.Float(0.5), 1)
+    return replace(edge, silhouette=edge.silhouette & ~hidden, contact=contact, share=share)
 
 
 def covered(scene: Any, edge: Edge, away: Any, distance: Any, trace: Callable[[Any, Any], Any], active: Any) -> Any:
@@ -169,12 +173,14 @@ def covered(scene: Any, edge: Edge, away: Any, distance: Any, trace: Callable[[A
     return lanes & hit.is_valid() & ~_same_shape(scene, edge, hit, lanes)
 
 
-def touches(scene: Any, edge: Edge, hit: Any, distance: Any, active: Any) -> Any:
-    """Whether the first hit of a ray that leaves x_B backwards, to find x_S, is what the edge is in contact with.
+def touches(scene: Any, edge: Edge, hit: Any, ray: Any, distance: Any, active: Any) -> Any:
+    """Whether the first hit of a `ray` that leaves x_B backwards, to find x_S, is what the edge is in contact with.
 
     Then no surface sees past the edge there: the side that would is covered by the shape itself.
     """
-    return _of_another(scene, edge, hit, hit.t, distance, active & (hit.t < CLEARANCE * distance))
+    near = active & (hit.t < CLEARANCE * distance)
+    away = hit.t * dr.abs_dot(hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, near).n, ray.d)
+    return _of_another(scene, edge, hit, away, distance, near & (away < TOUCHING * distance))
 
 
 def _of_another(scene: Any, edge: Edge, hit: Any, away: Any, distance: Any, active: Any) -> Any:
@@ -355,11 +361,11 @@ class Motion:
         """Where the visible face and the shape that it touches meet: lifted off, their images would not meet at all."""
         hit, ray = contact.hit, contact.ray
         with curves.at_rest(self.strands):
-            si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, contact.active)
+            si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, contact.touching)
         faces = _normals(edge)
         face = dr.select(edge.front == 0, faces[0], faces[1])
         ground = dr.detach(si.n)
-        crosses = contact.active & (dr.abs(dr.dot(edge.tangent, dr.cross(face, ground))) > FLAT)
+        crosses = contact.touching & (dr.abs(dr.dot(edge.tangent, dr.cross(face, ground))) > FLAT)
         met = dr.replace_grad(edge.point, si.p)
         return dr.select(crosses, _meeting(edge, face, ground, result, met), result)
 

@@ -105,3 +105,24 @@ def test_a_box_of_rectangles_is_a_box(monkeypatch, light):
 def test_a_camera_before_a_box_of_rectangles():
     whole, parts = (moves(box(split, "area"), ["camera/pose"], 2) for split in (False, True))
     assert_agrees(parts - whole, 0.0, scale=np.abs(whole).mean(), max_relative_se=0.1)
+
+
+def test_a_poster_close_to_the_floor(monkeypatch):
+    """Its thin shadow begins at its border and ends where it would without: not contact. Negative control: taken for contact."""
+    poster = {"type": "rectangle", "to_world": T().translate([0.1, -0.2, 4e-4]).rotate([0, 0, 1], 30).scale(0.8)}
+    parts = {"poster": {**poster, "bsdf": grey(0.1)}, "floor": {"type": "rectangle", "to_world": T().scale(3)}}
+    camera = zoo.camera(sampler={"type": "ldsampler"})
+    made = load_scene({"type": "scene", "camera": camera, "light": zoo.lamp(-0.5, 0.9, -1), **parts})
+    tangent = shift(0.2, 1, 0)
+    exact = Differences(made, "poster/pose", tangent, 0.02, spp=4096, integrator={"type": "path", "max_depth": 2})
+    weights = exact.signs()
+    expected = exact.replicas(weights, gap=0.03)
+    check(
+        gradients(made, {"poster/pose": tangent}, weights, spp=256, max_depth=2)["poster/pose"],
+        expected,
+        max_relative_se=0.02,
+    )
+    monkeypatch.setattr(segment, "TOUCHING", 1e-3)
+    monkeypatch.setattr(segment, "CLEARANCE", 1e-3)
+    part = gradients(made, {"poster/pose": tangent}, weights, spp=64, max_depth=2)["poster/pose"]
+    assert_differs(part, expected.mean(), by=0.1)

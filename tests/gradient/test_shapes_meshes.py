@@ -212,7 +212,7 @@ def test_a_lit_block_slides_over_the_floor(monkeypatch, tmp_path, one_mesh):
     made = scene(thing=frustum(tmp_path, one_mesh), **({"floor": None} if one_mesh else {}))
     tangent = everywhere(0, 1, 0, vertices=12 if one_mesh else 8) * (np.arange(12 if one_mesh else 8) < 8)[:, None]
     weights, expected = agrees(made, "thing/positions", tangent)
-    monkeypatch.setattr(segment, "touches", lambda scene, edge, hit, distance, active: mi.Bool(False))
+    monkeypatch.setattr(segment, "touches", lambda *_: mi.Bool(False))
     part = gradients(made, {"thing/positions": tangent}, weights, spp=64, max_depth=2)["thing/positions"]
     assert_differs(part, expected.mean(), by=0.1)
 
