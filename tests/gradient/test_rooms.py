@@ -34,11 +34,21 @@ def grey(reflectance):
     return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(reflectance)}}
 
 
-def corner(end=1.0):
-    """A bright floor that ends at `end`, and a dark wall that stands at 1; the border of the wall lies in the floor's plane."""
+def agrees(made, name, tangent, step):
+    """The gradient agrees with finite differences; returns the adjoint image and these."""
+    exact = Differences(made, name, tangent, step, spp=4096, integrator={"type": "path", "max_depth": 2})
+    weights = exact.signs()
+    expected = exact.replicas(weights, gap=0.05)
+    found = gradients(made, {name: tangent}, weights, spp=256, max_depth=2)[name]
+    check(found, expected, max_relative_se=0.02)
+    return weights, expected
+
+
+def corner():
+    """A bright floor and a dark wall whose borders coincide."""
     look = T().look_at([-2.5, -1, 1.6], [1, 0.2, 0.2], [0, 0, 1])
     camera = {"type": "perspective", "fov": 40, "film": zoo.film(), "sampler": {"type": "ldsampler"}, "to_world": look}
-    floor = {"to_world": T().translate([end - 1.5, 0, 0]).scale([1.5, 2, 1]), "bsdf": grey(0.8)}
+    floor = {"to_world": T().translate([-0.5, 0, 0]).scale([1.5, 2, 1]), "bsdf": grey(0.8)}
     wall = {"to_world": T().translate([1, 0, 1.5]).rotate([0, 1, 0], -90).scale([1.5, 2, 1]), "bsdf": grey(0.3)}
     parts = {"floor": {"type": "rectangle", **floor}, "wall": {"type": "rectangle", **wall}}
     return load_scene({"type": "scene", "camera": camera, "light": zoo.lamp(0.6, 0.3, -1), **parts})
@@ -47,14 +57,7 @@ def corner(end=1.0):
 def test_a_camera_moves_in_a_room(monkeypatch):
     """Negative control: counted by both shapes, the edge is twice as strong."""
     made, tangent = corner(), shift(0.3, 0.2, 0.4)
-    exact = Differences(made, "camera/pose", tangent, 0.01, spp=4096, integrator={"type": "path", "max_depth": 2})
-    weights = exact.signs()
-    expected = exact.replicas(weights, gap=0.05)
-    check(
-        gradients(made, {"camera/pose": tangent}, weights, spp=256, max_depth=2)["camera/pose"],
-        expected,
-        max_relative_se=0.02,
-    )
+    weights, expected = agrees(made, "camera/pose", tangent, 0.01)
     once = segment.in_contact
     monkeypatch.setattr(segment, "in_contact", lambda *given: replace(once(*given), share=1.0))
     part = gradients(made, {"camera/pose": tangent}, weights, spp=64, max_depth=2)["camera/pose"]
@@ -114,14 +117,7 @@ def test_a_poster_close_to_the_floor(monkeypatch):
     camera = zoo.camera(sampler={"type": "ldsampler"})
     made = load_scene({"type": "scene", "camera": camera, "light": zoo.lamp(-0.5, 0.9, -1), **parts})
     tangent = shift(0.2, 1, 0)
-    exact = Differences(made, "poster/pose", tangent, 0.02, spp=4096, integrator={"type": "path", "max_depth": 2})
-    weights = exact.signs()
-    expected = exact.replicas(weights, gap=0.03)
-    check(
-        gradients(made, {"poster/pose": tangent}, weights, spp=256, max_depth=2)["poster/pose"],
-        expected,
-        max_relative_se=0.02,
-    )
+    weights, expected = agrees(made, "poster/pose", tangent, 0.02)
     monkeypatch.setattr(segment, "TOUCHING", 1e-3)
     monkeypatch.setattr(segment, "CLEARANCE", 1e-3)
     part = gradients(made, {"poster/pose": tangent}, weights, spp=64, max_depth=2)["poster/pose"]
