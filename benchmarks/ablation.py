@@ -158,7 +158,7 @@ def ratio(values: list[Any], took: list[float], full: list[Any], full_took: list
 
 def summary(found: dict[str, Any]) -> Result:
     """One row a part, one column a case."""
-    labels = sorted({label for case in found.values() for label in case if label != FULL}, key=_order(found))
+    labels = dict.fromkeys(label for case in found.values() for label in case if label != FULL)
     cells = {label: [case.get(label) for case in found.values()] for label in labels}
     rows = [[label, *map(_cell, ones), _mean([one["cost"] for one in ones if one])] for label, ones in cells.items()]
     text = (
@@ -167,11 +167,6 @@ def summary(found: dict[str, Any]) -> Result:
         + table(["changed", *found, "geometric mean"], rows)
     )
     return Result("ablation", {"cases": found}, text, None)
-
-
-def _order(found: dict[str, Any]) -> Callable[[str], int]:
-    order = list(dict.fromkeys(label for case in found.values() for label in case))
-    return order.index
 
 
 def _cell(one: dict[str, float] | None) -> str:

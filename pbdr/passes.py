@@ -29,7 +29,7 @@ from pbdr.boundary import (
     terms,
 )
 from pbdr.boundary.edges import EdgeTable
-from pbdr.transport import bent, path
+from pbdr.transport import path
 from pbdr.transport.features import Features
 from pbdr.transport.film import FilmMap
 
@@ -123,7 +123,7 @@ class GradientPass:
         options = tracer._path_options()
         count = self.budgets["primary"]
         if tracer.options.boundary == "edge" and features.moving and "primary" in self.chosen and count:
-            yield mapped.sample(scene, sensor, tracer, bent.Maps.of(scene), options, stream, count)
+            yield mapped.sample(scene, sensor, tracer, features.maps, options, stream, count)
         if table is None or not features.moving_edges:
             return
         if "primary" in self.chosen and (features.moving_shapes or features.sensor_moves) and count:
@@ -152,7 +152,7 @@ class GradientPass:
         deeper = "indirect" in chosen and tracer.max_depth > 2 and self.budgets["indirect"] > 0
         sixth = max(self.budgets["indirect"] // 6, 1)
         if tracer.options.boundary == "edge" and features.moving and deeper:
-            drawn = mapped.seen_from_surfaces(technique, bent.Maps.of(scene), stream, sixth)
+            drawn = mapped.seen_from_surfaces(technique, features.maps, stream, sixth)
             if drawn is not None:
                 yield drawn
         if table is None:

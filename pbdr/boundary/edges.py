@@ -151,6 +151,13 @@ class EdgeTable:
         """Rows that are borders of disks and cylinders."""
         return (self.corners[0] == 0) & (self.kind <= ELLIPSE)
 
+    def own(self, scene: Any, hit: Any, active: Any = True) -> Any:
+        """Whether a hit a row is on the shape of that row: of several in an instance, the same one."""
+        own = dr.gather(mi.ShapePtr, scene.shapes_dr(), self.shape, active)
+        member = mi.UInt32(NO_MEMBER) if self.member is None else self.member
+        grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
+        return dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
+
     def row(self, index: Any, active: Any = True) -> EdgeTable:
         """The rows at `index`."""
         get = lambda array: dr.gather(type(array), array, index, active)  # noqa: E731

@@ -275,15 +275,9 @@ def reflected(
     active &= dr.max(scattered) > 0
     active &= from_here.sees(t.scene, curve.point, active)
     factor = from_here.factor * scattered * (curve.sine * weight / dr.square(distance))
-    twin = sampler.clone()
-    primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
-    lit, dark = (
-        path.trace(
-            t.scene, spectra.carry(ray, from_here.wavelengths), hit, numbers, primal, active=active, depth=from_here.count,
-            reflected_only=True,
-        )[0]
-        for (hit, ray), numbers in zip(curve.starts, (sampler, twin), strict=True)
-    )  # fmt: skip
+    for _, start in curve.starts:
+        spectra.carry(start, from_here.wavelengths)
+    lit, dark = indirect.radiance(t.scene, curve.starts, sampler, t.options, active, from_here.count, True)
     jump = segment.weigh(curve.side, lit, factor) + segment.weigh(-curve.side, dark, factor)
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:

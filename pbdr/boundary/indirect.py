@@ -7,7 +7,7 @@ lights past edges. This file knows what becomes of a sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,19 @@ class Sample:
     direction: Any
     sides: Callable[[Any, Any], list[tuple[Any, Any]]]
     active: Any
+
+
+def radiance(
+    scene: Any, starts: Sequence[tuple[Any, Any]], sampler: Any, options: path.PathOptions, active: Any, depth: Any,
+    reflected_only: bool,
+) -> list[Any]:  # fmt: skip
+    """Radiance along each ray of `starts`, (hit, ray), by primal paths with common random numbers, after `depth` vertices."""
+    primal = path.PathOptions(options.max_depth, options.rr_depth)
+    numbers = [sampler, *(sampler.clone() for _ in starts[1:])]
+    return [
+        path.trace(scene, ray, hit, own, primal, active=active, depth=depth, reflected_only=reflected_only)[0]
+        for (hit, ray), own in zip(starts, numbers, strict=True)
+    ]
 
 
 def backward(scene: Any, features: Features, options: path.PathOptions, field: AdjointField, sample: Sample) -> Any:

@@ -72,18 +72,8 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     factor = from_here.factor * scattered * (edge.sine * edge.length / dr.square(distance))
     factor *= share / (probability * count)
     sides = _sides(
-        t,
-        edge,
-        target,
-        distance,
-        factor,
-        sampler,
-        from_here.count,
-        active,
-        behind,
-        mi.Bool(False),
-        from_here.wavelengths,
-    )
+        t, edge, target, distance, factor, sampler, from_here.count, active, behind, mi.Bool(False), from_here.wavelengths
+    )  # fmt: skip
     return from_here.sample(edge.omega, sides, active)
 
 
@@ -177,12 +167,7 @@ def _sides(
     front, back = segment.both_sides(t.scene, t.table, edge, target, distance, behind, active)
     for _, start in (front, back):
         spectra.carry(start, wavelengths)
-    twin = sampler.clone()
-    primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
-    reflected = [
-        path.trace(t.scene, start, hit, numbers, primal, active=active, depth=depth, reflected_only=True)[0]
-        for (hit, start), numbers in ((front, sampler), (back, twin))
-    ]
+    reflected = indirect.radiance(t.scene, (front, back), sampler, t.options, active, depth, True)
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
         """Equations (5) and (6) for the radiance reflected on either side."""

@@ -154,7 +154,7 @@ def in_contact(
     goes_on = (more.shape == hit.shape) & (more.instance == hit.instance)
     # The face that is not seen may lie in the other shape, as the bottom of a block does in the floor, and be found in its place.
     seen = dr.select(edge.front == 0, edge.row.face[0], edge.row.face[1])
-    goes_on |= _same_shape(scene, edge, more, touching) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
+    goes_on |= edge.row.own(scene, more, touching) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
     ends = touching & ~(more.is_valid() & goes_on)
     contact, share = Contact(hit, ray, near, touching), dr.select(ends, mi.Float(0.5), 1)
     return replace(edge, silhouette=edge.silhouette & ~hidden, contact=contact, share=share)
@@ -170,7 +170,7 @@ def covered(scene: Any, edge: Edge, away: Any, distance: Any, trace: Callable[[A
     ray.maxt = 2 * CLEARANCE * distance
     lanes = active & edge.silhouette & ~edge.round & ~edge.row.strand
     hit = trace(ray, lanes)
-    return lanes & hit.is_valid() & ~_same_shape(scene, edge, hit, lanes)
+    return lanes & hit.is_valid() & ~edge.row.own(scene, hit, lanes)
 
 
 def touches(scene: Any, edge: Edge, hit: Any, ray: Any, distance: Any, active: Any) -> Any:
@@ -188,17 +188,10 @@ def _of_another(scene: Any, edge: Edge, hit: Any, away: Any, distance: Any, acti
 
     On the mesh itself, faces about the edge are close to it anyway: what else passes through x_B has to be closer.
     """
-    same = _same_shape(scene, edge, hit, active)
+    same = edge.row.own(scene, hit, active)
     about = (hit.prim_index == edge.row.face[0]) | (hit.prim_index == edge.row.face[1]) | (edge.row.corners[0] == 0)
     apart = same & ~about & (away < TOUCHING * distance)
     return active & edge.silhouette & hit.is_valid() & (~same | apart)
-
-
-def _same_shape(scene: Any, edge: Edge, hit: Any, active: Any) -> Any:
-    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), edge.row.shape, active)
-    member = mi.UInt32(NO_MEMBER) if edge.row.member is None else edge.row.member
-    grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
-    return dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
 
 
 def background(

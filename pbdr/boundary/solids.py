@@ -126,10 +126,9 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
     ray.maxt = 1 - 2 * MARGIN
     straight = (table.kind == SEGMENT) & (dr.squared_norm(table.b) > 0) & _worth_a_ray(scene, placed, table)
     hit = scene.ray_intersect_preliminary(ray, coherent=False, active=straight)
-    own = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
+    same = table.own(scene, hit)
     member = mi.UInt32(NO_MEMBER) if table.member is None else table.member
     grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
-    same = dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
     adjacent = same & ((hit.prim_index == table.face[0]) | (hit.prim_index == table.face[1]))
     # Evaluated with the rays: the rare case that some pass through would else compile kernels of its own, in the middle of a fit.
     passes = straight & hit.is_valid() & ~adjacent

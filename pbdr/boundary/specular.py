@@ -132,12 +132,7 @@ def draw(
     front, back = segment.both_sides(scene, table, edge, aim, distance, segment.first_behind(scene), active)
     for _, beginning in (front, back):
         spectra.carry(beginning, wavelengths)
-    twin = sampler.clone()
-    primal = path.PathOptions(options.max_depth, options.rr_depth)
-    seen = [
-        path.trace(scene, ray, hit, numbers, primal, active=active, depth=length)[0]
-        for (hit, ray), numbers in ((front, sampler), (back, twin))
-    ]
+    seen = indirect.radiance(scene, (front, back), sampler, options, active, length, False)
     weight = segment.weigh(edge.front_side, seen[0], factor) + segment.weigh(-edge.front_side, seen[1], factor)
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:

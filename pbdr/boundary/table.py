@@ -53,6 +53,7 @@ class TableBuilder:
     def __init__(self) -> None:
         self.cache: dict[str, Known] = {}
         self.crossed: tuple[list[Any], crossings.Sheets | None, list[tuple[int, int]]] | None = None
+        self.touched: tuple[frozenset[int], Any] | None = None  # moving shapes, edges at rest that touch one of them
 
     def topology(self, mesh: Any, key: str) -> Known:
         """Cached topology of a mesh, rebuilt when its faces changed or copies of a vertex moved apart."""
@@ -103,7 +104,11 @@ class TableBuilder:
             rows, pairs = _sheet_rows(found, sheets, moving)
             table = _concatenate([*parts, rows], bool(inside), pairs, points)
         if moving and len(moving) < len(scene.shapes()):
-            table = replace(table, moving=table.moving | contacts.touching(scene, table, ~table.moving, moving))
+            if self.touched is None or self.touched[0] != moving:
+                touched = contacts.touching(scene, table, ~table.moving, moving)
+                dr.eval(touched)
+                self.touched = moving, touched
+            table = replace(table, moving=table.moving | self.touched[1])
             dr.eval(table.moving)
         return table
 
@@ -121,7 +126,7 @@ class TableBuilder:
             if meshes or round_shapes:
                 bodies = [one.solid(self._weld(one)) for one in placed]
                 sheets, pairs = solids.crossing_sheets(placed, bodies, meshes)
-            self.crossed = state, sheets, pairs
+            self.crossed, self.touched = (state, sheets, pairs), None
         _, sheets, pairs = self.crossed
         solids.refuse(placed, sheets, pairs, moving)
         return sheets

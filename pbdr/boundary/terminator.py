@@ -17,7 +17,7 @@ import mitsuba as mi
 from pbdr.boundary import indirect, segment, topology, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, emission, groups, hits, path, spectra
+from pbdr.transport import camera, convention, emission, groups, hits, spectra
 from pbdr.transport.features import Features
 
 
@@ -110,19 +110,15 @@ def on_paths(technique: Technique, stream: Callable[[str, int], Any], count: int
     grazing = Grazing.of(scene, si, sampler, from_here.active)
     active = grazing.active
     factor = from_here.factor * grazing.scattered / (count * grazing.density)
-    primal = path.PathOptions(t.options.max_depth, t.options.rr_depth)
-    looks = [(side, *grazing.towards(scene, si, side, from_here.wavelengths)) for side in (1, -1)]
-    reflected = [
-        path.trace(scene, ray, hit, numbers, primal, active=active, depth=from_here.count, reflected_only=True)[0]
-        for (_, hit, ray), numbers in zip(looks, (sampler, sampler.clone()), strict=True)
-    ]
+    starts = [grazing.towards(scene, si, side, from_here.wavelengths) for side in (1, -1)]
+    reflected = indirect.radiance(scene, starts, sampler, t.options, active, from_here.count, True)
     shining = active & (from_here.count > 1)
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
         """Equation (11): the face turns, and the direction moves as the convention says for this light."""
         normal = groups.material(t.features, from_here.hit, from_here.arriving, active).n
         result = []
-        for (side, hit, ray), radiance in zip(looks, reflected, strict=True):
+        for side, (hit, ray), radiance in zip((1, -1), starts, reflected, strict=True):
             far = groups.material(t.features, hit, ray, active & hit.is_valid())
             onward, _ = convention.scattered_direction(origin, grazing.omega, far, t.options.h, active & far.is_valid())
             result.append((side * factor * radiance, dr.dot(normal, onward)))  # Eq. (11)

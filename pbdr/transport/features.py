@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import curves, groups
+from pbdr.transport import bent, curves, groups
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -26,6 +26,7 @@ class Features:
     moving_lights: bool = False
     instances: groups.Instances | None = None
     strands: curves.Strands | None = None
+    maps: bent.Maps = field(default_factory=bent.Maps)
 
     @property
     def moving_edges(self) -> bool:
@@ -76,5 +77,6 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         moving_shapes=moving_shapes,
         instances=groups.Instances.of(scene),
         strands=curves.Strands.of(scene),
+        maps=bent.Maps.of(scene),
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

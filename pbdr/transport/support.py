@@ -10,7 +10,7 @@ import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
 from pbdr.errors import ParameterError, SceneError
-from pbdr.transport import bent, camera, groups, texels
+from pbdr.transport import camera, groups, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -86,7 +86,7 @@ def check_boundary(
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
     _check_texels(scene, features, attached, max_depth)
-    maps = bent.Maps.of(scene).kinds
+    maps = features.maps.kinds
     if warped and maps and (features.moving_edges or any(p.role in BENT for p in attached)):
         incomplete(f"shading horizons of {', '.join(maps)} surfaces have no boundary term with boundary='warp'.")
 
