@@ -35,6 +35,7 @@ import test_rooms as rooms  # noqa: E402
 import test_sensors as sensors  # noqa: E402
 import test_shapes_groups as groups  # noqa: E402
 import test_shapes_meshes as meshes  # noqa: E402
+import test_sightlines as sightlines  # noqa: E402
 import test_smooth_shading as smooth  # noqa: E402
 import test_specular as specular  # noqa: E402
 from test_channels import wavy  # noqa: E402
@@ -442,6 +443,14 @@ for _name, (_make, _parameter, _step, _depth, _spp) in specular.CASES.items():
         (f"{SPECULAR}[{_name}]",), step=_step, depth=_depth, spp=_spp, fd_spp=16384, options={"n_indirect": 100_000},
         peer="96 % off" if _name == "box in a mirror" else "")  # fmt: skip
 
+SIGHTS = "tests/gradient/test_sightlines.py::test_horizons"
+for _name, _feature in (("in a mirror", "mirror"), ("normal map in a mirror", "mirror"), ("instance", "instances")):
+    _make, _parameter, _along, _depth, _step, *_ = sightlines.CASES[_name]
+    _wave = _along or (lambda scene, name, depth=_depth: mapped.texel_signs(scene, name, depth))
+    _called = {"normal map in a mirror": _name}.get(_name, f"smooth mesh: {_name}")
+    add(_called, _feature, "material" if _along is None else "shape", _make, _parameter, _wave, (f"{SIGHTS}[{_name}]",),
+        step=_step, depth=_depth, spp=256, fd_spp=8192, options={"n_primary": 120_000, "n_indirect": 200_000})  # fmt: skip
+
 # ---------------------------------------------------------------------- indirect light
 
 INDIRECT = "tests/gradient/test_indirect.py::test_gates"
@@ -485,7 +494,7 @@ add("sphere sunk into the floor", "meshes through each other", "shape",
 GROUPED = {"type": "instance", "to_world": T().translate([0, 0, 1]), "group": {"type": "ref", "id": "group"}}
 add("instance of a sphere", "instances", "shape",
     lambda folder: meshes.scene(group={"type": "shapegroup", "inner": {"type": "sphere", "radius": 0.3}}, one=GROUPED), "one/pose",
-    one, (GROUPS + "test_smooth_and_round_shapes_in_groups_are_refused",), refusal="Sphere in a shape group")  # fmt: skip
+    one, (GROUPS + "test_round_shapes_in_groups_are_refused",), refusal="Sphere in a shape group")  # fmt: skip
 for _name, (_make, _role) in refusals.MATERIALS.items():
     add(f"{_name}: refused", "materials", "material", lambda folder, make=_make: load_scene(zoo.scene(bsdf=make())),
         f"ball/{_role}", one, (f"tests/gradient/test_refusals.py::test_material_parameters[edge-{_name}]",),

@@ -9,7 +9,7 @@ import mitsuba as mi
 
 from pbdr import memory, seeds, sequence
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, horizon, mapped, segment, warp_camera
+from pbdr.boundary import direct, mapped, segment, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
@@ -155,8 +155,6 @@ class PathSpaceMethods:
         if self.options.boundary != "none":
             warped = self.options.boundary == "warp"
             support.check_boundary(scene, sensor, features, attached, self.max_depth, warped)
-            if not warped and features.delta_bsdfs and features.moving_edges:
-                horizon.warn_of_mirrors(scene)
         return sensor, features, self._gradient_options(scene, sensor, features)
 
     def render_backward(

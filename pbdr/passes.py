@@ -24,6 +24,7 @@ from pbdr.boundary import (
     reflected,
     segment,
     shadows,
+    sightlines,
     specular,
     terminator,
     terms,
@@ -151,14 +152,24 @@ class GradientPass:
         technique = reflected.Technique(scene, sensor, tracer, features, table, motion, options)
         deeper = "indirect" in chosen and tracer.max_depth > 2 and self.budgets["indirect"] > 0
         sixth = max(self.budgets["indirect"] // 6, 1)
-        if tracer.options.boundary == "edge" and features.moving and deeper:
-            drawn = mapped.seen_from_surfaces(technique, features.maps, stream, sixth)
-            if drawn is not None:
-                yield drawn
+        if tracer.options.boundary == "edge" and features.moving:
+            count = self.budgets["primary"]
+            between = sightlines.lengths(scene, features, mirrors.longest if mirrors else 0, tracer.max_depth - 2)
+            if "primary" in chosen and count and between is not None:
+                drawn = sightlines.seen_by_camera(technique, stream, max(count // 2, 1), between)
+                if drawn is not None:
+                    yield drawn
+            onward = sightlines.FROM_SURFACES if features.delta_bsdfs else 0
+            between = sightlines.lengths(scene, features, onward, tracer.max_depth - 3)
+            if deeper and between is not None:
+                yield sightlines.seen_from_surfaces(technique, stream, sixth, between)
+            if deeper:
+                drawn = mapped.seen_from_surfaces(technique, features.maps, stream, sixth)
+                if drawn is not None:
+                    yield drawn
         if table is None:
             return
         ways = (None,) if mirrors is None or tracer.max_depth == 2 else (None, mirrors)
-        count = self.budgets["primary"]
         if mirrors is not None and "primary" in chosen and count:
             yield specular.draw(scene, sensor, tracer, table, motion, options, stream, count, mirrors)
         count = self.budgets["direct"]

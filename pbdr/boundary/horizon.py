@@ -20,7 +20,6 @@ from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, convention, groups, hits, path, spectra
 from pbdr.transport.eye import Eye
-from pbdr.transport.support import incomplete
 
 
 @dataclass
@@ -225,16 +224,6 @@ def sample(
         lambda: edge.position(camera.attached_viewpoint(sensor, eye.aperture), active), active,
     )  # fmt: skip
     return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
-
-
-def warn_of_mirrors(scene: Any) -> None:
-    """Warn where delta lobes may show horizons: those have no boundary term."""
-    smooth = [s.id() for s in scene.shapes() if topology.interpolates_normals(s) and s.class_name() != "Cube"]
-    if smooth:
-        incomplete(
-            f"the mesh '{smooth[0]}' interpolates its normals: where mirrors or glass show it, the horizons of its shading have no "
-            "boundary term. The finer the mesh, the less that matters."
-        )
 
 
 def face_mass(faces: SmoothFaces) -> Any:

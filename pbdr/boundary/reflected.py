@@ -21,6 +21,7 @@ from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 
 LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
+COPLANAR = 1e-6  # of distance and position: height over the plane of a face, up to rounding
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
 
 
@@ -62,6 +63,9 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     edge = segment.at(table.row(index), u, View(mi.Point3f(si.p), mi.Vector3f(0), mi.Bool(False)), away=True)
     distance = dr.norm(edge.point - si.p)
     active &= edge.counts & (probability > 0) & (distance > 0)
+    # Edges in the plane of the face that x_S lies on are a part of its geometric horizon: terminator.py.
+    height = dr.abs(dr.dot(si.n, edge.point - si.p))
+    active &= height > COPLANAR * (distance + dr.max(dr.abs(edge.point)))
     scattered = from_here.scattered(edge.omega, active)
     active &= dr.max(scattered) > 0
     target = segment.outside(edge, distance)

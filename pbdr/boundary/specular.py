@@ -13,13 +13,17 @@ from typing import Any
 
 import drjit as dr
 import mitsuba as mi
+import numpy as np
 
+from pbdr import seeds
 from pbdr.boundary import direct, indirect, segment
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, edge_mass, systematic
 from pbdr.transport import camera, convention, hits, lobes, path, spectra
+from pbdr.transport.support import incomplete
 
-MAX_LENGTH = 4  # delta vertices of a chain
+MAX_LENGTH = 12  # delta vertices of a chain
+LEFT_OUT = 0.002  # chains are as long as it takes to leave out no more than this share of what delta lobes show
 MAX_STEPS = 16  # of Newton's method
 MAX_TRIALS = 1000  # an image found less often is left out
 CELLS = 128  # starts are drawn from those cells of the film (this many a side) that see a delta lobe
@@ -30,8 +34,35 @@ SAME = 2e-4  # of the film's width: two ends this close are the same image
 
 
 @dataclass
+class Bundle:
+    """Directions in which a surface looks, about `omega`: where from, its normal, and number of vertices before them."""
+
+    point: Any
+    normal: Any
+    count: Any
+    omega: Any
+
+    def direction(self, position: Any) -> Any:
+        """The unit vector off `omega` by a position in a plane at right angles to it."""
+        s, t = mi.coordinate_system(self.omega)
+        return dr.normalize(self.omega + s * position.x + t * position.y)
+
+    def at(self, index: Any) -> Bundle:
+        """Those of some lanes."""
+        get = lambda x: dr.gather(type(x), x, index)  # noqa: E731
+        return Bundle(get(self.point), get(self.normal), get(self.count), get(self.omega))
+
+    def ray(self, position: Any) -> Any:
+        """From the surface in that direction."""
+        direction = self.direction(position)
+        skip = segment.OUTWARD * (1 + dr.max(dr.abs(self.point)))
+        side = dr.mulsign(skip, dr.dot(self.normal, direction))
+        return mi.Ray3f(mi.Point3f(self.point + side * self.normal), direction)
+
+
+@dataclass
 class Chain:
-    """Rays of the camera after `length` delta lobes: reflections where the bit of a vertex in `bits` is 0."""
+    """Rays of the camera, or of a `bundle`, after `length` delta lobes: reflections where the bit of a vertex in `bits` is 0."""
 
     scene: Any
     sensor: Any
@@ -41,11 +72,29 @@ class Chain:
     aperture: Any
     max_length: int
     wavelengths: Any
+    bundle: Bundle | None = None
 
     @property
     def width(self) -> int:
         """Film width in pixels."""
         return camera.film_size(self.sensor.film())[0]
+
+    def begin(self, position: Any, active: Any) -> tuple[Any, Any]:
+        """The ray through a film position (or in a direction of the bundle), and its first hit."""
+        if self.bundle is None:
+            ray = dr.detach(camera.ray_through(self.sensor, position, self.aperture, self.wavelengths))
+            return ray, hits.first_hit(self.integrator, self.scene, ray, active)
+        ray = spectra.carry(self.bundle.ray(position), self.wavelengths)
+        return ray, self.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
+
+    def at(self, index: Any) -> Chain:
+        """The chains of some lanes."""
+        get = lambda x: None if x is None else dr.gather(type(x), x, index)  # noqa: E731
+        bundle = None if self.bundle is None else self.bundle.at(index)
+        return Chain(
+            self.scene, self.sensor, self.integrator, get(self.length), get(self.bits), get(self.aperture), self.max_length,
+            get(self.wavelengths), bundle,
+        )  # fmt: skip
 
 
 @dataclass
@@ -59,12 +108,16 @@ class Target:
         """The point as it is seen in this direction."""
         return self.row.curve(View.along(direction), self.u).position
 
-    def offset(self, end: End) -> tuple[Any, Any]:
-        """From the segment to the point, orthogonal to the segment, in a frame of its direction; and the depth."""
-        position = self.position(end.direction)
-        s, t = mi.coordinate_system(end.direction)
-        away = position - end.origin
-        return mi.Vector2f(dr.dot(away, s), dr.dot(away, t)), dr.dot(away, end.direction)
+    def offset(self, end: End, about: Any) -> tuple[Any, Any]:
+        """From the segment to the point, orthogonal to the segment, in a frame of the direction `about`; and the depth.
+
+        Offsets that are compared need the same frame: that of a direction jumps where its z changes the sign.
+        """
+        away = self.position(end.direction) - end.origin
+        depth = dr.dot(away, end.direction)
+        s, t = mi.coordinate_system(about)
+        away -= depth * end.direction
+        return mi.Vector2f(dr.dot(away, s), dr.dot(away, t)), depth
 
 
 @dataclass
@@ -95,14 +148,14 @@ def draw(
     distribution = Discrete.of(edge_mass(table))
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
-    lengths = min(MAX_LENGTH, options.max_depth - 1)
+    lengths = min(starts.longest, options.max_depth - 1)
     wavelengths, spectral_weight = spectra.sample(sensor, sampler)
-    chain = random_chain(scene, sensor, integrator, sampler, lengths, wavelengths)
+    chain = random_chain(scene, sensor, integrator, sampler, (1, lengths), wavelengths)
     length = chain.length
     target = Target(row, u)
 
     # ---- an image of x_B, and the reciprocal of the probability to find it
-    found, position = search(chain, start(sampler, starts), target, probability > 0)
+    found, position = search(chain, starts.start(sampler), target, probability > 0)
     trials = repeat(chain, sampler, starts, target, position, found)
     active = found & (trials < MAX_TRIALS)
     store = path.PathStore(options.max_depth, wavelengths)
@@ -144,12 +197,16 @@ def draw(
     return indirect.Sample(attached_ray, position, store, length, mi.Point3f(end.origin), end.direction, sides, active)
 
 
-def random_chain(scene: Any, sensor: Any, integrator: Any, sampler: Any, lengths: int, wavelengths: Any) -> Chain:
-    """A chain of 1 to `lengths` lobes, chosen at random, at these wavelengths."""
-    length = dr.minimum(mi.UInt32(sampler.next_1d() * lengths), lengths - 1) + 1
-    bits = mi.UInt32(sampler.next_1d() * (1 << lengths))
-    aperture = camera.aperture_sample(sensor, sampler)
-    return Chain(scene, sensor, integrator, length, bits, aperture, lengths, wavelengths)
+def random_chain(
+    scene: Any, sensor: Any, integrator: Any, sampler: Any, between: tuple[int, int], wavelengths: Any, bundle: Any = None
+) -> Chain:  # fmt: skip
+    """A chain of as many lobes as lie `between` two numbers, chosen at random, at these wavelengths."""
+    shortest, longest = between
+    span = longest - shortest + 1
+    length = dr.minimum(mi.UInt32(sampler.next_1d() * span), span - 1) + shortest
+    bits = mi.UInt32(sampler.next_1d() * (1 << longest))
+    aperture = None if bundle is not None else camera.aperture_sample(sensor, sampler)
+    return Chain(scene, sensor, integrator, length, bits, aperture, longest, wavelengths, bundle)
 
 
 @dataclass
@@ -168,7 +225,7 @@ class Seen:
     def connect(self, point: Any, shape: Any, store: path.PathStore, active: Any) -> direct.Connection:
         """Find an image of a surface point; the vertices before it are kept in `store`."""
         chain, target = self.chain, Fixed(None, point)  # type: ignore[arg-type]
-        found, position = search(chain, start(self.sampler, self.starts), target, active)
+        found, position = search(chain, self.starts.start(self.sampler), target, active)
         trials = repeat(chain, self.sampler, self.starts, target, position, found)
         active = found & (trials < MAX_TRIALS)
         end = trace(chain, position, active, store)
@@ -199,7 +256,7 @@ def link(
     """How walks end at the camera: in a straight line or, with `mirrors` from `cells`, by way of them."""
     if mirrors is None:
         return direct.Straight(scene, sensor, integrator)
-    chain = random_chain(scene, sensor, integrator, sampler, min(MAX_LENGTH, max_depth - 2), wavelengths)
+    chain = random_chain(scene, sensor, integrator, sampler, (1, min(mirrors.longest, max_depth - 2)), wavelengths)
     return Seen(chain, mirrors, sampler)
 
 
@@ -208,42 +265,78 @@ def apart(distance: Any, point: Any) -> Any:
     return distance > OWN * (1 + dr.max(dr.abs(point)))
 
 
-def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int], Any]) -> Any | None:
-    """Corners of the film's cells in which a random camera ray meets a delta lobe: (positions, size of a cell) or None."""
+@dataclass
+class Mirrors:
+    """Where on the film the camera sees delta lobes: corners of cells, their size, and how many lobes follow each other."""
+
+    corners: Any
+    size: Any
+    longest: int
+
+    def start(self, sampler: Any) -> Any:
+        """A random film position in one of the cells."""
+        number = dr.opaque(mi.UInt32, dr.width(self.corners))  # varies with what is seen
+        index = dr.minimum(mi.UInt32(sampler.next_1d() * number), number - 1)
+        return dr.gather(mi.Point2f, self.corners, index) + sampler.next_2d() * self.size
+
+
+def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int], Any]) -> Mirrors | None:
+    """Cells of the film in which a random camera ray meets a delta lobe; None without any."""
     numbers = stream("delta lobes", CELLS * CELLS)
     film = sensor.film()
     (width, height), (x0, y0) = camera.film_size(film), camera.film_origin(film)
     k = dr.arange(mi.UInt32, CELLS * CELLS)
     size = mi.ScalarVector2f(width / CELLS, height / CELLS)
     corner = mi.Point2f(mi.Float(k % CELLS), mi.Float(k // CELLS)) * size + mi.Point2f(x0, y0)
-    ray = dr.detach(
-        camera.ray_through(sensor, corner + numbers.next_2d() * size, camera.aperture_sample(sensor, numbers))
-    )
+    wavelengths, _ = spectra.sample(sensor, numbers)
+    aperture = camera.aperture_sample(sensor, numbers)
+    ray = dr.detach(camera.ray_through(sensor, corner + numbers.next_2d() * size, aperture, wavelengths))
     hit = hits.first_hit(integrator, scene, ray)
+    # The same numbers in every call: how long chains are is a part of kernels.
+    met, weight = _lobes_met(scene, ray, hit, seeds.lanes(CELLS * CELLS, mi.UInt32(0), "length of chains"))
     si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, hit.is_valid())
-    delta = hit.is_valid() & mi.has_flag(si.bsdf().flags(), mi.BSDFFlags.Delta)
-    index = dr.compress(delta)
+    index = dr.compress(hit.is_valid() & mi.has_flag(si.bsdf().flags(), mi.BSDFFlags.Delta))
     if dr.width(index) == 0:
         return None
-    return dr.gather(mi.Point2f, corner, index), size
+    share = np.bincount(np.array(met), np.array(weight), MAX_LENGTH + 2)[1:]
+    beyond = 1 - np.cumsum(share) / max(share.sum(), 1e-30)  # share of more than 1, 2, … lobes
+    longest = 1 + int(np.argmax(beyond[:MAX_LENGTH] <= LEFT_OUT)) if beyond[MAX_LENGTH - 1] <= LEFT_OUT else MAX_LENGTH
+    if beyond[MAX_LENGTH - 1] > LEFT_OUT:
+        incomplete(
+            f"{beyond[MAX_LENGTH - 1]:.1%} of what is seen in mirrors and through glass is seen by way of more than {MAX_LENGTH} "
+            "of them: edges have no boundary term there."
+        )
+    return Mirrors(dr.gather(mi.Point2f, corner, index), size, longest)
 
 
-def start(sampler: Any, starts: Any) -> Any:
-    """A random film position in one of the cells."""
-    corners, size = starts
-    number = dr.opaque(mi.UInt32, dr.width(corners))  # varies with what is seen
-    index = dr.minimum(mi.UInt32(sampler.next_1d() * number), number - 1)
-    return dr.gather(mi.Point2f, corners, index) + sampler.next_2d() * size
+@dr.syntax
+def _lobes_met(scene: Any, ray: Any, hit: Any, sampler: Any) -> tuple[Any, Any]:
+    """Number of delta lobes by which a camera ray goes on, and the product of their weights."""
+    context = mi.BSDFContext()
+    ray = mi.Ray3f(ray)
+    met, weight = mi.UInt32(0), mi.Float(1)
+    active = mi.Bool(True)
+    while dr.hint(active, max_iterations=MAX_LENGTH + 1, label="pathspace: length of chains"):
+        si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
+        bsdf = si.bsdf()
+        active &= si.is_valid() & mi.has_flag(bsdf.flags(), mi.BSDFFlags.Delta)
+        bs, value = bsdf.sample(context, si, sampler.next_1d(active), sampler.next_2d(active), active)
+        active &= mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta)
+        weight *= dr.select(active, dr.max(mi.unpolarized_spectrum(value)), 1)
+        met += dr.select(active, mi.UInt32(1), 0)
+        ray = si.spawn_ray(si.to_world(bs.wo))
+        active &= met <= MAX_LENGTH
+        hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active)
+    return met, weight
 
 
 @dr.syntax
 def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
     """Follow the chain of a film position; with a `store`, keep its vertices for the sweeps."""
     scene = chain.scene
-    camera_ray = dr.detach(camera.ray_through(chain.sensor, position, chain.aperture, chain.wavelengths))
-    ray = mi.Ray3f(camera_ray)
     active = mi.Bool(active)
-    hit = hits.first_hit(chain.integrator, scene, camera_ray, active)
+    ray, hit = chain.begin(position, active)
+    before = mi.UInt32(0) if chain.bundle is None else mi.UInt32(chain.bundle.count)
     weight = mi.Spectrum(1)
     k = mi.UInt32(0)
     length, bits = mi.UInt32(chain.length), mi.UInt32(chain.bits)
@@ -260,7 +353,7 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
         weight *= lobe.value / chance
         point, direction = mi.Point3f(si.p), si.to_world(lobe.direction)
         if dr.hint(store is not None, mode="scalar"):
-            store.keep(k, hit, ray, direction, mi.Float(1), mi.UInt32(1), lobe.sample, active)
+            store.keep(before + k, hit, ray, direction, mi.Float(1), mi.UInt32(1), lobe.sample, active)
         ray = si.spawn_ray(direction)
         k += 1
         hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active & (k < length))
@@ -269,13 +362,13 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
 
 def jacobian(chain: Chain, position: Any, target: Target, end: End, active: Any) -> tuple[Any, Any, Any]:
     """Derivatives of the target's offset with respect to the film position in pixels: (along x, along y, usable)."""
-    here, _ = target.offset(end)
+    here, _ = target.offset(end, end.direction)
     columns, usable = [], mi.Bool(active)
     delta = DELTA * chain.width
     for step in (mi.Vector2f(delta, 0), mi.Vector2f(0, delta)):
         plus, minus = (trace(chain, mi.Point2f(position + sign * step), active) for sign in (1, -1))
         # At the rim of a mirror one of the two misses it.
-        forth, back = (dr.select(end.valid, target.offset(end)[0], here) for end in (plus, minus))
+        forth, back = (dr.select(x.valid, target.offset(x, end.direction)[0], here) for x in (plus, minus))
         span = delta * (dr.select(plus.valid, mi.Float(1), 0) + dr.select(minus.valid, mi.Float(1), 0))
         usable &= span > 0
         columns.append((forth - back) / dr.select(span > 0, span, 1))
@@ -300,7 +393,7 @@ def search(chain: Chain, begin: Any, target: Target, active: Any) -> tuple[Any, 
     k = mi.UInt32(0)
     while dr.hint(active & (k < MAX_STEPS), label="pathspace: Newton"):
         end = trace(chain, position, active)
-        rest, depth = target.offset(end)
+        rest, depth = target.offset(end, end.direction)
         ahead = end.valid & (depth > 0)
         active &= ahead | ~first
         x, y, usable = jacobian(chain, position, target, end, active & ahead)
@@ -329,7 +422,7 @@ def repeat(chain: Chain, sampler: Any, starts: Any, target: Target, position: An
     trials = mi.UInt32(0)
     active = mi.Bool(active)
     while dr.hint(active & (trials < MAX_TRIALS), label="pathspace: reciprocal probability"):
-        again, other = search(chain, start(sampler, starts), target, active)
+        again, other = search(chain, starts.start(sampler), target, active)
         trials += 1
         active &= ~(again & (dr.norm(other - position) < SAME * chain.width))
     return mi.Float(trials)

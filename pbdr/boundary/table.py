@@ -43,7 +43,6 @@ class Known:
     faces: Any  # Mitsuba's buffer: kept, so that its variable is not reused
     topology: topology.Topology
     rows: dict[str, Any]
-    smooth: bool
     split: bool  # some vertices are copies of others
 
 
@@ -72,9 +71,8 @@ class TableBuilder:
         rows = _vertex_rows(mesh, built.faces, built.corners)
         rows |= {"jump": mi.Bool(aligned(built.jump, bool)), "weld": _number(built.weld)}
         dr.eval(rows)
-        smooth = key.startswith("group:") and topology.shades_smoothly(mesh)
         split = bool((built.weld != np.arange(len(built.weld))).any())
-        self.cache[key] = Known(faces, built, rows, smooth, split)
+        self.cache[key] = Known(faces, built, rows, split)
         return self.cache[key]
 
     def build(self, scene: Any, moving: frozenset[int]) -> EdgeTable:
@@ -158,11 +156,6 @@ class TableBuilder:
 
     def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
         known = self.topology(mesh, solids.Placed(mesh, index, member, frame).key)
-        if frame is not None and known.smooth:
-            raise SceneError(
-                f"mesh '{mesh.id()}' in a shape group interpolates its normals: the horizons of its shading have no boundary term "
-                "there. Give it face_normals, take it out of the group, or use boundary='none' for the interior part alone."
-            )
         positions = dr.detach(mesh.vertex_positions_buffer())
         parts = [_edge_rows(known.rows, positions, frame)]
         if known.topology.fans is not None:

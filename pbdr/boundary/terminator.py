@@ -68,7 +68,7 @@ class Grazing:
 
 def exists(scene: Any) -> bool:
     """Whether any mesh interpolates vertex normals."""
-    return any(topology.interpolates_normals(shape) for shape in scene.shapes())
+    return any(topology.interpolates_normals(shape) for shape in groups.everything(scene))
 
 
 def sample(

@@ -58,6 +58,14 @@ def glass_ball():
     )
 
 
+def lamp_behind_a_box():
+    """In a curved mirror at the same height: the rays that it throws back are level."""
+    mirror = {"type": "sphere", "center": [1.5, 0.5, 0.7], "radius": 0.5, "bsdf": SILVER}
+    pose = T().look_at([-2.5, 1.5, 0.7], [0, 0, 0.7], [0, 0, 1]).scale(0.7)
+    lamp = {"type": "rectangle", "to_world": pose, "emitter": {"type": "area", "radiance": rgb(12.0)}}
+    return scene(12, [0.8, -4, 0.7], [1.5, 0.5, 0.7], mirror=mirror, thing=box(-0.6, 0.5, 0.7), lamp=lamp)
+
+
 def shadow_in_a_mirror():
     """The camera looks up into a mirror, and sees the floor there: a point light's shadow, which no camera path finds."""
     camera = {
@@ -100,6 +108,7 @@ CASES = {  # scene, parameter, step, max_depth, samples per pixel
         128,
     ),
     "box in a curved mirror": (curved_mirror, "thing/positions", 0.005, 3, 128),
+    "lamp behind a box in a curved mirror": (lamp_behind_a_box, "thing/positions", 0.01, 2, 128),
     "ball behind glass": (glass_plate, "thing/pose", 0.01, 3, 512),
     "lamp behind a glass ball": (glass_ball, "thing/pose", 0.005, 3, 512),
     "point light's shadow in a mirror": (shadow_in_a_mirror, "thing/positions", 0.01, 3, 64),

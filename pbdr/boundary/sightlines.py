@@ -1,0 +1,316 @@
+"""Shading horizons found from lines of sight: those seen in mirrors and through glass, and those on instances.
+
+Neighbouring lines of sight that meet the same surface where its shading normal looks at them and where it does not, have a horizon
+between them (horizon.py, mapped.py). Short steps of the film position, or of the direction in which another surface looks, find
+it, however many delta lobes lie in between. How fast it moves there follows from how n·ω changes along the attached ray
+(docs/theory.md, section 7a).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.boundary import indirect, segment, specular, topology, vertex
+from pbdr.boundary.reflected import Technique
+from pbdr.transport import camera, convention, emission, groups, path, spectra
+from pbdr.transport.features import Features
+
+STEP = 0.01  # of the film's width, or radians
+NEAR = 1e-3  # of a step: between the points of a difference; what is seen at grazing angles is narrow on the film
+HALVINGS = 18
+TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
+FROM_SURFACES = 4  # delta lobes by way of which other surfaces than the camera see horizons
+
+
+@dataclass
+class Sights:
+    """Lines of sight: `chain` of delta lobes; `mapped`: whether the bent normal counts, or the one it bends."""
+
+    chain: specular.Chain
+    features: Features
+    mapped: Any
+
+    @staticmethod
+    def of(chain: specular.Chain, features: Features, sampler: Any) -> Sights:
+        """Those of `chain`; which of the normals counts is chosen at random."""
+        return Sights(chain, features, sampler.next_1d() < 0.5)
+
+    @property
+    def kinds(self) -> int:
+        """Number of normals to choose from."""
+        return 2 if self.features.maps.shapes else 1
+
+    def facing(self, hit: Any, ray: Any, active: Any) -> tuple[Any, Any, Any]:
+        """g = n·ω_i, attached, positive where the normal looks back along `ray`; that normal; whether there is such a normal."""
+        si = groups.sliding(self.features, hit, ray, active)
+        normal, known = mi.Vector3f(si.sh_frame.n), active
+        if self.features.maps.shapes:
+            _, bent, has_map = self.features.maps.facing(si.shape, si, -ray.d, active & self.mapped)
+            normal, known = dr.select(has_map, bent, normal), active & (has_map | ~self.mapped)
+        return -dr.dot(normal, ray.d), normal, known
+
+
+@dataclass
+class Look:
+    """What a line of sight meets, without derivatives: hit of `ray`, which leaves the last delta vertex; g; the normal."""
+
+    end: specular.End
+    hit: Any
+    ray: Any
+    facing: Any
+    normal: Any
+    known: Any
+
+    @staticmethod
+    def along(sights: Sights, position: Any, active: Any, store: Any = None) -> Look:
+        """Through a film position, or in a direction; with a `store`, the chain's vertices are kept there."""
+        chain = sights.chain
+        end = specular.trace(chain, position, active, store)
+        towards = end.direction
+        skip = dr.select(chain.length > 0, segment.OUTWARD * (1 + dr.max(dr.abs(end.origin))), 0)
+        ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
+        active = active & end.valid
+        hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
+        # In a straight line, horizons on other shapes than instances are found from the surfaces.
+        known = active & hit.is_valid() & ((chain.length > 0) | (hit.instance != dr.zeros(mi.ShapePtr)))
+        facing, normal, known = sights.facing(hit, ray, known)
+        return Look(end, hit, ray, facing, normal, known)
+
+    def on(self, hit: Any) -> Any:
+        """Whether it is on the surface of another hit."""
+        same = (self.hit.shape == hit.shape) & (self.hit.instance == hit.instance)
+        return self.known & same & (self.hit.shape_index == hit.shape_index)
+
+
+@dataclass
+class Step:
+    """A step from a film position (or direction) across what may be a horizon.
+
+    `looks`: whether the normal looks at the viewer at the start; `same`: the end is on the same surface.
+    """
+
+    start: Any
+    across: Any
+    looks: Any
+    same: Any
+
+    @staticmethod
+    def try_out(sights: Sights, start: Any, across: Any, active: Any) -> tuple[Step, Any]:
+        """The step, and whether there may be a horizon on the surface that is seen at its start."""
+        here = Look.along(sights, start, active)
+        there = Look.along(sights, mi.Point2f(start + across), here.known)
+        looks, same = here.facing > 0, there.on(here.hit)
+        # Where the step leaves the surface, the curve may lie before the rim.
+        return Step(start, across, looks, same), here.known & (~same | ((there.facing > 0) != looks))
+
+    def at(self, index: Any) -> Step:
+        """Those at `index`."""
+        return Step(*(dr.gather(type(x), x, index) for x in (self.start, self.across, self.looks, self.same)))
+
+
+@dr.syntax
+def _last(sights: Sights, start: Any, across: Any, anchor: Any, looks: Any, by_sign: bool, active: Any) -> Any:
+    """Share of the step up to which the sights are on the surface of `anchor`; `by_sign`: and g keeps its sign. By halving."""
+    k = mi.UInt32(0)
+    low, width = mi.Float(0), mi.Float(1)
+    active = mi.Bool(active)
+    while dr.hint(active & (k < HALVINGS), label="pathspace: horizon in sight"):
+        width *= 0.5
+        there = Look.along(sights, start + across * (low + width), active)
+        on = there.on(anchor)
+        if dr.hint(by_sign, mode="scalar"):
+            on &= (there.facing > 0) == looks
+        low = dr.select(on, low + width, low)
+        k += 1
+    return low
+
+
+def _slope(sights: Sights, position: Any, here: Look, reach: float, active: Any) -> tuple[Any, Any]:
+    """Gradient of g over positions, and whether it could be found: the curve may run along the rim of a surface."""
+    slopes, usable = [], mi.Bool(active)
+    for axis in (mi.Vector2f(reach, 0), mi.Vector2f(0, reach)):
+        ahead, behind = (Look.along(sights, mi.Point2f(position + sign * axis), active) for sign in (1, -1))
+        forth, back = (dr.select(end.on(here.hit), end.facing, here.facing) for end in (ahead, behind))
+        span = reach * sum(dr.select(end.on(here.hit), mi.Float(1), 0) for end in (ahead, behind))
+        usable &= span > 0
+        slopes.append((forth - back) / dr.select(span > 0, span, 1))
+    return mi.Vector2f(*slopes), usable
+
+
+@dataclass
+class Crossing:
+    """A point on a horizon, detached. `weight`: 1 / density of such points along the curve, for a unit density of steps; `steep`:
+    slope of g over positions."""
+
+    position: Any
+    look: Look
+    weight: Any
+    steep: Any
+    active: Any
+
+    @staticmethod
+    def of(sights: Sights, step: Step, reach: float, store: Any, active: Any) -> Crossing:
+        """The one that `step`, `reach` long, crosses."""
+        anchor = Look.along(sights, step.start, active).hit
+        beside = active & ~step.same
+        rim = dr.select(beside, _last(sights, step.start, step.across, anchor, step.looks, False, beside), 1)
+        last = Look.along(sights, mi.Point2f(step.start + step.across * rim), beside)
+        active &= step.same | (last.on(anchor) & ((last.facing > 0) != step.looks))
+        across = step.across * rim
+        position = step.start + across * _last(sights, step.start, across, anchor, step.looks, True, active)
+        found = Look.along(sights, mi.Point2f(position), active, store)
+        near = NEAR * reach
+        slope, usable = _slope(sights, mi.Point2f(position), found, near, active & found.on(anchor))
+        steep = dr.norm(slope)
+        beyond = Look.along(sights, mi.Point2f(position + step.across * (0.1 * NEAR)), active)
+        # Else g jumps: another part of the surface is in front of it.
+        active &= usable & (steep > 0) & (dr.abs(beyond.facing - found.facing) < 0.3 * near * steep)
+        steep = dr.select(active, steep, 1)
+        cosine = dr.abs(dr.dot(step.across, slope)) / (reach * steep)
+        # A step with both ends on the surface is found from either; over all angles the squared cosine is a half.
+        weight = cosine * dr.select(step.same, 2, 4) / reach  # Eq. (10b)
+        return Crossing(mi.Point2f(position), found, weight, steep, active)
+
+    def jump(self, scene: Any, sampler: Any, options: path.PathOptions, depth: Any, reflected_only: bool) -> Any:
+        """Radiance where the normal looks at the viewer, minus where it does not."""
+        hit = mi.PreliminaryIntersection3f(self.look.hit)
+        hit.t = mi.Float(1)
+        ray, normal = self.look.ray, dr.normalize(self.look.normal)
+        point = mi.Point3f(ray(self.look.hit.t))
+        starts = [
+            (hit, spectra.carry(segment.grazing_ray(point, ray.d, side * normal), ray.wavelengths)) for side in (1, -1)
+        ]
+        lit, dark = indirect.radiance(scene, starts, sampler, options, self.active, depth, reflected_only)
+        return lit - dark
+
+    def speed(self, sights: Sights, origin: Any, direction: Any) -> Any:
+        """Attached speed of the curve over positions, towards the side where the normal looks away."""
+        ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), mi.Vector3f(direction)), self.look.ray.wavelengths)
+        return sights.facing(self.look.hit, ray, self.active)[0] / self.steep  # Eq. (10b)
+
+
+def lengths(scene: Any, features: Features, mirrors: int, longest: int) -> tuple[int, int] | None:
+    """Numbers of delta lobes by way of which horizons may be seen that are found here; None if there are none.
+
+    `mirrors`: how many follow each other; `longest`: how many the depth allows.
+    """
+    bent = bool(features.maps.shapes)
+    on_instances = features.instances is not None and (bent or _smooth(groups.inside(scene)))
+    in_mirrors = mirrors > 0 and (on_instances or bent or _smooth(scene.shapes()))
+    last = min(mirrors, longest) if in_mirrors else 0
+    first = 0 if on_instances else 1
+    return (first, last) if first <= last and longest >= 0 else None
+
+
+def _smooth(shapes: Sequence[Any]) -> bool:
+    return any(topology.interpolates_normals(shape) and shape.class_name() != "Cube" for shape in shapes)
+
+
+def seen_by_camera(
+    technique: Technique, stream: Callable[[str, int], Any], count: int, between: tuple[int, int]
+) -> indirect.Sample | None:
+    """Horizons that `TRIALS * count` steps on the film cross; None if they cross none. `between`: from `lengths`."""
+    t = technique
+    trials = TRIALS * count
+    sampler = stream("steps of sight", trials)
+    wavelengths, spectral_weight = spectra.sample(t.sensor, sampler)
+    chain = specular.random_chain(t.scene, t.sensor, t.integrator, sampler, between, wavelengths)
+    sights = Sights.of(chain, t.features, sampler)
+    film = t.sensor.film()
+    size, corner = mi.ScalarVector2f(camera.film_size(film)), mi.ScalarVector2f(camera.film_origin(film))
+    reach = STEP * chain.width  # steps may start beyond the border
+    start = mi.Point2f(sampler.next_2d() * (size + 2 * reach) + (corner - reach))
+    area = (size.x + 2 * reach) * (size.y + 2 * reach)
+    step, crosses = Step.try_out(sights, start, reach * _round(sampler), mi.Bool(True))
+
+    chosen = dr.compress(crosses)
+    number = dr.width(chosen)
+    if number == 0:
+        return None
+    chain = chain.at(chosen)
+    if mi.is_spectral:
+        spectral_weight = dr.gather(mi.Spectrum, spectral_weight, chosen)
+    sights = Sights(chain, t.features, dr.gather(mi.Bool, sights.mapped, chosen))
+    store = path.PathStore(t.options.max_depth, chain.wavelengths)
+    found = Crossing.of(sights, step.at(chosen), reach, store, dr.full(mi.Bool, True, number))
+    jump = found.jump(t.scene, stream("light on sights", number), t.options, chain.length, False)
+    count_of_lengths = between[1] - between[0] + 1
+    jump *= found.look.end.weight * spectral_weight * (found.weight * (area * count_of_lengths * sights.kinds / trials))
+    sides = lambda origin, direction: [(jump, found.speed(sights, origin, direction))]  # noqa: E731
+    ray = camera.ray_through(t.sensor, found.position, chain.aperture, chain.wavelengths)
+    end = found.look.end
+    return indirect.Sample(
+        ray, found.position, store, chain.length, mi.Point3f(end.origin), end.direction, sides, found.active
+    )
+
+
+def seen_from_surfaces(
+    technique: Technique, stream: Callable[[str, int], Any], count: int, between: tuple[int, int]
+) -> indirect.Sample:
+    """The same for vertices of `count` camera paths, which look in `TRIALS` directions each; one that crosses stands for all."""
+    t = technique
+    scene, trials = t.scene, TRIALS * count
+    paths = lambda: vertex.draw(scene, t.sensor, t.integrator, t.options, stream("paths to sights", count))  # noqa: E731
+    first = paths()
+    dr.eval(first.si.p, first.si.n, first.count, first.active, first.wavelengths)
+    k = dr.arange(mi.UInt32, trials)
+    lane = k % dr.opaque(mi.UInt32, count)
+    sampler = stream("sights from surfaces", trials)
+    wavelengths = dr.gather(type(first.wavelengths), first.wavelengths, lane) if mi.is_spectral else None
+    omega = mi.warp.square_to_uniform_sphere(sampler.next_2d())
+    point, normal, before = (dr.gather(type(x), x, lane) for x in (first.si.p, first.si.n, first.count))
+    bundle = specular.Bundle(point, normal, before, omega)
+    chain = specular.random_chain(scene, t.sensor, t.integrator, sampler, between, wavelengths, bundle)
+    sights = Sights.of(chain, t.features, sampler)
+    possible = dr.gather(mi.Bool, first.active, lane) & (bundle.count + chain.length < t.options.max_depth)
+    start = dr.zeros(mi.Point2f, trials)
+    step, crosses = Step.try_out(sights, start, STEP * _round(sampler), possible)
+    number, winner = dr.zeros(mi.UInt32, count), dr.zeros(mi.UInt32, count)
+    dr.scatter_add(number, mi.UInt32(1), lane, crosses)
+    chance = mi.UInt32(sampler.next_1d() * (1 << 24)) + 1
+    dr.scatter_reduce(dr.ReduceOp.Max, winner, chance * TRIALS + k // dr.opaque(mi.UInt32, count), lane, crosses)
+    chosen = (winner % TRIALS) * dr.opaque(mi.UInt32, count) + dr.arange(mi.UInt32, count)
+    dr.eval(number, chosen)
+
+    from_here = paths()
+    chain = chain.at(chosen)
+    sights = Sights(chain, t.features, dr.gather(mi.Bool, sights.mapped, chosen))
+    store, active = from_here.store, from_here.active & (number > 0)
+    found = Crossing.of(sights, step.at(chosen), STEP, store, active)
+    omega = bundle.at(chosen).direction(found.position)
+    store.keep(
+        from_here.count - 1,
+        from_here.hit,
+        from_here.arriving,
+        omega,
+        mi.Float(1),
+        mi.UInt32(0),
+        mi.Float(0),
+        active & (chain.length > 0),
+    )
+    scattered = from_here.scattered(omega, found.active)
+    depth = from_here.count + chain.length
+    jump = found.jump(scene, stream("light on sights from surfaces", count), t.options, depth, True)
+    share = (between[1] - between[0] + 1) * sights.kinds / (emission.UNIFORM_SPHERE * trials)
+    jump *= found.look.end.weight * scattered * from_here.factor * (found.weight * mi.Float(number) * share)
+
+    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+        """The segment leaves a delta lobe, or as the convention says."""
+        far = groups.material(t.features, found.look.hit, found.look.ray, found.active)
+        onward, _ = convention.scattered_direction(origin, omega, far, t.options.h, found.active)
+        return [(jump, found.speed(sights, origin, dr.select(chain.length > 0, direction, onward)))]
+
+    end = found.look.end
+    return indirect.Sample(
+        from_here.ray, from_here.position, store, depth, mi.Point3f(end.origin), end.direction, sides, found.active
+    )
+
+
+def _round(sampler: Any) -> Any:
+    sine, cosine = dr.sincos(dr.two_pi * sampler.next_1d())
+    return mi.Vector2f(cosine, sine)
