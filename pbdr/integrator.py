@@ -236,7 +236,7 @@ class PathSpaceMethods:
             given = {term: self.samples(sensor.film(), term, spp) for term in SHARES}
             if features.edges_seen_to_move:
                 budgets |= given
-            if features.maps.shapes:
+            if not all(features.maps.grouped):
                 budgets["maps"] = max(given["primary"], given["indirect"] // 6) * mapped.MEMORY // memory.SAMPLE
         return memory.parts(self.options.memory_bytes, spp, width * height, planes, budgets)
 

@@ -15,6 +15,7 @@ import mitsuba as mi
 
 from pbdr import interior, seeds, sequence
 from pbdr.boundary import (
+    chains,
     direct,
     frustum,
     horizon,
@@ -114,7 +115,7 @@ class GradientPass:
         """Where the camera sees mirrors and glass; None if nowhere."""
         if given.table is None or not self.features.delta_bsdfs or self.integrator.max_depth < 2:
             return None
-        return specular.cells(scene, sensor, self.integrator, given.stream)
+        return chains.cells(scene, sensor, self.integrator, given.stream)
 
     def _boundary(
         self, scene: Any, sensor: Any, given: Inputs, motion: segment.Motion
@@ -154,15 +155,14 @@ class GradientPass:
         sixth = max(self.budgets["indirect"] // 6, 1)
         if tracer.options.boundary == "edge" and features.moving:
             count = self.budgets["primary"]
-            between = sightlines.lengths(scene, features, mirrors.longest if mirrors else 0, tracer.max_depth - 2)
-            if "primary" in chosen and count and between is not None:
-                drawn = sightlines.seen_by_camera(technique, stream, max(count // 2, 1), between)
+            lengths = sightlines.lengths(scene, features, mirrors, tracer.max_depth - 2)
+            if "primary" in chosen and count and lengths is not None:
+                drawn = sightlines.seen_by_camera(technique, stream, max(count // 2, 1), lengths)
                 if drawn is not None:
                     yield drawn
-            onward = sightlines.FROM_SURFACES if features.delta_bsdfs else 0
-            between = sightlines.lengths(scene, features, onward, tracer.max_depth - 3)
-            if deeper and between is not None:
-                yield sightlines.seen_from_surfaces(technique, stream, sixth, between)
+            lengths = sightlines.lengths_from_surfaces(scene, features, tracer.max_depth - 3)
+            if deeper and lengths is not None:
+                yield sightlines.seen_from_surfaces(technique, stream, sixth, lengths)
             if deeper:
                 drawn = mapped.seen_from_surfaces(technique, features.maps, stream, sixth)
                 if drawn is not None:

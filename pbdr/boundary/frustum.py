@@ -94,7 +94,7 @@ def draw(
 ) -> indirect.Sample | None:  # fmt: skip
     """`count` points on borders and what they light, seen by the camera directly or after scatterings; None without projectors.
 
-    With `mirrors` (of `specular.cells`), the camera sees the end of the walk in mirrors or through glass.
+    With `mirrors` (of `chains.cells`), the camera sees the end of the walk in mirrors or through glass.
     """
     borders = Border.of(scene)
     if borders is None:

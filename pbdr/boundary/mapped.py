@@ -165,11 +165,16 @@ class Crossing:
 
 def _points(maps: Maps, sampler: Any, count: int) -> tuple[Any, ...]:
     """Points of the mapped shapes, uniform over their area: position, normal, length of the step, area / number of points."""
-    areas = [float(dr.sum(shape.surface_area())[0]) for shape in maps.shapes]
+    placed = [
+        (shape, texture)
+        for shape, texture, grouped in zip(maps.shapes, maps.textures, maps.grouped, strict=True)
+        if not grouped
+    ]
+    areas = [float(dr.sum(shape.surface_area())[0]) for shape, _ in placed]
     ends = [round(count * sum(areas[: k + 1]) / sum(areas)) for k in range(len(areas))]
     u = sampler.next_2d()
     parts, begin = [], 0
-    for shape, texture, area, end in zip(maps.shapes, maps.textures, areas, ends, strict=True):
+    for (shape, texture), area, end in zip(placed, areas, ends, strict=True):
         n = end - begin
         if n == 0:
             continue
@@ -191,7 +196,7 @@ def sample(
 
     `stream` makes samplers by name and number of lanes.
     """
-    if not maps.shapes:
+    if all(maps.grouped):  # horizons on instances: sightlines.py
         return []
     trials = TRIALS * count
     sampler = stream("normal maps", trials)
@@ -224,7 +229,7 @@ def seen_from_surfaces(
 
     `TRIALS` steps for each vertex; one of those that cross a horizon stands for all.
     """
-    if not maps.shapes:
+    if all(maps.grouped):  # horizons on instances: sightlines.py
         return None
     t = technique
     scene, trials = t.scene, TRIALS * count

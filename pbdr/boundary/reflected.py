@@ -84,7 +84,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
 def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = None) -> indirect.Sample:
     """`count` samples: an edge point by length, x_S in a direction from there, a walk to the camera.
 
-    With `mirrors` (of `specular.cells`), the camera sees the end of the walk in mirrors or through glass; then only what x_S itself
+    With `mirrors` (of `chains.cells`), the camera sees the end of the walk in mirrors or through glass; then only what x_S itself
     sees so is sampled.
     """
     t = technique

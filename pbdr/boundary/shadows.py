@@ -25,7 +25,7 @@ def draw(
 ) -> indirect.Sample | None:  # fmt: skip
     """`count` shadows that the camera sees after one or more scatterings beyond x_S; None if no edge casts any.
 
-    With `mirrors` (of `specular.cells`), the camera sees the end of the walk in mirrors or through glass; then only those shadows
+    With `mirrors` (of `chains.cells`), the camera sees the end of the walk in mirrors or through glass; then only those shadows
     are sampled that camera paths cannot find: of point-like and distant lights, and within caustics.
     """
     name = "indirect shadow" if mirrors is None else "mirrored shadow"

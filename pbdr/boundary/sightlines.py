@@ -15,7 +15,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment, specular, topology, vertex
+from pbdr.boundary import chains, indirect, segment, topology, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
@@ -31,12 +31,12 @@ FROM_SURFACES = 4  # delta lobes by way of which other surfaces than the camera 
 class Sights:
     """Lines of sight: `chain` of delta lobes; `mapped`: whether the bent normal counts, or the one it bends."""
 
-    chain: specular.Chain
+    chain: chains.Chain
     features: Features
     mapped: Any
 
     @staticmethod
-    def of(chain: specular.Chain, features: Features, sampler: Any) -> Sights:
+    def of(chain: chains.Chain, features: Features, sampler: Any) -> Sights:
         """Those of `chain`; which of the normals counts is chosen at random."""
         return Sights(chain, features, sampler.next_1d() < 0.5)
 
@@ -59,7 +59,7 @@ class Sights:
 class Look:
     """What a line of sight meets, without derivatives: hit of `ray`, which leaves the last delta vertex; g; the normal."""
 
-    end: specular.End
+    end: chains.End
     hit: Any
     ray: Any
     facing: Any
@@ -70,7 +70,7 @@ class Look:
     def along(sights: Sights, position: Any, active: Any, store: Any = None) -> Look:
         """Through a film position, or in a direction; with a `store`, the chain's vertices are kept there."""
         chain = sights.chain
-        end = specular.trace(chain, position, active, store)
+        end = chains.trace(chain, position, active, store)
         towards = end.direction
         skip = dr.select(chain.length > 0, segment.OUTWARD * (1 + dr.max(dr.abs(end.origin))), 0)
         ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
@@ -194,17 +194,30 @@ class Crossing:
         return sights.facing(self.look.hit, ray, self.active)[0] / self.steep  # Eq. (10b)
 
 
-def lengths(scene: Any, features: Features, mirrors: int, longest: int) -> tuple[int, int] | None:
-    """Numbers of delta lobes by way of which horizons may be seen that are found here; None if there are none.
+def lengths(scene: Any, features: Features, mirrors: chains.Mirrors | None, limit: int) -> chains.Lengths | None:
+    """Numbers of delta lobes by way of which the camera may see horizons that are found here; None if there are none.
 
-    `mirrors`: how many follow each other; `longest`: how many the depth allows.
+    `mirrors` that it sees; `limit`: how many lobes the depth allows.
     """
+    on_instances, in_mirrors = _where(scene, features)
+    if limit > 0 and mirrors is not None and in_mirrors:
+        return mirrors.lengths(limit, on_instances)
+    return chains.Lengths(0, 0) if limit >= 0 and on_instances else None
+
+
+def lengths_from_surfaces(scene: Any, features: Features, limit: int) -> chains.Lengths | None:
+    """The same for other surfaces."""
+    on_instances, in_mirrors = _where(scene, features)
+    last = min(FROM_SURFACES, limit) if in_mirrors and features.delta_bsdfs else 0
+    first = 0 if on_instances else 1
+    return chains.Lengths(first, last) if first <= last and limit >= 0 else None
+
+
+def _where(scene: Any, features: Features) -> tuple[bool, bool]:
+    """Whether there may be horizons on instances, and whether delta lobes may show any."""
     bent = bool(features.maps.shapes)
     on_instances = features.instances is not None and (bent or _smooth(groups.inside(scene)))
-    in_mirrors = mirrors > 0 and (on_instances or bent or _smooth(scene.shapes()))
-    last = min(mirrors, longest) if in_mirrors else 0
-    first = 0 if on_instances else 1
-    return (first, last) if first <= last and longest >= 0 else None
+    return on_instances, on_instances or bent or _smooth(scene.shapes())
 
 
 def _smooth(shapes: Sequence[Any]) -> bool:
@@ -212,14 +225,14 @@ def _smooth(shapes: Sequence[Any]) -> bool:
 
 
 def seen_by_camera(
-    technique: Technique, stream: Callable[[str, int], Any], count: int, between: tuple[int, int]
+    technique: Technique, stream: Callable[[str, int], Any], count: int, lengths: chains.Lengths
 ) -> indirect.Sample | None:
-    """Horizons that `TRIALS * count` steps on the film cross; None if they cross none. `between`: from `lengths`."""
+    """Horizons that `TRIALS * count` steps on the film cross; None if they cross none."""
     t = technique
     trials = TRIALS * count
     sampler = stream("steps of sight", trials)
     wavelengths, spectral_weight = spectra.sample(t.sensor, sampler)
-    chain = specular.random_chain(t.scene, t.sensor, t.integrator, sampler, between, wavelengths)
+    chain = chains.random_chain(t.scene, t.sensor, t.integrator, sampler, lengths, wavelengths)
     sights = Sights.of(chain, t.features, sampler)
     film = t.sensor.film()
     size, corner = mi.ScalarVector2f(camera.film_size(film)), mi.ScalarVector2f(camera.film_origin(film))
@@ -239,8 +252,8 @@ def seen_by_camera(
     store = path.PathStore(t.options.max_depth, chain.wavelengths)
     found = Crossing.of(sights, step.at(chosen), reach, store, dr.full(mi.Bool, True, number))
     jump = found.jump(t.scene, stream("light on sights", number), t.options, chain.length, False)
-    count_of_lengths = between[1] - between[0] + 1
-    jump *= found.look.end.weight * spectral_weight * (found.weight * (area * count_of_lengths * sights.kinds / trials))
+    weight = found.weight * (area * sights.kinds / trials) / chain.probability
+    jump *= found.look.end.weight * spectral_weight * weight
     sides = lambda origin, direction: [(jump, found.speed(sights, origin, direction))]  # noqa: E731
     ray = camera.ray_through(t.sensor, found.position, chain.aperture, chain.wavelengths)
     end = found.look.end
@@ -250,7 +263,7 @@ def seen_by_camera(
 
 
 def seen_from_surfaces(
-    technique: Technique, stream: Callable[[str, int], Any], count: int, between: tuple[int, int]
+    technique: Technique, stream: Callable[[str, int], Any], count: int, lengths: chains.Lengths
 ) -> indirect.Sample:
     """The same for vertices of `count` camera paths, which look in `TRIALS` directions each; one that crosses stands for all."""
     t = technique
@@ -264,8 +277,8 @@ def seen_from_surfaces(
     wavelengths = dr.gather(type(first.wavelengths), first.wavelengths, lane) if mi.is_spectral else None
     omega = mi.warp.square_to_uniform_sphere(sampler.next_2d())
     point, normal, before = (dr.gather(type(x), x, lane) for x in (first.si.p, first.si.n, first.count))
-    bundle = specular.Bundle(point, normal, before, omega)
-    chain = specular.random_chain(scene, t.sensor, t.integrator, sampler, between, wavelengths, bundle)
+    bundle = chains.Bundle(point, normal, before, omega)
+    chain = chains.random_chain(scene, t.sensor, t.integrator, sampler, lengths, wavelengths, bundle)
     sights = Sights.of(chain, t.features, sampler)
     possible = dr.gather(mi.Bool, first.active, lane) & (bundle.count + chain.length < t.options.max_depth)
     start = dr.zeros(mi.Point2f, trials)
@@ -296,8 +309,8 @@ def seen_from_surfaces(
     scattered = from_here.scattered(omega, found.active)
     depth = from_here.count + chain.length
     jump = found.jump(scene, stream("light on sights from surfaces", count), t.options, depth, True)
-    share = (between[1] - between[0] + 1) * sights.kinds / (emission.UNIFORM_SPHERE * trials)
-    jump *= found.look.end.weight * scattered * from_here.factor * (found.weight * mi.Float(number) * share)
+    weight = found.weight * mi.Float(number) * (sights.kinds / (emission.UNIFORM_SPHERE * trials)) / chain.probability
+    jump *= found.look.end.weight * scattered * from_here.factor * weight
 
     def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
         """The segment leaves a delta lobe, or as the convention says."""

@@ -13,88 +13,19 @@ from typing import Any
 
 import drjit as dr
 import mitsuba as mi
-import numpy as np
 
-from pbdr import seeds
 from pbdr.boundary import direct, indirect, segment
+from pbdr.boundary.chains import Chain, End, Mirrors, random_chain, trace
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, edge_mass, systematic
-from pbdr.transport import camera, convention, hits, lobes, path, spectra
-from pbdr.transport.support import incomplete
+from pbdr.transport import camera, convention, path, spectra
 
-MAX_LENGTH = 12  # delta vertices of a chain
-LEFT_OUT = 0.002  # chains are as long as it takes to leave out no more than this share of what delta lobes show
 MAX_STEPS = 16  # of Newton's method
 MAX_TRIALS = 1000  # an image found less often is left out
-CELLS = 128  # starts are drawn from those cells of the film (this many a side) that see a delta lobe
 DELTA = 3e-4  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
 OWN = 1e-3  # relative to positions: distance from the last delta vertex within which a point is taken for a part of the mirror
 SAME = 2e-4  # of the film's width: two ends this close are the same image
-
-
-@dataclass
-class Bundle:
-    """Directions in which a surface looks, about `omega`: where from, its normal, and number of vertices before them."""
-
-    point: Any
-    normal: Any
-    count: Any
-    omega: Any
-
-    def direction(self, position: Any) -> Any:
-        """The unit vector off `omega` by a position in a plane at right angles to it."""
-        s, t = mi.coordinate_system(self.omega)
-        return dr.normalize(self.omega + s * position.x + t * position.y)
-
-    def at(self, index: Any) -> Bundle:
-        """Those of some lanes."""
-        get = lambda x: dr.gather(type(x), x, index)  # noqa: E731
-        return Bundle(get(self.point), get(self.normal), get(self.count), get(self.omega))
-
-    def ray(self, position: Any) -> Any:
-        """From the surface in that direction."""
-        direction = self.direction(position)
-        skip = segment.OUTWARD * (1 + dr.max(dr.abs(self.point)))
-        side = dr.mulsign(skip, dr.dot(self.normal, direction))
-        return mi.Ray3f(mi.Point3f(self.point + side * self.normal), direction)
-
-
-@dataclass
-class Chain:
-    """Rays of the camera, or of a `bundle`, after `length` delta lobes: reflections where the bit of a vertex in `bits` is 0."""
-
-    scene: Any
-    sensor: Any
-    integrator: Any
-    length: Any
-    bits: Any
-    aperture: Any
-    max_length: int
-    wavelengths: Any
-    bundle: Bundle | None = None
-
-    @property
-    def width(self) -> int:
-        """Film width in pixels."""
-        return camera.film_size(self.sensor.film())[0]
-
-    def begin(self, position: Any, active: Any) -> tuple[Any, Any]:
-        """The ray through a film position (or in a direction of the bundle), and its first hit."""
-        if self.bundle is None:
-            ray = dr.detach(camera.ray_through(self.sensor, position, self.aperture, self.wavelengths))
-            return ray, hits.first_hit(self.integrator, self.scene, ray, active)
-        ray = spectra.carry(self.bundle.ray(position), self.wavelengths)
-        return ray, self.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
-
-    def at(self, index: Any) -> Chain:
-        """The chains of some lanes."""
-        get = lambda x: None if x is None else dr.gather(type(x), x, index)  # noqa: E731
-        bundle = None if self.bundle is None else self.bundle.at(index)
-        return Chain(
-            self.scene, self.sensor, self.integrator, get(self.length), get(self.bits), get(self.aperture), self.max_length,
-            get(self.wavelengths), bundle,
-        )  # fmt: skip
 
 
 @dataclass
@@ -129,28 +60,17 @@ class Fixed(Target):
         return self.u
 
 
-@dataclass
-class End:
-    """The segment that leaves the last delta vertex; `weight` is the product of lobe values over the bits' probability."""
-
-    origin: Any
-    direction: Any
-    weight: Any
-    valid: Any
-
-
 def draw(
     scene: Any, sensor: Any, integrator: Any, table: EdgeTable, motion: segment.Motion, options: path.PathOptions,
-    stream: Callable[[str, int], Any], count: int, starts: Any,
+    stream: Callable[[str, int], Any], count: int, starts: Mirrors,
 ) -> indirect.Sample:  # fmt: skip
-    """`count` edge points and their images in mirrors and glass; `starts` from `cells`."""
+    """`count` edge points and their images in mirrors and glass; `starts` from `chains.cells`."""
     sampler = stream("delta chains", count)
     distribution = Discrete.of(edge_mass(table))
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
-    lengths = min(starts.longest, options.max_depth - 1)
     wavelengths, spectral_weight = spectra.sample(sensor, sampler)
-    chain = random_chain(scene, sensor, integrator, sampler, (1, lengths), wavelengths)
+    chain = random_chain(scene, sensor, integrator, sampler, starts.lengths(options.max_depth - 1), wavelengths)
     length = chain.length
     target = Target(row, u)
 
@@ -177,7 +97,9 @@ def draw(
     area = film_determinant(chain, position, target, end, active)
     active &= area > 0
     inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
-    factor = end.weight * (inverse * edge.sine * edge.length * trials * lengths / (probability * count))  # Eq. (13)
+    factor = end.weight * (
+        inverse * edge.sine * edge.length * trials / (chain.probability * probability * count)
+    )  # Eq. (13)
     factor *= spectral_weight
     edge = segment.in_contact(scene, edge, aim, distance, segment.first_behind(scene), active)
     active &= edge.counts
@@ -197,21 +119,9 @@ def draw(
     return indirect.Sample(attached_ray, position, store, length, mi.Point3f(end.origin), end.direction, sides, active)
 
 
-def random_chain(
-    scene: Any, sensor: Any, integrator: Any, sampler: Any, between: tuple[int, int], wavelengths: Any, bundle: Any = None
-) -> Chain:  # fmt: skip
-    """A chain of as many lobes as lie `between` two numbers, chosen at random, at these wavelengths."""
-    shortest, longest = between
-    span = longest - shortest + 1
-    length = dr.minimum(mi.UInt32(sampler.next_1d() * span), span - 1) + shortest
-    bits = mi.UInt32(sampler.next_1d() * (1 << longest))
-    aperture = None if bundle is not None else camera.aperture_sample(sensor, sampler)
-    return Chain(scene, sensor, integrator, length, bits, aperture, longest, wavelengths, bundle)
-
-
 @dataclass
 class Seen:
-    """How walks reach the camera by way of `chain`; `starts` from `cells`."""
+    """How walks reach the camera by way of `chain`; `starts` from `chains.cells`."""
 
     chain: Chain
     starts: Any
@@ -246,118 +156,23 @@ class Seen:
         area = film_determinant(chain, position, target, end, active)
         active &= area > 0
         inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)
-        importance = end.weight * (inverse * trials * chain.max_length)
+        importance = end.weight * (inverse * trials / chain.probability)
         return direct.Connection(position, chain.aperture, ray, hit, importance, active)
 
 
 def link(
     scene: Any, sensor: Any, integrator: Any, mirrors: Any, sampler: Any, max_depth: int, wavelengths: Any
 ) -> direct.Straight | Seen:
-    """How walks end at the camera: in a straight line or, with `mirrors` from `cells`, by way of them."""
+    """How walks end at the camera: in a straight line or, with `mirrors` from `chains.cells`, by way of them."""
     if mirrors is None:
         return direct.Straight(scene, sensor, integrator)
-    chain = random_chain(scene, sensor, integrator, sampler, (1, min(mirrors.longest, max_depth - 2)), wavelengths)
+    chain = random_chain(scene, sensor, integrator, sampler, mirrors.lengths(max_depth - 2), wavelengths)
     return Seen(chain, mirrors, sampler)
 
 
 def apart(distance: Any, point: Any) -> Any:
     """Whether a point is away from the last delta vertex: a mirror does not show its own border where the border itself is seen."""
     return distance > OWN * (1 + dr.max(dr.abs(point)))
-
-
-@dataclass
-class Mirrors:
-    """Where on the film the camera sees delta lobes: corners of cells, their size, and how many lobes follow each other."""
-
-    corners: Any
-    size: Any
-    longest: int
-
-    def start(self, sampler: Any) -> Any:
-        """A random film position in one of the cells."""
-        number = dr.opaque(mi.UInt32, dr.width(self.corners))  # varies with what is seen
-        index = dr.minimum(mi.UInt32(sampler.next_1d() * number), number - 1)
-        return dr.gather(mi.Point2f, self.corners, index) + sampler.next_2d() * self.size
-
-
-def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int], Any]) -> Mirrors | None:
-    """Cells of the film in which a random camera ray meets a delta lobe; None without any."""
-    numbers = stream("delta lobes", CELLS * CELLS)
-    film = sensor.film()
-    (width, height), (x0, y0) = camera.film_size(film), camera.film_origin(film)
-    k = dr.arange(mi.UInt32, CELLS * CELLS)
-    size = mi.ScalarVector2f(width / CELLS, height / CELLS)
-    corner = mi.Point2f(mi.Float(k % CELLS), mi.Float(k // CELLS)) * size + mi.Point2f(x0, y0)
-    wavelengths, _ = spectra.sample(sensor, numbers)
-    aperture = camera.aperture_sample(sensor, numbers)
-    ray = dr.detach(camera.ray_through(sensor, corner + numbers.next_2d() * size, aperture, wavelengths))
-    hit = hits.first_hit(integrator, scene, ray)
-    # The same numbers in every call: how long chains are is a part of kernels.
-    met, weight = _lobes_met(scene, ray, hit, seeds.lanes(CELLS * CELLS, mi.UInt32(0), "length of chains"))
-    si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, hit.is_valid())
-    index = dr.compress(hit.is_valid() & mi.has_flag(si.bsdf().flags(), mi.BSDFFlags.Delta))
-    if dr.width(index) == 0:
-        return None
-    share = np.bincount(np.array(met), np.array(weight), MAX_LENGTH + 2)[1:]
-    beyond = 1 - np.cumsum(share) / max(share.sum(), 1e-30)  # share of more than 1, 2, … lobes
-    longest = 1 + int(np.argmax(beyond[:MAX_LENGTH] <= LEFT_OUT)) if beyond[MAX_LENGTH - 1] <= LEFT_OUT else MAX_LENGTH
-    if beyond[MAX_LENGTH - 1] > LEFT_OUT:
-        incomplete(
-            f"{beyond[MAX_LENGTH - 1]:.1%} of what is seen in mirrors and through glass is seen by way of more than {MAX_LENGTH} "
-            "of them: edges have no boundary term there."
-        )
-    return Mirrors(dr.gather(mi.Point2f, corner, index), size, longest)
-
-
-@dr.syntax
-def _lobes_met(scene: Any, ray: Any, hit: Any, sampler: Any) -> tuple[Any, Any]:
-    """Number of delta lobes by which a camera ray goes on, and the product of their weights."""
-    context = mi.BSDFContext()
-    ray = mi.Ray3f(ray)
-    met, weight = mi.UInt32(0), mi.Float(1)
-    active = mi.Bool(True)
-    while dr.hint(active, max_iterations=MAX_LENGTH + 1, label="pathspace: length of chains"):
-        si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
-        bsdf = si.bsdf()
-        active &= si.is_valid() & mi.has_flag(bsdf.flags(), mi.BSDFFlags.Delta)
-        bs, value = bsdf.sample(context, si, sampler.next_1d(active), sampler.next_2d(active), active)
-        active &= mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta)
-        weight *= dr.select(active, dr.max(mi.unpolarized_spectrum(value)), 1)
-        met += dr.select(active, mi.UInt32(1), 0)
-        ray = si.spawn_ray(si.to_world(bs.wo))
-        active &= met <= MAX_LENGTH
-        hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active)
-    return met, weight
-
-
-@dr.syntax
-def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
-    """Follow the chain of a film position; with a `store`, keep its vertices for the sweeps."""
-    scene = chain.scene
-    active = mi.Bool(active)
-    ray, hit = chain.begin(position, active)
-    before = mi.UInt32(0) if chain.bundle is None else mi.UInt32(chain.bundle.count)
-    weight = mi.Spectrum(1)
-    k = mi.UInt32(0)
-    length, bits = mi.UInt32(chain.length), mi.UInt32(chain.bits)
-    point, direction = mi.Point3f(ray.o), mi.Vector3f(ray.d)
-    while dr.hint(active & (k < length), max_iterations=chain.max_length, label="pathspace: delta chain"):
-        si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
-        active &= si.is_valid()
-        bsdf = si.bsdf()
-        back, through, _ = lobes.lobes_of(bsdf)
-        reflect = back & (((bits >> k) & 1 == 0) | ~through)
-        lobe = lobes.delta_lobe(bsdf, si, reflect, active)
-        active &= lobe.valid
-        chance = dr.select(through & back, 0.5, mi.Float(1))
-        weight *= lobe.value / chance
-        point, direction = mi.Point3f(si.p), si.to_world(lobe.direction)
-        if dr.hint(store is not None, mode="scalar"):
-            store.keep(before + k, hit, ray, direction, mi.Float(1), mi.UInt32(1), lobe.sample, active)
-        ray = si.spawn_ray(direction)
-        k += 1
-        hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active & (k < length))
-    return End(point, direction, weight, active)
 
 
 def jacobian(chain: Chain, position: Any, target: Target, end: End, active: Any) -> tuple[Any, Any, Any]:

@@ -8,6 +8,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.parameters import traverse
+from pbdr.transport import groups
 
 NORMAL, BUMP = "NormalMap", "BumpMap"
 
@@ -15,13 +16,14 @@ NORMAL, BUMP = "NormalMap", "BumpMap"
 class Maps:
     """Shapes with a normal or bump map, and the texture of each. Not a dataclass: Dr.Jit must not take it for loop state.
 
-    `slopes`: factor of the slope of a bump map's texture, None for normal maps.
+    `slopes`: factor of the slope of a bump map's texture, None for normal maps; `grouped`: shown by instances only.
     """
 
     def __init__(self) -> None:
         self.shapes: list[Any] = []
         self.textures: list[Any] = []
         self.slopes: list[float | None] = []
+        self.grouped: list[bool] = []
 
     @staticmethod
     def of(scene: Any) -> Maps:
@@ -35,11 +37,13 @@ class Maps:
                 while isinstance(owner, mi.BSDF):
                     below.setdefault(owner, []).append((node, slope))
                     owner = params.hierarchy[owner][0]
-        for shape in scene.shapes() if below else ():
+        own = scene.shapes()
+        for number, shape in enumerate(groups.everything(scene) if below else ()):
             for texture, slope in below.get(shape.bsdf(), ()):
                 found.shapes.append(shape)
                 found.textures.append(texture)
                 found.slopes.append(slope)
+                found.grouped.append(number >= len(own))
         return found
 
     @property

@@ -83,3 +83,13 @@ def test_only_shapes_with_a_map_are_sampled():
     assert len(Maps.of(scene().mi).shapes) == 1
     assert Maps.of(scene("bump").mi).kinds == ["BumpMap"]
     assert Maps.of(load_scene(zoo.scene()).mi).shapes == []
+    group = {"type": "shapegroup", "ball": bent_ball()}
+    shown = load_scene(
+        {
+            "type": "scene",
+            "group": group,
+            "sky": {"type": "constant"},
+            "one": {"type": "instance", "g": {"type": "ref", "id": "group"}},
+        }
+    )
+    assert Maps.of(shown.mi).grouped == [True]
