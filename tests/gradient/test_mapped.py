@@ -89,6 +89,7 @@ def test_only_shapes_with_a_map_are_sampled():
             "type": "scene",
             "group": group,
             "sky": {"type": "constant"},
+            "camera": zoo.camera(),
             "one": {"type": "instance", "g": {"type": "ref", "id": "group"}},
         }
     )
