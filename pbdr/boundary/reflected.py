@@ -21,6 +21,7 @@ from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 
 LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
+CANDIDATES = 16  # edge points that one is chosen from, where lights are seen past them by way of mirrors and glass
 COPLANAR = 1e-6  # of distance and position: height over the plane of a face, up to rounding
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
 
@@ -49,20 +50,93 @@ def _share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any:
     return dr.select(row.strand & ~row.fixed, 0, outward_share(cosine, distance, reach))
 
 
+@dataclass
+class Choice:
+    """An edge point chosen for x_S. `weight`: in place of 1 / density along the rows' parameter."""
+
+    index: Any
+    u: Any
+    weight: Any
+
+
+@dr.syntax
+def choose(table: EdgeTable, distribution: Discrete, eye: Eye, sampler: Any, u: Any, count: Any) -> Choice:
+    """One of `count` edge points drawn by length, the first one at `u`, in proportion to `Eye.promise` (Talbot et al. 2005)."""
+    total, best = mi.Float(0), mi.Float(0)
+    index, place = mi.UInt32(0), mi.Float(0)
+    u = mi.Float(u)
+    k = mi.UInt32(0)
+    while dr.hint(k < count, label="pathspace: edge points", exclude=[table, distribution, eye]):
+        candidate, probability, at = distribution.sample(u)
+        promise = eye.promise(segment.at(table.row(candidate), at, eye.view(), away=True))
+        share = dr.select(probability > 0, promise / probability, 0)
+        total += share
+        taken = sampler.next_1d() * total < share
+        index, place, best = (
+            dr.select(taken, candidate, index),
+            dr.select(taken, at, place),
+            dr.select(taken, promise, best),
+        )
+        u = sampler.next_1d()
+        k += 1
+    return Choice(index, place, dr.select(best > 0, total / (count * best), 0))
+
+
+@dataclass
+class Eye:
+    """x_S and what tells edge points that matter to it from others; all detached.
+
+    `light`: direction of a point of a light; `shining`: whether what the sides emit counts; `behind`: whether no walk from the edge
+    can find x_S; `reach`: of `outward_share`.
+    """
+
+    point: Any
+    normal: Any
+    light: Any
+    shining: Any
+    behind: Any
+    reach: Any
+
+    def view(self) -> View:
+        """For `EdgeTable.curve`."""
+        return View(mi.Point3f(self.point), mi.Vector3f(0), mi.Bool(False))
+
+    def share(self, edge: segment.Edge) -> Any:
+        """Share of `from_camera` in the pair."""
+        distance = dr.norm(edge.point - self.point)
+        outward = _share(edge.row, dr.dot(self.normal, edge.omega), distance, self.reach)
+        return dr.select(self.behind, 1, 1 - outward)
+
+    def measure(self, edge: segment.Edge) -> Any:
+        """Solid angle over the row's parameter."""
+        squared = dr.squared_norm(edge.point - self.point)
+        return edge.sine * edge.length * dr.select(squared > 0, dr.rcp(squared), 0)
+
+    def promise(self, edge: segment.Edge) -> Any:
+        """About what the edge point contributes; positive wherever it does."""
+        away = 1.02 - dr.dot(edge.omega, self.light)
+        lit = dr.select(self.shining, 0.05 + 0.02 / away, 1)
+        facing = 0.02 + dr.abs(dr.dot(self.normal, edge.omega))
+        return dr.select(edge.counts, self.measure(edge) * self.share(edge) * lit * facing, 0)
+
+
 def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
-    """`count` samples: a camera path, one of its vertices, an edge point by length, radiance on both sides."""
+    """`count` samples: a camera path, one of its vertices, an edge point, radiance on both sides."""
     t = technique
     scene, table = t.scene, t.table
     from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
     si, active = from_here.si, from_here.active
+    behind = active & from_here.after_delta  # no walk from x_S could go through that vertex
+    light, _ = scene.sample_emitter_direction(si, sampler.next_2d(active), False, active)
+    eye = Eye(mi.Point3f(si.p), mi.Vector3f(si.n), light.d, behind, behind, t.options.h)
 
-    # ---- x_B: any edge, by length
-    distribution = Discrete.of(edge_mass(table))
-    index, probability, u = distribution.sample(systematic(sampler, count))
-    # Systematic samples run along the edges as the lanes run: the camera paths do not, so that the two stay independent.
-    edge = segment.at(table.row(index), u, View(mi.Point3f(si.p), mi.Vector3f(0), mi.Bool(False)), away=True)
+    # ---- x_B: systematic samples run along the edges as the lanes run; the camera paths do not, so that the two stay independent.
+    # Light past an edge comes from few of them; reflected light from all, for which nothing beats the strata.
+    candidates = dr.select(behind, mi.UInt32(CANDIDATES), 1)
+    chosen = choose(table, Discrete.of(edge_mass(table)), eye, sampler, systematic(sampler, count), candidates)
+    edge = segment.at(table.row(chosen.index), chosen.u, eye.view(), away=True)
     distance = dr.norm(edge.point - si.p)
-    active &= edge.counts & (probability > 0) & (distance > 0)
+    active &= edge.counts & (chosen.weight > 0) & (distance > 0)
     # Edges in the plane of the face that x_S lies on are a part of its geometric horizon: terminator.py.
     height = dr.abs(dr.dot(si.n, edge.point - si.p))
     active &= height > COPLANAR * (distance + dr.max(dr.abs(edge.point)))
@@ -70,11 +144,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     active &= dr.max(scattered) > 0
     target = segment.outside(edge, distance)
     active &= from_here.sees(scene, target, active)
-    share = 1 - _share(edge.row, dr.dot(si.n, edge.omega), distance, t.options.h)
-    behind = active & from_here.after_delta  # no walk from x_S could go through that vertex
-    share = dr.select(behind, 1, share)
-    factor = from_here.factor * scattered * (edge.sine * edge.length / dr.square(distance))
-    factor *= share / (probability * count)
+    factor = from_here.factor * scattered * (eye.measure(edge) * eye.share(edge) * chosen.weight / count)
     sides = _sides(
         t, edge, target, distance, factor, sampler, from_here.count, active, behind, mi.Bool(False), from_here.wavelengths
     )  # fmt: skip
