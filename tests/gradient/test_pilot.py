@@ -14,9 +14,9 @@ from pbdr.scene import load_scene
 from pbdr.seeds import hashed
 
 SPP, REPLICAS = 16, 32
-# Relative error of a variance summed over 72 components from R replicas: about √(2/(R·k)), where k counts those that vary on their own.
-# Say k = 10, since neighbouring vertices share samples: 0.11 for the pilot (R = 16), 0.08 for the check, 0.14 together; 0.5 is 3.5 times
-# that. Samples counted twice, or the counts of another term, are a factor of 2 or more.
+# Relative error of a variance summed over 72 components from R replicas: about √(2/(R·k)), where k counts those that vary on their
+# own. Say k = 10, since neighbouring vertices share samples: 0.11 for the pilot (R = 16), 0.08 for the check, 0.14 together; 0.5 is
+# 3.5 times that. Samples counted twice, or the counts of another term, are a factor of 2 or more.
 WITHIN = 0.5
 NAME = "thing/positions"
 
