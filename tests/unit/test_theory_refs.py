@@ -95,6 +95,7 @@ def test_every_equation_has_a_row(root):
         "9e",
         "10",
         "10a",
+        "10b",
         "11",
         "12",
         "13",
