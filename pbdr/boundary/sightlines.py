@@ -24,6 +24,7 @@ STEP = 0.01  # of the film's width, or radians
 NEAR = 1e-3  # of a step: between the points of a difference; what is seen at grazing angles is narrow on the film
 HALVINGS = 18
 TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
+MEMORY = 64 * TRIALS  # bytes a sample
 FROM_SURFACES = 4  # delta lobes by way of which other surfaces than the camera see horizons
 
 
@@ -199,7 +200,7 @@ def lengths(scene: Any, features: Features, mirrors: chains.Mirrors | None, limi
 
     `mirrors` that it sees; `limit`: how many lobes the depth allows.
     """
-    on_instances, in_mirrors = _where(scene, features)
+    on_instances, in_mirrors = where(scene, features)
     if limit > 0 and mirrors is not None and in_mirrors:
         return mirrors.lengths(limit, on_instances)
     return chains.Lengths(0, 0) if limit >= 0 and on_instances else None
@@ -207,17 +208,17 @@ def lengths(scene: Any, features: Features, mirrors: chains.Mirrors | None, limi
 
 def lengths_from_surfaces(scene: Any, features: Features, limit: int) -> chains.Lengths | None:
     """The same for other surfaces."""
-    on_instances, in_mirrors = _where(scene, features)
-    last = min(FROM_SURFACES, limit) if in_mirrors and features.delta_bsdfs else 0
+    on_instances, in_mirrors = where(scene, features)
+    last = min(FROM_SURFACES, limit) if in_mirrors else 0
     first = 0 if on_instances else 1
     return chains.Lengths(first, last) if first <= last and limit >= 0 else None
 
 
-def _where(scene: Any, features: Features) -> tuple[bool, bool]:
+def where(scene: Any, features: Features) -> tuple[bool, bool]:
     """Whether there may be horizons on instances, and whether delta lobes may show any."""
     bent = bool(features.maps.shapes)
     on_instances = features.instances is not None and (bent or _smooth(groups.inside(scene)))
-    return on_instances, on_instances or bent or _smooth(scene.shapes())
+    return on_instances, features.delta_bsdfs and (on_instances or bent or _smooth(scene.shapes()))
 
 
 def _smooth(shapes: Sequence[Any]) -> bool:
@@ -240,6 +241,9 @@ def seen_by_camera(
     start = mi.Point2f(sampler.next_2d() * (size + 2 * reach) + (corner - reach))
     area = (size.x + 2 * reach) * (size.y + 2 * reach)
     step, crosses = Step.try_out(sights, start, reach * _round(sampler), mi.Bool(True))
+    dr.eval(
+        crosses, step, chain.length, chain.probability, chain.bits, chain.aperture, sights.mapped
+    )  # else what is gathered is looked for again
 
     chosen = dr.compress(crosses)
     number = dr.width(chosen)
@@ -288,7 +292,7 @@ def seen_from_surfaces(
     chance = mi.UInt32(sampler.next_1d() * (1 << 24)) + 1
     dr.scatter_reduce(dr.ReduceOp.Max, winner, chance * TRIALS + k // dr.opaque(mi.UInt32, count), lane, crosses)
     chosen = (winner % TRIALS) * dr.opaque(mi.UInt32, count) + dr.arange(mi.UInt32, count)
-    dr.eval(number, chosen)
+    dr.eval(number, chosen, step, chain.length, chain.probability, chain.bits, bundle.omega, sights.mapped)
 
     from_here = paths()
     chain = chain.at(chosen)
