@@ -86,14 +86,14 @@ def choose(table: EdgeTable, distribution: Discrete, eye: Eye, sampler: Any, u: 
 class Eye:
     """x_S and what tells edge points that matter to it from others; all detached.
 
-    `light`: direction of a point of a light; `shining`: whether what the sides emit counts; `behind`: whether no walk from the edge
-    can find x_S; `reach`: of `outward_share`.
+    `light`: direction of a point of a light; `near`: whether edges near there are the ones that matter; `behind`: whether no walk
+    from the edge can find x_S; `reach`: of `outward_share`.
     """
 
     point: Any
     normal: Any
     light: Any
-    shining: Any
+    near: Any
     behind: Any
     reach: Any
 
@@ -115,7 +115,7 @@ class Eye:
     def promise(self, edge: segment.Edge) -> Any:
         """About what the edge point contributes; positive wherever it does."""
         away = 1.02 - dr.dot(edge.omega, self.light)
-        lit = dr.select(self.shining, 0.05 + 0.02 / away, 1)
+        lit = dr.select(self.near, 0.05 + 0.02 / away, 1)
         facing = 0.02 + dr.abs(dr.dot(self.normal, edge.omega))
         return dr.select(edge.counts, self.measure(edge) * self.share(edge) * lit * facing, 0)
 
@@ -128,11 +128,13 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     si, active = from_here.si, from_here.active
     behind = active & from_here.after_delta  # no walk from x_S could go through that vertex
     light, _ = scene.sample_emitter_direction(si, sampler.next_2d(active), False, active)
-    eye = Eye(mi.Point3f(si.p), mi.Vector3f(si.n), light.d, behind, behind, t.options.h)
+    # Where a sky is, a point of it says nothing about where else it shines.
+    near = behind & ~mi.has_flag(light.emitter.flags(), mi.EmitterFlags.Infinite)
+    eye = Eye(mi.Point3f(si.p), mi.Vector3f(si.n), light.d, near, behind, t.options.h)
 
     # ---- x_B: systematic samples run along the edges as the lanes run; the camera paths do not, so that the two stay independent.
-    # Light past an edge comes from few of them; reflected light from all, for which nothing beats the strata.
-    candidates = dr.select(behind, mi.UInt32(CANDIDATES), 1)
+    # A lamp shines past few edges; a sky and what reflects past all, for which nothing beats the strata.
+    candidates = dr.select(near, mi.UInt32(CANDIDATES), 1)
     chosen = choose(table, Discrete.of(edge_mass(table)), eye, sampler, systematic(sampler, count), candidates)
     edge = segment.at(table.row(chosen.index), chosen.u, eye.view(), away=True)
     distance = dr.norm(edge.point - si.p)

@@ -61,7 +61,8 @@ MOTIONS = {
 }
 
 
-@pytest.mark.parametrize("motion", [m if m == "moves" else pytest.param(m, marks=pytest.mark.slow) for m in MOTIONS])
+@pytest.mark.slow  # test_sightlines.py compares an instance that moves, with all its terms, in the default suite
+@pytest.mark.parametrize("motion", MOTIONS)
 def test_the_instance_moves(instances, motion):
     frame = read(None, parameters(instances)["one/pose"], traverse(instances))
     compare(instances, "one/pose", MOTIONS[motion](frame))

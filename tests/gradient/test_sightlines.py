@@ -117,7 +117,7 @@ CASES = {
     "in a mirror": (in_a_mirror, "ball/positions", wobble, 3, 0.01, 8192, 256, 0.03, 0.06),
     "behind glass": (behind_glass, "ball/positions", wobble, 3, 0.01, 16384, 1024, 0.05, 0.1),
     "normal map in a mirror": (mapped, "ball/normal_map", None, 3, 0.02, 8192, 256, 0.03, 0.04),
-    "instance": (lambda f: instance(VIEW, f), "thing/pose", motion, 2, 0.01, 8192, 128, 0.05, 0.2),
+    "instance": (lambda f: instance(VIEW, f), "thing/pose", motion, 2, 0.01, 4096, 128, 0.05, 0.2),
     "instance out of view": (lambda f: instance(PATCH, f), "thing/pose", motion, 3, 0.01, 4096, 128, 0.05, 0.1),
 }
 
