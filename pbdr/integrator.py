@@ -115,7 +115,7 @@ class PathSpaceMethods:
         with dr.suspend_grad():
             film.prepare(self.aov_names())
             block = film.create_block()
-            parts = self._parts(scene, sensor, None, spp)
+            parts = self._parts(sensor, None, spp)
             block.set_coalesce(block.coalesce() and self._spp(sensor, spp) // parts >= 4)
             for part in range(parts):
                 own = seed if part == 0 else seeds.stream(seed, "part", part)
@@ -172,7 +172,7 @@ class PathSpaceMethods:
     ) -> None:
         """`render_backward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
-        parts = self._parts(scene, sensor, features, spp)
+        parts = self._parts(sensor, features, spp)
         # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of all terms.
         with dr.isolate_grad(), dr.suspend_grad():
             self.nonfinite = mi.UInt32(0)
@@ -186,7 +186,7 @@ class PathSpaceMethods:
     def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
         """`render_forward` for some of the terms only."""
         sensor, features, options = self._prepare(scene, sensor)
-        parts = self._parts(scene, sensor, features, spp)
+        parts = self._parts(sensor, features, spp)
         image: Any = 0
         with dr.suspend_grad():
             for part in range(parts):
@@ -227,7 +227,7 @@ class PathSpaceMethods:
         width, height = camera.film_size(film)
         return max(int(SHARES[term] * width * height * spp), 1) if given is None else int(given)
 
-    def _parts(self, scene: Any, sensor: Any, features: Features | None, spp: int) -> int:
+    def _parts(self, sensor: Any, features: Features | None, spp: int) -> int:
         """Number of parts into which a call is cut to stay below the ceiling of memory."""
         width, height = camera.film_size(sensor.film())
         spp, planes = self._spp(sensor, spp), 5 + len(self.aov_names())
@@ -238,7 +238,7 @@ class PathSpaceMethods:
                 budgets |= given
             if not all(features.maps.grouped):
                 budgets["maps"] = max(given["primary"], given["indirect"] // 6) * mapped.MEMORY // memory.SAMPLE
-            if any(sightlines.where(scene, features)):
+            if features.horizons_in_mirrors or features.horizons_on_instances:
                 budgets["sights"] = (
                     max(given["primary"] // 2, given["indirect"] // 6) * sightlines.MEMORY // memory.SAMPLE
                 )

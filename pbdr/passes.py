@@ -155,12 +155,12 @@ class GradientPass:
         sixth = max(self.budgets["indirect"] // 6, 1)
         if tracer.options.boundary == "edge" and features.moving:
             count = self.budgets["primary"]
-            lengths = sightlines.lengths(scene, features, mirrors, tracer.max_depth - 2)
+            lengths = sightlines.lengths(features, mirrors, tracer.max_depth - 2)
             if "primary" in chosen and count and lengths is not None:
                 drawn = sightlines.seen_by_camera(technique, stream, max(count // 2, 1), lengths)
                 if drawn is not None:
                     yield drawn
-            lengths = sightlines.lengths_from_surfaces(scene, features, tracer.max_depth - 3)
+            lengths = sightlines.lengths_from_surfaces(features, tracer.max_depth - 3)
             if deeper and lengths is not None:
                 yield sightlines.seen_from_surfaces(technique, stream, sixth, lengths)
             if deeper:

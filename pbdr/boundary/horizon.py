@@ -14,11 +14,11 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, primary, segment, topology, vertex
+from pbdr.boundary import indirect, primary, segment, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.boundary.sampling import Discrete, systematic
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, convention, groups, hits, path, spectra
+from pbdr.transport import camera, convention, groups, hits, path, smooth, spectra
 from pbdr.transport.eye import Eye
 
 
@@ -36,7 +36,7 @@ def collect(scene: Any, moving: frozenset[int]) -> SmoothFaces | None:
     """Faces of the moving meshes that interpolate vertex normals; None if there is no such mesh."""
     parts = []
     for index, mesh in enumerate(scene.shapes()):
-        if index not in moving or not topology.interpolates_normals(mesh):
+        if index not in moving or not smooth.interpolates_normals(mesh):
             continue
         corners = dr.unravel(mi.Vector3u, mesh.faces_buffer())
         positions, normals = dr.detach(mesh.vertex_positions_buffer()), dr.detach(mesh.vertex_normals_buffer())

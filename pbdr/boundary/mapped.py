@@ -17,6 +17,7 @@ import mitsuba as mi
 
 from pbdr.boundary import horizon, indirect, primary, segment, vertex
 from pbdr.boundary.reflected import Technique
+from pbdr.boundary.sampling import one_trial, trial_lanes
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, hits, path
 from pbdr.transport.bent import Maps
@@ -238,15 +239,10 @@ def seen_from_surfaces(
     dr.eval(first.si.p, first.active)
     sampler = stream("normal maps from surfaces", trials)
     step = Step.draw(maps, sampler, trials)
-    k = dr.arange(mi.UInt32, trials)
-    lane = k % dr.opaque(mi.UInt32, count)
+    lane = trial_lanes(trials, count)
     view = horizon.Viewpoint(dr.gather(mi.Point3f, first.si.p, lane))
     crosses, shape, sign = step.ends(scene, maps, view, dr.gather(mi.Bool, first.active, lane))
-    number, winner = dr.zeros(mi.UInt32, count), dr.zeros(mi.UInt32, count)
-    dr.scatter_add(number, mi.UInt32(1), lane, crosses)
-    chance = mi.UInt32(sampler.next_1d() * (1 << 24)) + 1
-    dr.scatter_reduce(dr.ReduceOp.Max, winner, chance * TRIALS + k // dr.opaque(mi.UInt32, count), lane, crosses)
-    chosen = (winner % TRIALS) * dr.opaque(mi.UInt32, count) + dr.arange(mi.UInt32, count)
+    number, chosen = one_trial(crosses, lane, count, TRIALS, sampler)
     dr.eval(number, chosen, shape, sign)
     get = lambda x: dr.gather(type(x), x, chosen)  # noqa: E731
 

@@ -97,6 +97,18 @@ class Eye:
     behind: Any
     reach: Any
 
+    @staticmethod
+    def of(technique: Technique, from_here: vertex.Vertex, u: Any, behind: Any) -> Eye:
+        """Of a vertex; `u` chooses the light."""
+        t, si = technique, from_here.si
+        near, towards = mi.Bool(False), mi.Vector3f(0, 0, 1)
+        if t.features.delta_bsdfs:
+            light, _ = t.scene.sample_emitter_direction(si, u, False, behind)
+            # Where a sky is, a point of it says nothing about where else it shines.
+            near = behind & ~mi.has_flag(light.emitter.flags(), mi.EmitterFlags.Infinite)
+            towards = light.d
+        return Eye(mi.Point3f(si.p), mi.Vector3f(si.n), towards, near, behind, t.options.h)
+
     def view(self) -> View:
         """For `EdgeTable.curve`."""
         return View(mi.Point3f(self.point), mi.Vector3f(0), mi.Bool(False))
@@ -127,14 +139,11 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
     si, active = from_here.si, from_here.active
     behind = active & from_here.after_delta  # no walk from x_S could go through that vertex
-    light, _ = scene.sample_emitter_direction(si, sampler.next_2d(active), False, active)
-    # Where a sky is, a point of it says nothing about where else it shines.
-    near = behind & ~mi.has_flag(light.emitter.flags(), mi.EmitterFlags.Infinite)
-    eye = Eye(mi.Point3f(si.p), mi.Vector3f(si.n), light.d, near, behind, t.options.h)
+    eye = Eye.of(t, from_here, sampler.next_2d(active), behind)
 
     # ---- x_B: systematic samples run along the edges as the lanes run; the camera paths do not, so that the two stay independent.
     # A lamp shines past few edges; a sky and what reflects past all, for which nothing beats the strata.
-    candidates = dr.select(near, mi.UInt32(CANDIDATES), 1)
+    candidates = dr.select(eye.near, mi.UInt32(CANDIDATES), 1)
     chosen = choose(table, Discrete.of(edge_mass(table)), eye, sampler, systematic(sampler, count), candidates)
     edge = segment.at(table.row(chosen.index), chosen.u, eye.view(), away=True)
     distance = dr.norm(edge.point - si.p)

@@ -85,3 +85,18 @@ def edge_mass(table: EdgeTable) -> Any:
     known = table.segment | table.strand
     length = dr.select(known, table.size, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
     return favour_moving(length, table.moving)
+
+
+def trial_lanes(trials: int, count: int) -> Any:
+    """Which of `count` lanes each trial belongs to."""
+    return dr.arange(mi.UInt32, trials) % dr.opaque(mi.UInt32, count)
+
+
+def one_trial(succeeds: Any, lane: Any, count: int, each: int, sampler: Any) -> tuple[Any, Any]:
+    """For every lane, of its trials (`each` of them, on `trial_lanes`): the number that succeed, and the index of one by chance."""
+    k, lanes = dr.arange(mi.UInt32, dr.width(lane)), dr.opaque(mi.UInt32, count)
+    number, winner = dr.zeros(mi.UInt32, count), dr.zeros(mi.UInt32, count)
+    dr.scatter_add(number, mi.UInt32(1), lane, succeeds)
+    chance = mi.UInt32(sampler.next_1d() * (1 << 24)) + 1
+    dr.scatter_reduce(dr.ReduceOp.Max, winner, chance * each + k // lanes, lane, succeeds)
+    return number, (winner % each) * lanes + dr.arange(mi.UInt32, count)

@@ -8,15 +8,16 @@ it, however many delta lobes lie in between. How fast it moves there follows fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import chains, indirect, segment, topology, vertex
+from pbdr.boundary import chains, indirect, segment, vertex
 from pbdr.boundary.reflected import Technique
+from pbdr.boundary.sampling import one_trial, trial_lanes
 from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 
@@ -195,34 +196,21 @@ class Crossing:
         return sights.facing(self.look.hit, ray, self.active)[0] / self.steep  # Eq. (10b)
 
 
-def lengths(scene: Any, features: Features, mirrors: chains.Mirrors | None, limit: int) -> chains.Lengths | None:
+def lengths(features: Features, mirrors: chains.Mirrors | None, limit: int) -> chains.Lengths | None:
     """Numbers of delta lobes by way of which the camera may see horizons that are found here; None if there are none.
 
     `mirrors` that it sees; `limit`: how many lobes the depth allows.
     """
-    on_instances, in_mirrors = where(scene, features)
-    if limit > 0 and mirrors is not None and in_mirrors:
-        return mirrors.lengths(limit, on_instances)
-    return chains.Lengths(0, 0) if limit >= 0 and on_instances else None
+    if limit > 0 and mirrors is not None and features.horizons_in_mirrors:
+        return mirrors.lengths(limit, features.horizons_on_instances)
+    return chains.Lengths(0, 0) if limit >= 0 and features.horizons_on_instances else None
 
 
-def lengths_from_surfaces(scene: Any, features: Features, limit: int) -> chains.Lengths | None:
+def lengths_from_surfaces(features: Features, limit: int) -> chains.Lengths | None:
     """The same for other surfaces."""
-    on_instances, in_mirrors = where(scene, features)
-    last = min(FROM_SURFACES, limit) if in_mirrors else 0
-    first = 0 if on_instances else 1
+    last = min(FROM_SURFACES, limit) if features.horizons_in_mirrors else 0
+    first = 0 if features.horizons_on_instances else 1
     return chains.Lengths(first, last) if first <= last and limit >= 0 else None
-
-
-def where(scene: Any, features: Features) -> tuple[bool, bool]:
-    """Whether there may be horizons on instances, and whether delta lobes may show any."""
-    bent = bool(features.maps.shapes)
-    on_instances = features.instances is not None and (bent or _smooth(groups.inside(scene)))
-    return on_instances, features.delta_bsdfs and (on_instances or bent or _smooth(scene.shapes()))
-
-
-def _smooth(shapes: Sequence[Any]) -> bool:
-    return any(topology.interpolates_normals(shape) and shape.class_name() != "Cube" for shape in shapes)
 
 
 def seen_by_camera(
@@ -275,8 +263,7 @@ def seen_from_surfaces(
     paths = lambda: vertex.draw(scene, t.sensor, t.integrator, t.options, stream("paths to sights", count))  # noqa: E731
     first = paths()
     dr.eval(first.si.p, first.si.n, first.count, first.active, first.wavelengths)
-    k = dr.arange(mi.UInt32, trials)
-    lane = k % dr.opaque(mi.UInt32, count)
+    lane = trial_lanes(trials, count)
     sampler = stream("sights from surfaces", trials)
     wavelengths = dr.gather(type(first.wavelengths), first.wavelengths, lane) if mi.is_spectral else None
     omega = mi.warp.square_to_uniform_sphere(sampler.next_2d())
@@ -287,11 +274,7 @@ def seen_from_surfaces(
     possible = dr.gather(mi.Bool, first.active, lane) & (bundle.count + chain.length < t.options.max_depth)
     start = dr.zeros(mi.Point2f, trials)
     step, crosses = Step.try_out(sights, start, STEP * _round(sampler), possible)
-    number, winner = dr.zeros(mi.UInt32, count), dr.zeros(mi.UInt32, count)
-    dr.scatter_add(number, mi.UInt32(1), lane, crosses)
-    chance = mi.UInt32(sampler.next_1d() * (1 << 24)) + 1
-    dr.scatter_reduce(dr.ReduceOp.Max, winner, chance * TRIALS + k // dr.opaque(mi.UInt32, count), lane, crosses)
-    chosen = (winner % TRIALS) * dr.opaque(mi.UInt32, count) + dr.arange(mi.UInt32, count)
+    number, chosen = one_trial(crosses, lane, count, TRIALS, sampler)
     dr.eval(number, chosen, step, chain.length, chain.probability, chain.bits, bundle.omega, sights.mapped)
 
     from_here = paths()

@@ -14,7 +14,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment, topology, vertex
+from pbdr.boundary import indirect, segment, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, convention, emission, groups, hits, spectra
@@ -66,11 +66,6 @@ class Grazing:
         return scene.ray_intersect_preliminary(ray, coherent=False, active=self.active), ray
 
 
-def exists(scene: Any) -> bool:
-    """Whether any mesh interpolates vertex normals."""
-    return any(topology.interpolates_normals(shape) for shape in groups.everything(scene))
-
-
 def sample(
     scene: Any, sensor: Any, integrator: Any, features: Features, sampler: Any, count: int, side: int
 ) -> list[Contribution]:
@@ -78,7 +73,7 @@ def sample(
 
     `side`: +1 above the face, −1 below. Empty without smooth meshes.
     """
-    if not exists(scene):
+    if not features.smooth:
         return []
     width, height = camera.film_size(sensor.film())
     ray, ray_weight, position = camera.spread_rays(sensor, sampler)
@@ -102,7 +97,7 @@ def on_paths(technique: Technique, stream: Callable[[str, int], Any], count: int
     """The same for `count` vertices of camera paths: reflected light, and beyond the first vertex emission, too."""
     t = technique
     scene = t.scene
-    if not exists(scene):
+    if not t.features.smooth:
         return None
     sampler = stream("terminators on paths", count)
     from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)

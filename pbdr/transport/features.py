@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import bent, curves, groups
+from pbdr.transport import bent, curves, groups, smooth
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -27,6 +27,9 @@ class Features:
     instances: groups.Instances | None = None
     strands: curves.Strands | None = None
     maps: bent.Maps = field(default_factory=bent.Maps)
+    smooth: bool = False  # meshes interpolate normals, on instances or not
+    horizons_in_mirrors: bool = False  # normals may look away where delta lobes show them
+    horizons_on_instances: bool = False
 
     @property
     def moving_edges(self) -> bool:
@@ -66,6 +69,10 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         for index, shape in enumerate(scene.shapes())
         if moves(shape) or shape in posed or any(moves(inner) for inner in inside.get(index, []))
     )
+    shown = groups.distinct(inside)
+    maps = bent.Maps.of(scene)
+    on_instances = bool(inside) and (bool(maps.shapes) or any(map(smooth.may_show_horizons, shown)))
+    anywhere = on_instances or bool(maps.shapes)
     return Features(
         delta_bsdfs=delta_bsdfs,
         delta_lights=delta_lights,
@@ -77,6 +84,9 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         moving_shapes=moving_shapes,
         instances=groups.Instances.of(scene),
         strands=curves.Strands.of(scene),
-        maps=bent.Maps.of(scene),
+        maps=maps,
+        smooth=any(map(smooth.interpolates_normals, [*scene.shapes(), *shown])),
+        horizons_in_mirrors=delta_bsdfs and (anywhere or any(map(smooth.may_show_horizons, scene.shapes()))),
+        horizons_on_instances=on_instances,
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

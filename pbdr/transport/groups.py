@@ -48,14 +48,14 @@ def members(scene: Any) -> dict[int, list[Any]]:
     return found
 
 
-def inside(scene: Any) -> list[Any]:
-    """The shapes that the instances of a scene show, each once."""
-    return list({_address(shape): shape for shapes in members(scene).values() for shape in shapes}.values())
+def distinct(inside: dict[int, list[Any]]) -> list[Any]:
+    """The shapes that instances show, each once. `inside`: from `members`."""
+    return list({_address(shape): shape for shapes in inside.values() for shape in shapes}.values())
 
 
 def everything(scene: Any) -> list[Any]:
     """The shapes of the scene, and those that its instances show."""
-    return [*scene.shapes(), *inside(scene)]
+    return [*scene.shapes(), *distinct(members(scene))]
 
 
 def _address(shape: Any) -> int:

@@ -23,6 +23,7 @@ SILVER = {"type": "conductor", "material": "none"}
 PANE = {"type": "thindielectric"}
 VIEW = {"to_world": T().look_at([0, -4, 1.8], [0, 0, 0.7], [0, 0, 1]), "fov": 25}
 MIRRORED = {"to_world": T().look_at([1.2, 0.8, 0.9], [0, 4.4, 0.7], [0, 0, 1]), "fov": 25}
+FLOOR = {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}}
 PATCH = {"to_world": smooth.DEEPER["horizons"][0], "fov": 60}  # of the floor
 
 
@@ -30,14 +31,13 @@ def coarse_ball(folder):
     """Convex, of 80 faces, smooth-shaded: it casts no shadows on itself."""
     ball = trimesh.creation.icosphere(subdivisions=1, radius=0.6)
     vertices = (ball.vertices * [1, 0.9, 1.1] + [0, 0, 0.7]).astype(np.float32)
-    made = mi.Mesh("ball", len(vertices), len(ball.faces), has_vertex_normals=True)
-    params = mi.traverse(made)
-    params["vertex_positions"], params["faces"] = vertices.ravel(), ball.faces.astype(np.uint32).ravel()
-    params.update()
-    made.recompute_vertex_normals()
-    path = str(folder / "coarse.ply")
-    made.write_ply(path)
+    path = smooth.smooth_file(folder, vertices, ball.faces)
     return {"type": "ply", "filename": path, "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.6, 0.7)}}
+
+
+def bumpy_ball(folder):
+    path, _ = smooth.bumpy_ball(folder)
+    return {"type": "ply", "filename": path, "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.8, 0.8)}}
 
 
 def lamp(*place):
@@ -73,17 +73,9 @@ def mapped(folder):
 
 
 def instance(view, folder):
-    ball, _ = smooth.bumpy_ball(folder)
-    bsdf = {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.8, 0.8)}
-    group = {"type": "shapegroup", "ball": {"type": "ply", "filename": ball, "bsdf": bsdf}}
-    floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}}
-    return scene(
-        view,
-        group=group,
-        thing={"type": "instance", "g": {"type": "ref", "id": "group"}},
-        floor=floor,
-        lamp=smooth.LAMP,
-    )
+    group = {"type": "shapegroup", "ball": bumpy_ball(folder)}
+    thing = {"type": "instance", "g": {"type": "ref", "id": "group"}}
+    return scene(view, group=group, thing=thing, floor=FLOOR, lamp=smooth.LAMP)
 
 
 def next_to_a_pane(folder):
@@ -92,13 +84,8 @@ def next_to_a_pane(folder):
     Once, with 1.5 million samples: without the horizons −0.0127 ± 0.0025, with them −0.0164 ± 0.0025, by differences
     −0.0168 ± 0.0002.
     """
-    ball, _ = smooth.bumpy_ball(folder)
-    bsdf = {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.8, 0.8)}
-    floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}}
-    return scene(
-        PATCH, ball={"type": "ply", "filename": ball, "bsdf": bsdf}, floor=floor, lamp=smooth.LAMP,
-        pane=plate([0, -0.75, 0.0], [0, -4, 0.0], 0.9, PANE),
-    )  # fmt: skip
+    pane = plate([0, -0.75, 0.0], [0, -4, 0.0], 0.9, PANE)
+    return scene(PATCH, ball=bumpy_ball(folder), floor=FLOOR, lamp=smooth.LAMP, pane=pane)
 
 
 def wobble(given, name):

@@ -23,19 +23,25 @@ REPLICAS = 16
 NOISE = 0.02
 
 
+def smooth_file(folder: Any, vertices: np.ndarray, faces: np.ndarray) -> str:
+    """Path of a PLY file of a mesh with vertex normals."""
+    mesh = mi.Mesh("ball", len(vertices), len(faces), has_vertex_normals=True)
+    params = mi.traverse(mesh)
+    params["vertex_positions"], params["faces"] = vertices.ravel(), faces.astype(np.uint32).ravel()
+    params.update()
+    mesh.recompute_vertex_normals()
+    path = str(folder / "ball.ply")
+    mesh.write_ply(path)
+    return path
+
+
 def bumpy_ball(folder: Any) -> tuple[str, np.ndarray]:
     """A bumpy smooth-shaded ball of 320 faces as a PLY file: (path, vertices)."""
     ball = trimesh.creation.icosphere(subdivisions=2, radius=1.0)
     n = ball.vertices
     radius = 0.6 * (1 + 0.15 * np.sin(6.5 * n[:, 0] + 1) * np.sin(4 * n[:, 1] + 0.3) * np.cos(6 * n[:, 2]))
     vertices = (n * radius[:, None] + [0, 0, 0.7]).astype(np.float32)
-    mesh = mi.Mesh("ball", len(vertices), len(ball.faces), has_vertex_normals=True)
-    params = mi.traverse(mesh)
-    params["vertex_positions"], params["faces"] = vertices.ravel(), ball.faces.astype(np.uint32).ravel()
-    params.update()
-    mesh.recompute_vertex_normals()
-    path = str(folder / "ball.ply")
-    mesh.write_ply(path)
+    path = smooth_file(folder, vertices, ball.faces)
     return path, vertices
 
 
