@@ -238,7 +238,7 @@ class PathSpaceMethods:
                 budgets |= given
             if not all(features.maps.grouped):
                 budgets["maps"] = max(given["primary"], given["indirect"] // 6) * mapped.MEMORY // memory.SAMPLE
-            if features.horizons_in_mirrors or features.horizons_on_instances:
+            if features.horizons_in_mirrors or features.horizons_in_sight:
                 budgets["sights"] = (
                     max(given["primary"] // 2, given["indirect"] // 6) * sightlines.MEMORY // memory.SAMPLE
                 )

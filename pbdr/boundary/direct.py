@@ -123,7 +123,7 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
     mass = length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.weight
     floor = 0.01 * length * dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20))) * chosen.weight
     own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
-    possible = edge.silhouette | row.strand
+    possible = edge.silhouette | row.strand | (row.voxel & row.exists(chosen.view))
     mass = dr.select(possible & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
     return favour_moving(mass, row.moving)
 

@@ -12,11 +12,11 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import strands, topology
-from pbdr.transport import curves
+from pbdr.boundary import strands, topology, voxels
+from pbdr.transport import curves, grids
 
-# Up to CREASE, where a row lies does not depend on the view.
-SEGMENT, ELLIPSE, TUBE_END, CREASE, SPHERE, CYLINDER_LINE, CAP, TUBE, CONE_LINE = range(9)
+# Up to VOXEL_FACE, where a row lies does not depend on the view.
+SEGMENT, ELLIPSE, TUBE_END, CREASE, VOXEL_FACE, VOXEL, SPHERE, CYLINDER_LINE, CAP, TUBE, CONE_LINE = range(11)
 NO_MEMBER = NO_PAIR = 0xFFFFFFFF
 
 
@@ -90,6 +90,10 @@ class EdgeTable:
     Curve shapes (`strands.rows`): the second of `corners` is the first control point, |b| about the length. TUBE, CONE_LINE: `sign`
     chooses the silhouette. TUBE_END: at v = `sign`. CAP: a ball, read as SPHERE, at v = `sign` of its segment. CREASE: where the
     segments `face` meet. d: whether there is a segment before and after (x, y).
+
+    Grids of signed distances (`voxels.rows`), of number `face`: a: the first corner of the voxel, whose index is the second of
+    `corners`; |b|: size of the voxel; `sign`: which row of the voxel. VOXEL: a part of the silhouette within it. VOXEL_FACE: of the
+    crease on its first face.
     """
 
     count: int
@@ -109,13 +113,14 @@ class EdgeTable:
     pairs: Pairs | None = None  # of the last rows of the table
     pair: Any = None  # number of a row within `pairs`; only after `row`
     points: Any = None  # control points of all curve shapes, detached; None if the scene has none
+    grids: grids.Grids | None = None  # None if the scene has none
     straight: bool = False  # every row is a SEGMENT: what the other kinds need is left out of the kernels
     fans: bool = True  # some rows count as seen from one wedge only
 
     @property
     def fixed(self) -> Any:
         """Rows that lie where they lie, whatever the view."""
-        return mi.Bool(True) if self.straight else self.kind <= CREASE
+        return mi.Bool(True) if self.straight else self.kind <= VOXEL_FACE
 
     @property
     def segment(self) -> Any:
@@ -137,13 +142,28 @@ class EdgeTable:
         return (self.kind == TUBE_END) | (self.kind == TUBE)
 
     @property
+    def voxel(self) -> Any:
+        """Rows of grids of signed distances."""
+        return mi.Bool(False) if self.grids is None else (self.kind == VOXEL_FACE) | (self.kind == VOXEL)
+
+    @property
+    def on_voxel_face(self) -> Any:
+        """Those of them that are creases."""
+        return self.kind == VOXEL_FACE
+
+    @property
+    def winding(self) -> Any:
+        """Rows of curve shapes and grids: what is there of them, and how long it is, only their points tell."""
+        return self.strand | self.voxel
+
+    @property
     def vague(self) -> Any:
         """Rows of which a part may count although their middle does not."""
-        return mi.Bool(False) if self.straight else (self.kind == ELLIPSE) | self.strand
+        return mi.Bool(False) if self.straight else (self.kind == ELLIPSE) | self.winding
 
     @property
     def size(self) -> Any:
-        """Lengths of mesh edges, and about those of the rows of curve shapes."""
+        """Lengths of mesh edges, and about those of the rows of curve shapes and grids."""
         return dr.norm(self.b) * dr.select(self.strand & (self.kind == CAP), dr.two_pi, 1)
 
     @property
@@ -169,7 +189,7 @@ class EdgeTable:
             self.count, get(self.kind), get(self.a), get(self.b), get(self.c), get(self.d), get(self.sign),
             (get(self.face[0]), get(self.face[1])), (get(self.corners[0]), get(self.corners[1])), get(self.jump),
             get(self.shape), get(self.moving), self.has_borders, None if self.member is None else get(self.member),
-            self.pairs, pair, self.points, self.straight, self.fans,
+            self.pairs, pair, self.points, self.grids, self.straight, self.fans,
         )  # fmt: skip
 
     def curve(self, view: View, u: Any) -> Curve:
@@ -208,7 +228,25 @@ class EdgeTable:
         into0 = dr.select(sphere, self.a - position, into0)
         into0 = dr.select(line, toward, into0)
         curve = Curve(mi.Point3f(position), mi.Vector3f(derivative), into0, into1, two_sided, sphere | line)
-        return curve if self.points is None else self._strand(curve, view, u)
+        curve = curve if self.points is None else self._strand(curve, view, u)
+        return curve if self.grids is None else self._voxel(self.grids, curve, view, u)
+
+    def _voxel(self, known: grids.Grids, curve: Curve, view: View, u: Any) -> Curve:
+        """`curve` with the rows of grids filled in."""
+        here = self.voxel
+        lane = voxels.Lane(known, self, here)
+        exposed = curve.exposed & ~here
+        for kind, found in ((VOXEL, voxels.silhouette(lane, view, u)), (VOXEL_FACE, voxels.crease(lane, view, u))):
+            there = here & (self.kind == kind)
+            curve.position = dr.select(there, mi.Point3f(found.position), curve.position)
+            curve.derivative = dr.select(there, found.derivative, curve.derivative)
+            curve.into0 = dr.select(there, found.into0, curve.into0)
+            curve.into1 = dr.select(there, found.into1, curve.into1)
+            exposed |= there & found.exposed
+        curve.exposed = exposed
+        curve.two_sided |= self.kind == VOXEL_FACE
+        curve.round |= self.kind == VOXEL
+        return curve
 
     def _strand(self, curve: Curve, view: View, u: Any) -> Curve:
         """`curve` with the rows of curve shapes filled in."""
@@ -272,9 +310,13 @@ class EdgeTable:
         return self.a + arm, -arm
 
     def exists(self, view: View) -> Any:
-        """False for silhouettes that a view inside the sphere or cylinder does not have."""
+        """False for silhouettes that a view inside the sphere or cylinder, or of that side of a grid, does not have."""
         if self.straight:
             return mi.Bool(True)
+        shown = mi.Bool(True)
+        if self.grids is not None:
+            lane = voxels.Lane(self.grids, self, self.voxel)
+            shown = ~self.voxel | voxels.may_show(lane, view, self.kind == VOXEL_FACE, self.jump)
         inside_sphere = ~view.distant & (dr.squared_norm(self.view_offset(view)) <= dr.squared_norm(self.b))
         axis = self.b * dr.rsqrt(dr.maximum(dr.squared_norm(self.b), 1e-30))
         offset = self.view_offset(view)
@@ -282,7 +324,7 @@ class EdgeTable:
         inside_cylinder = ~view.distant & (radial2 <= dr.squared_norm(self.c))
         along = radial2 <= 1e-12 * dr.squared_norm(offset)
         sphere, line = (self.kind == SPHERE) | (self.kind == CAP), self.kind == CYLINDER_LINE
-        return ~(sphere & inside_sphere) & ~(line & (inside_cylinder | along))
+        return shown & ~(sphere & inside_sphere) & ~(line & (inside_cylinder | along))
 
     def faces_wedge(self, curve: Curve, omega: Any) -> Any:
         """False on rows for one wedge of an edge of many sheets, where the segment of direction ω comes from another one."""

@@ -46,8 +46,8 @@ def outward_share(cosine: Any, distance: Any, reach: Any) -> Any:
 
 
 def _share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any:
-    """`outward_share` of these rows; outlines of curve shapes belong to `from_camera` alone."""
-    return dr.select(row.strand & ~row.fixed, 0, outward_share(cosine, distance, reach))
+    """`outward_share` of these rows; outlines of curve shapes and grids belong to `from_camera` alone."""
+    return dr.select((row.strand & ~row.fixed) | row.voxel, 0, outward_share(cosine, distance, reach))
 
 
 @dataclass

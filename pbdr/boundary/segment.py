@@ -16,9 +16,10 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
+from pbdr.boundary import voxels
 from pbdr.boundary.edges import CREASE, NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
-from pbdr.transport import curves, groups, hits
+from pbdr.transport import curves, grids, groups, hits
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
 OUTWARD = 1e-6  # shift of rays that pass an edge, away from the surface: relative to position and distance
@@ -99,16 +100,16 @@ def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
 
 
 def rough_length(edge: Edge) -> Any:
-    """Length of whole rows, from the speed at one point, for sampling masses: that of curve shapes varies, and may vanish there."""
+    """Length of whole rows, from the speed at one point, for sampling masses: where rows are `winding` it may vanish there."""
     size = edge.row.size
     speed = dr.select(edge.counts, dr.clip(edge.length, 0.3 * size, 3 * size), size)
-    return dr.select(edge.row.strand, speed, edge.length)
+    return dr.select(edge.row.winding, speed, edge.length)
 
 
 def outside(edge: Edge, distance: Any) -> Any:
     """x_B moved off the surface, towards the background (unmoved on creases): where passing rays start or aim at."""
     scale = dr.maximum(dr.max(dr.abs(edge.point)), distance)
-    outward = dr.select(edge.row.tubular, OUTWARD_TUBE, mi.Float(OUTWARD))
+    outward = dr.select(edge.row.tubular | edge.row.voxel, OUTWARD_TUBE, mi.Float(OUTWARD))
     shift = dr.select(edge.silhouette, -edge.front_side * outward * (1 + scale), 0)
     return mi.Point3f(edge.point + shift * edge.normal)
 
@@ -168,7 +169,7 @@ def covered(scene: Any, edge: Edge, away: Any, distance: Any, trace: Callable[[A
     beside = edge.point + edge.front_side * TOUCHING * distance * edge.normal
     ray = mi.Ray3f(mi.Point3f(beside - CLEARANCE * distance * away), away)
     ray.maxt = 2 * CLEARANCE * distance
-    lanes = active & edge.silhouette & ~edge.round & ~edge.row.strand
+    lanes = active & edge.silhouette & ~edge.round & ~edge.row.winding
     hit = trace(ray, lanes)
     return lanes & hit.is_valid() & ~edge.row.own(scene, hit, lanes)
 
@@ -245,7 +246,9 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
     hit.valid = mi.Bool(active)
     tilt = dr.select(edge.round, TILT, 0) * dr.normalize(edge.into[0])
     direction = dr.normalize(edge.omega + tilt)
-    ray = mi.Ray3f(edge.point - direction, direction)
+    # A grid asks the voxel in which the point lies.
+    into = dr.select(edge.row.voxel & ~edge.round, dr.select(which == 0, *edge.into), mi.Vector3f(0))
+    ray = mi.Ray3f(mi.Point3f(edge.point + inward * into - direction), direction)
     ray.maxt = dr.largest(mi.Float)
     return hit, ray
 
@@ -300,11 +303,14 @@ class Motion:
         self.matrices = [traverse(scene.shapes()[i])["to_world"].matrix for i in self._analytic(scene, moving)]
         with dr.resume_grad():  # else nothing looks attached
             self.strands = curves.Strands.of(scene)
+            self.grids = grids.Grids.of(scene)
 
     @staticmethod
     def _analytic(scene: Any, moving: frozenset[int]) -> list[int]:
         shapes = scene.shapes()
-        other = lambda shape: shape.is_mesh() or groups.is_instance(shape) or curves.is_curve(shape)  # noqa: E731
+        other = lambda shape: shape.is_mesh() or any(  # noqa: E731
+            test(shape) for test in (groups.is_instance, curves.is_curve, grids.is_grid)
+        )
         return [i for i in sorted(moving) if not other(shapes[i])]
 
     @staticmethod
@@ -325,6 +331,8 @@ class Motion:
             result = dr.select(is_mesh, hits.material_point(hit, ray, active & is_mesh), edge.point)
         if self.strands is not None:
             result = dr.select(edge.row.strand, self._on_strand(self.strands, edge, active & edge.row.strand), result)
+        if self.grids is not None:
+            result = dr.select(edge.row.voxel, voxels.moved(self.grids, edge.row, edge.point, active), result)
         if edge.row.pairs is not None:
             paired = active & (edge.row.pair != NO_PAIR)
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
@@ -368,7 +376,7 @@ class Motion:
         for which in (0, 1):
             lanes = active & ((edge.row.kind == CREASE) | (which == 0))
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(which), 0.0, lanes)
-            points.append(strands.moved(hits.material, hit, ray, True, lanes).p)
+            points.append(strands.moved(hits.material, hit, ray, lanes, True).p)
         return dr.select(edge.row.kind == CREASE, _meeting(edge, *_normals(edge), *points), points[0])
 
 

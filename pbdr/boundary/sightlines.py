@@ -1,4 +1,4 @@
-"""Shading horizons found from lines of sight: those seen in mirrors and through glass, and those on instances.
+"""Shading horizons found from lines of sight: those seen in mirrors and through glass, and those on instances and grids.
 
 Neighbouring lines of sight that meet the same surface where its shading normal looks at them and where it does not, have a horizon
 between them (horizon.py, mapped.py). Short steps of the film position, or of the direction in which another surface looks, find
@@ -78,8 +78,11 @@ class Look:
         ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
         active = active & end.valid
         hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
-        # In a straight line, horizons on other shapes than instances are found from the surfaces.
-        known = active & hit.is_valid() & ((chain.length > 0) | (hit.instance != dr.zeros(mi.ShapePtr)))
+        # In a straight line, horizons on other shapes than instances and grids are found from the surfaces.
+        here = (chain.length > 0) | (hit.instance != dr.zeros(mi.ShapePtr))
+        if sights.features.grids is not None:
+            here |= sights.features.grids.on(hit, active)[0]
+        known = active & hit.is_valid() & here
         facing, normal, known = sights.facing(hit, ray, known)
         return Look(end, hit, ray, facing, normal, known)
 
@@ -202,14 +205,14 @@ def lengths(features: Features, mirrors: chains.Mirrors | None, limit: int) -> c
     `mirrors` that it sees; `limit`: how many lobes the depth allows.
     """
     if limit > 0 and mirrors is not None and features.horizons_in_mirrors:
-        return mirrors.lengths(limit, features.horizons_on_instances)
-    return chains.Lengths(0, 0) if limit >= 0 and features.horizons_on_instances else None
+        return mirrors.lengths(limit, features.horizons_in_sight)
+    return chains.Lengths(0, 0) if limit >= 0 and features.horizons_in_sight else None
 
 
 def lengths_from_surfaces(features: Features, limit: int) -> chains.Lengths | None:
     """The same for other surfaces."""
     last = min(FROM_SURFACES, limit) if features.horizons_in_mirrors else 0
-    first = 0 if features.horizons_on_instances else 1
+    first = 0 if features.horizons_in_sight else 1
     return chains.Lengths(first, last) if first <= last and limit >= 0 else None
 
 

@@ -10,11 +10,11 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import crossings, strands, topology
+from pbdr.boundary import crossings, strands, topology, voxels
 from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import curves
+from pbdr.transport import curves, grids
 from pbdr.transport.support import incomplete
 
 ROUND, SPANS = 12, 6  # of the polygonal tubes that stand for curve shapes: corners around, lengths along a segment
@@ -47,17 +47,21 @@ class Placed:
         """What says where the shape is: buffers of meshes, poses as bytes."""
         if curves.is_curve(self.shape):
             return [dr.detach(traverse(self.shape)["control_points"])]
+        if grids.is_grid(self.shape):
+            return [dr.detach(traverse(self.shape)["grid"].array), self.matrix().tobytes()]
         pose = [] if self.shape.is_mesh() and self.frame is None else [self.matrix().tobytes()]
         buffers = [self.shape.vertex_positions_buffer(), self.shape.faces_buffer()] if self.shape.is_mesh() else []
         return [*(dr.detach(x) for x in buffers), *pose]
 
     def solid(self, weld: Any = None) -> crossings.Solid:
-        """On the host, in world space: the mesh, or the polygons that stand for a disk or a cylinder; empty for spheres.
+        """On the host, in world space: the mesh, or the polygons that stand for a disk, a cylinder or a grid; empty for spheres.
 
         `weld`: representative of every vertex, as in `topology.Topology`; without it, copies of a vertex stay apart.
         """
         if curves.is_curve(self.shape):
             return _tubes(self.shape)
+        if grids.is_grid(self.shape):
+            return voxels.net(grids.on_host(self.shape), self.matrix())
         if not self.shape.is_mesh():
             return _polygons(self.shape.class_name(), self.matrix())
         positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)
@@ -255,8 +259,8 @@ def refuse(
     for a, b in pairs:
         names = " and ".join(f"'{placed[k].shape.id()}'" for k in (a, b))
         message = (
-            f"{names} pass through each other, and one of them is round: the curve in which they meet has no boundary term. "
-            "Replace the round shape by a mesh, or move them apart."
+            f"{names} pass through each other, and one of them is no mesh: the curve in which they meet has no boundary term. "
+            "Replace it by a mesh, or move them apart."
         )
         if not moving or moving & {placed[a].index, placed[b].index}:
             raise SceneError(message)

@@ -10,11 +10,21 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import contacts, crossings, edges, solids, strands, topology
-from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, NO_MEMBER, SEGMENT, SPHERE, EdgeTable, Pairs
+from pbdr.boundary import contacts, crossings, edges, solids, strands, topology, voxels
+from pbdr.boundary.edges import (
+    CYLINDER_LINE,
+    ELLIPSE,
+    NO_MEMBER,
+    SEGMENT,
+    SPHERE,
+    VOXEL,
+    VOXEL_FACE,
+    EdgeTable,
+    Pairs,
+)
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import curves, groups
+from pbdr.transport import curves, grids, groups
 
 PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
 INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part alone."
@@ -83,11 +93,15 @@ class TableBuilder:
         parts, found = [], []
         control_points = 0
         inside = groups.members(scene)
+        fields = grids.Grids.of(scene)
         for index, shape in enumerate(scene.shapes()):
             frame = dr.detach(traverse(shape)["to_world"]) if index in inside else None
             for number, inner in enumerate(inside.get(index, [shape])):
                 member = NO_MEMBER if frame is None else number
-                part = self._rows(inner, index, member, frame, control_points)
+                if fields is not None and frame is None and grids.is_grid(inner):
+                    part = _voxel_rows(fields, inner, index)
+                else:
+                    part = self._rows(inner, index, member, frame, control_points)
                 control_points += _control_points(inner) if frame is None else 0
                 part |= {"moving": dr.full(mi.Bool, index in moving, dr.width(part["kind"]))}
                 parts.append(part)
@@ -96,11 +110,11 @@ class TableBuilder:
             raise SceneError("the scene has no shape; add one.")
         known = curves.Strands.of(scene)
         points = None if known is None else known.points
-        table = _concatenate(parts, bool(inside), None, points)
+        table = _concatenate(parts, bool(inside), None, points, fields)
         sheets = self._crossings(scene, found, table, moving)
         if sheets is not None:
             rows, pairs = _sheet_rows(found, sheets, moving)
-            table = _concatenate([*parts, rows], bool(inside), pairs, points)
+            table = _concatenate([*parts, rows], bool(inside), pairs, points, fields)
         if moving and len(moving) < len(scene.shapes()):
             if self.touched is None or self.touched[0] != moving:
                 touched = contacts.touching(scene, table, ~table.moving, moving)
@@ -285,6 +299,20 @@ def _strand_rows(shape: Any, index: int, control_points: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _voxel_rows(fields: grids.Grids, shape: Any, index: int) -> dict[str, Any]:
+    """Rows of a grid of signed distances."""
+    number = fields.number_of(shape)
+    rows = voxels.rows(fields, number, VOXEL, VOXEL_FACE)
+    n = dr.width(rows["kind"])
+    nothing, zero = dr.zeros(mi.Vector3f, n), dr.zeros(mi.UInt32, n)
+    same = dr.full(mi.UInt32, number, n)
+    return {
+        **{k: rows[k] for k in ("kind", "a", "b", "sign", "jump")}, "c": nothing, "d": nothing, "face0": same, "face1": same,
+        "corners0": zero, "corners1": rows["first"], "shape": dr.full(mi.UInt32, index, n),
+        "member": dr.full(mi.UInt32, NO_MEMBER, n), "border": False, "straight": False, "fans": False,
+    }  # fmt: skip
+
+
 def _device(name: str, values: Any) -> Any:
     """Column on the device."""
     if name == "kind":
@@ -314,12 +342,14 @@ def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def _concatenate(parts: list[dict[str, Any]], instanced: bool, pairs: Pairs | None, points: Any) -> EdgeTable:
+def _concatenate(
+    parts: list[dict[str, Any]], instanced: bool, pairs: Pairs | None, points: Any, fields: grids.Grids | None
+) -> EdgeTable:
     joined = _join(parts)
     dr.eval(joined)
     return EdgeTable(
         dr.width(joined["kind"]), joined["kind"], joined["a"], joined["b"], joined["c"], joined["d"], joined["sign"],
         (joined["face0"], joined["face1"]), (joined["corners0"], joined["corners1"]), joined["jump"], joined["shape"],
         joined["moving"], joined["border"], joined["member"] if instanced else None, pairs,
-        points=points, straight=joined["straight"], fans=joined["fans"],
+        points=points, grids=fields, straight=joined["straight"], fans=joined["fans"],
     )  # fmt: skip

@@ -10,7 +10,7 @@ import mitsuba as mi
 from pbdr.boundary import contacts
 from pbdr.boundary.edges import EdgeTable
 from pbdr.errors import SceneError
-from pbdr.transport import camera, curves, groups, smooth
+from pbdr.transport import camera, curves, grids, groups, smooth
 from pbdr.transport.features import Features
 from pbdr.transport.support import incomplete
 
@@ -46,6 +46,8 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             yield f"{name} is an instance: edges are looked up by the face of a shape of its own."
         elif curves.is_curve(shape):
             yield f"{name} is a {shape.class_name()}: its outlines are not edges of the faces that rays hit."
+        elif grids.is_grid(shape):
+            yield f"{name} is a grid: its outlines are not edges of the faces that rays hit."
         elif smooth.interpolates_normals(shape) and smooth.shades_smoothly(shape):
             yield f"{name} interpolates its normals: the horizons of its shading are no edges. Give it face_normals."
         if bsdf is not None and mi.has_flag(bsdf.flags(), mi.BSDFFlags.Delta) and max_depth > 1:

@@ -16,7 +16,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.errors import OptionError, SceneError, closest
-from pbdr.transport import curves, hits, spectra
+from pbdr.transport import curves, grids, hits, spectra
 
 #: Kind of channel → suffixes of its components.
 KINDS = {
@@ -84,10 +84,10 @@ def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -
         raise SceneError(
             f"pathspace: the channel 'uv' of {', '.join(wrapped[:6])} jumps along a seam that has no boundary term. Use a mesh."
         )
-    strands = [shape.id() for shape in scene.shapes() if curves.is_curve(shape)]
+    strands = [shape.id() for shape in scene.shapes() if curves.is_curve(shape) or grids.is_grid(shape)]
     if moving_edges and strands and channels:
         raise SceneError(
-            f"pathspace: extra channels (option aovs) have no derivatives for curves: {', '.join(strands[:6])}. Use a mesh instead."
+            f"pathspace: extra channels (option aovs) have no derivatives for curves and grids: {', '.join(strands[:6])}. Use a mesh instead."
         )
     known = [shape.id() for shape in scene.shapes()]
     for channel in channels:

@@ -191,7 +191,7 @@ class Strands:
             segment.points[k] = dr.select(here, point, mi.Vector4f(k, 0, 0, 1))
         return here, number, segment, dr.gather(mi.UInt32, self.sizes, number, here)
 
-    def moved(self, evaluate: Callable[..., Any], hit: Any, ray: Any, follow: bool, active: Any) -> Any:
+    def moved(self, evaluate: Callable[..., Any], hit: Any, ray: Any, active: Any, follow: bool) -> Any:
         """`evaluate(hit, ray, active)` with the right derivatives on curves: at the material point if `follow`, else sliding."""
         with at_rest(self):
             si = evaluate(hit, ray, active)

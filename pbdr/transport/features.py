@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import bent, curves, groups, smooth
+from pbdr.transport import bent, curves, grids, groups, smooth
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -26,10 +26,11 @@ class Features:
     moving_lights: bool = False
     instances: groups.Instances | None = None
     strands: curves.Strands | None = None
+    grids: grids.Grids | None = None
     maps: bent.Maps = field(default_factory=bent.Maps)
-    smooth: bool = False  # meshes interpolate normals, on instances or not
+    smooth: bool = False  # meshes or grids interpolate normals, on instances or not
     horizons_in_mirrors: bool = False  # normals may look away where delta lobes show them
-    horizons_on_instances: bool = False
+    horizons_in_sight: bool = False  # and on shapes where only lines of sight find them: instances, grids
 
     @property
     def moving_edges(self) -> bool:
@@ -63,7 +64,8 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     def moves(shape: Any) -> bool:
         return bool(shape.parameters_grad_enabled()) or shape in normals
 
-    posed = {p.owners[0] for p in attached if groups.is_instance(p.owners[0]) or curves.is_curve(p.owners[0])}
+    own = (groups.is_instance, curves.is_curve, grids.is_grid)  # shapes that do not say themselves that they move
+    posed = {p.owners[0] for p in attached if any(test(p.owners[0]) for test in own)}
     moving_shapes = frozenset(
         index
         for index, shape in enumerate(scene.shapes())
@@ -71,8 +73,11 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     )
     shown = groups.distinct(inside)
     maps = bent.Maps.of(scene)
+    fields = grids.Grids.of(scene)
+    smooth_grids = fields is not None and any(fields.smooth_host)
     on_instances = bool(inside) and (bool(maps.shapes) or any(map(smooth.may_show_horizons, shown)))
-    anywhere = on_instances or bool(maps.shapes)
+    in_sight = on_instances or smooth_grids
+    anywhere = in_sight or bool(maps.shapes)
     return Features(
         delta_bsdfs=delta_bsdfs,
         delta_lights=delta_lights,
@@ -84,9 +89,10 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         moving_shapes=moving_shapes,
         instances=groups.Instances.of(scene),
         strands=curves.Strands.of(scene),
+        grids=fields,
         maps=maps,
-        smooth=any(map(smooth.interpolates_normals, [*scene.shapes(), *shown])),
+        smooth=smooth_grids or any(map(smooth.interpolates_normals, [*scene.shapes(), *shown])),
         horizons_in_mirrors=delta_bsdfs and (anywhere or any(map(smooth.may_show_horizons, scene.shapes()))),
-        horizons_on_instances=on_instances,
+        horizons_in_sight=in_sight,
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )

@@ -7,6 +7,7 @@ coordinates slide. Here, the ray is taken into the group's space, where the shap
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import drjit as dr
@@ -124,20 +125,22 @@ class Instances:
 
 
 def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.sliding`, right on instances and curves too."""
+    """As `hits.sliding`, right on instances, curves and grids too."""
     return _everywhere(features, hit, ray, hits.sliding, active)
 
 
 def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.material`, right on instances and curves too."""
+    """As `hits.material`, right on instances, curves and grids too."""
     return _everywhere(features, hit, ray, hits.material, active)
 
 
 def _everywhere(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
-    inner = lambda *args: _moved(features, args[0], args[1], evaluate, args[2])  # noqa: E731
-    if features.strands is None:
-        return inner(hit, ray, active)
-    return features.strands.moved(inner, hit, ray, evaluate is hits.material, active)
+    follow = evaluate is hits.material
+    right = lambda *args: _moved(features, args[0], args[1], evaluate, args[2])  # noqa: E731
+    for known in (features.strands, features.grids):
+        if known is not None:
+            right = partial(known.moved, right, follow=follow)
+    return right(hit, ray, active)
 
 
 def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:

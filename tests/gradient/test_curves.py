@@ -109,7 +109,7 @@ def test_hits_slide(tmp_path, kind, what):
         if what == "ray":
             ray.o += angle * mi.Point3f(shift.astype(np.float32))
             ray.d += angle * mi.Vector3f(tilt.astype(np.float32))
-        features = SimpleNamespace(instances=None, strands=curves.Strands.of(made) if strands else None)
+        features = SimpleNamespace(instances=None, grids=None, strands=curves.Strands.of(made) if strands else None)
         si = groups.sliding(features, hit, ray)
         values = [*si.p, *si.n, *si.uv]
         dr.set_grad(angle, 1)

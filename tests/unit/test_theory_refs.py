@@ -100,6 +100,8 @@ def test_every_equation_has_a_row(root):
         "12",
         "13",
         "14",
+        "15",
+        "16",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 
