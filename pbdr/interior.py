@@ -90,9 +90,11 @@ def backward(
             for along, value in zip(slopes, seen, strict=False):
                 objective += along / spp * dr.detach(value) * shift
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
+        wrong = ~dr.isfinite(dr.sum(radiance) + dr.detach(objective))
+        dr.schedule(wrong)  # with what the backward pass evaluates first, else all of it would be computed once more
         if dr.grad_enabled(objective):
             dr.backward_from(objective)
-    return dr.count(~dr.isfinite(dr.sum(radiance) + dr.detach(objective)))
+    return dr.count(wrong)
 
 
 def forward(

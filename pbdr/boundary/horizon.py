@@ -221,7 +221,7 @@ def sample(
     active &= primary.visible(scene, integrator, sight.start, edge.point, sight.distance, active)
     seen = primary.Seen(
         edge.point, sight.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.side, *edge.starts,
-        lambda: edge.position(camera.attached_viewpoint(sensor, eye.aperture), active), active,
+        lambda: edge.position(camera.attached_viewpoint(sensor, count, eye.aperture), active), active,
     )  # fmt: skip
     return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
 

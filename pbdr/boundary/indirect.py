@@ -57,6 +57,8 @@ def backward(scene: Any, features: Features, options: path.PathOptions, field: A
         origin, direction = mi.Point3f(sample.receiver), mi.Vector3f(sample.direction)
         dr.enable_grad(origin, direction)
         objective = _objective(sample, origin, direction, adjoint)
+        wrong = sample.active & ~dr.isfinite(dr.detach(objective))
+        dr.schedule(wrong)  # with what the backward pass evaluates first, else all of it would be computed once more
         dr.backward_from(objective)
         adjoint_origin, adjoint_direction = mi.Vector3f(dr.grad(origin)), mi.Vector3f(dr.grad(direction))
     count = dr.select(sample.active, sample.count, 0)
@@ -68,7 +70,7 @@ def backward(scene: Any, features: Features, options: path.PathOptions, field: A
         last = dr.select(sample.active, dr.dot(d_origin, sample.ray.o) + dr.dot(d_direction, sample.ray.d), 0)
         if dr.grad_enabled(last):
             dr.backward_from(last)
-    return dr.count(sample.active & ~dr.isfinite(dr.detach(objective)))
+    return dr.count(wrong)
 
 
 def _objective(sample: Sample, origin: Any, direction: Any, adjoint: Any) -> Any:

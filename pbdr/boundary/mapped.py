@@ -218,7 +218,7 @@ def sample(
     active &= primary.visible(scene, integrator, sight.start, curve.point, sight.distance, active)
     seen = primary.Seen(
         curve.point, sight.omega, curve.normal, curve.sine, curve.weight, curve.side, *curve.starts,
-        lambda: curve.position(maps, camera.attached_viewpoint(sensor, aperture), eye.distant, active), active,
+        lambda: curve.position(maps, camera.attached_viewpoint(sensor, number, aperture), eye.distant, active), active,
     )  # fmt: skip
     return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
 

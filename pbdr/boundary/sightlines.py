@@ -18,7 +18,7 @@ import mitsuba as mi
 from pbdr.boundary import chains, indirect, segment, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.boundary.sampling import one_trial, trial_lanes
-from pbdr.transport import camera, convention, emission, groups, path, spectra
+from pbdr.transport import camera, convention, emission, groups, hits, path, spectra
 from pbdr.transport.features import Features
 
 STEP = 0.01  # of the film's width, or radians
@@ -26,35 +26,60 @@ NEAR = 1e-3  # of a step: between the points of a difference; what is seen at gr
 HALVINGS = 18
 TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
 MEMORY = 64 * TRIALS  # bytes a sample
+SHADING, MAPPED, LIT = range(3)
 FROM_SURFACES = 4  # delta lobes by way of which other surfaces than the camera see horizons
 
 
 @dataclass
 class Sights:
-    """Lines of sight: `chain` of delta lobes; `mapped`: whether the bent normal counts, or the one it bends."""
+    """Lines of sight: `chain` of delta lobes; `kind` of curve they look for.
+
+    SHADING: where the shading normal turns away from the viewer; MAPPED: the normal that a map bends; LIT: where smooth-shaded grids,
+    whose own normal turns within a voxel, turn away from the light without size `light`. `lights`: how many of these there are.
+    """
 
     chain: chains.Chain
     features: Features
-    mapped: Any
+    kind: Any
+    light: Any
+    lights: int
 
     @staticmethod
     def of(chain: chains.Chain, features: Features, sampler: Any) -> Sights:
-        """Those of `chain`; which of the normals counts is chosen at random."""
-        return Sights(chain, features, sampler.next_1d() < 0.5)
+        """Those of `chain`; kind and light are chosen at random, for each sight its own."""
+        emitters = chain.scene.emitters()
+        delta = [k for k, emitter in enumerate(emitters) if emission.is_delta(emitter)] if features.lit_grids else []
+        kinds = mi.UInt32([SHADING, *([MAPPED] if features.maps.shapes else []), *([LIT] if delta else [])])
+        kind = dr.gather(mi.UInt32, kinds, mi.UInt32(sampler.next_1d() * dr.width(kinds)))
+        light = dr.zeros(mi.EmitterPtr)
+        if delta:
+            number = dr.gather(mi.UInt32, mi.UInt32(delta), mi.UInt32(sampler.next_1d() * len(delta)))
+            light = dr.gather(mi.EmitterPtr, chain.scene.emitters_dr(), number)
+        return Sights(chain, features, kind, light, len(delta))
+
+    def at(self, index: Any) -> Sights:
+        """Those of some lanes."""
+        light = dr.gather(mi.EmitterPtr, self.light, index) if self.lights else self.light
+        return Sights(self.chain.at(index), self.features, dr.gather(mi.UInt32, self.kind, index), light, self.lights)
 
     @property
     def kinds(self) -> int:
-        """Number of normals to choose from."""
-        return 2 if self.features.maps.shapes else 1
+        """Number of kinds to choose from."""
+        return 1 + bool(self.features.maps.shapes) + bool(self.lights)
 
-    def facing(self, hit: Any, ray: Any, active: Any) -> tuple[Any, Any, Any]:
-        """g = n·ω_i, attached, positive where the normal looks back along `ray`; that normal; whether there is such a normal."""
-        si = groups.sliding(self.features, hit, ray, active)
-        normal, known = mi.Vector3f(si.sh_frame.n), active
+    def facing(self, si: Any, hit: Any, ray: Any, active: Any) -> tuple[Any, Any, Any]:
+        """g = n·ω_i at `si`, positive where the normal looks back along `ray` (to the light); that normal; whether there is one."""
+        normal, towards, known = mi.Vector3f(si.sh_frame.n), -ray.d, active
         if self.features.maps.shapes:
-            _, bent, has_map = self.features.maps.facing(si.shape, si, -ray.d, active & self.mapped)
-            normal, known = dr.select(has_map, bent, normal), active & (has_map | ~self.mapped)
-        return -dr.dot(normal, ray.d), normal, known
+            mapped = self.kind == MAPPED
+            _, bent, has_map = self.features.maps.facing(si.shape, si, -ray.d, active & mapped)
+            normal, known = dr.select(has_map, bent, normal), active & (has_map | ~mapped)
+        if self.lights:
+            lit = active & (self.kind == LIT)
+            direction, _, _ = emission.delta_emission(self.light, si, lit)
+            normal, towards = dr.select(lit, mi.Vector3f(si.n), normal), dr.select(lit, direction, towards)
+            known &= ~lit | self.features.grids.smooth_on(hit, lit)
+        return dr.dot(normal, towards), normal, known
 
 
 @dataclass
@@ -83,7 +108,7 @@ class Look:
         if sights.features.grids is not None:
             here |= sights.features.grids.on(hit, active)[0]
         known = active & hit.is_valid() & here
-        facing, normal, known = sights.facing(hit, ray, known)
+        facing, normal, known = sights.facing(hits.sliding(hit, ray, known), hit, ray, known)
         return Look(end, hit, ray, facing, normal, known)
 
     def on(self, hit: Any) -> Any:
@@ -181,8 +206,11 @@ class Crossing:
         weight = cosine * dr.select(step.same, 2, 4) / reach  # Eq. (10b)
         return Crossing(mi.Point2f(position), found, weight, steep, active)
 
-    def jump(self, scene: Any, sampler: Any, options: path.PathOptions, depth: Any, reflected_only: bool) -> Any:
-        """Radiance where the normal looks at the viewer, minus where it does not."""
+    def jump(
+        self, sights: Sights, sampler: Any, options: path.PathOptions, depth: Any, reflected_only: bool
+    ) -> Any:
+        """Radiance where the normal looks at the viewer (at the light), minus where it does not."""
+        scene = sights.chain.scene
         hit = mi.PreliminaryIntersection3f(self.look.hit)
         hit.t = mi.Float(1)
         ray, normal = self.look.ray, dr.normalize(self.look.normal)
@@ -190,13 +218,34 @@ class Crossing:
         starts = [
             (hit, spectra.carry(segment.grazing_ray(point, ray.d, side * normal), ray.wavelengths)) for side in (1, -1)
         ]
-        lit, dark = indirect.radiance(scene, starts, sampler, options, self.active, depth, reflected_only)
-        return lit - dark
+        towards = sights.kind == LIT
+        lit, dark = indirect.radiance(scene, starts, sampler, options, self.active & ~towards, depth, reflected_only)
+        if not sights.lights:
+            return lit - dark
+        towards &= self.active & (depth + 2 <= options.max_depth)
+        return dr.select(towards, self.lit(scene, sights, point, towards), lit - dark)
+
+    def lit(self, scene: Any, sights: Sights, point: Any, active: Any) -> Any:
+        """Radiance that the light without size lends the side that looks at it."""
+        si = self.look.hit.compute_surface_interaction(self.look.ray, mi.RayFlags.All, active)
+        si.wi = si.to_local(-self.look.ray.d)
+        direction, weight, place = emission.delta_emission(sights.light, si, active)
+        start = mi.Point3f(point + segment.OUTWARD_TUBE * (1 + dr.max(dr.abs(point))) * dr.normalize(si.n))
+        distant = mi.has_flag(sights.light.flags(), mi.EmitterFlags.DeltaDirection) & ~mi.has_flag(
+            sights.light.flags(), mi.EmitterFlags.DeltaPosition
+        )
+        beyond = dr.select(distant, dr.largest(mi.Float), dr.norm(place - start) * (1 - mi.math.ShadowEpsilon))
+        shadow = mi.Ray3f(start, direction)
+        shadow.maxt = beyond
+        seen = active & ~scene.ray_test(shadow, active)
+        scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(direction), seen)
+        return dr.select(seen, scattered * weight * sights.lights, 0)
 
     def speed(self, sights: Sights, origin: Any, direction: Any) -> Any:
         """Attached speed of the curve over positions, towards the side where the normal looks away."""
         ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), mi.Vector3f(direction)), self.look.ray.wavelengths)
-        return sights.facing(self.look.hit, ray, self.active)[0] / self.steep  # Eq. (10b)
+        si = groups.sliding(sights.features, self.look.hit, ray, self.active)
+        return sights.facing(si, self.look.hit, ray, self.active)[0] / self.steep  # Eq. (10b)
 
 
 def lengths(features: Features, mirrors: chains.Mirrors | None, limit: int) -> chains.Lengths | None:
@@ -233,20 +282,20 @@ def seen_by_camera(
     area = (size.x + 2 * reach) * (size.y + 2 * reach)
     step, crosses = Step.try_out(sights, start, reach * _round(sampler), mi.Bool(True))
     dr.eval(
-        crosses, step, chain.length, chain.probability, chain.bits, chain.aperture, sights.mapped
+        crosses, step, chain.length, chain.probability, chain.bits, chain.aperture, sights.kind, sights.light
     )  # else what is gathered is looked for again
 
     chosen = dr.compress(crosses)
     number = dr.width(chosen)
     if number == 0:
         return None
-    chain = chain.at(chosen)
+    sights = sights.at(chosen)
+    chain = sights.chain
     if mi.is_spectral:
         spectral_weight = dr.gather(mi.Spectrum, spectral_weight, chosen)
-    sights = Sights(chain, t.features, dr.gather(mi.Bool, sights.mapped, chosen))
     store = path.PathStore(t.options.max_depth, chain.wavelengths)
     found = Crossing.of(sights, step.at(chosen), reach, store, dr.full(mi.Bool, True, number))
-    jump = found.jump(t.scene, stream("light on sights", number), t.options, chain.length, False)
+    jump = found.jump(sights, stream("light on sights", number), t.options, chain.length, False)
     weight = found.weight * (area * sights.kinds / trials) / chain.probability
     jump *= found.look.end.weight * spectral_weight * weight
     sides = lambda origin, direction: [(jump, found.speed(sights, origin, direction))]  # noqa: E731
@@ -278,11 +327,11 @@ def seen_from_surfaces(
     start = dr.zeros(mi.Point2f, trials)
     step, crosses = Step.try_out(sights, start, STEP * _round(sampler), possible)
     number, chosen = one_trial(crosses, lane, count, TRIALS, sampler)
-    dr.eval(number, chosen, step, chain.length, chain.probability, chain.bits, bundle.omega, sights.mapped)
+    dr.eval(number, chosen, step, chain.length, chain.probability, chain.bits, bundle.omega, sights.kind, sights.light)
 
     from_here = paths()
-    chain = chain.at(chosen)
-    sights = Sights(chain, t.features, dr.gather(mi.Bool, sights.mapped, chosen))
+    sights = sights.at(chosen)
+    chain = sights.chain
     store, active = from_here.store, from_here.active & (number > 0)
     found = Crossing.of(sights, step.at(chosen), STEP, store, active)
     omega = bundle.at(chosen).direction(found.position)
@@ -298,7 +347,7 @@ def seen_from_surfaces(
     )
     scattered = from_here.scattered(omega, found.active)
     depth = from_here.count + chain.length
-    jump = found.jump(scene, stream("light on sights from surfaces", count), t.options, depth, True)
+    jump = found.jump(sights, stream("light on sights from surfaces", count), t.options, depth, True)
     weight = found.weight * mi.Float(number) * (sights.kinds / (emission.UNIFORM_SPHERE * trials)) / chain.probability
     jump *= found.look.end.weight * scattered * from_here.factor * weight
 

@@ -337,11 +337,7 @@ class Warp:
 def _posed(shape: Any, near: nearby.Near, active: Any) -> tuple[Any, Any]:
     """Attached point, and derivative along the edge, of shapes that follow their pose."""
     matrix = traverse(shape)["to_world"].matrix
-    first = dr.zeros(mi.UInt32, dr.width(near.q))
-    # Gathered, although there is one matrix: as plain numbers, its derivatives would take a kernel for each entry.
-    x, y, z, origin = (
-        mi.Vector3f(*[dr.gather(mi.Float, mi.Float(matrix[i, j]), first, active) for i in range(3)]) for j in range(4)
-    )
+    x, y, z, origin = groups.pose_of_lanes(matrix, active)
     still = dr.detach(x), dr.detach(y), dr.detach(z)
     at, by = groups.solve(*still, near.point - dr.detach(origin)), groups.solve(*still, near.along)
     return mi.Point3f(x * at.x + y * at.y + z * at.z + origin), mi.Vector3f(x * by.x + y * by.y + z * by.z)

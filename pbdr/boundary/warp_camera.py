@@ -89,7 +89,7 @@ class CameraWarp:
         """Camera rays, attached, that follow their edges: (ray, Jacobian of the motion over the film, its value 1, motion of the
         film position in pixels, its value 0)."""
         eye, omega = Eye.of(self.sensor), mi.Vector3f(dr.detach(ray.d))
-        viewpoint = camera.attached_viewpoint(self.sensor)
+        viewpoint = camera.attached_viewpoint(self.sensor, dr.width(omega))
         shift = convention.together(
             [
                 self.warp.shift(one, lambda row, some: self._motion(eye, viewpoint, row, omega, some), True)

@@ -58,6 +58,7 @@ def _rays_at(sensor: Any, sampler: Any, position: Any) -> tuple[Any, Any, Any]:
     with dr.resume_grad():
         ray, weight = sensor.sample_ray_differential(time, wavelength, (position - offset) / crop, aperture)
         ray = mi.Ray3f(ray)  # here: while derivatives are suspended, copies lose them
+        ray.o, ray.d = at_once(ray.o, ray.d, (position, aperture))
     return ray, weight, position
 
 
@@ -73,7 +74,9 @@ def ray_through(sensor: Any, position: Any, aperture: Any = None, wavelengths: A
     at = mi.Point2f(0) if aperture is None else aperture
     with dr.resume_grad():
         ray, _ = sensor.sample_ray_differential(sensor.shutter_open(), 0.0, (position - offset) / crop, at)
-        return spectra.carry(mi.Ray3f(ray), wavelengths)
+        ray = mi.Ray3f(ray)
+        ray.o, ray.d = at_once(ray.o, ray.d, (position, at))
+        return spectra.carry(ray, wavelengths)
 
 
 def aperture_sample(sensor: Any, sampler: Any) -> Any:
@@ -91,8 +94,46 @@ def aperture_of(sensor: Any, point: Any) -> Any:
     return mi.Point2f(mi.sample_tea_float32(seed, bits[2]), mi.sample_tea_float32(stream, bits[2] ^ lane))
 
 
-def attached_viewpoint(sensor: Any, aperture: Any = None) -> Any:
-    """Attached point of the lens (orthographic: the attached unit vector of the axis) that lanes look from."""
+class _AtOnce(dr.CustomOp):  # type: ignore[misc]
+    """Identity; see `at_once`."""
+
+    def eval(self, origin: Any, direction: Any, film: Any) -> Any:
+        self.film = film
+        return mi.Point3f(origin), mi.Vector3f(direction)
+
+    def forward(self) -> None:
+        self.set_grad_out((self.grad_in("origin"), self.grad_in("direction")))
+
+    def backward(self) -> None:
+        origin, direction = self.grad_out()
+        dr.eval(origin, direction, self.film)
+        self.set_grad_in("origin", origin)
+        self.set_grad_in("direction", direction)
+
+    def name(self) -> str:
+        return "pathspace: camera rays"
+
+
+def at_once(origin: Any, direction: Any, film: Any) -> tuple[Any, Any]:
+    """The same origins and directions of lanes, whose derivatives reverse mode computes once, together; `film`: what they come from.
+
+    Each number of a pose is summed over the lanes by a kernel of its own, which would else compute all that the derivatives of the rays
+    depend on anew: twelve times.
+    """
+    if not dr.grad_enabled(origin, direction):
+        return origin, direction
+    origin, direction = dr.custom(_AtOnce, origin, direction, film)
+    return origin, direction
+
+
+def attached_viewpoint(sensor: Any, lanes: int, aperture: Any = None) -> Any:
+    """Attached point of the lens (orthographic: the attached unit vector of the axis) that `lanes` look from."""
+    with dr.resume_grad():
+        point = _viewpoint(sensor, aperture) + dr.zeros(mi.Vector3f, lanes)
+        return at_once(point, mi.Vector3f(0), aperture)[0]
+
+
+def _viewpoint(sensor: Any, aperture: Any) -> Any:
     with dr.resume_grad():
         to_world = sensor.world_transform()
         if sensor.class_name() == ORTHOGRAPHIC:

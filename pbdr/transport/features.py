@@ -33,6 +33,11 @@ class Features:
     horizons_in_sight: bool = False  # and on shapes where only lines of sight find them: instances, grids
 
     @property
+    def lit_grids(self) -> bool:
+        """Lights without size shine on grids that interpolate normals, and whose own normals turn within a voxel."""
+        return self.delta_lights and self.grids is not None and any(self.grids.smooth_host)
+
+    @property
     def moving_edges(self) -> bool:
         """Shapes, lights or the camera move, so that the image has a boundary term."""
         return bool(self.moving_shapes) or self.moving_lights or self.sensor_moves

@@ -233,16 +233,22 @@ class Grids:
         here &= number != NOWHERE
         return here, dr.select(here, number, 0)
 
+    def smooth_on(self, hit: Any, active: Any) -> Any:
+        """Whether hits are on a grid that interpolates normals."""
+        here, number = self.on(hit, active)
+        return here & dr.gather(mi.Bool, self.smooth, number, here)
+
     def frame(self, number: Any, active: Any) -> Frame:
         """Frames of grids, attached."""
         columns = [dr.gather(mi.Vector3f, column, number, active) for column in self.columns]
         for k, shape in self.attached:
             matrix = traverse(shape)["to_world"].matrix
             scale = 1 / (traverse(shape)["grid"].shape[0] - 1)
+            chosen = active & (number == k)
             moved = [
-                mi.Vector3f(matrix[0, j], matrix[1, j], matrix[2, j]) * (scale if j < 3 else 1) for j in range(4)
+                column * (scale if j < 3 else 1) for j, column in enumerate(groups.pose_of_lanes(matrix, chosen))
             ]
-            columns = [dr.select(active & (number == k), new, old) for new, old in zip(moved, columns, strict=True)]
+            columns = [dr.select(chosen, new, old) for new, old in zip(moved, columns, strict=True)]
         return Frame(*columns)
 
     def place(self, number: Any, first: Any) -> Any:
@@ -330,7 +336,7 @@ class Grids:
         normal = dr.normalize(frame.normal(cell.slope(local - corner)))
         shading = normal
         if any(self.smooth_host):
-            smooth = here & dr.gather(mi.Bool, self.smooth, number, here)
+            smooth = self.smooth_on(hit, active)
             bent = frame.normal(self.smooth_slope(number, local, smooth))
             shading = dr.select(smooth, dr.normalize(dr.select(smooth, bent, mi.Vector3f(0, 0, 1))), normal)
         value = lambda old, new: dr.select(here, dr.replace_grad(old, new), old)  # noqa: E731

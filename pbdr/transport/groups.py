@@ -118,9 +118,9 @@ class Instances:
         poses = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
         columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(poses, UNIT, strict=True)]
         for k, shape in self.posed:
-            matrix = traverse(shape)["to_world"].matrix
-            moved = [mi.Vector3f(matrix[0, j], matrix[1, j], matrix[2, j]) for j in range(4)]
-            columns = [dr.select(here & (number == k), new, old) for new, old in zip(moved, columns, strict=True)]
+            chosen = here & (number == k)
+            moved = pose_of_lanes(traverse(shape)["to_world"].matrix, chosen)
+            columns = [dr.select(chosen, new, old) for new, old in zip(moved, columns, strict=True)]
         return here, columns, inner
 
 
@@ -172,6 +172,17 @@ def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], acti
     si.sh_frame.s = dr.select(chosen, side, si.sh_frame.s)
     si.sh_frame.t = dr.select(chosen, dr.cross(si.sh_frame.n, side), si.sh_frame.t)
     return si
+
+
+def pose_of_lanes(matrix: Any, active: Any) -> list[Any]:
+    """Columns (three axes and the origin) of one attached matrix for many lanes.
+
+    Gathered, although there is one matrix: as plain numbers, its derivatives would take a kernel for each entry, which computes all that
+    they depend on.
+    """
+    first = dr.zeros(mi.UInt32, dr.width(active))
+    entry = lambda i, j: dr.gather(mi.Float, mi.Float(matrix[i, j]), first, active)  # noqa: E731
+    return [mi.Vector3f(entry(0, j), entry(1, j), entry(2, j)) for j in range(4)]
 
 
 def solve(x: Any, y: Any, z: Any, b: Any) -> Any:

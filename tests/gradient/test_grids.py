@@ -9,14 +9,18 @@ import mitsuba as mi
 import numpy as np
 import pytest
 import scene_zoo as zoo
-from agreement import assert_differs
+from agreement import assert_agrees, assert_differs
 from finite_differences import Differences, adjoint, check, gradients, parameters
+from test_indirect import SPOT, court
 
 import pbdr.errors
+from pbdr.boundary import voxels
+from pbdr.boundary.edges import VOXEL, VOXEL_FACE
 from pbdr.parameters import read, traverse
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from pbdr.transport import grids, groups
+from pbdr.transport.features import Features
 
 T = mi.ScalarTransform4f
 PLACE = T().translate([-0.8, -0.7, 0.3]).scale([1.6, 1.5, 1.3])
@@ -55,3 +59,196 @@ def change(scene, name):
         return np.column_stack([turn @ value[:, :3], [0.4, 0.3, -0.2]])
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, value.shape[0])] * 3, indexing="ij")
     return (np.sin(2 * x + 1) + np.cos(3 * y - z) - 0.5 * np.sin(4 * z))[..., None]
+
+
+@pytest.mark.parametrize("normals", ["smooth", "analytic"])
+@pytest.mark.parametrize("what", ["grid", "ray"])
+def test_hits_slide(normals, what):
+    """Point and normals of a hit, against rays traced again; Mitsuba's own derivatives with respect to the grid fail the same check."""
+    made = scene(normals).mi
+    params = traverse(made)
+    start, moves = np.array(params["blob.grid"]), 0.3 * np.random.default_rng(3).normal(size=distances().shape)
+    rng = np.random.default_rng(4)
+    count = 4000
+    origin = rng.normal(size=(3, count))
+    origin = 4 * origin / np.linalg.norm(origin, axis=0) + [[0], [0], [4.5]]
+    towards = rng.uniform(-0.5, 0.5, (3, count)) + [[0], [0], [0.95]] - origin
+    towards /= np.linalg.norm(towards, axis=0)
+    shift, tilt = (rng.normal(size=(3, count)) * x for x in (0.3, 0.1))
+    tilt -= towards * (towards * tilt).sum(0)
+    shape = next(s for s in made.shapes() if grids.is_grid(s))
+
+    def ray(step):
+        turned = towards + step * tilt * (what == "ray")
+        o, d = origin + step * shift * (what == "ray"), turned / np.linalg.norm(turned, axis=0)
+        return mi.Ray3f(mi.Point3f(o.astype(np.float32)), mi.Vector3f(d.astype(np.float32)))
+
+    def traced(step):
+        params["blob.grid"] = mi.TensorXf((start + step * moves * (what == "grid")).astype(np.float32))
+        params.update()
+        hit = made.ray_intersect_preliminary(ray(step))
+        si = hit.compute_surface_interaction(ray(step))
+        own = np.array(hit.is_valid()) & np.array(hit.shape == mi.ShapePtr(shape))
+        values = np.concatenate([np.array(x) for x in (si.p, si.n, si.sh_frame.n, si.sh_frame.s)]).astype(np.float64)
+        local = np.array(mi.Transform4f(PLACE.inverse()) @ si.p) * (len(start) - 1)
+        return hit, values, own, np.floor(local), np.round(local)
+
+    step = 2e-3
+    (_, plus, *ahead), (_, minus, *behind) = traced(step), traced(-step)
+    hit, values, own, voxel, corner = traced(0.0)
+    alike = own & (np.abs((values[3:6] * towards).sum(0)) > 0.3) & (np.abs(plus - minus).max(0) < 0.3)
+    for found, cell, nearest in (ahead, behind):
+        alike &= found & (cell == voxel).all(0) & (nearest == corner).all(0)
+    assert alike.sum() > 300
+    exact = ((plus - minus) / (2 * step))[:, alike]
+
+    def derivatives(known):
+        amount = mi.Float(0)
+        dr.enable_grad(amount)
+        params["blob.grid"] = mi.TensorXf(start)
+        if what == "grid":
+            flat = mi.Float(start.ravel()) + amount * mi.Float(moves.astype(np.float32).ravel())
+            params["blob.grid"] = mi.TensorXf(flat, start.shape)
+        params.update()
+        moving = ray(0.0)
+        if what == "ray":
+            moving.o += amount * mi.Point3f(shift.astype(np.float32))
+            moving.d += amount * mi.Vector3f(tilt.astype(np.float32))
+        features = SimpleNamespace(instances=None, strands=None, grids=grids.Grids.of(made) if known else None)
+        si = groups.sliding(features, hit, moving)
+        found = [*si.p, *si.n, *si.sh_frame.n, *si.sh_frame.s]
+        dr.set_grad(amount, 1)
+        dr.enqueue(dr.ADMode.Forward, amount)
+        dr.traverse(dr.ADMode.Forward)
+        return np.stack([np.array(dr.grad(x)) + np.zeros(count) for x in found])[:, alike]
+
+    size = np.median(np.abs(exact))
+    assert np.quantile(np.abs(derivatives(True) - exact), 0.9) < 0.02 * size
+    if what == "grid":
+        assert np.quantile(np.abs(derivatives(False) - exact), 0.9) > 0.2 * size
+
+
+CASES = {
+    "values": ("smooth", "blob/grid", "lamp", 0.004, 256),
+    "values, no smooth normals": ("analytic", "blob/grid", "lamp", 0.004, 128),
+    "camera": ("analytic", "camera/pose", "lamp", 0.02, 256),
+    "values under a lamp with a surface": ("smooth", "blob/grid", "area", 0.01, 768),
+    "receiver": ("smooth", "floor/pose", "area", 0.02, 1024),
+}
+SLOW = ("values under a lamp with a surface", "receiver")
+
+
+def case(name):
+    """(scene, parameter, step, samples a pixel) of one of CASES."""
+    normals, parameter, light, step, spp = CASES[name]
+    shining = zoo.above(size=0.4, emitter={"type": "area", "radiance": zoo.rgb(30.0)}) if light == "area" else None
+    return scene(normals, shining), parameter, step, spp
+
+
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow if x in SLOW else ()) for x in CASES])
+def test_grids_cameras_and_receivers_move(name):
+    made, parameter, step, spp = case(name)
+    tangent, lit_by_area = change(made, parameter), CASES[name][2] == "area"
+    many = 16 if lit_by_area else 4
+    exact = Differences(made, parameter, tangent, step, spp=1024 * many, integrator={"type": "path", "max_depth": 2})
+    weights = adjoint() if lit_by_area else exact.signs()
+    differences = exact.replicas(weights, gap=0.02)
+    ours = gradients(made, {parameter: tangent}, weights, spp=spp, max_depth=2)[parameter]
+    check(ours, differences, max_relative_se=0.02)
+    left_out = gradients(made, {parameter: tangent}, weights, spp=spp, max_depth=2, terms=("interior", "primary"))
+    assert_differs(left_out[parameter] - differences, 0.0, scale=abs(differences.mean()), by=0.05)
+
+
+@pytest.mark.parametrize("left_out", ["silhouettes", "creases", "terminators"])
+def test_every_part_of_the_outline_counts(left_out, monkeypatch):
+    """Negative controls: without one of them, the gradient is another one."""
+    made, parameter, _, _ = case("values")
+    tangent = change(made, parameter)
+    weights = np.ones((zoo.SIZE, zoo.SIZE, 3)) / zoo.SIZE**2 if left_out == "terminators" else adjoint()
+    exact = gradients(made, {parameter: tangent}, weights, spp=256, max_depth=2)[parameter]
+    if left_out == "terminators":
+        monkeypatch.setattr(Features, "lit_grids", property(lambda self: False))
+    else:
+        rows = voxels.rows
+
+        def without(*args):
+            found = rows(*args)
+            kind = VOXEL if left_out == "silhouettes" else VOXEL_FACE
+            keep = dr.compress(found["kind"] != kind)
+            return {name: dr.gather(type(x), x, keep) for name, x in found.items()}
+
+        monkeypatch.setattr(voxels, "rows", without)
+    changed = gradients(made, {parameter: tangent}, weights, spp=256, max_depth=2)[parameter]
+    assert_differs(changed - exact, 0.0, scale=abs(exact.mean()), by=0.02)
+
+
+def gate():
+    """A grid between a lit wall and the floor that the camera sees."""
+    pose = T().translate([0.6, -0.35, 0.1]).scale([0.5, 0.6, 0.6])
+    black = {"type": "diffuse", "reflectance": zoo.rgb(0.0)}
+    tensor = mi.TensorXf(distances(8))
+    return court(SPOT, low={"type": "sdfgrid", "id": "blob", "grid": tensor, "to_world": pose, "bsdf": black})
+
+
+def test_indirect_light():
+    """What a grid hides of a lit wall from the floor."""
+    made, parameter = gate(), "blob/grid"
+    tangent = change(made, parameter)
+    path = {"type": "path", "max_depth": 3}
+    exact = Differences(made, parameter, tangent, 0.02, spp=8192, integrator=path).replicas(adjoint(), gap=0.05)
+    options = {"max_depth": 3, "n_indirect": 200_000, "spp": 16}
+    ours = gradients(made, {parameter: tangent}, adjoint(), **options)[parameter]
+    scale = abs(exact.mean())
+    assert_agrees(ours - exact, 0.0, scale=scale, max_relative_se=0.04)
+    without = gradients(made, {parameter: tangent}, adjoint(), **{**options, "n_indirect": 0})[parameter]
+    assert_differs(without - exact, 0.0, scale=scale, by=0.5)
+
+
+@pytest.mark.parametrize("name", ["blob/grid", "blob/pose", "camera/pose"])
+def test_forward_and_reverse_mode(name):
+    made, weights = scene("smooth"), adjoint()
+    tangent = change(made, name)
+    options = {"spp": 16, "seed": 5, "integrator": {"type": "pathspace", "max_depth": 3}}
+    found = gradient(made, name, weights, **options)
+    images = derivative(made, {name: tangent}, **options)
+    for term, image in images.items():
+        reverse = getattr(found, term)[name].astype(np.float64)
+        assert np.sum(image * weights) == pytest.approx(
+            np.sum(reverse * tangent), abs=5e-4 * np.abs(reverse * tangent).sum()
+        )
+        assert np.any(reverse != 0), term
+
+
+def open_end():
+    return distances() - 0.9
+
+
+def along_a_border():
+    z, y, x = np.meshgrid(*[np.arange(9)] * 3, indexing="ij")
+    return (np.maximum(np.maximum(abs(x - 4), abs(y - 4)), abs(z - 4)) - 2.0)[..., None].astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("values", "others", "message"),
+    [
+        (open_end(), {}, "reaches its border"),
+        (along_a_border(), {}, "exactly zero at neighbouring points"),
+        (distances()[1:], {}, "10 x 10 x 9 values"),
+        (np.where(distances() > 1, np.nan, distances()), {}, "not finite"),
+        (None, {"wall": {"type": "rectangle", "to_world": T().translate([0, 0, 0.9])}}, "pass through each other"),
+        (None, {"stick": {"type": "sphere", "center": [0.5, 0, 0.9], "radius": 0.3}}, "pass through each other"),
+    ],
+)
+def test_refusals(values, others, message):
+    made = scene("smooth", values=values, **others)
+    with pytest.raises(pbdr.errors.SceneError, match=message):
+        gradient(made, "blob/grid", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
+
+
+def test_what_has_no_derivative_is_refused():
+    made = scene("smooth")
+    integrator = {"type": "pathspace", "max_depth": 2}
+    with pytest.raises(pbdr.errors.SceneError, match="grid"):
+        gradient(made, "blob/grid", np.ones((16, 16, 4)), spp=1, integrator={**integrator, "aovs": "depth"})
+    with pytest.raises(pbdr.errors.SceneError, match="is a grid"):
+        gradient(made, "blob/grid", adjoint(), spp=1, integrator={**integrator, "boundary": "warp"})
