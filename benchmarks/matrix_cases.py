@@ -27,6 +27,7 @@ import scene_zoo as zoo  # noqa: E402
 import small_scenes as small  # noqa: E402
 import test_curves as curves  # noqa: E402
 import test_emitters as emitters  # noqa: E402
+import test_grids as grids  # noqa: E402
 import test_indirect as indirect  # noqa: E402
 import test_mapped as mapped  # noqa: E402
 import test_materials as materials  # noqa: E402
@@ -52,7 +53,7 @@ FEATURES = (
     "projector",
     "perspective camera", "orthographic camera", "thin-lens camera", "opencv camera", "fisheye camera", "other sensors",
     "film: crop", "film: filter and border", "channels", "opacity", "materials", "mirror", "glass", "indirect light",
-    "other shapes",
+    "grids", "other shapes",
 )  # fmt: skip
 KINDS = ("material", "light", "shape", "camera")
 
@@ -479,6 +480,21 @@ for _kind in curves.POINTS:
             _param, curves.bending,
             (f"{CURVES}test_moving_curves_receivers_and_cameras[{_kind}-{_param}-{'area' if _param == 'floor/pose' else 'lamp'}]",),
             fd_spp=4096, peer="no silhouettes" if _kind == "linearcurve" else "")  # fmt: skip
+
+# ---------------------------------------------------------------------- grids of signed distances
+
+GRIDS = "tests/gradient/test_grids.py::"
+for _name, _which in (
+    ("values", "shape"), ("values, no smooth normals", "shape"), ("camera", "camera"),
+    ("values under a lamp with a surface", "shape"), ("pose", "shape"), ("receiver", "shape"),
+):  # fmt: skip
+    _parameter, _step, _samples = grids.CASES[_name][1], grids.CASES[_name][3], grids.case(_name)[3]
+    add(f"grid: {_name}", "grids", _which, lambda folder, name=_name: grids.case(name)[0], _parameter, grids.change,
+        (f"{GRIDS}test_grids_cameras_and_receivers_move[{_name}]",), step=_step, spp=_samples["spp"], fd_spp=4096,
+        options={"n_primary": _samples["n_primary"]}, peer="no silhouettes")  # fmt: skip
+add("grid: indirect light", "grids", "shape", lambda folder: grids.gate(), "blob/grid", grids.change,
+    (GRIDS + "test_indirect_light",), depth=3, spp=4, fd_spp=32768, options={"n_indirect": 400_000},
+    peer="no silhouettes")  # fmt: skip
 
 # ---------------------------------------------------------------------- refused by name
 

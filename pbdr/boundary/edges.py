@@ -13,7 +13,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import strands, topology, voxels
-from pbdr.transport import curves, grids
+from pbdr.transport import curves
+from pbdr.transport.grids import Grids
 
 # Up to VOXEL_FACE, where a row lies does not depend on the view.
 SEGMENT, ELLIPSE, TUBE_END, CREASE, VOXEL_FACE, VOXEL, SPHERE, CYLINDER_LINE, CAP, TUBE, CONE_LINE = range(11)
@@ -113,7 +114,7 @@ class EdgeTable:
     pairs: Pairs | None = None  # of the last rows of the table
     pair: Any = None  # number of a row within `pairs`; only after `row`
     points: Any = None  # control points of all curve shapes, detached; None if the scene has none
-    grids: grids.Grids | None = None  # None if the scene has none
+    grids: Grids | None = None  # None if the scene has none
     straight: bool = False  # every row is a SEGMENT: what the other kinds need is left out of the kernels
     fans: bool = True  # some rows count as seen from one wedge only
 
@@ -231,7 +232,7 @@ class EdgeTable:
         curve = curve if self.points is None else self._strand(curve, view, u)
         return curve if self.grids is None else self._voxel(self.grids, curve, view, u)
 
-    def _voxel(self, known: grids.Grids, curve: Curve, view: View, u: Any) -> Curve:
+    def _voxel(self, known: Grids, curve: Curve, view: View, u: Any) -> Curve:
         """`curve` with the rows of grids filled in."""
         here = self.voxel
         lane = voxels.Lane(known, self, here)

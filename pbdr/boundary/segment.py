@@ -308,10 +308,8 @@ class Motion:
     @staticmethod
     def _analytic(scene: Any, moving: frozenset[int]) -> list[int]:
         shapes = scene.shapes()
-        other = lambda shape: shape.is_mesh() or any(  # noqa: E731
-            test(shape) for test in (groups.is_instance, curves.is_curve, grids.is_grid)
-        )
-        return [i for i in sorted(moving) if not other(shapes[i])]
+        own = (groups.is_instance, curves.is_curve, grids.is_grid)  # shapes whose points move in their own way
+        return [i for i in sorted(moving) if not (shapes[i].is_mesh() or any(test(shapes[i]) for test in own))]
 
     @staticmethod
     def slots(scene: Any, moving: frozenset[int]) -> Any:

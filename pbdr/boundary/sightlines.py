@@ -23,6 +23,7 @@ from pbdr.transport.features import Features
 
 STEP = 0.01  # of the film's width, or radians
 NEAR = 1e-3  # of a step: between the points of a difference; what is seen at grazing angles is narrow on the film
+NEAR_LIT = 2e-2  # the same where light grazes: in shorter ones, rounding of hits on grids makes slopes uncertain
 HALVINGS = 18
 TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
 MEMORY = 64 * TRIALS  # bytes a sample
@@ -34,8 +35,8 @@ FROM_SURFACES = 4  # delta lobes by way of which other surfaces than the camera 
 class Sights:
     """Lines of sight: `chain` of delta lobes; `kind` of curve they look for.
 
-    SHADING: where the shading normal turns away from the viewer; MAPPED: the normal that a map bends; LIT: where smooth-shaded grids,
-    whose own normal turns within a voxel, turn away from the light without size `light`. `lights`: how many of these there are.
+    SHADING: where the shading normal turns away from the viewer; MAPPED: the normal that a map bends; LIT: where smooth-shaded
+    grids, whose own normal turns within a voxel, turn away from `light`, one of those without size, of which there are `lights`.
     """
 
     chain: chains.Chain
@@ -74,7 +75,7 @@ class Sights:
             mapped = self.kind == MAPPED
             _, bent, has_map = self.features.maps.facing(si.shape, si, -ray.d, active & mapped)
             normal, known = dr.select(has_map, bent, normal), active & (has_map | ~mapped)
-        if self.lights:
+        if self.lights and self.features.grids is not None:
             lit = active & (self.kind == LIT)
             direction, _, _ = emission.delta_emission(self.light, si, lit)
             normal, towards = dr.select(lit, mi.Vector3f(si.n), normal), dr.select(lit, direction, towards)
@@ -160,7 +161,7 @@ def _last(sights: Sights, start: Any, across: Any, anchor: Any, looks: Any, by_s
     return low
 
 
-def _slope(sights: Sights, position: Any, here: Look, reach: float, active: Any) -> tuple[Any, Any]:
+def _slope(sights: Sights, position: Any, here: Look, reach: Any, active: Any) -> tuple[Any, Any]:
     """Gradient of g over positions, and whether it could be found: the curve may run along the rim of a surface."""
     slopes, usable = [], mi.Bool(active)
     for axis in (mi.Vector2f(reach, 0), mi.Vector2f(0, reach)):
@@ -194,10 +195,11 @@ class Crossing:
         across = step.across * rim
         position = step.start + across * _last(sights, step.start, across, anchor, step.looks, True, active)
         found = Look.along(sights, mi.Point2f(position), active, store)
-        near = NEAR * reach
+        step_share = dr.select(sights.kind == LIT, mi.Float(NEAR_LIT), NEAR)
+        near = step_share * reach
         slope, usable = _slope(sights, mi.Point2f(position), found, near, active & found.on(anchor))
         steep = dr.norm(slope)
-        beyond = Look.along(sights, mi.Point2f(position + step.across * (0.1 * NEAR)), active)
+        beyond = Look.along(sights, mi.Point2f(position + step.across * (0.1 * step_share)), active)
         # Else g jumps: another part of the surface is in front of it.
         active &= usable & (steep > 0) & (dr.abs(beyond.facing - found.facing) < 0.3 * near * steep)
         steep = dr.select(active, steep, 1)
@@ -206,9 +208,7 @@ class Crossing:
         weight = cosine * dr.select(step.same, 2, 4) / reach  # Eq. (10b)
         return Crossing(mi.Point2f(position), found, weight, steep, active)
 
-    def jump(
-        self, sights: Sights, sampler: Any, options: path.PathOptions, depth: Any, reflected_only: bool
-    ) -> Any:
+    def jump(self, sights: Sights, sampler: Any, options: path.PathOptions, depth: Any, reflected_only: bool) -> Any:
         """Radiance where the normal looks at the viewer (at the light), minus where it does not."""
         scene = sights.chain.scene
         hit = mi.PreliminaryIntersection3f(self.look.hit)

@@ -169,8 +169,8 @@ def rows(grids: Grids, k: int, voxel: int, face: int) -> dict[str, Any]:
     """Rows of grid k: of kind `voxel`, six for every voxel that the surface passes through (planes across three axes, two points in
     each), and of kind `face`, two for every face between two of them.
 
-    `first`: index of the first corner among the values of all grids; `sign`: twice the axis, plus which point, or which of the face's
-    coordinates.
+    `first`: index of the first corner among the values of all grids; `sign`: twice the axis, plus which point, or which of
+    the face's coordinates.
     """
     occupied = grids.occupied(k)
     parts = [(voxel, 2 * axis + way, occupied) for axis in range(3) for way in (0, 1)]
@@ -185,15 +185,16 @@ def rows(grids: Grids, k: int, voxel: int, face: int) -> dict[str, Any]:
     size = (dr.norm(frame.x) + dr.norm(frame.y) + dr.norm(frame.z)) / 3
     kinds = full(mi.UInt32, 0)
     return {
-        "kind": kinds, "a": mi.Point3f(corner), "b": mi.Vector3f(size, 0 * size, 0 * size), "sign": mi.Float(full(mi.UInt32, 1)), "first": first,
+        "kind": kinds, "a": mi.Point3f(corner), "b": mi.Vector3f(size, 0 * size, 0 * size),
+        "sign": mi.Float(full(mi.UInt32, 1)), "first": first,
         # Smooth normals do not help: light below the plane of a face is shadowed by the face (docs/theory.md, section 7a).
         "jump": dr.full(mi.Bool, True, dr.width(first)),
     }  # fmt: skip
 
 
 def net(values: Any, matrix: Any) -> crossings.Solid:
-    """Triangles near the surface, for finding what passes through it: one vertex a voxel, a quadrilateral for each crossed line between
-    neighbouring values. `matrix` (4, 4) takes the unit cube to the world."""
+    """Triangles near the surface, for finding what passes through it: one vertex a voxel, a quadrilateral for each
+    crossed line between neighbouring values. `matrix` (4, 4) takes the unit cube to the world."""
     side = values.shape[0]
     total, count = np.zeros((side - 1,) * 3 + (3,)), np.zeros((side - 1,) * 3)
     quads = []

@@ -102,27 +102,29 @@ class _AtOnce(dr.CustomOp):  # type: ignore[misc]
         return mi.Point3f(origin), mi.Vector3f(direction)
 
     def forward(self) -> None:
-        self.set_grad_out((self.grad_in("origin"), self.grad_in("direction")))
+        # Of exactly the types of the output: derivatives of others are left out silently.
+        self.set_grad_out((mi.Point3f(self.grad_in("origin")), mi.Vector3f(self.grad_in("direction"))))
 
     def backward(self) -> None:
         origin, direction = self.grad_out()
         dr.eval(origin, direction, self.film)
-        self.set_grad_in("origin", origin)
-        self.set_grad_in("direction", direction)
+        self.set_grad_in("origin", mi.Point3f(origin))
+        self.set_grad_in("direction", mi.Vector3f(direction))
 
     def name(self) -> str:
         return "pathspace: camera rays"
 
 
 def at_once(origin: Any, direction: Any, film: Any) -> tuple[Any, Any]:
-    """The same origins and directions of lanes, whose derivatives reverse mode computes once, together; `film`: what they come from.
+    """The same origins and directions of lanes, whose derivatives reverse mode computes once; `film`: what they come from.
 
-    Each number of a pose is summed over the lanes by a kernel of its own, which would else compute all that the derivatives of the rays
-    depend on anew: twelve times.
+    Each number of a pose is summed over the lanes by a kernel of its own, which would else compute all that the derivatives
+    of the rays depend on anew: twelve times.
     """
     if not dr.grad_enabled(origin, direction):
         return origin, direction
-    origin, direction = dr.custom(_AtOnce, origin, direction, film)
+    lanes = dr.zeros(mi.Vector3f, dr.width(origin, direction, film))  # one direction may do for all of them
+    origin, direction = dr.custom(_AtOnce, mi.Point3f(origin + lanes), mi.Vector3f(direction + lanes), film)
     return origin, direction
 
 

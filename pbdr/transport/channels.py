@@ -87,7 +87,8 @@ def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -
     strands = [shape.id() for shape in scene.shapes() if curves.is_curve(shape) or grids.is_grid(shape)]
     if moving_edges and strands and channels:
         raise SceneError(
-            f"pathspace: extra channels (option aovs) have no derivatives for curves and grids: {', '.join(strands[:6])}. Use a mesh instead."
+            f"pathspace: extra channels (option aovs) have no derivatives for curves and grids: {', '.join(strands[:6])}. "
+            "Use a mesh instead."
         )
     known = [shape.id() for shape in scene.shapes()]
     for channel in channels:

@@ -1,7 +1,7 @@
 """Grids of signed distances (`sdfgrid`): their geometry, and their hits re-evaluated with derivatives.
 
-Between the values at the corners of a voxel, φ is trilinear; the surface is φ = 0, φ > 0 outside. Mitsuba's own derivatives of hits are
-off by |∇φ|, and those of its smooth normals leave out the values.
+Between the values at the corners of a voxel, φ is trilinear; the surface is φ = 0, φ > 0 outside. Mitsuba's own derivatives of hits
+are off by |∇φ|, and those of its smooth normals leave out the values.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pbdr.transport import groups
 
 KIND = "SDFGrid"
 NOWHERE = 0xFFFFFFFF
+TURNED = 1e-6  # sine of an angle
 PROBES = 64  # voxels that are asked which normals they have
 AXES = ((1, 2), (2, 0), (0, 1))  # the two axes that follow each axis
 
@@ -45,7 +46,14 @@ def check(shape: Any) -> None:
     if len(set(values.shape)) != 1:
         z, y, x = values.shape
         raise SceneError(
-            f"{name} has {x} x {y} x {z} values: Mitsuba traces grids wrongly unless they have as many along every axis. Resample it."
+            f"{name} has {x} x {y} x {z} values: Mitsuba traces grids wrongly unless they have as many along every axis. "
+            "Resample it."
+        )
+    linear = np.array(dr.detach(traverse(shape)["to_world"].matrix), dtype=np.float64).reshape(4, 4, -1)[:3, :3, 0]
+    if np.abs(linear - np.diag(np.diag(linear))).max() > TURNED * np.abs(linear).max():
+        raise SceneError(
+            f"{name} is turned or sheared by its to_world, and Mitsuba traces such grids wrongly: its boxes around voxels do "
+            "not hold them. Only move and scale it; turn its values instead."
         )
     if not np.isfinite(values).all():
         raise SceneError(f"{name} has values that are not finite.")
@@ -58,8 +66,8 @@ def check(shape: Any) -> None:
     along = [np.take(zero, range(1, zero.shape[k]), k) & np.take(zero, range(zero.shape[k] - 1), k) for k in range(3)]
     if any(x.any() for x in along):
         raise SceneError(
-            f"{name} is exactly zero at neighbouring points, so that its surface runs along the borders of voxels, where two have the "
-            "same edge. Shift its values by a millionth."
+            f"{name} is exactly zero at neighbouring points, so that its surface runs along the borders of voxels, where two have "
+            "the same edge. Shift its values by a millionth."
         )
 
 
@@ -101,7 +109,9 @@ class Frame:
     def spread(self, here: Any) -> Frame:
         """The frame where `here`, elsewhere one that nothing divides by zero with."""
         units = (mi.Vector3f(unit) for unit in groups.UNIT)
-        return Frame(*(dr.select(here, v, e) for v, e in zip((self.x, self.y, self.z, self.origin), units, strict=True)))
+        return Frame(
+            *(dr.select(here, v, e) for v, e in zip((self.x, self.y, self.z, self.origin), units, strict=True))
+        )
 
 
 @dataclass
@@ -141,7 +151,12 @@ class Cell:
         for k, (p, q) in enumerate(AXES):
             for end in (0, 1):
                 n = end << k
-                mixed = self.values[n | 1 << p | 1 << q] - self.values[n | 1 << p] - self.values[n | 1 << q] + self.values[n]
+                mixed = (
+                    self.values[n | 1 << p | 1 << q]
+                    - self.values[n | 1 << p]
+                    - self.values[n | 1 << q]
+                    + self.values[n]
+                )
                 total += 2 * w[k][end] * mixed * direction[p] * direction[q]
         return total
 
@@ -149,8 +164,8 @@ class Cell:
 class Grids:
     """Grids of a scene by number. Not a dataclass: Dr.Jit must not take it for loop state.
 
-    `values`: detached values of all of them; `start`: where those of a grid begin; `side`: how many it has along an axis; `columns`:
-    detached frames; `smooth`: which interpolate normals; `attached`: (number, shape) of those that carry derivatives.
+    `values`: detached values of all of them; `start`: where those of a grid begin; `side`: how many it has along an axis;
+    `columns`: detached frames; `smooth`: which interpolate normals; `attached`: (number, shape) of those that carry derivatives.
     """
 
     def __init__(self, scene: Any) -> None:
@@ -245,9 +260,7 @@ class Grids:
             matrix = traverse(shape)["to_world"].matrix
             scale = 1 / (traverse(shape)["grid"].shape[0] - 1)
             chosen = active & (number == k)
-            moved = [
-                column * (scale if j < 3 else 1) for j, column in enumerate(groups.pose_of_lanes(matrix, chosen))
-            ]
+            moved = [column * (scale if j < 3 else 1) for j, column in enumerate(groups.pose_of_lanes(matrix, chosen))]
             columns = [dr.select(chosen, new, old) for new, old in zip(moved, columns, strict=True)]
         return Frame(*columns)
 
@@ -272,7 +285,9 @@ class Grids:
 
     def cell(self, number: Any, corner: Any, active: Any) -> Cell:
         """The voxel whose first corner is at a whole position, attached."""
-        return Cell([self.at(number, corner.x + dx, corner.y + dy, corner.z + dz, active) for dz, dy, dx in np.ndindex(2, 2, 2)])
+        return Cell(
+            [self.at(number, corner.x + dx, corner.y + dy, corner.z + dz, active) for dz, dy, dx in np.ndindex(2, 2, 2)]
+        )
 
     def voxel(self, number: Any, local: Any) -> Any:
         """First corner of the voxel that holds a position."""
@@ -293,7 +308,7 @@ class Grids:
                     place[k], place[p], place[q] = middle[k] + step, corner[p] + ends[0], corner[q] + ends[1]
                     rest = [local[a] - corner[a] for a in (p, q)]
                     weight = (rest[0] if ends[0] else 1 - rest[0]) * (rest[1] if ends[1] else 1 - rest[1])
-                    total += weight * self.at(number, *place, active)
+                    total += weight * self.at(number, place[0], place[1], place[2], active)
                 levels.append(total)
             slopes.append((levels[1] - levels[0], levels[2] - levels[1]))
         share = [dr.select(middle[k] < 1, 1, local[k] - middle[k] + 0.5) for k in range(3)]

@@ -177,8 +177,8 @@ def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], acti
 def pose_of_lanes(matrix: Any, active: Any) -> list[Any]:
     """Columns (three axes and the origin) of one attached matrix for many lanes.
 
-    Gathered, although there is one matrix: as plain numbers, its derivatives would take a kernel for each entry, which computes all that
-    they depend on.
+    Gathered, although there is one matrix: as plain numbers, its derivatives would take a kernel for each entry, which computes all
+    that they depend on.
     """
     first = dr.zeros(mi.UInt32, dr.width(active))
     entry = lambda i, j: dr.gather(mi.Float, mi.Float(matrix[i, j]), first, active)  # noqa: E731

@@ -63,6 +63,9 @@ OF_SHAPES, OF_CAMERAS = (
 def tangent(scene, parameter):
     """A turn about a tilted axis and a shift for poses and vertices; all entries alike, but not equal, for the rest."""
     value = read(scene, parameter)
+    if parameter.raw == "other.to_world" and any(s.class_name() == "SDFGrid" for s in scene.mi.shapes()):
+        # Mitsuba traces grids wrongly that are turned.
+        return np.column_stack([np.diag([0.3, -0.2, 0.4]), SHIFT])
     if parameter.kind == "transform":
         return np.column_stack([TURN @ value[:, :3], SHIFT])
     if parameter.role == "positions":

@@ -133,12 +133,6 @@ def test_other_sensors_have_no_boundary(name):
 # ---------------------------------------------------------------------- geometry
 
 
-def sdf(folder):
-    x, y, z = np.meshgrid(*[np.linspace(-1, 1, 8)] * 3, indexing="ij")
-    grid = (np.sqrt(x**2 + y**2 + z**2) - 0.6)[..., None]
-    return {"other": {"type": "sdfgrid", "grid": mi.TensorXf(grid.astype(np.float32))}}
-
-
 def ellipsoids(kind):
     def make(folder):
         values = {"centers": [[1.0, 0, 1]], "scales": [[0.2, 0.3, 0.2]], "quaternions": [[0.0, 0, 0, 1]]}
@@ -148,7 +142,6 @@ def ellipsoids(kind):
 
 
 OTHERS = {
-    "sdfgrid": sdf,
     "ellipsoids": ellipsoids("ellipsoids"),
 }
 
@@ -157,7 +150,7 @@ OTHERS = {
 def test_shapes_without_edges(tmp_path, kind):
     """A moving ball beside a shape whose silhouette is not sampled: shadows and occlusion there would be missing."""
     scene = load_scene({**zoo.scene(), **OTHERS[kind](tmp_path)})
-    refused(scene, "ball/pose", match=r"other.*(SDF|Ellipsoids).*not supported")
+    refused(scene, "ball/pose", match=r"other.*Ellipsoids.*not supported")
     integrator = {"type": "pathspace", "max_depth": 2}
     found = gradient(scene, "floor/base_color", adjoint(), spp=1, integrator=integrator)
     assert np.any(found.total["floor/base_color"] != 0)
