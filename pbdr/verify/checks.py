@@ -25,6 +25,9 @@ STEPS = 4  # of finite differences, each half of the one before
 PILOT = 4  # replicas that choose the step and the signs, and are then thrown away
 FIRST_SPP = 64
 LANES = 1 << 21  # most samples of one launch
+# Of a quick answer: seconds, relative error, pixels a side. It looks along one direction, and at neither reverse mode nor the other
+# estimator.
+QUICK = {"budget": 0.4, "tolerance": 0.05, "resolution": 16}
 REPLICAS = 24  # that the budget should pay for, of each side
 TRANSPOSED = 1e-3  # largest difference of forward and reverse mode that rounding explains, relative
 
@@ -32,7 +35,7 @@ TRANSPOSED = 1e-3  # largest difference of forward and reverse mode that roundin
 def verify(
     scene: Any, param: str, *, integrator: Any = None, directions: Sequence[str] = (), sensor: Any = 0, budget: float = 20.0,
     tolerance: float = 0.02, resolution: int | None = 64, step: float | None = None, primal: str = "path", seed: int = 0,
-    other: bool = True, reverse: bool = True, progress: Told | None = None,
+    other: bool = True, reverse: bool = True, quick: bool = False, progress: Told | None = None,
 ) -> Verification:  # fmt: skip
     """Is the derivative of the image with respect to `param` right? Against finite differences, with error bars.
 
@@ -46,17 +49,21 @@ def verify(
     primal      Mitsuba's integrator whose images are differenced; it shares no code with `pathspace`
     other       also compare with the other estimator of the boundary, edge or warp
     reverse     also compare reverse with forward mode, on the same samples
+    quick       a first answer in less than a second once kernels are compiled, on small scenes; QUICK says what it is worth
 
     Raises ParameterError, OptionError, SceneError for what cannot be verified.
     """
     begin = time.perf_counter()
     _check(budget, tolerance, resolution, step)
+    if quick:
+        budget, tolerance = min(budget, QUICK["budget"]), max(tolerance, QUICK["tolerance"])
+        resolution, other, reverse = min(resolution or QUICK["resolution"], QUICK["resolution"]), False, False
     parameter = one_parameter(scene, param)
     options = with_depth(scene, integrator)
     tracer = integrator_of(scene, options)
     primal_options = primal_of(options, primal)
     camera = sensor_of(scene, sensor)
-    names = tuple(directions) or defaults(parameter)
+    names = (tuple(directions) or defaults(parameter))[: 1 if quick else None]
     tangents = {name: direction(scene, parameter, name) for name in names}
     tell = progress or (lambda text, fraction: None)
     with film_size(camera, fitting_size(camera, resolution)):

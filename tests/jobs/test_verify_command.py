@@ -48,6 +48,19 @@ def test_prb_without_a_boundary_is_wrong(scene: Path, tmp_path: Path, capfd: pyt
     assert "wrong" in out and "page.html" in out
 
 
+def test_a_first_look_is_quick(scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Under a second once kernels are compiled (about 0.3 s where it was measured); no page."""
+    words = ["--param", "ball/pose", "--quick", "--out", str(tmp_path / "page.html"), "--json"]
+    for _ in range(2):
+        code, out, err = run(capfd, "verify", str(scene), *words)
+    record = json.loads(out)
+    assert code == 0 and record["verdict"] == "agrees" and record["page"] is None, err
+    assert record["seconds"] < 5  # ten times the usual: other work may share the machine
+    assert len(record["along"]) == 1 and not (tmp_path / "page.html").exists()
+    code, out, err = run(capfd, "verify", str(scene), *words, "--integrator", "prb")
+    assert code == 5 and json.loads(out)["verdict"] == "wrong", err
+
+
 def test_gradient_images(scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "images"
     words = ["--param", "ball/pose", "--direction", "x", "--spp", "16", "--out", str(folder), "--json"]
