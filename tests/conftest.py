@@ -1,5 +1,6 @@
 """One Mitsuba variant for the whole session, chosen by pbdr.backend before anything imports Mitsuba."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -34,3 +35,10 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared/data")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def scenes_of_earlier_tests_are_gone() -> None:
+    """Dr.Jit 1.5.0 compiles calls of shapes for every shape of the process, and writes some functions twice if there are many: then
+    LLVM refuses the kernel and the process ends. Scenes that only cycles keep alive would add to them."""
+    gc.collect()

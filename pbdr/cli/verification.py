@@ -63,7 +63,9 @@ class Verify:
     no_reverse: Annotated[bool, tyro.conf.arg(help="Do not compare reverse with forward mode.")] = False
     quick: Annotated[
         bool,
-        tyro.conf.arg(help="A first answer, in under a second of work: one direction, 16 pixels a side, 5 %, no page."),
+        tyro.conf.arg(
+            help="A first answer, in under a second of work: one direction, 16 pixels a side, 10 %, no page."
+        ),
     ] = False
     define: Defines = tyro.MISSING_NONPROP
     json: Json = False

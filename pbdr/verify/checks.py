@@ -27,7 +27,7 @@ FIRST_SPP = 64
 LANES = 1 << 21  # most samples of one launch
 # Of a quick answer: seconds, relative error, pixels a side. It looks along one direction, and at neither reverse mode nor the other
 # estimator.
-QUICK = {"budget": 0.4, "tolerance": 0.05, "resolution": 16}
+QUICK = {"budget": 0.5, "tolerance": 0.1, "resolution": 16}
 REPLICAS = 24  # that the budget should pay for, of each side
 TRANSPOSED = 1e-3  # largest difference of forward and reverse mode that rounding explains, relative
 

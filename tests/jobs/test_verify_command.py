@@ -49,15 +49,15 @@ def test_prb_without_a_boundary_is_wrong(scene: Path, tmp_path: Path, capfd: pyt
 
 
 def test_a_first_look_is_quick(scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Under a second once kernels are compiled (about 0.3 s where it was measured); no page."""
-    words = ["--param", "ball/pose", "--quick", "--out", str(tmp_path / "page.html"), "--json"]
+    """Half a second where it was measured, once kernels are compiled; no page, and what is wrong is wrong."""
+    words = ["--quick", "--out", str(tmp_path / "page.html"), "--json"]
     for _ in range(2):
-        code, out, err = run(capfd, "verify", str(scene), *words)
+        code, out, err = run(capfd, "verify", str(scene), "--param", "paint/base_color", *words)
     record = json.loads(out)
     assert code == 0 and record["verdict"] == "agrees" and record["page"] is None, err
     assert record["seconds"] < 5  # ten times the usual: other work may share the machine
     assert len(record["along"]) == 1 and not (tmp_path / "page.html").exists()
-    code, out, err = run(capfd, "verify", str(scene), *words, "--integrator", "prb")
+    code, out, err = run(capfd, "verify", str(scene), "--param", "ball/pose", *words, "--integrator", "prb")
     assert code == 5 and json.loads(out)["verdict"] == "wrong", err
 
 
