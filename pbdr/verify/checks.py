@@ -27,7 +27,7 @@ FIRST_SPP = 64
 LANES = 1 << 21  # most samples of one launch
 # Of a quick answer: seconds, relative error, pixels a side. It looks along one direction, and at neither reverse mode nor the other
 # estimator.
-QUICK = {"budget": 0.5, "tolerance": 0.1, "resolution": 16}
+QUICK_BUDGET, QUICK_TOLERANCE, QUICK_RESOLUTION = 0.5, 0.1, 16
 REPLICAS = 24  # that the budget should pay for, of each side
 TRANSPOSED = 1e-3  # largest difference of forward and reverse mode that rounding explains, relative
 
@@ -49,15 +49,15 @@ def verify(
     primal      Mitsuba's integrator whose images are differenced; it shares no code with `pathspace`
     other       also compare with the other estimator of the boundary, edge or warp
     reverse     also compare reverse with forward mode, on the same samples
-    quick       a first answer in less than a second once kernels are compiled, on small scenes; QUICK says what it is worth
+    quick       a first answer in less than a second once kernels are compiled, on small scenes; QUICK_TOLERANCE says what it is worth
 
     Raises ParameterError, OptionError, SceneError for what cannot be verified.
     """
     begin = time.perf_counter()
     _check(budget, tolerance, resolution, step)
     if quick:
-        budget, tolerance = min(budget, QUICK["budget"]), max(tolerance, QUICK["tolerance"])
-        resolution, other, reverse = min(resolution or QUICK["resolution"], QUICK["resolution"]), False, False
+        budget, tolerance = min(budget, QUICK_BUDGET), max(tolerance, QUICK_TOLERANCE)
+        resolution, other, reverse = min(resolution or QUICK_RESOLUTION, QUICK_RESOLUTION), False, False
     parameter = one_parameter(scene, param)
     options = with_depth(scene, integrator)
     tracer = integrator_of(scene, options)
