@@ -49,7 +49,7 @@ def verify(
     primal      Mitsuba's integrator whose images are differenced; it shares no code with `pathspace`
     other       also compare with the other estimator of the boundary, edge or warp
     reverse     also compare reverse with forward mode, on the same samples
-    quick       a first answer in less than a second once kernels are compiled, on small scenes; QUICK_TOLERANCE says what it is worth
+    quick       a first answer in less than a second once kernels are compiled, on small scenes, no better than QUICK_TOLERANCE
 
     Raises ParameterError, OptionError, SceneError for what cannot be verified.
     """
