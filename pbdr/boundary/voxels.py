@@ -38,10 +38,11 @@ class Lane:
         self.steps = [turn(steps, 0), turn(steps, 1), along(steps)]
 
     def values(self, level: int) -> list[Any]:
-        """φ at the four corners at this level along the axis, by p + 2q."""
-        first = mi.UInt32(mi.Int32(self.first) + level * mi.Int32(self.steps[2]))
+        """φ at the four corners at this level along the axis, by p + 2q; the level before a voxel at the border has none."""
+        first = mi.Int32(self.first) + level * mi.Int32(self.steps[2])
+        known = self.here & (first >= 0)
         return [
-            dr.gather(mi.Float, self.grids.values, first + p * self.steps[0] + q * self.steps[1], self.here)
+            dr.gather(mi.Float, self.grids.values, mi.UInt32(first) + p * self.steps[0] + q * self.steps[1], known)
             for q, p in np.ndindex(2, 2)
         ]
 
