@@ -317,7 +317,7 @@ class EdgeTable:
         shown = mi.Bool(True)
         if self.grids is not None:
             lane = voxels.Lane(self.grids, self, self.voxel)
-            shown = ~self.voxel | voxels.may_show(lane, view, self.kind == VOXEL_FACE, self.jump)
+            shown = ~self.voxel | voxels.may_show(lane, view, self.kind == VOXEL_FACE)
         inside_sphere = ~view.distant & (dr.squared_norm(self.view_offset(view)) <= dr.squared_norm(self.b))
         axis = self.b * dr.rsqrt(dr.maximum(dr.squared_norm(self.b), 1e-30))
         offset = self.view_offset(view)

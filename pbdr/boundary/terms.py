@@ -38,9 +38,8 @@ def backward(contributions: list[Contribution], field: AdjointField) -> Any:
         with dr.resume_grad():
             objective = dr.select(sample.active, dr.detach(weight) * sample.speed, 0)
             wrong = sample.active & ~dr.isfinite(dr.detach(objective))
-            dr.schedule(
-                wrong
-            )  # with what the backward pass evaluates first, else all of it would be computed once more
+            # With what the backward pass evaluates first, else all of it would be computed once more.
+            dr.schedule(wrong)
             if dr.grad_enabled(objective):
                 dr.backward_from(objective)
         nonfinite += dr.count(wrong)

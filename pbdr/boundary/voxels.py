@@ -129,15 +129,15 @@ def crease(lane: Lane, view: Any, u: Any) -> Found:
     return Found(position, along * speed, intos[0], intos[1], _nothing(), exposed)  # Eq. (16)
 
 
-def may_show(lane: Lane, view: Any, is_crease: Any, jumps: Any) -> Any:
-    """False where a voxel, or a face between two, shows this view neither a silhouette nor, if shading `jumps` there, a crease."""
+def may_show(lane: Lane, view: Any, is_crease: Any) -> Any:
+    """False where a voxel shows this view no silhouette, and a face between two neither that nor a crease."""
     below, level, above = (lane.values(k) for k in (-1, 0, 1))
     eye, near = lane.eye(view)
     inside = _heights(Cell(level + above), eye, near).values
     under = _heights(Cell(below + level), eye + mi.Vector3f(0, 0, near), near).values
     heights = [inside[n] for n in range(4)] + [dr.select(is_crease, under[4 + n], inside[4 + n]) for n in range(4)]
     lowest, highest = functools.reduce(dr.minimum, heights), functools.reduce(dr.maximum, heights)
-    return (lowest < 0) & ((highest > 0) | (is_crease & jumps))
+    return (lowest < 0) & ((highest > 0) | is_crease)
 
 
 def moved(grids: Grids, row: Any, point: Any, active: Any) -> Any:
