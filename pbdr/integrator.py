@@ -214,7 +214,7 @@ class PathSpaceMethods:
         given = Inputs(seed, one.options.h, weights, adjoint, self.options.sequence)
         features = one.features
         if self.options.boundary == "edge" and features.edges_seen_to_move:
-            given.table = self.tables.build(scene, features.moving_shapes)
+            given.table = self.tables.build(scene, features.moving_shapes, features)
             given.slot = segment.Motion.slots(scene, features.moving_shapes)
             if self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(one.chosen):
                 count = one.budgets["direct"] or one.budgets["indirect"]

@@ -109,7 +109,7 @@ class GradientPass:
         options = dataclasses.replace(self.options, h=given.h)
         film_map = FilmMap(sensor, self.integrator.aov_names(), given.weights)
         mirrors = self._mirrors(scene, sensor, given)
-        return options, film_map, mirrors, segment.Motion(scene, self.features.moving_shapes, given.slot)
+        return options, film_map, mirrors, segment.Motion(scene, self.features, given.slot)
 
     def _mirrors(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Where the camera sees mirrors and glass; None if nowhere."""

@@ -297,13 +297,12 @@ def both_sides(
 class Motion:
     """x_B(θ): the attached position of edge points, for mesh edges and analytic shapes alike."""
 
-    def __init__(self, scene: Any, moving: frozenset[int], slot: Any) -> None:
+    def __init__(self, scene: Any, features: Any, slot: Any) -> None:
         """`slot` from `slots`."""
         self.scene, self.slot = scene, slot
-        self.matrices = [traverse(scene.shapes()[i])["to_world"].matrix for i in self._analytic(scene, moving)]
-        with dr.resume_grad():  # else nothing looks attached
-            self.strands = curves.Strands.of(scene)
-            self.grids = grids.Grids.of(scene)
+        analytic = self._analytic(scene, features.moving_shapes)
+        self.matrices = [traverse(scene.shapes()[i])["to_world"].matrix for i in analytic]
+        self.strands, self.grids = features.strands, features.grids
 
     @staticmethod
     def _analytic(scene: Any, moving: frozenset[int]) -> list[int]:

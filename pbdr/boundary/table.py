@@ -85,15 +85,16 @@ class TableBuilder:
         self.cache[key] = Known(faces, built, rows, split)
         return self.cache[key]
 
-    def build(self, scene: Any, moving: frozenset[int]) -> EdgeTable:
+    def build(self, scene: Any, moving: frozenset[int], features: Any = None) -> EdgeTable:
         """Table of every edge of `scene`; `moving`: indices of the shapes whose geometry carries derivatives.
 
+        `features`: of this scene, whose curves and grids are else looked up.
         Raises SceneError for shapes without an edge model, and for round shapes and lights that pass through others.
         """
         parts, found = [], []
         control_points = 0
         inside = groups.members(scene)
-        fields = grids.Grids.of(scene)
+        fields = grids.Grids.of(scene) if features is None else features.grids
         for index, shape in enumerate(scene.shapes()):
             frame = dr.detach(traverse(shape)["to_world"]) if index in inside else None
             for number, inner in enumerate(inside.get(index, [shape])):
@@ -108,7 +109,7 @@ class TableBuilder:
                 found.append(solids.Placed(inner, index, member, frame))
         if not parts:
             raise SceneError("the scene has no shape; add one.")
-        known = curves.Strands.of(scene)
+        known = curves.Strands.of(scene) if features is None else features.strands
         points = None if known is None else known.points
         table = _concatenate(parts, bool(inside), None, points, fields)
         sheets = self._crossings(scene, found, table, moving)

@@ -131,7 +131,7 @@ def build(
 ) -> Warp:
     """Edges that rays follow, of all shapes of a scene."""
     warp_support.check(scene, sensor, features, integrator.max_depth)
-    table = builder.build(scene, features.moving_shapes)
+    table = builder.build(scene, features.moving_shapes, features)
     if table.pairs is not None:
         raise SceneError(
             "meshes of the scene pass through each other: boundary='warp' does not know where. Move them apart, or use "
