@@ -8,6 +8,7 @@ sees so by `from_camera` alone (docs/theory.md, section 7c).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 
 LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
-CANDIDATES = 16  # edge points that one is chosen from, with guiding or where lights are seen by way of mirrors and glass
+CANDIDATES = 16  # edge points that one is chosen from, for x_S
 DIRECTIONS = 8  # directions that one is chosen from, with guiding
 COPLANAR = 1e-6  # of distance and position: height over the plane of a face, up to rounding
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
@@ -70,8 +71,8 @@ class Choice:
 
 
 @dr.syntax
-def choose(table: EdgeTable, source: guiding.Source, eye: Eye, sampler: Any, u: Any, candidates: Any, samples: int) -> Choice:
-    """One of `candidates` edge points, the first one at `u`, in proportion to `Eye.promise` and what `source` knows.
+def choose(table: EdgeTable, source: guiding.Source, eye: Eye, sampler: Any, u: Any, samples: int) -> Choice:
+    """One of CANDIDATES edge points, the first one at `u`, in proportion to `Eye.promise` and what `source` knows.
 
     Resampling: Talbot et al. 2005. `samples`: number of lanes.
     """
@@ -81,7 +82,7 @@ def choose(table: EdgeTable, source: guiding.Source, eye: Eye, sampler: Any, u: 
     first, drawn = mi.UInt32(0), mi.Float(0)
     u = mi.Float(u)
     k = mi.UInt32(0)
-    while dr.hint(k < candidates, label="pathspace: edge points", exclude=[table, source, eye]):
+    while dr.hint(k < CANDIDATES, label="pathspace: edge points", exclude=[table, source, eye]):
         at = source.place(u)
         edge = segment.at(table.row(at.index), at.u, eye.view(), away=True)
         promise = eye.promise(edge)
@@ -100,7 +101,7 @@ def choose(table: EdgeTable, source: guiding.Source, eye: Eye, sampler: Any, u: 
         first, drawn = dr.select(begins, at.cluster, first), dr.select(begins, at.unguided / at.probability, drawn)
         u = sampler.next_1d()
         k += 1
-    weight = dr.select(best > 0, total / (candidates * best), 0)
+    weight = dr.select(best > 0, total / (CANDIDATES * best), 0)
     return Choice(index, place, weight, source.lesson(cell, weight * promised, first, drawn, samples))
 
 
@@ -109,7 +110,7 @@ class Eye:
     """x_S and what tells edge points that matter to it from others; all detached.
 
     `light`: direction of a point of a light; `near`: whether edges near there are the ones that matter; `behind`: whether no walk
-    from the edge can find x_S; `reach`: of `outward_share`.
+    from the edge can find x_S; `reach`: of `outward_share`; `scattered`: f_s cosθ towards a direction.
     """
 
     point: Any
@@ -118,6 +119,7 @@ class Eye:
     near: Any
     behind: Any
     reach: Any
+    scattered: Callable[[Any, Any], Any]
 
     @staticmethod
     def of(technique: Technique, from_here: vertex.Vertex, u: Any, behind: Any) -> Eye:
@@ -129,7 +131,7 @@ class Eye:
             # Where a sky is, a point of it says nothing about where else it shines.
             near = behind & ~mi.has_flag(light.emitter.flags(), mi.EmitterFlags.Infinite)
             towards = light.d
-        return Eye(mi.Point3f(si.p), mi.Vector3f(si.n), towards, near, behind, t.options.h)
+        return Eye(mi.Point3f(si.p), mi.Vector3f(si.n), towards, near, behind, t.options.h, from_here.scattered)
 
     def view(self) -> View:
         """For `EdgeTable.curve`."""
@@ -150,8 +152,8 @@ class Eye:
         """About what the edge point contributes; positive wherever it does."""
         away = 1.02 - dr.dot(edge.omega, self.light)
         lit = dr.select(self.near, 0.05 + 0.02 / away, 1)
-        facing = 0.02 + dr.abs(dr.dot(self.normal, edge.omega))
-        return dr.select(edge.counts, self.measure(edge) * self.share(edge) * lit * facing, 0)
+        scattered = dr.mean(self.scattered(edge.omega, edge.counts))
+        return dr.select(edge.counts, self.measure(edge) * self.share(edge) * lit * scattered, 0)
 
 
 def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
@@ -164,10 +166,8 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     eye = Eye.of(t, from_here, sampler.next_2d(active), behind)
 
     # ---- x_B: systematic samples run along the edges as the lanes run; the camera paths do not, so that the two stay independent.
-    # A lamp shines past few edges; a sky and what reflects past all, for which nothing beats the strata but what is known.
     source = t.source("camera", edge_mass(table))
-    candidates = dr.select(eye.near | source.guided, mi.UInt32(CANDIDATES), 1)
-    chosen = choose(table, source, eye, sampler, systematic(sampler, count), candidates, count)
+    chosen = choose(table, source, eye, sampler, systematic(sampler, count), count)
     edge = segment.at(table.row(chosen.index), chosen.u, eye.view(), away=True)
     distance = dr.norm(edge.point - si.p)
     active &= edge.counts & (chosen.weight > 0) & (distance > 0)
