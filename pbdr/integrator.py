@@ -222,8 +222,9 @@ class PathSpaceMethods:
                 given.outlines = direct.Outlines.of(scene, given.table, given.stream, count)
             deeper = self.max_depth > 2 and one.budgets["indirect"] > 0 and "indirect" in one.chosen
             if self.options.guiding != "none" and deeper:
-                self.learned.fit(given.table, (features.moving_shapes, features.sensor_moves))
-                self.learned.next()
+                shapes = tuple(shape.id() for shape in scene.shapes())
+                moving = features.moving_shapes, features.sensor_moves
+                self.learned.begin(given.table, (shapes, self.tables.built, moving))
                 given.learned = self.learned
         return given
 

@@ -9,7 +9,7 @@ sees so by `from_camera` alone (docs/theory.md, section 7c).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -41,13 +41,6 @@ class Technique:
     options: path.PathOptions
     learned: guiding.State | None = None  # None without guiding
 
-    def source(self, name: str, mass: Any) -> guiding.Source:
-        """Where the technique of this name draws edge points from; `mass`: of the table's rows, without guiding."""
-        known = self.learned
-        if known is None:
-            return guiding.Source(Discrete.of(mass))
-        return guiding.Guide.of(mass, known.order, known.moving, known.memories[name])
-
 
 def outward_share(cosine: Any, distance: Any, reach: Any) -> Any:
     """Share of `from_edges` in a pair: near 1 where `distance` is below `reach` and x_S faces the edge (`cosine`)."""
@@ -62,47 +55,34 @@ def _share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any:
 
 @dataclass
 class Choice:
-    """An edge point chosen for x_S. `weight`: in place of 1 / density along the rows' parameter; `lesson`: of `guiding`."""
+    """An edge point chosen for x_S. `weight`: in place of 1 / density along the rows' parameter."""
 
     index: Any
     u: Any
     weight: Any
-    lesson: guiding.Lesson | None
 
 
 @dr.syntax
-def choose(table: EdgeTable, source: guiding.Source, eye: Eye, sampler: Any, u: Any, samples: int) -> Choice:
-    """One of CANDIDATES edge points, the first one at `u`, in proportion to `Eye.promise` and what `source` knows.
-
-    Resampling: Talbot et al. 2005. `samples`: number of lanes.
-    """
+def choose(table: EdgeTable, distribution: Discrete, eye: Eye, sampler: Any, u: Any) -> Choice:
+    """One of CANDIDATES edge points drawn by length, the first one at `u`, in proportion to `Eye.promise` (Talbot et al. 2005)."""
     total, best = mi.Float(0), mi.Float(0)
     index, place = mi.UInt32(0), mi.Float(0)
-    cell, promised = mi.UInt32(0), mi.Float(0)
-    first, drawn = mi.UInt32(0), mi.Float(0)
     u = mi.Float(u)
     k = mi.UInt32(0)
-    while dr.hint(k < CANDIDATES, label="pathspace: edge points", exclude=[table, source, eye]):
-        at = source.place(u)
-        edge = segment.at(table.row(at.index), at.u, eye.view(), away=True)
-        promise = eye.promise(edge)
-        own = source.cell(at.cluster, edge.omega)
-        worth = promise * source.worth(own)
-        share = dr.select(at.probability > 0, worth / at.probability, 0)
+    while dr.hint(k < CANDIDATES, label="pathspace: edge points", exclude=[table, distribution, eye]):
+        candidate, probability, at = distribution.sample(u)
+        promise = eye.promise(segment.at(table.row(candidate), at, eye.view(), away=True))
+        share = dr.select(probability > 0, promise / probability, 0)
         total += share
         taken = sampler.next_1d() * total < share
         index, place, best = (
-            dr.select(taken, at.index, index),
-            dr.select(taken, at.u, place),
-            dr.select(taken, worth, best),
+            dr.select(taken, candidate, index),
+            dr.select(taken, at, place),
+            dr.select(taken, promise, best),
         )
-        cell, promised = dr.select(taken, own, cell), dr.select(taken, promise * at.unguided, promised)
-        begins = (k == 0) & (at.probability > 0)
-        first, drawn = dr.select(begins, at.cluster, first), dr.select(begins, at.unguided / at.probability, drawn)
         u = sampler.next_1d()
         k += 1
-    weight = dr.select(best > 0, total / (CANDIDATES * best), 0)
-    return Choice(index, place, weight, source.lesson(cell, weight * promised, first, drawn, samples))
+    return Choice(index, place, dr.select(best > 0, total / (CANDIDATES * best), 0))
 
 
 @dataclass
@@ -166,8 +146,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     eye = Eye.of(t, from_here, sampler.next_2d(active), behind)
 
     # ---- x_B: systematic samples run along the edges as the lanes run; the camera paths do not, so that the two stay independent.
-    source = t.source("camera", edge_mass(table))
-    chosen = choose(table, source, eye, sampler, systematic(sampler, count), count)
+    chosen = choose(table, Discrete.of(edge_mass(table)), eye, sampler, systematic(sampler, count))
     edge = segment.at(table.row(chosen.index), chosen.u, eye.view(), away=True)
     distance = dr.norm(edge.point - si.p)
     active &= edge.counts & (chosen.weight > 0) & (distance > 0)
@@ -182,7 +161,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     sides = _sides(
         t, edge, target, distance, factor, sampler, from_here.count, active, behind, mi.Bool(False), from_here.wavelengths
     )  # fmt: skip
-    return replace(from_here.sample(edge.omega, sides, active), lesson=chosen.lesson)
+    return from_here.sample(edge.omega, sides, active)
 
 
 def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = None) -> indirect.Sample:
@@ -197,7 +176,7 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     if t.features.delta_bsdfs:
         shapes = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
         mass = favour(mass, shapes.is_emitter(), LIGHTS)
-    source = t.source("edges", mass) if mirrors is None else guiding.Source(Discrete.of(mass))
+    source = guiding.source(mass, t.learned if mirrors is None else None)
     at = source.place(systematic(sampler, count))
     row = table.row(at.index)
     way = _towards(row, source, at, sampler, count)
@@ -263,8 +242,7 @@ def _towards(row: EdgeTable, source: guiding.Source, at: guiding.Place, sampler:
         best, weight = dr.select(taken, worth, best), dr.select(taken, dr.rcp(density), weight)
         k += 1
     often = dr.select(best > 0, total / (DIRECTIONS * best), 0)
-    drawn = dr.select(at.probability > 0, at.unguided / at.probability, 0)
-    return Way(omega, often * weight, source.lesson(cell, often * drawn, at.cluster, drawn, samples))
+    return Way(omega, often * weight, source.lesson(cell, often * at.weight, at, samples))
 
 
 @dataclass
@@ -292,16 +270,15 @@ class Around:
         wedge = dr.atan2(dr.dot(curve.into1, y), dr.dot(curve.into1, x))
         free = dr.pi - dr.abs(wedge)
         possible = curve.two_sided & (free > 1e-4)
-        return Around(
-            tangent, x, y, wedge, dr.select(possible, free, 1), dr.select(possible, mi.Float(SILHOUETTES), 0)
-        )
+        return Around(tangent, x, y, wedge, dr.select(possible, free, 1), dr.select(possible, mi.Float(SILHOUETTES), 0))
 
     def draw(self, sampler: Any) -> tuple[Any, Any]:
         """A direction, and its density in solid angle."""
         wedge, free, share = self.wedge, self.free, self.share
         s, (a, b) = sampler.next_1d(), sampler.next_2d()
         silhouette = s < share
-        # A line through the edge misses the wedge of both faces at angles from |wedge| to π, on the wedge's side; either way along it.
+        # A line through the edge misses the wedge of both faces at angles from |wedge| to π, on the wedge's side; either way along
+        # it.
         along = dr.mulsign(dr.abs(wedge) + free * a, wedge) + dr.select(s < 0.5 * share, dr.pi, 0)
         angle = dr.select(silhouette, along, dr.two_pi * a)
         turn = dr.mulsign(angle, wedge)
