@@ -23,6 +23,7 @@ from .harness import Result, table
 
 SECONDS = 30.0  # of interleaved rounds of a case
 ROUNDS = (8, 48)
+LEARNING = 5  # calls before the rounds: what guiding learns is kept from call to call
 FULL = "everything"
 CASES = (
     "area light, few triangles", "64 small lights", "glossy indirect light", "bumpy mesh, global illumination",
@@ -90,6 +91,8 @@ def switches(scene: Any, speed: Any, adjoint: Any) -> dict[str, tuple[dict[str, 
         result |= {
             "edges from camera paths only": ({}, outwards(0.0)),
             "edges outwards only": ({}, outwards(1.0)),
+            "no guiding": ({"guiding": "none"}, nothing),
+            "edge points for x_S by length alone": ({}, lambda: mock.patch.object(reflected, "CANDIDATES", 1)),
             "no directions for silhouettes": ({}, lambda: mock.patch.object(reflected, "SILHOUETTES", 0.0)),
         }
     return result
@@ -113,7 +116,8 @@ def measure(speed: Any, seed: int, seconds: float) -> dict[str, Any]:
             own = replace(speed, spp=changed.pop("spp", speed.spp))
             settings = {"type": "pathspace", "max_depth": speed.case.depth, **changed}
             estimators[label] = _within(context, estimator(scene, own, settings, adjoint))
-            estimators[label](hashed(seed, "warm", label))
+            for number in range(LEARNING):
+                estimators[label](hashed(seed, "warm", label, number))
         values: dict[str, list[Any]] = {label: [] for label in estimators}
         took: dict[str, list[float]] = {label: [] for label in estimators}
         begin = time.perf_counter()

@@ -9,7 +9,7 @@ import mitsuba as mi
 
 from pbdr import memory, seeds, sequence
 from pbdr.attached import attached_parameters
-from pbdr.boundary import direct, mapped, segment, sightlines, warp_camera
+from pbdr.boundary import direct, guiding, mapped, segment, sightlines, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
@@ -42,6 +42,7 @@ class PathSpaceMethods:
         self.options = options
         self.channels = channels.parse(options.aovs)
         self.tables = TableBuilder()
+        self.learned = guiding.State()  # from call to call
         self.nonfinite: Any = (
             None  # samples of the last gradient pass whose contribution was not finite (device counter)
         )
@@ -219,6 +220,12 @@ class PathSpaceMethods:
             if self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(one.chosen):
                 count = one.budgets["direct"] or one.budgets["indirect"]
                 given.outlines = direct.Outlines.of(scene, given.table, given.stream, count)
+            deeper = self.max_depth > 2 and one.budgets["indirect"] > 0 and "indirect" in one.chosen
+            if self.options.guiding != "none" and deeper:
+                shapes = tuple(shape.id() for shape in scene.shapes())
+                moving = features.moving_shapes, features.sensor_moves
+                self.learned.begin(given.table, (shapes, self.tables.built, moving))
+                given.learned = self.learned
         return given
 
     def samples(self, film: Any, term: str, spp: int) -> int:

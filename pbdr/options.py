@@ -12,6 +12,7 @@ from pbdr.transport import channels
 
 BOUNDARIES = ("edge", "warp", "none")
 SEQUENCES = ("sobol", "independent")
+GUIDING = ("edges", "none")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Options:
 
     sequence  random numbers of gradients: "sobol" (sequence.py), or "independent": the sensor's own sampler for the interior, PCG32
               for the boundary
+    guiding   of the indirect boundary: "edges" (boundary/guiding.py), or "none"
     """
 
     max_depth: int = 6
@@ -36,6 +38,7 @@ class Options:
     warp_unbiased: bool = WarpOptions.unbiased
     aovs: str = ""
     sequence: str = "sobol"
+    guiding: str = "edges"
     memory: str | int | float | None = None
 
     @staticmethod
@@ -79,6 +82,7 @@ class Options:
             ("boundary", str),
             ("aovs", str),
             ("sequence", str),
+            ("guiding", str),
         ):
             value = getattr(self, name)
             if not isinstance(value, kind):
@@ -102,6 +106,8 @@ class Options:
             raise OptionError(f"pathspace: boundary = '{self.boundary}'; give one of {', '.join(BOUNDARIES)}.")
         if self.sequence not in SEQUENCES:
             raise OptionError(f"pathspace: sequence = '{self.sequence}'; give one of {', '.join(SEQUENCES)}.")
+        if self.guiding not in GUIDING:
+            raise OptionError(f"pathspace: guiding = '{self.guiding}'; give one of {', '.join(GUIDING)}.")
         for name in ("n_primary", "n_direct", "n_indirect"):
             count = getattr(self, name)
             if count is not None and count < 0:

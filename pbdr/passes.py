@@ -18,6 +18,7 @@ from pbdr.boundary import (
     chains,
     direct,
     frustum,
+    guiding,
     horizon,
     indirect,
     mapped,
@@ -45,7 +46,7 @@ class Inputs:
     """What changes from call to call, on the device.
 
     `h`: blend distance; `weights`: normalisation of the film; `adjoint`: image, in reverse mode; `table`: None when no edge is seen
-    to move; `slot`: of `segment.Motion`.
+    to move; `slot`: of `segment.Motion`; `learned`: None without guiding.
     """
 
     seed: Any
@@ -56,6 +57,7 @@ class Inputs:
     table: EdgeTable | None = None
     outlines: direct.Outlines | None = None
     slot: Any = None
+    learned: guiding.State | None = None
 
     def stream(self, name: str, count: int) -> Any:
         """The sampler with this name, for this number of lanes."""
@@ -150,7 +152,7 @@ class GradientPass:
         """Samples of the boundary terms whose x_S lies on a kept path: edges in mirrors and glass, and the indirect term."""
         features, table, stream = self.features, given.table, given.stream
         tracer, chosen = self.integrator, self.chosen
-        technique = reflected.Technique(scene, sensor, tracer, features, table, motion, options)
+        technique = reflected.Technique(scene, sensor, tracer, features, table, motion, options, given.learned)
         deeper = "indirect" in chosen and tracer.max_depth > 2 and self.budgets["indirect"] > 0
         sixth = max(self.budgets["indirect"] // 6, 1)
         if tracer.options.boundary == "edge" and features.moving:

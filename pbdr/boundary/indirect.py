@@ -14,6 +14,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr.boundary import guiding
 from pbdr.transport import path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField
@@ -35,6 +36,7 @@ class Sample:
     direction: Any
     sides: Callable[[Any, Any], list[tuple[Any, Any]]]
     active: Any
+    lesson: guiding.Lesson | None = None  # for guiding: wants to know what the samples contribute
 
 
 def radiance(
@@ -56,7 +58,9 @@ def backward(scene: Any, features: Features, options: path.PathOptions, field: A
     with dr.resume_grad():
         origin, direction = mi.Point3f(sample.receiver), mi.Vector3f(sample.direction)
         dr.enable_grad(origin, direction)
-        objective = _objective(sample, origin, direction, adjoint)
+        objective, jump = _objective(sample, origin, direction, adjoint)
+        if sample.lesson is not None:
+            sample.lesson.learn(dr.select(sample.active, dr.abs(jump), 0))
         wrong = sample.active & ~dr.isfinite(dr.detach(objective))
         dr.schedule(wrong)  # with what the backward pass evaluates first, else all of it would be computed once more
         dr.backward_from(objective)
@@ -73,12 +77,14 @@ def backward(scene: Any, features: Features, options: path.PathOptions, field: A
     return dr.count(wrong)
 
 
-def _objective(sample: Sample, origin: Any, direction: Any, adjoint: Any) -> Any:
-    total = mi.Float(0)
+def _objective(sample: Sample, origin: Any, direction: Any, adjoint: Any) -> tuple[Any, Any]:
+    """Attached scalar whose derivative the samples contribute; and, detached, its derivative by the speed of the edge alone."""
+    total, jump = mi.Float(0), mi.Float(0)
     for weight, speed in sample.sides(origin, direction):
         scale = dr.detach(dr.sum(adjoint * weight))
         total += dr.select(sample.active & (scale != 0), scale * speed, 0)
-    return total
+        jump += scale
+    return total, jump
 
 
 def forward(
@@ -102,4 +108,6 @@ def forward(
     derivative = mi.Spectrum(0)
     for weight, rate in zip(weights, rates, strict=True):
         derivative += dr.select(sample.active & (dr.max(dr.abs(weight)) > 0), weight * rate, 0)
+    if sample.lesson is not None:
+        sample.lesson.learn(dr.select(sample.active, dr.sum(dr.abs(derivative)), 0))
     return [(sample.position, spectra.to_rgb(derivative, sample.ray.wavelengths), [], sample.active)]

@@ -8,20 +8,22 @@ sees so by `from_camera` alone (docs/theory.md, section 7c).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment, specular, vertex, walk
+from pbdr.boundary import guiding, indirect, segment, specular, vertex, walk
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import Discrete, edge_mass, favour, systematic
 from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 
 LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
-CANDIDATES = 16  # edge points that one is chosen from, where lights are seen past them by way of mirrors and glass
+CANDIDATES = 16  # edge points that one is chosen from, for x_S
+DIRECTIONS = 8  # directions that one is chosen from, with guiding
 COPLANAR = 1e-6  # of distance and position: height over the plane of a face, up to rounding
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
 
@@ -37,6 +39,7 @@ class Technique:
     table: Any  # an EdgeTable; None where no edge is seen to move
     motion: segment.Motion
     options: path.PathOptions
+    learned: guiding.State | None = None  # None without guiding
 
 
 def outward_share(cosine: Any, distance: Any, reach: Any) -> Any:
@@ -60,13 +63,13 @@ class Choice:
 
 
 @dr.syntax
-def choose(table: EdgeTable, distribution: Discrete, eye: Eye, sampler: Any, u: Any, count: Any) -> Choice:
-    """One of `count` edge points drawn by length, the first one at `u`, in proportion to `Eye.promise` (Talbot et al. 2005)."""
+def choose(table: EdgeTable, distribution: Discrete, eye: Eye, sampler: Any, u: Any) -> Choice:
+    """One of CANDIDATES edge points drawn by length, the first one at `u`, in proportion to `Eye.promise` (Talbot et al. 2005)."""
     total, best = mi.Float(0), mi.Float(0)
     index, place = mi.UInt32(0), mi.Float(0)
     u = mi.Float(u)
     k = mi.UInt32(0)
-    while dr.hint(k < count, label="pathspace: edge points", exclude=[table, distribution, eye]):
+    while dr.hint(k < CANDIDATES, label="pathspace: edge points", exclude=[table, distribution, eye]):
         candidate, probability, at = distribution.sample(u)
         promise = eye.promise(segment.at(table.row(candidate), at, eye.view(), away=True))
         share = dr.select(probability > 0, promise / probability, 0)
@@ -79,7 +82,7 @@ def choose(table: EdgeTable, distribution: Discrete, eye: Eye, sampler: Any, u: 
         )
         u = sampler.next_1d()
         k += 1
-    return Choice(index, place, dr.select(best > 0, total / (count * best), 0))
+    return Choice(index, place, dr.select(best > 0, total / (CANDIDATES * best), 0))
 
 
 @dataclass
@@ -87,7 +90,7 @@ class Eye:
     """x_S and what tells edge points that matter to it from others; all detached.
 
     `light`: direction of a point of a light; `near`: whether edges near there are the ones that matter; `behind`: whether no walk
-    from the edge can find x_S; `reach`: of `outward_share`.
+    from the edge can find x_S; `reach`: of `outward_share`; `scattered`: f_s cosθ towards a direction.
     """
 
     point: Any
@@ -96,6 +99,7 @@ class Eye:
     near: Any
     behind: Any
     reach: Any
+    scattered: Callable[[Any, Any], Any]
 
     @staticmethod
     def of(technique: Technique, from_here: vertex.Vertex, u: Any, behind: Any) -> Eye:
@@ -107,7 +111,7 @@ class Eye:
             # Where a sky is, a point of it says nothing about where else it shines.
             near = behind & ~mi.has_flag(light.emitter.flags(), mi.EmitterFlags.Infinite)
             towards = light.d
-        return Eye(mi.Point3f(si.p), mi.Vector3f(si.n), towards, near, behind, t.options.h)
+        return Eye(mi.Point3f(si.p), mi.Vector3f(si.n), towards, near, behind, t.options.h, from_here.scattered)
 
     def view(self) -> View:
         """For `EdgeTable.curve`."""
@@ -128,8 +132,8 @@ class Eye:
         """About what the edge point contributes; positive wherever it does."""
         away = 1.02 - dr.dot(edge.omega, self.light)
         lit = dr.select(self.near, 0.05 + 0.02 / away, 1)
-        facing = 0.02 + dr.abs(dr.dot(self.normal, edge.omega))
-        return dr.select(edge.counts, self.measure(edge) * self.share(edge) * lit * facing, 0)
+        scattered = dr.mean(self.scattered(edge.omega, edge.counts))
+        return dr.select(edge.counts, self.measure(edge) * self.share(edge) * lit * scattered, 0)
 
 
 def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Sample:
@@ -142,9 +146,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     eye = Eye.of(t, from_here, sampler.next_2d(active), behind)
 
     # ---- x_B: systematic samples run along the edges as the lanes run; the camera paths do not, so that the two stay independent.
-    # A lamp shines past few edges; a sky and what reflects past all, for which nothing beats the strata.
-    candidates = dr.select(eye.near, mi.UInt32(CANDIDATES), 1)
-    chosen = choose(table, Discrete.of(edge_mass(table)), eye, sampler, systematic(sampler, count), candidates)
+    chosen = choose(table, Discrete.of(edge_mass(table)), eye, sampler, systematic(sampler, count))
     edge = segment.at(table.row(chosen.index), chosen.u, eye.view(), away=True)
     distance = dr.norm(edge.point - si.p)
     active &= edge.counts & (chosen.weight > 0) & (distance > 0)
@@ -174,12 +176,12 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     if t.features.delta_bsdfs:
         shapes = dr.gather(mi.ShapePtr, scene.shapes_dr(), table.shape)
         mass = favour(mass, shapes.is_emitter(), LIGHTS)
-    distribution = Discrete.of(mass)
-    index, probability, u = distribution.sample(systematic(sampler, count))
-    row = table.row(index)
-    omega, density = direction(row, u, sampler)
-    edge = segment.at(row, u, View.along(omega), away=True)
-    active = edge.counts & (probability > 0) & (density > 0)
+    source = guiding.source(mass, t.learned if mirrors is None else None)
+    at = source.place(systematic(sampler, count))
+    row = table.row(at.index)
+    way = _towards(row, source, at, sampler, count)
+    edge = segment.at(row, at.u, View.along(way.omega), away=True)
+    active = edge.counts & (at.probability > 0) & (way.weight > 0)
     start = mi.Point3f(segment.outside(edge, 0) + segment.lift(edge))
     wavelengths, spectral_weight = spectra.sample(t.sensor, sampler)
     receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
@@ -197,43 +199,95 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     receiver = receiver_hit.compute_surface_interaction(receiver_ray, mi.RayFlags.Minimal, active)
     share = _share(edge.row, dr.dot(receiver.n, edge.omega), distance, options.h)
     share = dr.select(walked.chained, 1, share)
-    factor = walked.throughput * (share * edge.sine * edge.length / (probability * density * count))
+    factor = walked.throughput * (share * edge.sine * edge.length * way.weight / (at.probability * count))
     factor *= spectral_weight
     target, chained = segment.outside(edge, distance), walked.chained
     sides = _sides(t, edge, target, distance, factor, sampler, walked.count, active, chained, chained, wavelengths)
     seen = walked.connection
     attached_ray = camera.ray_through(t.sensor, seen.position, seen.aperture, wavelengths)
     return indirect.Sample(
-        attached_ray, seen.position, walked.store, walked.count, mi.Point3f(receiver.p), edge.omega, sides, active
-    )
+        attached_ray, seen.position, walked.store, walked.count, mi.Point3f(receiver.p), edge.omega, sides, active,
+        way.lesson,
+    )  # fmt: skip
 
 
-def direction(row: EdgeTable, u: Any, sampler: Any) -> tuple[Any, Any]:
-    """Direction of the segment past an edge point, and its density in solid angle.
+@dataclass
+class Way:
+    """A direction chosen past an edge point. `weight`: in place of 1 / density in solid angle; `lesson`: of `guiding`."""
 
-    A mixture of all directions and, for mesh edges, of those that see both faces on the same side.
+    omega: Any
+    weight: Any
+    lesson: guiding.Lesson | None
+
+
+@dr.syntax
+def _towards(row: EdgeTable, source: guiding.Source, at: guiding.Place, sampler: Any, samples: int) -> Way:
+    """A direction past the edge point `at`: of several that are drawn, one in proportion to what `source` knows."""
+    around = Around.of(row, at.u)
+    if dr.hint(not source.guided, mode="scalar"):
+        omega, density = around.draw(sampler)
+        return Way(omega, dr.select(density > 0, dr.rcp(density), 0), None)
+    total, best, weight = mi.Float(0), mi.Float(0), mi.Float(0)
+    omega = mi.Vector3f(0, 0, 1)
+    cell = mi.UInt32(0)
+    k = mi.UInt32(0)
+    while dr.hint(k < DIRECTIONS, label="pathspace: directions", exclude=[row, source, at, around]):
+        candidate, density = around.draw(sampler)
+        counts = segment.at(row, at.u, View.along(candidate), away=True).counts & (density > 0)
+        own = source.cell(at.cluster, candidate)
+        worth = dr.select(counts, source.worth(own), 0)
+        total += worth
+        taken = counts & (sampler.next_1d() * total < worth)
+        omega, cell = dr.select(taken, candidate, omega), dr.select(taken, own, cell)
+        best, weight = dr.select(taken, worth, best), dr.select(taken, dr.rcp(density), weight)
+        k += 1
+    often = dr.select(best > 0, total / (DIRECTIONS * best), 0)
+    return Way(omega, often * weight, source.lesson(cell, often * at.weight, at, samples))
+
+
+@dataclass
+class Around:
+    """Frame of an edge point, in which directions past it are drawn.
+
+    A mixture of all directions and, for mesh edges, of those that see both faces on the same side: `share` of it. These miss the
+    `wedge` of both faces, an angle about the tangent, by less than `free`.
     """
-    curve = row.curve(View.along(mi.Vector3f(0, 0, -1)), u)
-    tangent = dr.normalize(curve.derivative)
-    x = dr.normalize(curve.into0)
-    y = dr.cross(tangent, x)
-    wedge = dr.atan2(dr.dot(curve.into1, y), dr.dot(curve.into1, x))
-    free = dr.pi - dr.abs(wedge)
-    possible = curve.two_sided & (free > 1e-4)
-    share = dr.select(possible, mi.Float(SILHOUETTES), 0)
-    s, (a, b) = sampler.next_1d(), sampler.next_2d()
-    silhouette = s < share
-    # A line through the edge misses the wedge of both faces at angles from |wedge| to π, on the wedge's side; either way along it.
-    along = dr.mulsign(dr.abs(wedge) + free * a, wedge) + dr.select(s < 0.5 * share, dr.pi, 0)
-    angle = dr.select(silhouette, along, dr.two_pi * a)
-    turn = dr.mulsign(angle, wedge)
-    turn = turn - dr.pi * dr.floor(turn / dr.pi)
-    free = dr.select(possible, free, 1)
-    density = dr.select(turn >= dr.abs(wedge), share / (2 * free), 0) + (1 - share) / dr.two_pi
-    z = 1 - 2 * b
-    r = dr.safe_sqrt(1 - z * z)
-    sine, cosine = dr.sincos(angle)
-    return z * tangent + r * (cosine * x + sine * y), 0.5 * density
+
+    tangent: Any
+    x: Any
+    y: Any
+    wedge: Any
+    free: Any
+    share: Any
+
+    @staticmethod
+    def of(row: EdgeTable, u: Any) -> Around:
+        """Of points of rows."""
+        curve = row.curve(View.along(mi.Vector3f(0, 0, -1)), u)
+        tangent = dr.normalize(curve.derivative)
+        x = dr.normalize(curve.into0)
+        y = dr.cross(tangent, x)
+        wedge = dr.atan2(dr.dot(curve.into1, y), dr.dot(curve.into1, x))
+        free = dr.pi - dr.abs(wedge)
+        possible = curve.two_sided & (free > 1e-4)
+        return Around(tangent, x, y, wedge, dr.select(possible, free, 1), dr.select(possible, mi.Float(SILHOUETTES), 0))
+
+    def draw(self, sampler: Any) -> tuple[Any, Any]:
+        """A direction, and its density in solid angle."""
+        wedge, free, share = self.wedge, self.free, self.share
+        s, (a, b) = sampler.next_1d(), sampler.next_2d()
+        silhouette = s < share
+        # A line through the edge misses the wedge of both faces at angles from |wedge| to π, on the wedge's side; either way along
+        # it.
+        along = dr.mulsign(dr.abs(wedge) + free * a, wedge) + dr.select(s < 0.5 * share, dr.pi, 0)
+        angle = dr.select(silhouette, along, dr.two_pi * a)
+        turn = dr.mulsign(angle, wedge)
+        turn = turn - dr.pi * dr.floor(turn / dr.pi)
+        density = dr.select(turn >= dr.abs(wedge), share / (2 * free), 0) + (1 - share) / dr.two_pi
+        z = 1 - 2 * b
+        r = dr.safe_sqrt(1 - z * z)
+        sine, cosine = dr.sincos(angle)
+        return z * self.tangent + r * (cosine * self.x + sine * self.y), 0.5 * density
 
 
 def _sides(

@@ -61,6 +61,7 @@ class TableBuilder:
 
     def __init__(self) -> None:
         self.cache: dict[str, Known] = {}
+        self.built = 0  # topologies so far: rows may mean other edges than before when it has changed
         self.crossed: tuple[list[Any], crossings.Sheets | None, list[tuple[int, int]]] | None = None
         self.touched: tuple[frozenset[int], Any] | None = None  # moving shapes, edges at rest that touch one of them
 
@@ -78,6 +79,7 @@ class TableBuilder:
             if float(dr.max(dr.norm(moved))[0]) <= 4 * topology.WELD_TOLERANCE * extent:
                 return known
         built = topology.of_mesh(mesh)
+        self.built += 1
         rows = _vertex_rows(mesh, built.faces, built.corners)
         rows |= {"jump": mi.Bool(aligned(built.jump, bool)), "weld": _number(built.weld)}
         dr.eval(rows)

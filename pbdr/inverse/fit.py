@@ -87,6 +87,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     scale = schedules.resolution(options.resolution, state.step)
     active = [k for k, x in bound.latents.items() if bound.specs[x.variable].start <= state.step]
 
+    _recall(problem, state)
     leaves = {key: mi.TensorXf(value) for key, value in state.latents.items()}
     if gauge.TINT in leaves:
         active.append(gauge.TINT)
@@ -131,7 +132,8 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
             f"step {state.step}: {wrong}; {skipped} step(s) skipped, max_skips = {options.max_skips}. "
             "Lower lr, raise spp, or tighten the bounds of the variable"
         )
-    return State(state.step + 1, latents, adam, skipped, state.seconds + seconds, progress), info
+    learned = problem.learned.kept() if problem.learned is not None else {}
+    return State(state.step + 1, latents, adam, skipped, state.seconds + seconds, progress, learned), info
 
 
 def fit(
@@ -171,6 +173,12 @@ def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, se
 
 
 # ---- internals ---------------------------------------------------------------------------------------------------
+
+
+def _recall(problem: Problem, state: State) -> None:
+    """Let the integrator know what it knew after `state`, so that a step depends on the state alone."""
+    if problem.learned is not None:
+        problem.learned.restore(state.learned)
 
 
 def _render(problem: Problem, params: Any, index: int, spp: int, spp_grad: int, seed: int, seed_grad: int) -> Any:

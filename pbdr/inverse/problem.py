@@ -126,6 +126,11 @@ class Problem:
         """The `mitsuba.Integrator` that renders."""
         return integrator_of(self.bound.scene, self.options.integrator)
 
+    @property
+    def learned(self) -> Any:
+        """What the integrator keeps from call to call (`boundary.guiding.State`); None if it is not `pathspace`."""
+        return getattr(self.integrator, "learned", None)
+
     def sensor(self, index: int) -> Any:
         """Return the `mitsuba.Sensor` of view `index`."""
         return sensor_of(self.bound.scene, self.views[index].sensor)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.aligned import aligned
 from pbdr.errors import DataError
 from pbdr.inverse.optimisers import Adam
 
@@ -34,6 +35,7 @@ class State:
     adam      moments and update counts
     skipped   steps skipped so far because something was not finite
     seconds   wall time spent so far
+    learned   what the integrator has learned from earlier steps (`guiding` of `pathspace`), device arrays by name
     """
 
     step: int
@@ -42,10 +44,11 @@ class State:
     skipped: int = 0
     seconds: float = 0.0
     progress: Progress = Progress()
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_arrays(self) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
-        """Return (arrays, meta): float32 arrays by name, and a dictionary that JSON can hold."""
-        groups = {"latent": self.latents, "m": self.adam.m, "v": self.adam.v}
+    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return (arrays, meta): arrays by name, and a dictionary that JSON can hold."""
+        groups = {"latent": self.latents, "m": self.adam.m, "v": self.adam.v, "learned": self.learned}
         arrays = {f"{kind}/{key}": np.array(x) for kind, group in groups.items() for key, x in group.items()}
         smoothed, best = (x if math.isfinite(x) else None for x in (self.progress.smoothed, self.progress.best))
         meta = {
@@ -74,8 +77,10 @@ class State:
             progress = Progress(smoothed, best, int(meta["best_step"]))
             updates = {str(key): int(count) for key, count in meta["updates"].items()}
             adam = Adam(groups["m"], groups["v"], updates)
-            return cls(
-                int(meta["step"]), groups["latent"], adam, int(meta["skipped"]), float(meta["seconds"]), progress
-            )
+            learned = {
+                k.removeprefix("learned/"): aligned(x, x.dtype) for k, x in arrays.items() if k.startswith("learned/")
+            }
+            skipped, seconds = int(meta["skipped"]), float(meta["seconds"])
+            return cls(int(meta["step"]), groups["latent"], adam, skipped, seconds, progress, learned)
         except KeyError as error:
             raise DataError(f"checkpoint is incomplete: {error.args[0]!r} is missing") from None

@@ -215,6 +215,7 @@ OPTIONS = {
     "max_depth-0": ({"max_depth": 0}, "max_depth"),
     "rr_depth": ({"rr_depth": 0}, "rr_depth"),
     "blend_distance": ({"blend_distance": 0.0}, "blend_distance"),
+    "guiding": ({"guiding": "octree"}, "edges, none"),
     "mistyped-depth": ({"max_depth": "four"}, "max_depth"),
     "mistyped-boundary": ({"boundary": 3}, "boundary"),
     "mistyped-hide": ({"hide_emitters": "maybe"}, "hide_emitters"),
