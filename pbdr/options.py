@@ -20,6 +20,8 @@ class Options:
 
     sequence  random numbers of gradients: "sobol" (sequence.py), or "independent": the sensor's own sampler for the interior, PCG32
               for the boundary
+    adjoint_sampling  reverse mode samples pixels, and edges on the film, in proportion to |δL| (transport/pixels.py); its samples
+              are then not those of forward mode. None: with "sobol"
     """
 
     max_depth: int = 6
@@ -36,6 +38,7 @@ class Options:
     warp_unbiased: bool = WarpOptions.unbiased
     aovs: str = ""
     sequence: str = "sobol"
+    adjoint_sampling: bool | None = None
     memory: str | int | float | None = None
 
     @staticmethod
@@ -62,6 +65,11 @@ class Options:
     def memory_bytes(self) -> int | None:
         """The ceiling in bytes; None if there is none."""
         return None if self.memory is None else memory.parse(self.memory)
+
+    @property
+    def follows_adjoint(self) -> bool:
+        """Whether reverse mode samples in proportion to the adjoint."""
+        return self.sequence == "sobol" if self.adjoint_sampling is None else self.adjoint_sampling
 
     @property
     def warp(self) -> WarpOptions:
@@ -102,6 +110,13 @@ class Options:
             raise OptionError(f"pathspace: boundary = '{self.boundary}'; give one of {', '.join(BOUNDARIES)}.")
         if self.sequence not in SEQUENCES:
             raise OptionError(f"pathspace: sequence = '{self.sequence}'; give one of {', '.join(SEQUENCES)}.")
+        if self.adjoint_sampling is not None and not isinstance(self.adjoint_sampling, bool):
+            raise OptionError(f"pathspace: adjoint_sampling = {self.adjoint_sampling!r}; give true or false.")
+        if self.adjoint_sampling and self.sequence != "sobol":
+            raise OptionError(
+                f"pathspace: adjoint_sampling with sequence = '{self.sequence}': the sensor's own sampler takes all pixels alike. "
+                "Leave one of them out."
+            )
         for name in ("n_primary", "n_direct", "n_indirect"):
             count = getattr(self, name)
             if count is not None and count < 0:
