@@ -8,6 +8,10 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+#: E f² / (E f)² of a factor from which on `mixed` follows it. The variance of independent samples would fall by about that; those
+#: of a sequence are spread less evenly where their density jumps, which may double it (docs/explanation/performance.md).
+UNEVEN = 1.5
+
 
 @dataclass
 class Discrete:
@@ -27,10 +31,7 @@ class Discrete:
         return Discrete(cdf, dr.opaque(mi.UInt32, dr.width(mass) - 1))
 
     def sample(self, u: Any) -> tuple[Any, Any, Any]:
-        """u in [0, 1) → (index, its probability, u rescaled within the entry); probability 0 where all mass is zero.
-
-        `u`: in double precision where single would not tell neighbouring lanes apart.
-        """
+        """u in [0, 1) → (index, its probability, u rescaled within the entry); probability 0 where all mass is zero."""
         double = type(self.cdf)
         total = dr.gather(double, self.cdf, self.last)
         target = double(u) * total
@@ -41,6 +42,20 @@ class Discrete:
         probability = mi.Float(dr.select(total > 0, width / total, 0))
         rest = mi.Float(dr.select(width > 0, (target - lower) / width, 0))
         return index, probability, dr.clip(rest, 0, 1 - 2**-24)
+
+    def systematic(self, count: int, offset: Any) -> tuple[Any, Any]:
+        """`count` lanes, at equal steps after one random `offset` in (0, 1): (index of the entry, number of lanes to divide by).
+
+        Which lanes an entry has depends on the offset alone. Where it surely has some, dividing by how many they are gives a mean
+        over the entry whatever the offset; elsewhere by how many it has in expectation.
+        """
+        double = type(self.cdf)
+        step = dr.gather(double, self.cdf, self.last) / dr.opaque(double, count)
+        index = _search(self.cdf, self.last, (double(dr.arange(mi.UInt32, count)) + double(offset)) * step)
+        upper = dr.gather(double, self.cdf, index) / step
+        lower = dr.select(index > 0, dr.gather(double, self.cdf, index - 1, index > 0), 0) / step
+        lanes = dr.ceil(upper - offset) - dr.ceil(lower - offset)
+        return index, mi.Float(dr.select(upper - lower >= 1, dr.maximum(lanes, 1), upper - lower))
 
 
 @dr.syntax
@@ -59,9 +74,11 @@ def _search(cdf: Any, last: Any, target: Any) -> Any:
 def mixed(mass: Any, factor: Any, share: float) -> Any:
     """`mass` · `factor`, scaled to the sum of `mass`, and this share of `mass` itself: no entry gets less than that.
 
-    `mass` alone where `factor` is zero on all of it, or not finite somewhere.
+    `mass` alone where `factor` is zero on all of it, not finite somewhere, or nearly the same everywhere (`UNEVEN`).
     """
     dr.eval(mass, factor)  # else each of the sums computes all of it again
-    scale = dr.sum(mass) / dr.sum(mass * factor)
-    usual = dr.isfinite(scale) & (scale > 0)
-    return mass * dr.select(usual, share + (1 - share) * factor * scale, 1)
+    whole = dr.sum(mass)
+    relative = factor * (whole / dr.sum(mass * factor))
+    unevenness = dr.sum(mass * dr.square(relative)) / whole  # not finite where one of the others is not
+    follow = dr.isfinite(unevenness) & (unevenness > UNEVEN)
+    return mass * dr.select(follow, share + (1 - share) * relative, 1)

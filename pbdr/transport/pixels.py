@@ -29,8 +29,8 @@ _CURVES: dict[tuple[Any, ...], Any] = {}
 class Pixels:
     """Where camera paths start.
 
-    `index`: of the pixel of a lane in the sampled region, row by row; `number`: of paths that this pixel has in expectation, by
-    which each of them is divided.
+    `index`: of the pixel of a lane in the sampled region, row by row; `number`: of paths in this pixel, by which each of them is
+    divided.
     """
 
     index: Any
@@ -48,13 +48,11 @@ class Pixels:
 
         `offset`: a random number in (0, 1), one for all lanes.
         """
-        curve, count = morton_curve(film), dr.width(magnitude) * spp
-        double = dr.float64_array_t(mi.Float)
+        curve = morton_curve(film)
         alike = dr.full(mi.Float, 1, dr.width(curve))
         density = Discrete.of(mixed(alike, dr.gather(mi.Float, magnitude, curve), UNIFORM))
-        along = (double(dr.arange(mi.UInt32, count)) + double(offset)) / dr.opaque(double, count)
-        place, probability, _ = density.sample(along)
-        return Pixels(dr.gather(mi.UInt32, curve, place), probability * dr.opaque(mi.Float, count))
+        place, number = density.systematic(dr.width(curve) * spp, offset)
+        return Pixels(dr.gather(mi.UInt32, curve, place), number)
 
 
 def morton_curve(film: Any) -> Any:
