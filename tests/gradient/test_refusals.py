@@ -215,6 +215,8 @@ OPTIONS = {
     "max_depth-0": ({"max_depth": 0}, "max_depth"),
     "rr_depth": ({"rr_depth": 0}, "rr_depth"),
     "blend_distance": ({"blend_distance": 0.0}, "blend_distance"),
+    "adjoint_sampling": ({"adjoint_sampling": True, "sequence": "independent"}, "adjoint_sampling.*sequence"),
+    "mistyped-adjoint": ({"adjoint_sampling": "yes"}, "adjoint_sampling"),
     "mistyped-depth": ({"max_depth": "four"}, "max_depth"),
     "mistyped-boundary": ({"boundary": 3}, "boundary"),
     "mistyped-hide": ({"hide_emitters": "maybe"}, "hide_emitters"),
