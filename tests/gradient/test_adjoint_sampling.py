@@ -45,7 +45,7 @@ def adjoints(shape):
     mask = np.zeros(shape)
     mask[height // 4 : height // 4 + 5, width // 4 : width // 4 + 5] = 1 / 25
     rng = np.random.default_rng(3)
-    signs = rng.normal(size=shape) * np.exp(1.5 * rng.normal(size=(height, width, 1))) / (height * width)
+    signs = (0.7 + rng.normal(size=shape)) * np.exp(rng.normal(size=(height, width, 1))) / (height * width)
     return {"a tenth": mask, "signs": signs}
 
 
@@ -83,7 +83,7 @@ def test_the_expectation_is_the_same(monkeypatch, film, kind):
         pixels.Pixels, "favoured", staticmethod(lambda film, spp, *rest: pixels.Pixels(followed(film, spp, *rest).index, spp))
     )  # fmt: skip
     wrong = derivatives(scene, tangents(scene), adjoint, terms=("interior",), max_depth=2, spp=64).total
-    assert_differs(wrong, plain["interior"].mean(0), by=0.5)
+    assert_differs(wrong, plain["interior"].mean(0), by=0.2)
 
 
 def test_few_samples():
@@ -122,7 +122,7 @@ def test_a_constant_adjoint_changes_nothing(film, level):
             ).interior[NAME]
             for on in (True, False)
         ]  # fmt: skip
-        assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-4 * np.abs(found[1]).max())
+        assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-4 * float(np.abs(found[1]).max()))
     if level:
         ours, plain = both(scene, adjoint, ("primary",), spp=16, replica_count=64)
         assert spread(ours["primary"]) < 2 * spread(plain["primary"])
@@ -131,7 +131,7 @@ def test_a_constant_adjoint_changes_nothing(film, level):
 def test_magnitude_of_all_channels():
     """|δL| of r, g, b, alpha and depth with a box filter; signs do not cancel."""
     film = zoo.film(width=5, height=4, pixel_format="rgba")
-    sensor = load_scene({"type": "scene", "camera": zoo.camera(film=film)}).mi.sensors()[0]
+    sensor = load_scene(zoo.scene(sensor=zoo.camera(film=film))).mi.sensors()[0]
     adjoint = np.random.default_rng(1).normal(size=(4, 5, 5)).astype(np.float32)
     magnitude = FilmMap(sensor, ["depth.T"]).transpose(mi.TensorXf(adjoint)).magnitude()
     assert np.array(magnitude.values).reshape(4, 5) == pytest.approx(np.abs(adjoint).sum(-1), rel=1e-5)
@@ -149,12 +149,11 @@ def test_the_border_of_the_film_counts():
     assert values[8, 8] == pytest.approx(3, rel=0.02)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_adjoint_that_is_not_finite_is_noticed(value):
-    """As without `adjoint_sampling`: the same number of paths."""
+def test_an_adjoint_that_is_not_finite_is_noticed():
+    """As without `adjoint_sampling`: the same number of paths. (`pbdr.gradient` refuses it before that.)"""
     scene = made()
     adjoint = np.array(adjoints((SIZE, SIZE, 3))["a tenth"], np.float32)
-    adjoint[8, 8] = value
+    adjoint[8, 8] = np.inf
     counts = []
     for on in (True, False):
         tracer = pathspace_of(scene, {"type": "pathspace", "max_depth": 2, "adjoint_sampling": on})
