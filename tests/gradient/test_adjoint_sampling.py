@@ -90,10 +90,10 @@ def test_few_samples():
     """Most pixels have less than one path; some edges have none."""
     scene = made()
     adjoint = adjoints(shape_of(scene))["a tenth"]
-    ours, plain = both(scene, adjoint, ("interior", "primary"), spp=1, n_primary=64, replica_count=1000)
+    ours, plain = both(scene, adjoint, ("interior", "primary"), spp=2, n_primary=128, replica_count=150)
     for term in ("interior", "primary"):
         mean = plain[term].mean(0)
-        assert_agrees(ours[term] - plain[term] + mean, mean, max_relative_se=0.06, scale=np.abs(mean).max())
+        assert_agrees(ours[term] - plain[term] + mean, mean, max_relative_se=0.12, scale=np.abs(mean).max())
 
 
 def spread(replicas):
