@@ -25,9 +25,10 @@ SECONDS = 30.0  # of interleaved rounds of a case
 ROUNDS = (8, 48)
 LEARNING = 5  # calls before the rounds: what guiding learns is kept from call to call
 FULL = "everything"
+MASKED = ", loss on a tenth of the film"  # ending of cases whose adjoint image is zero elsewhere
 CASES = (
     "area light, few triangles", "64 small lights", "glossy indirect light", "bumpy mesh, global illumination",
-    "primary visibility, 20,480 triangles", "camera pose",
+    "primary visibility, 20,480 triangles", "camera pose", f"area light, few triangles{MASKED}", f"camera pose{MASKED}",
 )  # fmt: skip
 
 
@@ -44,7 +45,8 @@ def run(options: argparse.Namespace) -> Result:
     found = {}
     for name in CASES:
         if any(fnmatch.fnmatch(name, pattern) for pattern in options.only or ["*"]):
-            found[name] = measure(known[name], options.seed, options.seconds)
+            masked = name.endswith(MASKED)
+            found[name] = measure(known[name.removesuffix(MASKED)], options.seed, options.seconds, masked)
             print(f"{name}: {found[name]}", file=sys.stderr, flush=True)
     return summary(found)
 
@@ -54,7 +56,7 @@ def switches(scene: Any, speed: Any, adjoint: Any) -> dict[str, tuple[dict[str, 
     import pbdr
     from pbdr import integrator
     from pbdr.boundary import direct, horizon, primary, reflected, sampling, specular
-    from pbdr.transport import camera
+    from pbdr.transport import camera, pixels
 
     nothing = contextlib.nullcontext
     width, height = camera.film_size(scene.mi.sensors()[0].film())
@@ -69,6 +71,14 @@ def switches(scene: Any, speed: Any, adjoint: Any) -> dict[str, tuple[dict[str, 
                 stack.enter_context(mock.patch.object(module, "systematic", lambda sampler, count: sampler.next_1d()))
             yield
 
+    def unmixed(mass: Any, factor: Any, share: float) -> Any:
+        return mass
+
+    @contextlib.contextmanager
+    def edges_alike() -> Iterator[None]:
+        with mock.patch.object(primary, "mixed", unmixed), mock.patch.object(horizon, "mixed", unmixed):
+            yield
+
     def outwards(share: float) -> Callable[[], Any]:
         return lambda: mock.patch.object(
             reflected, "outward_share", lambda cosine, distance, reach: share + 0 * distance
@@ -79,6 +89,9 @@ def switches(scene: Any, speed: Any, adjoint: Any) -> dict[str, tuple[dict[str, 
         "sample counts of a pilot (pbdr.allocate)": ({"spp": pilot.spp, **pilot.options}, nothing),
         "sample counts all the same": (dict.fromkeys(("n_primary", "n_direct", "n_indirect"), each), nothing),
         "independent random numbers": ({"sequence": "independent"}, nothing),
+        "pixels and edges whatever the adjoint": ({"adjoint_sampling": False}, nothing),
+        "pixels all the same": ({}, lambda: mock.patch.object(pixels, "mixed", unmixed)),
+        "edges whatever the adjoint": ({}, edges_alike),
         "edge points by chance, not systematic": ({}, by_chance),
         "edges that rest as often as those that move": (
             {}, lambda: mock.patch.object(sampling, "favour", lambda mass, chosen, share: mass)
@@ -98,8 +111,8 @@ def switches(scene: Any, speed: Any, adjoint: Any) -> dict[str, tuple[dict[str, 
     return result
 
 
-def measure(speed: Any, seed: int, seconds: float) -> dict[str, Any]:
-    """Ratios to FULL with their intervals, by label."""
+def measure(speed: Any, seed: int, seconds: float, masked: bool) -> dict[str, Any]:
+    """Ratios to FULL with their intervals, by label; `masked`: for an adjoint on a tenth of the film."""
     from dataclasses import replace
 
     from pbdr.seeds import hashed
@@ -111,6 +124,9 @@ def measure(speed: Any, seed: int, seconds: float) -> dict[str, Any]:
         size = scene.mi.sensors()[0].film().crop_size()
         x, y = np.meshgrid(np.linspace(0, 5, int(size[0])), np.linspace(0, 4, int(size[1])))
         adjoint = np.repeat(np.sin(x + 1.3 * y + 0.4)[..., None], 3, axis=2).astype(np.float32) / x.size
+        if masked:  # the middle third of either side
+            inside = [(np.arange(n) >= n // 3) & (np.arange(n) < 2 * n // 3) for n in x.shape]
+            adjoint *= np.outer(*inside)[..., None]
         estimators: dict[str, Callable[[int], Any]] = {}
         for label, (changed, context) in switches(scene, speed, adjoint).items():
             own = replace(speed, spp=changed.pop("spp", speed.spp))

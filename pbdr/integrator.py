@@ -17,6 +17,7 @@ from pbdr.passes import SHARES, TERMS, GradientPass, Inputs
 from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, spectra, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
+from pbdr.transport.pixels import Pixels
 
 UNIFORM_LOBE = 0.1  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
@@ -79,10 +80,12 @@ class PathSpaceMethods:
     def _sensor(scene: Any, sensor: Any) -> Any:
         return scene.sensors()[sensor] if isinstance(sensor, int) else sensor
 
-    def _sampler(self, sensor: Any, seed: Any, spp: int, *stream: str, own: bool = False) -> tuple[Any, int]:
+    def _sampler(
+        self, sensor: Any, seed: Any, spp: int, *stream: str, own: bool = False, curve: Any = None
+    ) -> tuple[Any, int]:
         """Sampler of the film's pixels from a hashed, named stream, and the samples per pixel, which samplers may round.
 
-        `own`: the sensor's own sampler in any case.
+        `own`: the sensor's own sampler in any case; `curve`: the order of the pixels, if not row by row.
         """
         own |= self.options.sequence == "independent"
         if own:
@@ -99,7 +102,7 @@ class PathSpaceMethods:
                 "Lower spp and average several calls with different seeds."
             )
         if not own:
-            return sequence.over_film(width, height, spp, seeds.stream(seed, *stream)), spp
+            return sequence.over_film(width, height, spp, seeds.stream(seed, *stream), curve), spp
         sampler.seed(seeds.stream(seed, *stream), lanes)
         return sampler, spp
 
@@ -121,7 +124,7 @@ class PathSpaceMethods:
             for part in range(parts):
                 own = seed if part == 0 else seeds.stream(seed, "part", part)
                 sampler, n = self._sampler(sensor, own, self._spp(sensor, spp) // parts, "primal", own=True)
-                ray, weight, position = camera.sample_rays(sensor, sampler, n)
+                ray, weight, position = camera.sample_rays(sensor, sampler, Pixels.alike(film, n).index)
                 hit = hits.first_hit(self, scene, ray)
                 radiance, _, valid = path.trace(scene, ray, hit, sampler, self._path_options())
                 others = [dr.select(valid, mi.Float(1), 0), *channels.values(self.channels, scene, hit, ray, ray)]

@@ -15,6 +15,7 @@ import mitsuba as mi
 from pbdr.transport import camera, channels, groups, hits, path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField, FilmMap
+from pbdr.transport.pixels import Pixels
 
 
 def visible_emission(
@@ -42,9 +43,11 @@ class Recorded:
     count: Any
 
 
-def _record(scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, spp: int) -> Recorded:
+def _record(
+    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, pixels: Pixels
+) -> Recorded:
     """Trace and keep camera paths."""
-    ray, weight, position = camera.sample_rays(sensor, sampler, spp)
+    ray, weight, position = camera.sample_rays(sensor, sampler, pixels.index)
     detached = dr.detach(ray)
     hit = hits.first_hit(integrator, scene, detached)
     store = path.PathStore(options.max_depth, ray.wavelengths, options.warp)
@@ -66,14 +69,14 @@ def _alpha(hit: Any) -> Any:
 
 def backward(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, field: AdjointField,
-    sampler: Any, spp: int,
+    sampler: Any, pixels: Pixels,
 ) -> Any:  # fmt: skip
     """Accumulate the interior gradient of the scene parameters for the adjoint image behind `field`.
 
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
-    kept = _record(scene, sensor, integrator, options, sampler, spp)
-    ray, hit, scale = kept.ray, kept.hit, kept.weight / spp
+    kept = _record(scene, sensor, integrator, options, sampler, pixels)
+    ray, hit, scale = kept.ray, kept.hit, kept.weight / pixels.number
     adjoint, others = field.read(kept.position, True, ray.wavelengths)
     adjoint *= scale
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
@@ -82,13 +85,13 @@ def backward(
         seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
         objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
         for along, value in zip(others, seen, strict=False):
-            objective += along / spp * value * kept.jacobian
+            objective += along / pixels.number * value * kept.jacobian
         for (slope, slopes), shift in (
             zip(field.slope(kept.position, ray.wavelengths), kept.shift, strict=True) if kept.shift is not None else ()
         ):
             objective += dr.sum(slope * scale * dr.detach(emitted + radiance)) * shift
             for along, value in zip(slopes, seen, strict=False):
-                objective += along / spp * dr.detach(value) * shift
+                objective += along / pixels.number * dr.detach(value) * shift
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
         wrong = ~dr.isfinite(dr.sum(radiance) + dr.detach(objective))
         dr.schedule(wrong)  # with what the backward pass evaluates first, else all of it would be computed once more
@@ -99,11 +102,11 @@ def backward(
 
 def forward(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, film_map: FilmMap,
-    sampler: Any, spp: int,
+    sampler: Any, pixels: Pixels,
 ) -> list[tuple[Any, Any, list[Any], Any]]:  # fmt: skip
     """Interior derivatives of every sample: (film position, of the colour / spp, of the other channels / spp, active)."""
-    kept = _record(scene, sensor, integrator, options, sampler, spp)
-    ray, hit = kept.ray, kept.hit
+    kept = _record(scene, sensor, integrator, options, sampler, pixels)
+    ray, hit, spp = kept.ray, kept.hit, pixels.number
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)

@@ -22,6 +22,8 @@ class Options:
     sequence  random numbers of gradients: "sobol" (sequence.py), or "independent": the sensor's own sampler for the interior, PCG32
               for the boundary
     guiding   of the indirect boundary: "edges" (boundary/guiding.py), or "none"
+    adjoint_sampling  reverse mode samples pixels, and edges on the film, in proportion to |δL| (transport/pixels.py); its samples
+              are then not those of forward mode. None: with "sobol"
     """
 
     max_depth: int = 6
@@ -39,6 +41,7 @@ class Options:
     aovs: str = ""
     sequence: str = "sobol"
     guiding: str = "edges"
+    adjoint_sampling: bool | None = None
     memory: str | int | float | None = None
 
     @staticmethod
@@ -65,6 +68,11 @@ class Options:
     def memory_bytes(self) -> int | None:
         """The ceiling in bytes; None if there is none."""
         return None if self.memory is None else memory.parse(self.memory)
+
+    @property
+    def follows_adjoint(self) -> bool:
+        """Whether reverse mode samples in proportion to the adjoint."""
+        return self.sequence == "sobol" if self.adjoint_sampling is None else self.adjoint_sampling
 
     @property
     def warp(self) -> WarpOptions:
@@ -108,6 +116,13 @@ class Options:
             raise OptionError(f"pathspace: sequence = '{self.sequence}'; give one of {', '.join(SEQUENCES)}.")
         if self.guiding not in GUIDING:
             raise OptionError(f"pathspace: guiding = '{self.guiding}'; give one of {', '.join(GUIDING)}.")
+        if self.adjoint_sampling is not None and not isinstance(self.adjoint_sampling, bool):
+            raise OptionError(f"pathspace: adjoint_sampling = {self.adjoint_sampling!r}; give true or false.")
+        if self.adjoint_sampling and self.sequence != "sobol":
+            raise OptionError(
+                f"pathspace: adjoint_sampling with sequence = '{self.sequence}': the sensor's own sampler takes all pixels alike. "
+                "Leave one of them out."
+            )
         for name in ("n_primary", "n_direct", "n_indirect"):
             count = getattr(self, name)
             if count is not None and count < 0:

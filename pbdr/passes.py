@@ -32,9 +32,10 @@ from pbdr.boundary import (
     terms,
 )
 from pbdr.boundary.edges import EdgeTable
-from pbdr.transport import path
+from pbdr.transport import path, pixels
 from pbdr.transport.features import Features
-from pbdr.transport.film import FilmMap
+from pbdr.transport.film import FilmMap, Magnitude
+from pbdr.transport.pixels import Pixels
 
 TERMS = ("interior", "primary", "direct", "indirect")
 #: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
@@ -82,11 +83,12 @@ class GradientPass:
         features = self.features
         options, film_map, mirrors, motion = self._begin(scene, sensor, given)
         field = film_map.transpose(given.adjoint)
+        magnitude = field.magnitude() if self.integrator.options.follows_adjoint else None
         nonfinite = mi.UInt32(0)
         if "interior" in self.chosen:
-            sampler, n = self.integrator._sampler(sensor, given.seed, self.spp, "interior")
-            nonfinite += interior.backward(scene, sensor, self.integrator, features, options, field, sampler, n)
-        for samples in self._boundary(scene, sensor, given, motion):
+            sampler, starts = self._starts(sensor, given, magnitude)
+            nonfinite += interior.backward(scene, sensor, self.integrator, features, options, field, sampler, starts)
+        for samples in self._boundary(scene, sensor, given, motion, magnitude):
             nonfinite += terms.backward(samples, field)
         for drawn in self._indirect(scene, sensor, options, given, motion, mirrors):
             nonfinite += indirect.backward(scene, features, options, field, drawn)
@@ -98,9 +100,9 @@ class GradientPass:
         options, film_map, mirrors, motion = self._begin(scene, sensor, given)
         parts = []
         if "interior" in self.chosen:
-            sampler, n = self.integrator._sampler(sensor, given.seed, self.spp, "interior")
-            parts += interior.forward(scene, sensor, self.integrator, features, options, film_map, sampler, n)
-        for samples in self._boundary(scene, sensor, given, motion):
+            sampler, starts = self._starts(sensor, given, None)
+            parts += interior.forward(scene, sensor, self.integrator, features, options, film_map, sampler, starts)
+        for samples in self._boundary(scene, sensor, given, motion, None):
             parts += terms.forward(samples)
         for drawn in self._indirect(scene, sensor, options, given, motion, mirrors):
             parts += indirect.forward(scene, features, options, drawn)
@@ -113,6 +115,15 @@ class GradientPass:
         mirrors = self._mirrors(scene, sensor, given)
         return options, film_map, mirrors, segment.Motion(scene, self.features, given.slot)
 
+    def _starts(self, sensor: Any, given: Inputs, magnitude: Magnitude | None) -> tuple[Any, Pixels]:
+        """Sampler of the interior's paths and the pixels that they start from: all alike without `magnitude`."""
+        film, curve = sensor.film(), None if magnitude is None else pixels.morton_curve(sensor.film())
+        sampler, spp = self.integrator._sampler(sensor, given.seed, self.spp, "interior", curve=curve)
+        if magnitude is None:
+            return sampler, Pixels.alike(film, spp)
+        offset = sequence.number(seeds.stream(given.seed, "pixels"))
+        return sampler, Pixels.favoured(film, spp, magnitude.values, offset)
+
     def _mirrors(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Where the camera sees mirrors and glass; None if nowhere."""
         if given.table is None or not self.features.delta_bsdfs or self.integrator.max_depth < 2:
@@ -120,9 +131,9 @@ class GradientPass:
         return chains.cells(scene, sensor, self.integrator, given.stream)
 
     def _boundary(
-        self, scene: Any, sensor: Any, given: Inputs, motion: segment.Motion
+        self, scene: Any, sensor: Any, given: Inputs, motion: segment.Motion, magnitude: Magnitude | None
     ) -> Iterator[list[terms.Contribution]]:
-        """Samples of the boundary terms asked for; nothing when nothing moves."""
+        """Samples of the boundary terms asked for; nothing when nothing moves. `magnitude`: what edges on film are favoured by."""
         features, table, stream, tracer = self.features, given.table, given.stream, self.integrator
         options = tracer._path_options()
         count = self.budgets["primary"]
@@ -132,12 +143,12 @@ class GradientPass:
             return
         if "primary" in self.chosen and (features.moving_shapes or features.sensor_moves) and count:
             yield primary.sample(
-                scene, sensor, tracer, features, table, motion, options, stream("primary", count), count
+                scene, sensor, tracer, features, table, motion, options, stream("primary", count), count, magnitude
             )
             half = max(count // 2, 1)
             rims = stream("horizon", half)
             smooth = frozenset(range(len(scene.shapes()))) if features.sensor_moves else features.moving_shapes
-            yield horizon.sample(scene, sensor, tracer, smooth, options, rims, half)
+            yield horizon.sample(scene, sensor, tracer, smooth, options, rims, half, magnitude)
         count = self.budgets["direct"]
         if "direct" in self.chosen and tracer.max_depth > 1 and count:
             points = stream("direct edges", count)

@@ -71,20 +71,34 @@ def _unit(bits: Any) -> Any:
     return mi.Float(bits >> 8) * 2.0**-24
 
 
+def number(seed: Any) -> Any:
+    """One number in (0, 1) from a seed, a `mitsuba.UInt32` of width 1."""
+    return _unit(_variable(seed)) + 2.0**-25
+
+
 def over_lanes(count: int, seed: Any) -> Sequence:
     """One point a lane, in the order of the lanes. `seed`: an integer, or a `mitsuba.UInt32` of width 1."""
     return Sequence(dr.arange(mi.UInt32, count), _variable(seed), mi.UInt32(0))
 
 
-def over_film(width: int, height: int, spp: int, seed: Any) -> Sequence:
-    """`spp` lanes a pixel, row by row. Pixels follow one another along a Morton curve: neighbours complement each other."""
+def over_film(width: int, height: int, spp: int, seed: Any, curve: Any = None) -> Sequence:
+    """`spp` lanes a pixel, row by row, or pixel after pixel as in the list `curve`.
+
+    Pixels follow one another along a Morton curve: neighbours complement each other.
+    """
     samples = dr.opaque(mi.UInt32, spp)
     lane = dr.arange(mi.UInt32, width * height * spp)
-    pixel = lane // samples
+    number = lane // samples
+    pixel = number if curve is None else dr.gather(mi.UInt32, curve, number)
     y = pixel // width
-    place = _spread(pixel - y * width) | (_spread(y) << 1)
     block = dr.opaque(mi.UInt32, 1 << (spp - 1).bit_length())  # every pixel has a net of its own
-    return Sequence(place * block + (lane - pixel * samples), _variable(seed), mi.UInt32(0))
+    place = morton(pixel - y * width, y) * block
+    return Sequence(place + (lane - number * samples), _variable(seed), mi.UInt32(0))
+
+
+def morton(x: Any, y: Any) -> Any:
+    """Place of pixels along the Morton curve."""
+    return _spread(x) | (_spread(y) << 1)
 
 
 def _spread(x: Any) -> Any:

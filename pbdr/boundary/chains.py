@@ -12,7 +12,7 @@ import numpy as np
 
 from pbdr import seeds
 from pbdr.boundary import segment
-from pbdr.boundary.sampling import Discrete
+from pbdr.discrete import Discrete
 from pbdr.transport import camera, hits, lobes, spectra
 from pbdr.transport.support import incomplete
 

@@ -15,8 +15,9 @@ import mitsuba as mi
 
 from pbdr.boundary import segment, silhouettes
 from pbdr.boundary.edges import EdgeTable, View
-from pbdr.boundary.sampling import Discrete, favour_moving, systematic
+from pbdr.boundary.sampling import favour_moving, systematic
 from pbdr.boundary.terms import Contribution
+from pbdr.discrete import Discrete
 from pbdr.transport import camera, convention, emission, groups, hits, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features

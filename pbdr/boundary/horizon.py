@@ -16,10 +16,12 @@ import mitsuba as mi
 
 from pbdr.boundary import indirect, primary, segment, vertex
 from pbdr.boundary.reflected import Technique
-from pbdr.boundary.sampling import Discrete, systematic
+from pbdr.boundary.sampling import systematic
 from pbdr.boundary.terms import Contribution
+from pbdr.discrete import Discrete, mixed
 from pbdr.transport import camera, convention, groups, hits, path, smooth, spectra
 from pbdr.transport.eye import Eye
+from pbdr.transport.film import Magnitude
 
 
 @dataclass
@@ -116,8 +118,8 @@ def _root(c0: Any, c1: Any, c2: Any) -> Any:
     return dr.clip(dr.select(inside, first, second), 0, 1)
 
 
-def film_mass(faces: SmoothFaces, eye: Eye) -> Any:
-    """Sampling mass of every face: the angular length of its horizon as seen from the centre of the lens.
+def film_mass(faces: SmoothFaces, eye: Eye, magnitude: Magnitude | None) -> Any:
+    """Sampling mass of every face: the angular length of its horizon as seen from the centre of the lens, times `magnitude` there.
 
     With an aperture, faces whose normals are nearly at right angles to the line of sight have a horizon from elsewhere on it.
     """
@@ -136,7 +138,11 @@ def film_mass(faces: SmoothFaces, eye: Eye) -> Any:
         mass = dr.select(crosses, mass, 0) + dr.select(turns, 0.2 * size / dr.norm(eye.towards(curve.x)), 0)
         crosses |= turns
     front = [eye.in_front(x) for x in faces.positions]
-    return dr.select(crosses & (front[0] | front[1] | front[2]), mass, 0)
+    mass = dr.select(crosses & (front[0] | front[1] | front[2]), mass, 0)
+    if magnitude is None:
+        return mass
+    sights = [eye.sight(point) for point in (ends[0], mi.Point3f(0.5 * (ends[0] + ends[1])), ends[1])]
+    return mixed(mass, sum(magnitude.at(sight.position, sight.inside) for sight in sights), primary.UNIFORM)
 
 
 @dataclass
@@ -206,13 +212,14 @@ def rim(scene: Any, faces: SmoothFaces, index: Any, s: Any, view: Any) -> Rim:
 
 
 def sample(
-    scene: Any, sensor: Any, integrator: Any, moving: frozenset[int], options: path.PathOptions, sampler: Any, count: int
+    scene: Any, sensor: Any, integrator: Any, moving: frozenset[int], options: path.PathOptions, sampler: Any, count: int,
+    magnitude: Magnitude | None,
 ) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the primary boundary on shading horizons."""
+    """`count` samples of the primary boundary on shading horizons, more where `magnitude` is large if it is given."""
     faces = collect(scene, moving)
     if faces is None:
         return []
-    distribution = Discrete.of(film_mass(faces, Eye.of(sensor)))
+    distribution = Discrete.of(film_mass(faces, Eye.of(sensor), magnitude))
     index, probability, s = distribution.sample(systematic(sampler, count))
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
     edge = rim(scene, faces, index, s, eye)

@@ -12,11 +12,16 @@ import mitsuba as mi
 
 from pbdr.boundary import segment
 from pbdr.boundary.edges import EdgeTable, View
-from pbdr.boundary.sampling import Discrete, systematic
+from pbdr.boundary.sampling import systematic
 from pbdr.boundary.terms import Contribution
+from pbdr.discrete import Discrete, mixed
 from pbdr.transport import camera, channels, convention, hits, path, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
+from pbdr.transport.film import Magnitude
+
+UNIFORM = 0.2  # share of the samples that does not care for |δL|
+PIECES = 2**16  # of all edges together, into which they are cut where |δL| counts
 
 
 def view_of(eye: Eye) -> View:
@@ -24,15 +29,62 @@ def view_of(eye: Eye) -> View:
     return View(eye.point, -eye.forward, mi.Bool(eye.distant))
 
 
-def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool) -> Any:
+@dataclass
+class OnFilm:
+    """Distribution over edges as the camera sees them, each cut into `pieces` of equal steps of u."""
+
+    entries: Discrete
+    pieces: Any
+
+    @staticmethod
+    def of(table: EdgeTable, eye: Eye, film: Any, everything: bool, magnitude: Magnitude | None) -> OnFilm:
+        """In proportion to the angular length of moving edges (of every edge if `everything`) and, if it is given, `magnitude`.
+
+        `eye` looks from the centre of the lens.
+        """
+        if magnitude is None:
+            return OnFilm(Discrete.of(film_mass(table, eye, film, everything, mi.Float(0.5))), mi.UInt32(1))
+        number = max(1, min(PIECES // table.count, max(camera.film_size(film))))  # the smaller ones are about a pixel
+        pieces = dr.opaque(mi.UInt32, number)
+        entry = dr.arange(mi.UInt32, table.count * number)
+        index = entry // pieces
+        u = (mi.Float(entry - index * pieces) + 0.5) / mi.Float(pieces)
+        mass = film_mass(table.row(index), eye, film, everything, u) / mi.Float(pieces)
+        ends = entry + index  # of pieces: one more an edge
+        seen = seen_magnitude(table, eye, magnitude, number)
+        factor = 0.5 * (dr.gather(mi.Float, seen, ends) + dr.gather(mi.Float, seen, ends + 1))
+        return OnFilm(Discrete.of(mixed(mass, factor, UNIFORM)), pieces)
+
+    def sample(self, u: Any) -> tuple[Any, Any, Any]:
+        """u in [0, 1) → (index of the edge, density of its parameter, the parameter)."""
+        entry, probability, rest = self.entries.sample(u)
+        index = entry // self.pieces
+        number = mi.Float(self.pieces)
+        return index, probability * number, (mi.Float(entry - index * self.pieces) + rest) / number
+
+
+def seen_magnitude(table: EdgeTable, eye: Eye, magnitude: Magnitude, pieces: int) -> Any:
+    """|δL| where both ends of all `pieces` of each edge appear on film."""
+    step, ends = dr.opaque(mi.Float, 1 / pieces), dr.opaque(mi.UInt32, pieces + 1)
+    entry = dr.arange(mi.UInt32, table.count * (pieces + 1))
+    index = entry // ends
+    point = table.row(index).curve(view_of(eye), mi.Float(entry - index * ends) * step).position
+    sight = eye.sight(point)
+    found = magnitude.at(sight.position, sight.inside)
+    dr.eval(found)
+    return found
+
+
+def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool, u: Any) -> Any:
     """Sampling mass of every moving edge (of every edge if `everything`): its angular length; zero where it is not on film.
 
-    `eye` looks from the centre of the lens. Edges that count only from elsewhere on it keep a mass: a second point tells.
+    From its size at parameter `u`, as seen from the centre of the lens. Edges that count only from elsewhere on it keep a mass: a
+    second point tells.
     """
-    counts, mass = _counted(table, eye)
+    counts, mass = _counted(table, eye, u)
     if eye.has_aperture:
         elsewhere = dataclasses.replace(eye, aperture=mi.Point2f(0.8, 0.6))
-        also, mass_elsewhere = _counted(table, elsewhere)
+        also, mass_elsewhere = _counted(table, elsewhere, u)
         counts, mass = counts | also, 0.5 * (mass + mass_elsewhere)
     possible = eye.may_see(table.a, table.a + table.b, film)
     shown = dr.select(table.segment, counts & possible, counts)
@@ -40,10 +92,10 @@ def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool) -> Any:
     return dr.select(moves & shown, mass, 0)
 
 
-def _counted(table: EdgeTable, eye: Eye) -> tuple[Any, Any]:
+def _counted(table: EdgeTable, eye: Eye, u: Any) -> tuple[Any, Any]:
     """Which edges count as seen from one viewpoint (vague ones: exist), and their angular length."""
     view = view_of(eye)
-    edge = segment.at(table, mi.Float(0.5), view, away=True)
+    edge = segment.at(table, u, view, away=True)
     distance = mi.Float(1) if eye.distant else dr.norm(edge.point - view.point)
     # The line of sight degenerates at single points of a curve, and from single points of a lens: a floor keeps every entry
     # that can count reachable.
@@ -75,10 +127,10 @@ class Seen:
 
 def sample(
     scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    options: path.PathOptions, sampler: Any, count: int,
+    options: path.PathOptions, sampler: Any, count: int, magnitude: Magnitude | None,
 ) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the primary boundary on edges of shapes."""
-    distribution = Discrete.of(film_mass(table, Eye.of(sensor), sensor.film(), features.sensor_moves))
+    """`count` samples of the primary boundary on edges of shapes, more where `magnitude` is large if it is given."""
+    distribution = OnFilm.of(table, Eye.of(sensor), sensor.film(), features.sensor_moves, magnitude)
     index, probability, u = distribution.sample(systematic(sampler, count))
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
     edge = segment.at(table.row(index), u, view_of(eye), away=True)

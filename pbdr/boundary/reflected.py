@@ -17,7 +17,8 @@ import mitsuba as mi
 
 from pbdr.boundary import guiding, indirect, segment, specular, vertex, walk
 from pbdr.boundary.edges import EdgeTable, View
-from pbdr.boundary.sampling import Discrete, edge_mass, favour, systematic
+from pbdr.boundary.sampling import edge_mass, favour, systematic
+from pbdr.discrete import Discrete
 from pbdr.transport import camera, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 

@@ -17,7 +17,8 @@ import mitsuba as mi
 from pbdr.boundary import direct, indirect, segment
 from pbdr.boundary.chains import Chain, End, Mirrors, random_chain, trace
 from pbdr.boundary.edges import EdgeTable, View
-from pbdr.boundary.sampling import Discrete, edge_mass, systematic
+from pbdr.boundary.sampling import edge_mass, systematic
+from pbdr.discrete import Discrete
 from pbdr.transport import camera, convention, path, spectra
 
 MAX_STEPS = 16  # of Newton's method

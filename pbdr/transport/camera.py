@@ -29,15 +29,18 @@ def film_origin(film: Any) -> tuple[int, int]:
     return int(offset[0]) - border, int(offset[1]) - border
 
 
-def sample_rays(sensor: Any, sampler: Any, spp: int) -> tuple[Any, Any, Any]:
-    """One camera ray a lane, `spp` lanes a pixel, row by row: (attached ray, weight, film position in pixels)."""
-    film = sensor.film()
-    width, height = film_size(film)
+def corner(film: Any, pixel: Any) -> Any:
+    """Film position of the top left corner of pixels of the sampled region, which are counted row by row."""
+    width, _ = film_size(film)
     x0, y0 = film_origin(film)
-    index = dr.arange(mi.UInt32, width * height * spp) // dr.opaque(mi.UInt32, spp)
-    y = index // width
-    x = index - y * width
-    return _rays_at(sensor, sampler, mi.Point2f(mi.Float(x) + x0, mi.Float(y) + y0) + sampler.next_2d())
+    y = pixel // width
+    x = pixel - y * width
+    return mi.Point2f(mi.Float(x) + x0, mi.Float(y) + y0)
+
+
+def sample_rays(sensor: Any, sampler: Any, pixel: Any) -> tuple[Any, Any, Any]:
+    """One camera ray a lane, from somewhere in its pixel: (attached ray, weight, film position in pixels)."""
+    return _rays_at(sensor, sampler, corner(sensor.film(), pixel) + sampler.next_2d())
 
 
 def spread_rays(sensor: Any, sampler: Any) -> tuple[Any, Any, Any]:

@@ -6,7 +6,9 @@ window and border. Interior and boundary both use this map, so that neither can 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -181,6 +183,22 @@ class AdjointField:
         others = [dr.select(active, x, 0) for x in (alpha, *values[self.weight_channel + 1 :])]
         return dr.select(active, spectrum, 0), others
 
+    def magnitude(self) -> Magnitude:
+        """|δL| of every pixel of the sampled region: all channels together, averaged over a few points of the pixel."""
+        width, height = camera.film_size(self.film)
+        corner = camera.corner(self.film, dr.arange(mi.UInt32, width * height))
+        places = (0.5,) if self.film.rfilter().is_box_filter() else (0.25, 0.75)
+        points = list(itertools.product(places, repeat=2))
+        size = mi.Float(0)
+        for offset in points:
+            values = self.block.read(FilmMap.place(self.film, corner + mi.Point2f(*offset)))
+            for channel, value in enumerate(values):
+                if channel != self.weight_channel:
+                    size += dr.abs(value)
+        size /= len(points)
+        dr.eval(size)
+        return Magnitude(self.film, size)
+
     def slope(self, position: Any, wavelengths: Any = None) -> list[tuple[Any, list[Any]]]:
         """Derivatives of `read` by x and y; zero with a box filter, as long as positions stay inside their pixels."""
         found = []
@@ -191,3 +209,19 @@ class AdjointField:
             rate = lambda a, b: (a - b) * (0.5 / STEP)  # noqa: E731
             found.append((rate(ahead[0], behind[0]), [rate(a, b) for a, b in zip(ahead[1], behind[1], strict=True)]))
         return found
+
+
+@dataclass
+class Magnitude:
+    """|δL| of the pixels of the sampled region of a film, row by row: what samples are worth there, for their density alone."""
+
+    film: Any
+    values: Any
+
+    def at(self, position: Any, active: Any = True) -> Any:
+        """|δL| of the pixels that film positions lie in; 0 beyond the sampled region."""
+        (x0, y0), (width, height) = camera.film_origin(self.film), camera.film_size(self.film)
+        x, y = position.x - x0, position.y - y0
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & active  # false for positions that are not finite
+        index = dr.select(inside, mi.UInt32(dr.select(inside, y, 0)) * width + mi.UInt32(dr.select(inside, x, 0)), 0)
+        return dr.gather(mi.Float, self.values, index, inside)

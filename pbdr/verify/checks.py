@@ -228,8 +228,14 @@ class _Job:
         return {term: rows[:, i] for i, term in enumerate(other.terms)}, record.stream.second
 
     def _transposed(self, source: Derivative, seed: int) -> tuple[float | None, bool | None]:
-        """⟨a, J t⟩ against ⟨Jᵀ a, t⟩ on one seed, relative to Σ |a · J t|."""
+        """⟨a, J t⟩ against ⟨Jᵀ a, t⟩ on one seed, relative to Σ |a · J t|.
+
+        Only without `adjoint_sampling` are the samples of `pathspace` the same in both modes: forward mode knows no adjoint.
+        """
         number, spp = hashed(seed, "transposed"), FIRST_SPP
+        if getattr(self.tracer, "is_pathspace", False):
+            alike = integrator_of(self.scene, {**self.options, "adjoint_sampling": False})
+            source = Derivative(self.scene, self.parameter, source.tangent, sensor=self.camera, integrator=alike)
         image = np.sum(list(source.images(number, spp).values()), axis=0)
         adjoint = np.random.default_rng(number).standard_normal(image.shape).astype(np.float32)
         size = float(np.sum(np.abs(adjoint * image)))

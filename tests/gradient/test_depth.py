@@ -76,11 +76,9 @@ def across(scene):
 
 @pytest.mark.parametrize("depth", [8, -1])
 def test_forward_and_reverse_mode(depth):
-    scene, name = room(), "block/positions"
-    weights, options = (
-        adjoint(),
-        {"spp": 4, "seed": hashed(0, depth), "integrator": {"type": "pathspace", "max_depth": depth}},
-    )
+    scene, name, weights = room(), "block/positions", adjoint()
+    integrator = {"type": "pathspace", "max_depth": depth, "adjoint_sampling": False}
+    options = {"spp": 4, "seed": hashed(0, depth), "integrator": integrator}
     tangent = across(scene)
     found, images = gradient(scene, name, weights, **options), derivative(scene, {name: tangent}, **options)
     for term, image in images.items():

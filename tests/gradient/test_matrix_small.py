@@ -33,7 +33,9 @@ class Small:
         self.scene = self.case.make(self.folder)
         film = self.scene.mi.sensors()[0].film()
         extra = {k: v for k, v in self.case.options.items() if not k.startswith("n_")}
-        self.integrator = {"type": "pathspace", "max_depth": self.case.depth, **extra, **BUDGETS}
+        # Samples that follow the adjoint are none that forward mode takes.
+        settings = {"max_depth": self.case.depth, "adjoint_sampling": False}
+        self.integrator = {"type": "pathspace", **settings, **extra, **BUDGETS}
         # Depth, normals and positions have three channels at most that the aovs of a case add to r, g, b.
         added = sum({"depth": 1}.get(entry.split(":")[-1], 3) for entry in extra.get("aovs", "").split(",") if entry)
         shape = int(film.crop_size()[1]), int(film.crop_size()[0]), int(film.base_channels_count()) + added

@@ -216,6 +216,8 @@ OPTIONS = {
     "rr_depth": ({"rr_depth": 0}, "rr_depth"),
     "blend_distance": ({"blend_distance": 0.0}, "blend_distance"),
     "guiding": ({"guiding": "octree"}, "edges, none"),
+    "adjoint_sampling": ({"adjoint_sampling": True, "sequence": "independent"}, "adjoint_sampling.*sequence"),
+    "mistyped-adjoint": ({"adjoint_sampling": "yes"}, "adjoint_sampling"),
     "mistyped-depth": ({"max_depth": "four"}, "max_depth"),
     "mistyped-boundary": ({"boundary": 3}, "boundary"),
     "mistyped-hide": ({"hide_emitters": "maybe"}, "hide_emitters"),

@@ -64,12 +64,15 @@ def test_no_kernel_is_compiled_after_the_first_steps(tmp_path, thing, name, chan
     [parameter], params = resolve(scene, name), traverse(scene)
     start = read(scene, parameter)
     integrator = {"type": "pathspace", "max_depth": 3}
-    weights = np.ones((zoo.SIZE, zoo.SIZE, 3), np.float32)
     counts = []
     for step in range(STEPS):
         write(params, parameter, change(start, step))
         params.update()
-        counts.append(compiled(lambda s=step: gradient(scene, name, weights, spp=2, seed=s, integrator=integrator)))
+        weights = np.ones((zoo.SIZE, zoo.SIZE, 3), np.float32)
+        weights[: step % 4, 3:] *= 10.0 * step  # what samples follow: now even, now uneven
+        counts.append(
+            compiled(lambda s=step, w=weights: gradient(scene, name, w, spp=2, seed=s, integrator=integrator))
+        )
     assert sum(counts[WARM:]) == 0, counts
 
 

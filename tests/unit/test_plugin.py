@@ -57,6 +57,7 @@ def test_mitsubas_interfaces_that_the_plugin_rests_on():
 def test_forward_mode_through_mi_render():
     """dr.forward through mi.render equals reverse mode on the same samples."""
     scene = load_scene(XML)
+    alike = mi.load_dict({"type": "pathspace", "adjoint_sampling": False})
     params = mi.traverse(scene.mi)
     key = "ball.bsdf.reflectance.value"
     weights = mi.TensorXf(np.random.default_rng(1).uniform(size=(8, 8, 3)).astype(np.float32))
@@ -69,11 +70,11 @@ def test_forward_mode_through_mi_render():
         return value
 
     value = attached()
-    image = mi.render(scene.mi, params, spp=16, seed=3)
+    image = mi.render(scene.mi, params, spp=16, seed=3, integrator=alike)
     dr.forward(value)
     forward = float(dr.sum(dr.grad(image) * weights, axis=None).array[0])
     value = attached()
-    image = mi.render(scene.mi, params, spp=16, seed=3)
+    image = mi.render(scene.mi, params, spp=16, seed=3, integrator=alike)
     dr.backward(dr.sum(image * weights, axis=None))
     backward = float(dr.grad(value)[0])
     assert forward != 0

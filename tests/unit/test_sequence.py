@@ -90,3 +90,14 @@ def test_less_noise_than_independent_numbers():
 def test_other_sequences_are_refused():
     with pytest.raises(OptionError, match="sequence = 'halton'"):
         Options(sequence="halton").check()
+
+
+def test_pixels_keep_their_numbers_in_another_order():
+    """Lanes along a list of pixels have the points that these have row by row."""
+    order = np.random.default_rng(2).permutation(15)
+    seed = hashed(0, "film")
+    rows, listed = (
+        points(sequence.over_film(5, 3, 4, seed, curve)).reshape(15, 4, 2)
+        for curve in (None, mi.UInt32(order.tolist()))
+    )
+    assert (listed == rows[order]).all()
