@@ -88,7 +88,10 @@ def check_boundary(
     _check_texels(scene, features, attached, max_depth)
     maps = features.maps.kinds
     if warped and maps and (features.moving_edges or any(p.role in BENT for p in attached)):
-        incomplete(f"shading horizons of {', '.join(maps)} surfaces have no boundary term with boundary='warp'.")
+        raise SceneError(
+            f"boundary='warp': shading horizons of {', '.join(maps)} surfaces are no edges, so that the gradient would lack them. "
+            "Use boundary='edge'."
+        )
 
 
 def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
