@@ -82,27 +82,10 @@ class Source:
 
     rows: Discrete
 
-    @property
-    def guided(self) -> bool:
-        """Whether anything is known of what edge points contribute."""
-        return False
-
     def place(self, u: Any) -> Place:
         """u in [0, 1) → an edge point."""
         index, probability, rest = self.rows.sample(u)
         return Place(index, rest, probability, mi.Float(1), mi.UInt32(0))
-
-    def cell(self, cluster: Any, direction: Any) -> Any:
-        """Index of the cell of a direction."""
-        return mi.UInt32(0)
-
-    def worth(self, cell: Any) -> Any:
-        """About what samples of the cell contribute, relative to all others; positive."""
-        return mi.Float(1)
-
-    def lesson(self, cell: Any, counted: Any, at: Place, count: int) -> Lesson | None:
-        """To be told what the samples contribute; arguments as the fields of `Lesson`."""
-        return None
 
 
 @dataclass
@@ -118,11 +101,6 @@ class Guide(Source):
     shares: Discrete
     worths: Any
     memory: Memory
-
-    @property
-    def guided(self) -> bool:
-        """Yes."""
-        return True
 
     def place(self, u: Any) -> Place:
         """u in [0, 1) → an edge point."""
@@ -142,7 +120,7 @@ class Guide(Source):
         """About what samples of the cell contribute, relative to all others; positive."""
         return dr.gather(mi.Float, self.worths, cell)
 
-    def lesson(self, cell: Any, counted: Any, at: Place, count: int) -> Lesson | None:
+    def lesson(self, cell: Any, counted: Any, at: Place, count: int) -> Lesson:
         """To be told what the samples contribute; arguments as the fields of `Lesson`."""
         return Lesson(self.memory, cell, counted, at, count)
 

@@ -221,13 +221,20 @@ class Way:
     lesson: guiding.Lesson | None
 
 
-@dr.syntax
 def _towards(row: EdgeTable, source: guiding.Source, at: guiding.Place, sampler: Any, samples: int) -> Way:
-    """A direction past the edge point `at`: of several that are drawn, one in proportion to what `source` knows."""
+    """A direction past the edge point `at`."""
     around = Around.of(row, at.u)
-    if dr.hint(not source.guided, mode="scalar"):
-        omega, density = around.draw(sampler)
-        return Way(omega, dr.select(density > 0, dr.rcp(density), 0), None)
+    if isinstance(source, guiding.Guide):
+        return _guided(row, source, at, around, sampler, samples)
+    omega, density = around.draw(sampler)
+    return Way(omega, dr.select(density > 0, dr.rcp(density), 0), None)
+
+
+@dr.syntax
+def _guided(
+    row: EdgeTable, source: guiding.Guide, at: guiding.Place, around: Around, sampler: Any, samples: int
+) -> Way:  # fmt: skip
+    """Of several directions that are drawn, one in proportion to what `source` knows."""
     total, best, weight = mi.Float(0), mi.Float(0), mi.Float(0)
     omega = mi.Vector3f(0, 0, 1)
     cell = mi.UInt32(0)
