@@ -47,12 +47,20 @@ def machine() -> dict[str, Any]:
     import mitsuba as mi
 
     def git(*words: str) -> str:
-        found = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        try:
+            found = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        except OSError:  # no git here
+            return ""
         return found.stdout.strip()
 
     changed = [line for line in git("status", "--porcelain").splitlines() if "benchmarks/results/" not in line]
+    # A copy of the tree without its history is told its commit by PBDR_COMMIT.
+    commit = os.environ.get("PBDR_COMMIT") or git("rev-parse", "--short=12", "HEAD") + (
+        " with changes" if changed else ""
+    )
     return {
         "cpu": _cpu_model(),
+        "gpu": _gpu_model() if mi.variant().startswith("cuda") else "",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
@@ -61,7 +69,7 @@ def machine() -> dict[str, Any]:
         "drjit": drjit.__version__,
         "variant": mi.variant(),
         "llvm": Path(os.environ.get("DRJIT_LIBLLVM_PATH", "")).name,
-        "commit": git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else ""),
+        "commit": commit,
         "load_average": round(os.getloadavg()[0], 2),
     }
 
@@ -72,6 +80,16 @@ def _cpu_model() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _gpu_model() -> str:
+    """Name and driver of the first GPU."""
+    words = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, check=False).stdout.splitlines()
+    except OSError:
+        found = []
+    return found[0].replace(", ", ", driver ") if found else "a GPU"
 
 
 def interleaved(tasks: Mapping[str, Callable[[], Any]], rounds: int, warm: int = 2) -> dict[str, list[float]]:
@@ -130,9 +148,10 @@ def write(result: Result, folder: Path, seconds: float) -> dict[str, Any]:
 def markdown(result: Result, facts: Mapping[str, Any], seconds: float) -> str:
     """The result as a page."""
     verdict = {True: "met", False: "**not met**", None: "none stated"}[result.met]
+    device = f"{facts['gpu']}; " if facts["gpu"] else ""
     where = (
-        f"{facts['cpu']}, {facts['cores']} cores, {facts['system']}; Mitsuba {facts['mitsuba']}, Dr.Jit {facts['drjit']}, "
-        f"{facts['variant']}, {facts['llvm']}; commit {facts['commit']}; {seconds:.0f} s in all"
+        f"{device}{facts['cpu']}, {facts['cores']} cores, {facts['system']}; Mitsuba {facts['mitsuba']}, Dr.Jit {facts['drjit']}, "
+        f"{facts['variant']}{'' if device else ', ' + facts['llvm']}; commit {facts['commit']}; {seconds:.0f} s in all"
     )
     return f"# {result.name}\n\nRequirements: {verdict}.\n\n{result.tables.strip()}\n\nMeasured on {where}.\n"
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--small", action="store_true", help="a quarter of the samples: quick, and mostly undecided")
     parser.add_argument("--no-peer", action="store_true", help="keep what is known of prb_projective")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for the replicas of each side of a case")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="cases at a time: with a GPU, compilers keep one core each busy"
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -54,11 +58,13 @@ def run(options: argparse.Namespace) -> Result:
     records = {name: records[name] for name in CASES if name in records}  # cases that are gone are forgotten
     patterns = options.only or ["*"]
     chosen = [name for name in CASES if any(fnmatch.fnmatch(name, p) for p in patterns)]
-    for name in chosen:
-        if name in records and not options.again:
-            continue
+    waiting = [name for name in chosen if options.again or name not in records]
+    pool = ThreadPoolExecutor(options.jobs)
+    done = {pool.submit(apart, name, options): name for name in waiting}
+    for job in as_completed(done):
+        name = done[job]
         before = records.get(name, {})
-        records[name] = apart(name, options)
+        records[name] = job.result()
         if options.no_peer and "peer" in before:  # Mitsuba has not changed
             records[name]["peer"] = before["peer"]
         records = {n: records[n] for n in CASES if n in records}
