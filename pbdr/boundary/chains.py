@@ -60,7 +60,7 @@ class Bundle:
     def ray(self, position: Any) -> Any:
         """From the surface in that direction."""
         direction = self.direction(position)
-        skip = segment.OUTWARD * (1 + dr.max(dr.abs(self.point)))
+        skip = segment.clear_of_round() * (1 + dr.max(dr.abs(self.point)))
         side = dr.mulsign(skip, dr.dot(self.normal, direction))
         return mi.Ray3f(mi.Point3f(self.point + side * self.normal), direction)
 

@@ -13,7 +13,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import strands, topology, voxels
-from pbdr.transport import curves
+from pbdr.transport import curves, groups
 from pbdr.transport.grids import Grids
 
 # Up to VOXEL_FACE, where a row lies does not depend on the view.
@@ -110,7 +110,7 @@ class EdgeTable:
     shape: Any  # index into the scene's shapes (of the instance, for shapes of a group)
     moving: Any
     has_borders: bool
-    member: Any = None  # number of the shape within its group, NO_MEMBER for others; None if the scene has no instance
+    member: Any = None  # id of the shape in its group (groups.member_ids), NO_MEMBER for others; None if the scene has no instance
     pairs: Pairs | None = None  # of the last rows of the table
     pair: Any = None  # number of a row within `pairs`; only after `row`
     points: Any = None  # control points of all curve shapes, detached; None if the scene has none
@@ -177,7 +177,7 @@ class EdgeTable:
         own = dr.gather(mi.ShapePtr, scene.shapes_dr(), self.shape, active)
         member = mi.UInt32(NO_MEMBER) if self.member is None else self.member
         grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
-        return dr.select(grouped, (hit.instance == own) & (hit.shape_index == member), hit.shape == own)
+        return dr.select(grouped, (hit.instance == own) & (groups.member(hit) == member), hit.shape == own)
 
     def row(self, index: Any, active: Any = True) -> EdgeTable:
         """The rows at `index`."""

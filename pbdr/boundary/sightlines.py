@@ -100,7 +100,7 @@ class Look:
         chain = sights.chain
         end = chains.trace(chain, position, active, store)
         towards = end.direction
-        skip = dr.select(chain.length > 0, segment.OUTWARD * (1 + dr.max(dr.abs(end.origin))), 0)
+        skip = dr.select(chain.length > 0, segment.clear_of_round() * (1 + dr.max(dr.abs(end.origin))), 0)
         ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
         active = active & end.valid
         hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=active)

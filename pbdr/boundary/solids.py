@@ -14,7 +14,7 @@ from pbdr.boundary import crossings, strands, topology, voxels
 from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import curves, grids
+from pbdr.transport import curves, grids, groups
 from pbdr.transport.support import incomplete
 
 ROUND, SPANS = 12, 6  # of the polygonal tubes that stand for curve shapes: corners around, lengths along a segment
@@ -137,7 +137,7 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
     # Evaluated with the rays: the rare case that some pass through would else compile kernels of its own, in the middle of a fit.
     passes = straight & hit.is_valid() & ~adjacent
     seen = dr.reinterpret_array(mi.UInt32, dr.select(grouped, hit.instance, hit.shape))
-    other = dr.select(grouped, hit.shape_index, NO_MEMBER)
+    other = dr.select(grouped, groups.member(hit), NO_MEMBER)
     prim, member = mi.UInt32(hit.prim_index), member + dr.zeros(mi.UInt32, table.count)
     dr.eval(passes, seen, other, prim, member, same)
     [through] = np.nonzero(np.array(passes))

@@ -89,7 +89,7 @@ def draw(
     # ---- visibility of x_B from the last delta vertex
     aim = segment.outside(edge, distance)
     towards = dr.normalize(aim - end.origin)  # what is left of Newton's error must not hide the edge behind itself
-    offset = segment.OUTWARD * (1 + dr.max(dr.abs(end.origin)))
+    offset = segment.clear_of_round() * (1 + dr.max(dr.abs(end.origin)))
     sight = mi.Ray3f(mi.Point3f(end.origin + offset * towards), towards)
     sight.maxt = distance * (1 - segment.CLEARANCE)
     active &= ~scene.ray_test(sight, active)
@@ -145,7 +145,7 @@ class Seen:
         distance = dr.norm(away)
         towards = away / distance
         ray = mi.Ray3f(mi.Point3f(end.origin), towards)
-        skip = segment.OUTWARD * (1 + dr.max(dr.abs(end.origin)))
+        skip = segment.clear_of_round() * (1 + dr.max(dr.abs(end.origin)))
         hit = chain.scene.ray_intersect_preliminary(
             mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), coherent=False, active=active
         )

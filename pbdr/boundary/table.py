@@ -99,8 +99,9 @@ class TableBuilder:
         fields = grids.Grids.of(scene) if features is None else features.grids
         for index, shape in enumerate(scene.shapes()):
             frame = dr.detach(traverse(shape)["to_world"]) if index in inside else None
-            for number, inner in enumerate(inside.get(index, [shape])):
-                member = NO_MEMBER if frame is None else number
+            shown = inside.get(index, [shape])
+            ids = [NO_MEMBER] if frame is None else groups.member_ids(shown)
+            for member, inner in zip(ids, shown, strict=True):
                 if fields is not None and frame is None and grids.is_grid(inner):
                     part = _voxel_rows(fields, inner, index)
                 else:

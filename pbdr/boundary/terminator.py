@@ -61,7 +61,7 @@ class Grazing:
 
     def towards(self, scene: Any, si: Any, side: int, wavelengths: Any) -> tuple[Any, Any]:
         """What light comes from there, +1 above the face or −1 below: (hit, ray)."""
-        offset = segment.OUTWARD * (1 + dr.maximum(dr.max(dr.abs(si.p)), si.t))
+        offset = segment.clear_of_round() * (1 + dr.maximum(dr.max(dr.abs(si.p)), si.t))
         ray = spectra.carry(mi.Ray3f(mi.Point3f(si.p + side * offset * si.n), self.omega), wavelengths)
         return scene.ray_intersect_preliminary(ray, coherent=False, active=self.active), ray
 

@@ -6,6 +6,7 @@ coordinates slide. Here, the ray is taken into the group's space, where the shap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,6 +29,29 @@ def is_instance(shape: Any) -> bool:
     return bool(shape.class_name() == "Instance")
 
 
+def numbered() -> bool:
+    """Whether hits on instances tell the shape by its number in the group (Embree), or by its address (OptiX)."""
+    return bool(dr.backend_v(mi.Float) == dr.JitBackend.LLVM)
+
+
+def member(hit: Any) -> Any:
+    """Of a hit on an instance: which shape of the group it lies on; numbers as `member_ids` gives them."""
+    return hit.shape_index if numbered() else dr.reinterpret_array(mi.UInt32, hit.shape)
+
+
+def member_ids(shapes: list[Any]) -> list[int]:
+    """Ids of the shapes of an instance, as `members` lists them."""
+    return list(range(len(shapes))) if numbered() else [_address(shape) for shape in shapes]
+
+
+def name_member(hit: Any, instance: Any, ids: Any, inside: Any) -> None:
+    """Make lanes `inside` of a hit ones on the shape `ids` of the group that `instance` shows."""
+    nothing = dr.zeros(mi.ShapePtr, dr.width(ids))
+    hit.instance = dr.select(inside, instance, nothing)
+    hit.shape = dr.select(inside, nothing if numbered() else dr.reinterpret_array(mi.ShapePtr, ids), hit.shape)
+    hit.shape_index = dr.select(inside, ids, 0) if numbered() else mi.UInt32(0)
+
+
 def members(scene: Any) -> dict[int, list[Any]]:
     """Shapes of every instance, in the order of Mitsuba's `shape_index`: index of the instance in the scene → shapes."""
     instances = [(i, shape) for i, shape in enumerate(scene.shapes()) if is_instance(shape)]
@@ -37,6 +61,8 @@ def members(scene: Any) -> dict[int, list[Any]]:
     for node, (parent, _) in traverse(scene).hierarchy.items():
         if isinstance(node, mi.Shape) and parent is not None and parent.class_name().startswith("ShapeGroup"):
             groups.setdefault(parent.id(), []).append(node)
+    if not numbered():
+        return {index: _named(groups, instance) for index, instance in instances}
     group_of = {_address(shape): name for name, shapes in groups.items() for shape in shapes}
     by_address = {_address(shape): shape for shapes in groups.values() for shape in shapes}
     found = {}
@@ -47,6 +73,14 @@ def members(scene: Any) -> dict[int, list[Any]]:
         count = len(groups[group_of[first]])
         found[index] = [by_address[a] for a in _inner([instance] * count, list(range(count)))]
     return found
+
+
+def _named(groups: dict[Any, list[Any]], instance: Any) -> list[Any]:
+    """Shapes of the group that an instance shows, by the group's id in its text: nothing else tells where hits carry addresses."""
+    found = re.search(r'ShapeGroup\[\s*name = "(.*)"', str(instance))
+    if found is None or found.group(1) not in groups:
+        raise SceneError(f"instance '{instance.id()}' shows a shape group that is not part of the scene.")
+    return groups[found.group(1)]
 
 
 def distinct(inside: dict[int, list[Any]]) -> list[Any]:
@@ -98,6 +132,7 @@ class Instances:
         self.number = mi.UInt32(aligned(number, np.uint32))
         self.columns = [mi.Vector3f(*map(aligned, values[:, :3, j].T)) for j in range(4)]
         self.first = mi.UInt32(aligned(np.cumsum([0, *sizes[:-1]]), np.uint32))
+        # Where hits carry addresses, none has to be looked up.
         self.inner = mi.UInt32([_address(x) for shown in inside.values() for x in shown])
         self.posed = [
             (k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)
@@ -114,7 +149,9 @@ class Instances:
         address = dr.reinterpret_array(mi.UInt32, hit.instance)
         here = mi.Bool(active) & hit.is_valid() & (address != 0)
         number = dr.gather(mi.UInt32, self.number, address, here)
-        inner = dr.gather(mi.UInt32, self.inner, dr.gather(mi.UInt32, self.first, number, here) + hit.shape_index, here)
+        inner = member(hit)
+        if numbered():
+            inner = dr.gather(mi.UInt32, self.inner, dr.gather(mi.UInt32, self.first, number, here) + inner, here)
         poses = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
         columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(poses, UNIT, strict=True)]
         for k, shape in self.posed:
