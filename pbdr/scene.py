@@ -109,7 +109,7 @@ def load_scene(
     root = state.nodes[0]
     if root.type != mi.ObjectType.Scene:
         raise SceneError(f"{label} describes a {root.props.plugin_name()!r}, not a scene: its root must be a scene")
-    _float_textures(state)
+    _exact_textures(state)
     named = _name_objects(state)
     _check_transforms(state, label)
     scene = Scene(_instantiate(config, state, label), label, named, config, state)
@@ -225,10 +225,16 @@ def _resolve_files(state: Any, label: str) -> None:
             node.props[name] = str(path)
 
 
-def _float_textures(state: Any) -> None:
+def _exact_textures(state: Any) -> None:
+    """Defaults of bitmaps: texels are floating-point numbers, and interpolated as such.
+
+    A GPU's texture units interpolate in steps of 1/256 texel, between which the slope of a texture is zero.
+    """
     for node in state.nodes:
-        if node.props.plugin_name() == "bitmap" and "format" not in node.props:
-            node.props["format"] = "variant"
+        if node.props.plugin_name() == "bitmap":
+            for name, value in (("format", "variant"), ("accel", False)):
+                if name not in node.props:
+                    node.props[name] = value
 
 
 def _check_transforms(state: Any, label: str) -> None:
