@@ -21,6 +21,7 @@ BENCHMARKS = {
     "compare": "two records of run, before and after a change",
     "report": "a page of what run found",
     "ablation": "what each part of the sampling is worth: variance · seconds without it",
+    "without": "the correctness suite with each part of the sampling switched off",
     "cost": "time of a gradient against primal renders; memory against parameters and depth",
     "steps": "time, kernels and memory of optimisation steps with moving vertices; growth with samples, pixels, triangles",
     "matrix": "every supported gradient against finite differences, Mitsuba's prb_projective beside it",

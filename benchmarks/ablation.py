@@ -12,19 +12,18 @@ import fnmatch
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 from .harness import Result, table
+from .switches import FULL, SWITCHES
 
 SECONDS = 30.0  # of interleaved rounds of a case
 ROUNDS = (8, 48)
 LEARNING = 5  # calls before the rounds: what guiding learns is kept from call to call
-FULL = "everything"
 MASKED = ", loss on a tenth of the film"  # ending of cases whose adjoint image is zero elsewhere
 CASES = (
     "area light, few triangles", "64 small lights", "glossy indirect light", "bumpy mesh, global illumination",
@@ -54,60 +53,17 @@ def run(options: argparse.Namespace) -> Result:
 def switches(scene: Any, speed: Any, adjoint: Any) -> dict[str, tuple[dict[str, Any], Callable[[], Any]]]:
     """Label → (options of `pathspace`, context in which the gradient is computed)."""
     import pbdr
-    from pbdr import integrator
-    from pbdr.boundary import direct, horizon, primary, reflected, sampling, specular
-    from pbdr.transport import camera, pixels
 
-    nothing = contextlib.nullcontext
-    width, height = camera.film_size(scene.mi.sensors()[0].film())
-    each = width * height * speed.spp // 4
     settings = {"type": "pathspace", "max_depth": speed.case.depth}
     pilot = pbdr.allocate(scene, speed.case.parameter, adjoint, spp=speed.spp, integrator=settings)
-
-    @contextlib.contextmanager
-    def by_chance() -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            for module in (primary, direct, reflected, horizon, specular):
-                stack.enter_context(mock.patch.object(module, "systematic", lambda sampler, count: sampler.next_1d()))
-            yield
-
-    def unmixed(mass: Any, factor: Any, share: float) -> Any:
-        return mass
-
-    @contextlib.contextmanager
-    def edges_alike() -> Iterator[None]:
-        with mock.patch.object(primary, "mixed", unmixed), mock.patch.object(horizon, "mixed", unmixed):
-            yield
-
-    def outwards(share: float) -> Callable[[], Any]:
-        return lambda: mock.patch.object(
-            reflected, "outward_share", lambda cosine, distance, reach: share + 0 * distance
-        )
-
-    result = {
+    nothing = contextlib.nullcontext
+    result: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
         FULL: ({}, nothing),
         "sample counts of a pilot (pbdr.allocate)": ({"spp": pilot.spp, **pilot.options}, nothing),
-        "sample counts all the same": (dict.fromkeys(("n_primary", "n_direct", "n_indirect"), each), nothing),
-        "independent random numbers": ({"sequence": "independent"}, nothing),
-        "pixels and edges whatever the adjoint": ({"adjoint_sampling": False}, nothing),
-        "pixels all the same": ({}, lambda: mock.patch.object(pixels, "mixed", unmixed)),
-        "edges whatever the adjoint": ({}, edges_alike),
-        "edge points by chance, not systematic": ({}, by_chance),
-        "edges that rest as often as those that move": (
-            {}, lambda: mock.patch.object(sampling, "favour", lambda mass, chosen, share: mass)
-        ),
-        "motion: directions fixed (h = ∞)": ({"blend_distance": 1e4}, nothing),
-        "motion: area form (h → 0)": ({"blend_distance": 1e-4}, nothing),
-        "no uniform lobe": ({}, lambda: mock.patch.object(integrator, "UNIFORM_LOBE", 0.0)),
-    }  # fmt: skip
-    if speed.case.depth > 2:
-        result |= {
-            "edges from camera paths only": ({}, outwards(0.0)),
-            "edges outwards only": ({}, outwards(1.0)),
-            "no guiding": ({"guiding": "none"}, nothing),
-            "edge points for x_S by length alone": ({}, lambda: mock.patch.object(reflected, "CANDIDATES", 1)),
-            "no directions for silhouettes": ({}, lambda: mock.patch.object(reflected, "SILHOUETTES", 0.0)),
-        }
+    }
+    for switch in SWITCHES.values():
+        if switch.row and (speed.case.depth > 2 or not switch.deep):
+            result[switch.label] = (dict(switch.options), switch.patched)
     return result
 
 

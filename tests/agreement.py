@@ -63,6 +63,8 @@ def assert_agrees(
 ) -> None:  # fmt: skip
     """Fail unless the mean of `samples` (N, ...) is `expected` (...) within its t-interval, and the noise is bounded.
 
+    "Too noisy" is said of means within the interval only: what lies outside is wrong, however noisy.
+
     `scale` is what errors are relative to: by default the largest |expected|; give it where zero is expected.
     """
     expected = np.asarray(expected, dtype=np.float64)
@@ -74,12 +76,12 @@ def assert_agrees(
     limit = interval(len(samples), expected.size) if t_limit is None else t_limit
     mean = samples.mean(0)
     worst = np.unravel_index(np.argmax(away), away.shape)
-    assert relative_se.max() <= max_relative_se, (
-        f"too noisy to decide: standard error {relative_se.max():.2%} of {scale:.5g}, allowed {max_relative_se:.2%}"
-    )
     assert away[worst] <= limit, (
         f"{mean[worst]:.6g} instead of {expected[worst]:.6g}: {away[worst]:.1f} standard errors away "
         f"({(mean[worst] - expected[worst]) / scale:+.2%} of {scale:.5g}); allowed {limit:.1f}"
+    )
+    assert relative_se.max() <= max_relative_se, (
+        f"too noisy to decide: standard error {relative_se.max():.2%} of {scale:.5g}, allowed {max_relative_se:.2%}"
     )
 
 

@@ -1,5 +1,6 @@
-"""One Mitsuba variant for the whole session, chosen by pbdr.backend before anything imports Mitsuba."""
+"""One Mitsuba variant for the whole session, chosen by pbdr.backend before anything imports Mitsuba; `--without NAME`."""
 
+import contextlib
 import gc
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
+from benchmarks.switches import SWITCHES
 from pbdr import backend
 
 backend.activate()
@@ -20,6 +22,38 @@ WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 dr.set_thread_count(max(2, (os.cpu_count() or 1) // WORKERS))
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--without`; workers of pytest-xdist are told its values."""
+    parser.addoption(
+        "--without", action="append", default=[], choices=list(SWITCHES), metavar="NAME",
+        help="run without a part of the sampling, may be given repeatedly: "
+        + "; ".join(f"{name} ({switch.label})" for name, switch in SWITCHES.items()),
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Switch off what `--without` names, for tests that do not set the option themselves."""
+    stack = contextlib.ExitStack()
+    config.add_cleanup(stack.close)
+    for name in config.getoption("without"):
+        stack.enter_context(SWITCHES[name].off())
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What is off."""
+    return [f"without {name}: {SWITCHES[name].label}" for name in config.getoption("without")]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests that are about what is off."""
+    for item in items:
+        for name in (name for marker in item.iter_markers("needs") for name in marker.args):
+            if name not in SWITCHES:
+                raise pytest.UsageError(f"{item.nodeid} needs '{name}'; known: {', '.join(SWITCHES)}")
+            if name in config.getoption("without"):
+                item.add_marker(pytest.mark.skip(reason=f"is about {name}, which --without switches off"))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from pbdr.scene import load_scene
 from pbdr.transport import pixels
 from pbdr.transport.film import FilmMap
 
+# It is refused with sequence = "independent".
+pytestmark = pytest.mark.needs("adjoint-sampling", "pixels", "film-edges", "sequence")
 SIZE = 16
 NAME = "thing/positions"
 FILMS = {

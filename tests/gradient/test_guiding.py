@@ -25,6 +25,7 @@ from pbdr.rendering import _Attached, derivative, gradient
 from pbdr.scene import load_object
 from pbdr.seeds import hashed
 
+pytestmark = pytest.mark.needs("guiding")
 T = mi.ScalarTransform4f
 NAME = "low/positions"
 HIDDEN = 12  # quads below the floor, as large as the gate
@@ -69,6 +70,7 @@ def upper(shape: tuple[int, ...]) -> Array:
     return tangent
 
 
+@pytest.mark.needs("outward")  # where nothing goes outwards, guiding changes nothing
 def test_less_noise_and_the_same_expectation(scene, monkeypatch):
     """Unguided, the gate gets a thirteenth of the samples that go outwards; guided, nearly all that are not defensive.
 

@@ -49,6 +49,7 @@ def scene():
     return load_scene({"type": "scene", "camera": zoo.camera(), "lamp": lamp, "floor": floor, "thing": block})
 
 
+@pytest.mark.needs("budgets")  # states the default counts
 def test_a_gradient_has_the_variance_predicted(scene):
     """Variances of 32 gradients each, with the pilot's counts and with the new ones; and equal means."""
     adjoint = np.random.default_rng(0).normal(size=(zoo.SIZE, zoo.SIZE, 3)).astype(np.float32) / zoo.SIZE**2
