@@ -28,7 +28,10 @@ WARM = 5  # steps after which no kernel may be compiled
 SLOPE = (0.9, 1.1)  # of log time against log samples or pixels
 FLAT = 0.1  # drift of the step time over all steps, relative to its median
 GROWTH = 16 << 20  # bytes that the process may grow by over the steps: noise of the allocators, below 50 kB a step
+SMALL = {"size": 16, "spp": 1}  # where hardly anything but the host's work is left
+REPLAY = 5e-3  # seconds that a replayed pass may take there
 TERMS = ("interior", "primary", "direct", "indirect")
+PARTS = ("time", "replay", "many", "growth")
 Task = Callable[[], Any]
 
 
@@ -41,14 +44,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--faces", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
-    parser.add_argument("--parts", nargs="+", default=["time", "many", "growth"], choices=("time", "many", "growth"))
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
 
 
 def run(options: argparse.Namespace) -> Result:
     """The parts asked for."""
     data: dict[str, Any] = {"depth": DEPTH}
     text, met = [], []
-    for part, measure in (("time", _times), ("many", _many), ("growth", _growth)):
+    for part, measure in zip(PARTS, (_times, _replays, _many, _growth), strict=True):
         if part in options.parts:
             found, page, passed = measure(options)
             data |= found
@@ -77,7 +80,10 @@ class Case:
         from pbdr.scene import integrator_of
 
         self.scene = bumpy.scene(bumpy.Blob.subdivided(4), self.folder, self.size)
-        self.integrator = integrator_of(self.scene, {"type": "pathspace", "max_depth": DEPTH, **self.options})
+        self.integrator, self.replaying = (
+            integrator_of(self.scene, {"type": "pathspace", "max_depth": DEPTH, "replay": replay, **self.options})
+            for replay in (False, True)
+        )
         self.params = traverse(self.scene)
         self.start = mi.Float(self.params[bumpy.RAW]) + 0
         self.adjoint = mi.TensorXf(bumpy.adjoint(self.size))
@@ -120,6 +126,13 @@ class Case:
         import drjit as dr
 
         self.integrator.backward_terms(self.scene.mi, self.adjoint, 0, self.seed(), self.spp, tuple(terms))
+        dr.eval(dr.grad(self.leaf))
+
+    def replayed(self) -> None:
+        """The same gradient, from a recording after the first call."""
+        import drjit as dr
+
+        self.replaying.backward_terms(self.scene.mi, self.adjoint, 0, self.seed(), self.spp)
         dr.eval(dr.grad(self.leaf))
 
     def step(self) -> None:
@@ -166,28 +179,36 @@ def _times(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
             work = size * size * spp / (min(options.sizes) ** 2 * min(options.spp))
             rounds = max(round(options.rounds / work**0.5), 2)
             cases[f"{size}², {spp} spp"] = _time(Case(options.out / "steps", size, spp), rounds)
-    worst = max(case["ratios"]["gradient"] for case in cases.values())
-    names = ("primal", "update", "step", "gradient", *TERMS)
+    worst = max(case["ratios"]["replayed"] for case in cases.values())
+    names = ("primal", "update", "step", "gradient", "replayed", *TERMS)
     rows = [
         [name, *(f"{case['wall'][n] * 1e3:.0f}" for n in names), f"{case['ratios']['gradient']:.2f} "
-         f"({case['processor ratios']['gradient']:.2f})", f"{case['ratios']['step']:.2f} ({case['processor ratios']['step']:.2f})",
+         f"({case['processor ratios']['gradient']:.2f})",
+         f"{case['ratios']['replayed']:.2f} ({case['processor ratios']['replayed']:.2f})",
+         f"{case['ratios']['step']:.2f} ({case['processor ratios']['step']:.2f})",
          case["kernels"], case["operations"]]
         for name, case in cases.items()
     ]  # fmt: skip
-    header = ["film", "primal", "scene update", "step", "gradient", *TERMS, "gradient / primal", "step / primal", "kernels",
-              "operations"]  # fmt: skip
+    header = ["film", "primal", "scene update", "step", "gradient", "replayed", *TERMS, "gradient / primal", "replayed / primal",
+              "step / primal", "kernels", "operations"]  # fmt: skip
     text = (
         f"## Time of a step\n\nMedians of interleaved warm rounds in milliseconds; depth {DEPTH}, 5,120 faces, default budgets. A "
         "step is image, loss and gradient; the gradient is interior and all boundary terms in one call; terms by themselves each "
         "build what they would share. Ratios are medians over rounds, in brackets those of processor time, which other work on the "
-        f"machine disturbs less. Kernels: launches of compiled kernels in a step; operations: every launch. Required: gradient ≤ "
-        f"{LIMIT:g} primals; worst here {worst:.2f}.\n\n" + table(header, rows)
+        f"machine disturbs less. Replayed: the gradient with `replay = true`. Kernels: launches of compiled kernels in a step; "
+        f"operations: every launch. Required: replayed gradient ≤ {LIMIT:g} primals; worst here {worst:.2f}.\n\n"
+        + table(header, rows)
     )
     return {"time": cases, "worst_ratio": worst}, text, worst <= LIMIT
 
 
 def _time(case: Case, rounds: int) -> dict[str, Any]:
-    tasks: dict[str, Task] = {"primal": case.primal, "step": case.step, "gradient": case.gradient}
+    tasks: dict[str, Task] = {
+        "primal": case.primal, "step": case.step, "gradient": case.gradient, "replayed": case.replayed,
+    }  # fmt: skip
+    for _ in range(2):  # recorded, and compared with a traced one: not what a step takes
+        case.update()
+        case.replayed()
     tasks |= {term: (lambda term=term: case.gradient((term,))) for term in TERMS}
     wall: dict[str, list[float]] = {name: [] for name in ("update", *tasks)}
     processor: dict[str, list[float]] = {name: [] for name in wall}
@@ -223,6 +244,53 @@ def _clock(task: Task) -> tuple[float, float]:
     task()
     dr.sync_thread()
     return time.perf_counter() - start, time.process_time() - work
+
+
+# ---- replays -------------------------------------------------------------------------------------------------------
+
+
+def _replays(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
+    """Milliseconds of a gradient of a small film: traced, replayed, and what of the latter is preparation and what the pass."""
+    from unittest import mock
+
+    import drjit as dr
+
+    from pbdr.replay import Recording, Recordings
+
+    case, passes = Case(options.out / "steps", **SMALL), []
+    original = Recordings.backward
+
+    def timed(*given: Any) -> Any:
+        dr.eval(given[-1].table, given[-1].outlines)
+        dr.sync_thread()
+        start = time.perf_counter()
+        nonfinite = original(*given)
+        dr.eval(nonfinite)
+        dr.sync_thread()
+        passes.append(time.perf_counter() - start)
+        return nonfinite
+
+    rounds = 41
+    seconds: dict[str, list[float]] = {"update": [], "traced": [], "replayed": []}
+    with mock.patch.object(Recordings, "backward", timed), mock.patch.object(Recording, "due", lambda self: False):
+        for number in range(rounds):
+            for name, act in (("update", case.update), ("traced", case.gradient), ("replayed", case.replayed)):
+                took = _clock(act)[0]
+                if number >= WARM:
+                    seconds[name].append(took)
+    found = {name: float(np.median(values)) for name, values in seconds.items()}
+    found["pass"] = float(np.median(passes[WARM:]))
+    recordings = sum(r.backward.n_recordings for r in case.replaying.recordings.known.values())
+    text = (
+        f"## Replays\n\n{SMALL['size']}², {SMALL['spp']} spp, depth {DEPTH}, moving vertices; medians in milliseconds. The "
+        "pass: what is recorded; the rest of a replayed gradient prepares it (edge table, possible silhouettes, light points). "
+        f"Required: pass ≤ {1e3 * REPLAY:g} ms.\n\n"
+        + table(
+            ["gradient, traced", "gradient, replayed", "of it the pass", "scene update", "recordings"],
+            [[*(f"{1e3 * found[name]:.1f}" for name in ("traced", "replayed", "pass", "update")), recordings]],
+        )
+    )
+    return {"replay": found}, text, found["pass"] <= REPLAY
 
 
 # ---- many steps ----------------------------------------------------------------------------------------------------
@@ -314,8 +382,8 @@ def _growth(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
             ["their scene update", _list({k: m["update"] for k, m in meshes.items()}), ""]]  # fmt: skip
     text = (
         f"## Growth\n\nSeconds of a step, and the slope of its logarithm. Required: {SLOPE[0]} to {SLOPE[1]} in samples and in "
-        f"pixels, below 1 in triangles. Where films are small, the host's tracing of a step, which nothing of this changes, makes "
-        f"slopes flatter.\n\n" + table(["against", "seconds", "slope"], rows)
+        f"pixels, below 1 in triangles. With samples and pixels gradients are replayed: the host's tracing, which nothing of this "
+        f"changes, would make slopes flatter.\n\n" + table(["against", "seconds", "slope"], rows)
     )
     data = {"by_spp": by_spp, "by_pixels": by_pixels, "by_triangles": by_faces, "meshes": meshes, "slopes": slopes}
     return {"growth": data}, text, met
@@ -331,14 +399,14 @@ class _Mesh:
 
 
 def _median(case: Case, rounds: int = 3) -> float:
-    """Median seconds of a warm step."""
+    """Median seconds of a warm image and its gradient, replayed."""
 
     def seconds() -> Iterator[float]:
-        for _ in range(rounds + 1):
+        for _ in range(rounds + 2):
             case.update()
-            yield _clock(case.step)[0]
+            yield _clock(lambda: (case.primal(), case.replayed()))[0]
 
-    return float(np.median(list(seconds())[1:]))
+    return float(np.median(list(seconds())[2:]))  # recorded, then compared with a traced one
 
 
 def _slope(times: Mapping[int, float]) -> float:

@@ -21,10 +21,10 @@ from .matrix import commits, load
 from .switches import FULL, SWITCHES
 
 NAMES = (FULL, *SWITCHES)
-#: Closed forms, finite differences, invariances and forward against reverse mode, over shapes, materials, lights and depths.
+#: Closed forms, finite differences, invariances and forward against reverse mode: what all parts of the sampling have a share in.
 FILES = (
     "test_closed_*.py", "test_indirect.py", "test_depth.py", "test_dot_product.py", "test_invariances.py",
-    "test_silhouettes.py", "test_emitters.py", "test_shapes_meshes.py", "test_specular.py",
+    "test_silhouettes.py",
 )  # fmt: skip
 NOISY = "too noisy to decide"  # tests/agreement.py, of a mean that is within its interval
 

@@ -7,14 +7,14 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr import memory, seeds, sequence
-from pbdr.attached import attached_parameters
+from pbdr import memory, replay, seeds, sequence
+from pbdr.attached import AttachedParameter, attached_parameters
 from pbdr.boundary import direct, guiding, mapped, segment, sightlines, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
 from pbdr.passes import SHARES, TERMS, GradientPass, Inputs
-from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, spectra, support
+from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, pixels, spectra, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 from pbdr.transport.pixels import Pixels
@@ -44,6 +44,7 @@ class PathSpaceMethods:
         self.channels = channels.parse(options.aovs)
         self.tables = TableBuilder()
         self.learned = guiding.State()  # from call to call
+        self.recordings = replay.Recordings()
         self.nonfinite: Any = (
             None  # samples of the last gradient pass whose contribution was not finite (device counter)
         )
@@ -148,8 +149,8 @@ class PathSpaceMethods:
             warp=warp,
         )
 
-    def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, Features, path.PathOptions]:
-        """Look at what is attached, refuse what is not supported: (sensor, features, path options)."""
+    def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, list[AttachedParameter], Features, path.PathOptions]:
+        """Look at what is attached, refuse what is not supported: (sensor, attached, features, path options)."""
         sensor = self._sensor(scene, sensor)
         attached = attached_parameters(scene)
         support.check_film(sensor)
@@ -159,7 +160,9 @@ class PathSpaceMethods:
         if self.options.boundary != "none":
             warped = self.options.boundary == "warp"
             support.check_boundary(scene, sensor, features, attached, self.max_depth, warped)
-        return sensor, features, self._gradient_options(scene, sensor, features)
+        if self.options.replay:
+            replay.check(scene, features, attached, sensor.film())
+        return sensor, attached, features, self._gradient_options(scene, sensor, features)
 
     def render_backward(
         self, scene: Any, params: Any, grad_in: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0
@@ -175,7 +178,7 @@ class PathSpaceMethods:
         self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS
     ) -> None:
         """`render_backward` for some of the terms only."""
-        sensor, features, options = self._prepare(scene, sensor)
+        sensor, attached, features, options = self._prepare(scene, sensor)
         parts = self._parts(sensor, features, spp)
         # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of all terms.
         with dr.isolate_grad(), dr.suspend_grad():
@@ -184,12 +187,16 @@ class PathSpaceMethods:
             for part in range(parts):
                 one = self._pass(sensor, features, options, spp, parts, chosen)
                 given = self._inputs(scene, sensor, one, seed, part, adjoint)
-                self.nonfinite += one.backward(scene, sensor, given)
+                if self.options.replay:
+                    self.nonfinite += self.recordings.backward(one, scene, sensor, attached, given)
+                else:
+                    self.nonfinite += one.backward(scene, sensor, given)
                 dr.eval(self.nonfinite)
+        self.recordings.examine(scene, sensor, attached)
 
     def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
         """`render_forward` for some of the terms only."""
-        sensor, features, options = self._prepare(scene, sensor)
+        sensor, _, features, options = self._prepare(scene, sensor)
         parts = self._parts(sensor, features, spp)
         image: Any = 0
         with dr.suspend_grad():
@@ -216,6 +223,8 @@ class PathSpaceMethods:
         dr.make_opaque(seed)
         weights = FilmMap(sensor, self.aov_names()).weights
         given = Inputs(seed, one.options.h, weights, adjoint, self.options.sequence)
+        if adjoint is not None and self.options.follows_adjoint:
+            given.curve = pixels.morton_curve(sensor.film())
         features = one.features
         if self.options.boundary == "edge" and features.edges_seen_to_move:
             given.table = self.tables.build(scene, features.moving_shapes, features)

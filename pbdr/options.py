@@ -24,6 +24,7 @@ class Options:
     guiding   of the indirect boundary: "edges" (boundary/guiding.py), or "none"
     adjoint_sampling  reverse mode samples pixels, and edges on the film, in proportion to |δL| (transport/pixels.py); its samples
               are then not those of forward mode. None: with "sobol"
+    replay    gradient passes in reverse mode are recorded in the first call and replayed in later ones (replay.py)
     """
 
     max_depth: int = 6
@@ -42,6 +43,7 @@ class Options:
     sequence: str = "sobol"
     guiding: str = "edges"
     adjoint_sampling: bool | None = None
+    replay: bool = False
     memory: str | int | float | None = None
 
     @staticmethod
@@ -91,6 +93,7 @@ class Options:
             ("aovs", str),
             ("sequence", str),
             ("guiding", str),
+            ("replay", bool),
         ):
             value = getattr(self, name)
             if not isinstance(value, kind):
@@ -122,6 +125,10 @@ class Options:
             raise OptionError(
                 f"pathspace: adjoint_sampling with sequence = '{self.sequence}': the sensor's own sampler takes all pixels alike. "
                 "Leave one of them out."
+            )
+        if self.replay and (self.boundary == "warp" or self.sequence != "sobol" or self.aovs):
+            raise OptionError(
+                "pathspace: replay = true goes with boundary = 'edge' or 'none', sequence = 'sobol' and no aovs. Leave it out."
             )
         for name in ("n_primary", "n_direct", "n_indirect"):
             count = getattr(self, name)

@@ -32,7 +32,7 @@ from pbdr.boundary import (
     terms,
 )
 from pbdr.boundary.edges import EdgeTable
-from pbdr.transport import path, pixels
+from pbdr.transport import path
 from pbdr.transport.features import Features
 from pbdr.transport.film import FilmMap, Magnitude
 from pbdr.transport.pixels import Pixels
@@ -47,7 +47,7 @@ class Inputs:
     """What changes from call to call, on the device.
 
     `h`: blend distance; `weights`: normalisation of the film; `adjoint`: image, in reverse mode; `table`: None when no edge is seen
-    to move; `slot`: of `segment.Motion`; `learned`: None without guiding.
+    to move; `slot`: of `segment.Motion`; `learned`: None without guiding; `curve`: order of the pixels, if δL favours some.
     """
 
     seed: Any
@@ -59,6 +59,7 @@ class Inputs:
     outlines: direct.Outlines | None = None
     slot: Any = None
     learned: guiding.State | None = None
+    curve: Any = None
 
     def stream(self, name: str, count: int) -> Any:
         """The sampler with this name, for this number of lanes."""
@@ -117,12 +118,12 @@ class GradientPass:
 
     def _starts(self, sensor: Any, given: Inputs, magnitude: Magnitude | None) -> tuple[Any, Pixels]:
         """Sampler of the interior's paths and the pixels that they start from: all alike without `magnitude`."""
-        film, curve = sensor.film(), None if magnitude is None else pixels.morton_curve(sensor.film())
+        film, curve = sensor.film(), None if magnitude is None else given.curve
         sampler, spp = self.integrator._sampler(sensor, given.seed, self.spp, "interior", curve=curve)
         if magnitude is None:
             return sampler, Pixels.alike(film, spp)
         offset = sequence.number(seeds.stream(given.seed, "pixels"))
-        return sampler, Pixels.favoured(film, spp, magnitude.values, offset)
+        return sampler, Pixels.favoured(curve, spp, magnitude.values, offset)
 
     def _mirrors(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Where the camera sees mirrors and glass; None if nowhere."""

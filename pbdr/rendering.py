@@ -11,7 +11,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.aligned import aligned
+from pbdr.aligned import aligned, on_device
 from pbdr.errors import DataError, DivergedError, OptionError, ParameterError, PbdrError
 from pbdr.integrator import TERMS
 from pbdr.parameters import Parameter, list_parameters, read, resolve, traverse, write
@@ -177,7 +177,8 @@ class _Attached:
         for name, parameter in self.chosen.items():
             value = self.params[parameter.raw]
             self.originals[name] = type(value)(value)  # a copy: Mitsuba hands out references to what it stores
-            leaf = mi.TensorXf(aligned(read(None, parameter, self.params)))
+            leaf = on_device(mi.TensorXf(aligned(read(None, parameter, self.params))))
+            dr.eval(leaf)
             dr.enable_grad(leaf)
             self.leaves[name] = leaf
             write(self.params, parameter, leaf)

@@ -17,7 +17,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.aligned import aligned
+from pbdr.aligned import aligned, on_device
 from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sampling import MOVING
 from pbdr.discrete import Discrete
@@ -170,7 +170,9 @@ class State:
         self.key = key
         if not same or self.memory is None:
             order, moving = _order(table)
-            self.order, self.moving = mi.UInt32(aligned(order, np.uint32)), dr.opaque(mi.UInt32, moving)
+            self.order = on_device(mi.UInt32(aligned(order, np.uint32)))
+            self.moving = dr.opaque(mi.UInt32, moving)
+            dr.eval(self.order)
             self.memory = Memory.empty()
         self.memory = self.memory.decayed()
 

@@ -43,12 +43,11 @@ class Pixels:
         return Pixels(dr.arange(mi.UInt32, width * height * spp) // dr.opaque(mi.UInt32, spp), spp)
 
     @staticmethod
-    def favoured(film: Any, spp: int, magnitude: Any, offset: Any) -> Pixels:
-        """As many lanes, along the Morton curve, in proportion to `magnitude` of the pixels (row by row) and a uniform part.
+    def favoured(curve: Any, spp: int, magnitude: Any, offset: Any) -> Pixels:
+        """As many lanes, along the Morton `curve`, in proportion to `magnitude` of the pixels (row by row) and a uniform part.
 
         `offset`: a random number in (0, 1), one for all lanes.
         """
-        curve = morton_curve(film)
         alike = dr.full(mi.Float, 1, dr.width(curve))
         density = Discrete.of(mixed(alike, dr.gather(mi.Float, magnitude, curve), UNIFORM))
         place, number = density.systematic(dr.width(curve) * spp, offset)

@@ -82,7 +82,7 @@ def test_the_expectation_is_the_same(monkeypatch, film, kind):
         assert_agrees(ours[term] - plain[term] + mean, mean, max_relative_se=0.03, scale=scale)
     followed = pixels.Pixels.favoured
     monkeypatch.setattr(
-        pixels.Pixels, "favoured", staticmethod(lambda film, spp, *rest: pixels.Pixels(followed(film, spp, *rest).index, spp))
+        pixels.Pixels, "favoured", staticmethod(lambda curve, spp, *rest: pixels.Pixels(followed(curve, spp, *rest).index, spp))
     )  # fmt: skip
     wrong = derivatives(scene, tangents(scene), adjoint, terms=("interior",), max_depth=2, spp=64).total
     assert_differs(wrong, plain["interior"].mean(0), by=0.05)

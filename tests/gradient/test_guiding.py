@@ -120,7 +120,7 @@ def test_what_is_learned_belongs_to_edges_and_to_what_moves(scene):
     def remembers(*names: str) -> bool:
         """Whether something learned before a call with these parameters is still there; learns something."""
         with _Attached(scene.mi, {name: resolve(scene, name)[0] for name in names}):
-            sensor, features, options = guide._prepare(scene.mi, 0)
+            sensor, _, features, options = guide._prepare(scene.mi, 0)
             one = guide._pass(sensor, features, options, 1, 1, ("indirect",))
             memory = guide._inputs(scene.mi, sensor, one, 0, 0, None).learned.memory
         before = float(memory.number[0])

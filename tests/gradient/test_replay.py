@@ -1,0 +1,173 @@
+"""Replayed gradient passes (`replay = true`) are those that tracing gives, while everything that may change does."""
+
+import dataclasses
+import warnings
+
+import mitsuba as mi
+import numpy as np
+import pytest
+import scene_zoo as zoo
+import trimesh
+from finite_differences import adjoint
+from small_scenes import mesh
+
+from pbdr import replay
+from pbdr.errors import OptionError, SceneError
+from pbdr.parameters import read, resolve, traverse, write
+from pbdr.passes import GradientPass
+from pbdr.rendering import _Attached
+from pbdr.scene import integrator_of, load_scene
+
+T = mi.ScalarTransform4f
+CLOSE = 1e-5  # of the largest entry: sums in another order
+CALLS = 6  # recorded, then replayed; the second, third and fifth are compared with traced ones as well
+
+
+BLOCK = trimesh.creation.box((0.6, 0.5, 0.6), trimesh.transformations.translation_matrix([0.5, 0, 0.5]))
+
+
+def made(folder, **parts):
+    """A block and a ball over a floor, under a lamp, through a box filter."""
+    camera = zoo.camera(film=zoo.film(rfilter={"type": "box"}), sampler={"type": "independent"})
+    lamp = {"type": "area", "radiance": zoo.rgb(12.0)}
+    return load_scene({
+        "type": "scene", "camera": camera,
+        "floor": {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.5)}},
+        "block": mesh(folder, "block", np.asarray(BLOCK.vertices), BLOCK.faces),
+        "ball": {"type": "sphere", "center": [-0.6, 0.1, 0.5], "radius": 0.35, "bsdf": {"type": "roughconductor", "alpha": 0.3}},
+        "lamp": {"type": "rectangle", "to_world": T().translate([0, 0, 3]).rotate([1, 0, 0], 180), "emitter": lamp},
+        **parts,
+    })  # fmt: skip
+
+
+SUN = {"type": "directional", "direction": [0.3, 0.2, -1], "irradiance": zoo.rgb(2.0)}
+BULB = {"type": "point", "position": [1, -1, 2], "intensity": zoo.rgb(4.0)}
+SKY = {"type": "constant", "radiance": zoo.rgb(0.5)}
+CASES = {  # parts, attached parameters, depth
+    "vertices": ({}, ("block/positions",), 3),
+    "poses of all kinds of shapes": ({
+        "can": {"type": "cylinder", "p0": [0, 0.9, 0.2], "p1": [0, 0.9, 0.8], "radius": 0.2},
+        "plate": {"type": "disk", "to_world": T().translate([0.2, -0.8, 0.4]).scale(0.25)},
+    }, ("ball/pose", "can/pose", "plate/pose", "lamp/pose"), 2),
+    "materials and lights": ({}, ("floor/base_color", "ball/roughness", "lamp/radiance"), 3),
+    "vertices under a sky, a bulb and the sun": ({"sun": SUN, "bulb": BULB, "sky": SKY}, ("block/positions", "sky/radiance"), 2),
+}  # fmt: skip
+
+
+def steps(scene, names, integrator, change=None, calls=CALLS):
+    """Gradients of `calls` calls, parameters changing in between; `change(params, k)` changes something else, too."""
+    weights, rng, found = mi.TensorXf(adjoint().astype(np.float32)), np.random.default_rng(2), []
+    chosen = {name: resolve(scene, name)[0] for name in names}
+    params = traverse(scene)
+    start = {name: np.array(read(scene, p), dtype=np.float64) for name, p in chosen.items()}
+    for k in range(calls):
+        for name, p in chosen.items():
+            moved = start[name] * (1 + 0.05 * k)
+            if name.endswith(("positions", "pose")):
+                moved = start[name].copy()
+                moved[..., -1] += 0.02 * k  # of poses, the origin; of vertices, z
+            if name.endswith("positions"):
+                moved[:, 0] *= 1 + 0.01 * rng.uniform()
+            write(params, p, mi.TensorXf(moved.astype(np.float32)))
+        if change is not None:
+            change(params, k)
+        params.update()
+        with _Attached(scene.mi, chosen) as attached:
+            integrator.backward_terms(scene.mi, weights * (1 + 0.1 * k), 0, 7 + k, 16)
+            found.append(attached.gradients())
+    return found
+
+
+def compared(folder, parts, names, depth, change=None):
+    """(Largest relative difference between replayed and traced gradients, recordings made, replays)."""
+    integrators = [integrator_of(None, {"type": "pathspace", "max_depth": depth, "replay": on}) for on in (False, True)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", replay.ReplayWarning)
+        traced, replayed = (steps(made(folder, **parts), names, one, change) for one in integrators)
+    gaps = [
+        np.abs(a[name] - b[name]).max() / np.abs(a[name]).max()
+        for a, b in zip(traced, replayed, strict=True)
+        for name in names
+    ]
+    known = integrators[1].recordings.known.values()
+    return max(gaps), sum(r.backward.n_recordings for r in known), sum(r.calls for r in known)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_replays_are_what_tracing_gives(tmp_path, case):
+    parts, names, depth = CASES[case]
+    gap, recordings, calls = compared(tmp_path, parts, names, depth)
+    assert gap < CLOSE
+    assert calls == CALLS and recordings <= 3
+
+
+def brighter(params, k):
+    params["lamp.emitter.radiance.value"] = mi.Color3f(12 + 3 * k)
+
+
+def aside(params, k):
+    params["camera.to_world"] = mi.Transform4f().look_at([0.05 * k, -4, 3], [0, 0, 0.4], [0, 0, 1])
+
+
+def narrower(params, k):
+    params["camera.x_fov"] = mi.Float(40 - 2 * k)
+
+
+@pytest.mark.parametrize("change", [brighter, aside, narrower])
+def test_what_changes_without_derivatives_is_followed(tmp_path, change):
+    gap, recordings, _ = compared(tmp_path, {}, ("block/positions",), 2, change)
+    assert gap < CLOSE and recordings <= 3
+
+
+def test_a_stale_recording_is_found_out(tmp_path, monkeypatch):
+    """A pass that depends on what no recording knows, here the number of calls: a check says so, and calls are traced after it."""
+    original, passes = GradientPass.backward, []
+
+    def counting(self, scene, sensor, given):
+        passes.append(1)
+        return original(self, scene, sensor, dataclasses.replace(given, adjoint=given.adjoint * len(passes)))
+
+    monkeypatch.setattr(GradientPass, "backward", counting)
+    integrator = integrator_of(None, {"type": "pathspace", "max_depth": 2, "replay": True})
+    with pytest.warns(replay.ReplayWarning, match="differs from a traced one"):
+        steps(made(tmp_path), ("block/positions",), integrator)
+    assert integrator.recordings.distrusted
+
+
+def test_most_calls_trace_nothing(tmp_path, monkeypatch):
+    """Replays do not enter the pass."""
+    entered = []
+    original = GradientPass.backward
+    monkeypatch.setattr(GradientPass, "backward", lambda self, *args: entered.append(1) or original(self, *args))
+    integrator = integrator_of(None, {"type": "pathspace", "max_depth": 2, "replay": True})
+    steps(made(tmp_path), ("block/positions",), integrator, calls=16)
+    assert len(entered) <= 2 + 2 * 4  # recordings; in place of replays 1, 2, 4 and 8, and to compare with them
+
+
+REFUSED = {
+    "filter": ({"camera": zoo.camera(sampler={"type": "independent"}) | {"film": zoo.film(rfilter={"type": "gaussian"})}},
+               "block/positions", "gaussian"),
+    "camera": ({}, "camera/pose", "camera"),
+    "texture": ({"floor": {"type": "rectangle", "bsdf": {"type": "diffuse", "reflectance": zoo.texels(0.2, 0.8)}}},
+                "block/positions", "Bitmap"),
+    "glass": ({"ball": {"type": "sphere", "bsdf": {"type": "dielectric"}}}, "block/positions", "mirrors and glass"),
+    "environment": ({"sky": zoo.sky()}, "block/positions", "EnvironmentMapEmitter"),
+    "spot": ({"spot": {"type": "spot"}}, "block/positions", "SpotLight"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_scenes_that_cannot_be_replayed_are_refused_by_name(tmp_path, case):
+    parts, name, word = REFUSED[case]
+    scene = made(tmp_path, **parts)
+    integrator = integrator_of(None, {"type": "pathspace", "max_depth": 2, "replay": True})
+    with pytest.raises(SceneError, match=rf"(?i)replay = true: .*{word}.*Leave the option out"):
+        steps(scene, (name,), integrator, calls=1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"boundary": "warp"}, {"sequence": "independent"}, {"aovs": "depth"}, {"replay": 1}]
+)
+def test_options_that_do_not_go_together_are_refused(options):
+    with pytest.raises(OptionError, match="replay"):
+        integrator_of(None, {"type": "pathspace", "replay": True, **options})
