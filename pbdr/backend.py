@@ -162,6 +162,13 @@ def activate(variant: str = "auto") -> str:
     return str(wanted)
 
 
+def on_gpu() -> bool:
+    """Whether the active variant runs on a GPU."""
+    import mitsuba as mi
+
+    return str(mi.variant()).startswith("cuda")
+
+
 def _ensure_worker() -> None:
     """Give Dr.Jit's pool a second thread on a single core.
 

@@ -16,6 +16,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
+from pbdr.backend import on_gpu
 from pbdr.boundary import voxels
 from pbdr.boundary.edges import CREASE, NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
@@ -111,7 +112,7 @@ def clear_of_round() -> float:
 
     On GPUs, Mitsuba intersects them in single precision: at OUTWARD, a quarter of the rays that pass the outline of a ball hit it.
     """
-    return OUTWARD if dr.backend_v(mi.Float) == dr.JitBackend.LLVM else OUTWARD_TUBE
+    return OUTWARD_TUBE if on_gpu() else OUTWARD
 
 
 def outside(edge: Edge, distance: Any) -> Any:

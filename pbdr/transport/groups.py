@@ -16,6 +16,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
+from pbdr.backend import on_gpu
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
 from pbdr.transport import hits, measure
@@ -31,7 +32,7 @@ def is_instance(shape: Any) -> bool:
 
 def numbered() -> bool:
     """Whether hits on instances tell the shape by its number in the group (Embree), or by its address (OptiX)."""
-    return bool(dr.backend_v(mi.Float) == dr.JitBackend.LLVM)
+    return not on_gpu()
 
 
 def member(hit: Any) -> Any:

@@ -9,8 +9,9 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter
+from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
-from pbdr.transport import camera, groups, texels
+from pbdr.transport import camera, curves, groups, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -86,11 +87,29 @@ def check_boundary(
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
     _check_texels(scene, features, attached, max_depth)
+    if on_gpu():
+        _check_on_gpu(scene, features, attached, max_depth)
     maps = features.maps.kinds
     if warped and maps and (features.moving_edges or any(p.role in BENT for p in attached)):
         raise SceneError(
             f"boundary='warp': shading horizons of {', '.join(maps)} surfaces are no edges, so that the gradient would lack them. "
             "Use boundary='edge'."
+        )
+
+
+def _check_on_gpu(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
+    """Raise for what is right on CPUs, but was measured to be wrong on a GPU (benchmarks/results/h100)."""
+    reason = ""
+    if any(p.owners[0].class_name() == "SmoothDielectricWithIndex" for p in attached if p.role == "eta"):
+        reason = "an index of refraction (20 % off)"
+    elif features.moving and any(shape.class_name() == curves.TUBES for shape in scene.shapes()):
+        reason = "motion in scenes with B-spline curves (up to 50 % off)"
+    elif features.edges_seen_to_move and features.grids is not None and max_depth > 2:
+        reason = "motion in scenes with grids of signed distances, seen by way of two scatterings (max_depth > 2)"
+    if reason:
+        raise SceneError(
+            f"derivatives with respect to {_names(attached)}: {reason} has no usable gradient on GPUs in this version. Use "
+            "the CPU: set PBDR_VARIANT=llvm_ad_rgb."
         )
 
 

@@ -7,6 +7,7 @@ import scene_zoo as zoo
 from agreement import assert_agrees, assert_differs, replicas
 from finite_differences import Differences, adjoint, check, gradients
 
+from pbdr.backend import on_gpu
 from pbdr.parameters import read, resolve
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
@@ -34,6 +35,10 @@ def furnace():
 )
 def test_form_10_at_unlimited_depth(name, expected):
     """Both modes; a depth of 3 would give 0.7 · (1 + 2 · 0.6) = 1.54 instead of 4.375, and 1.96 instead of 2.5."""
+    if on_gpu():
+        pytest.skip(
+            "Mitsuba intersects spheres in single precision there: its `path` is 2 % too bright inside one, and so is ours"
+        )
     scene = furnace()
     weights = np.full((8, 8, 3), 1 / 192)
 

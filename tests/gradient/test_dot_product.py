@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from small_scenes import area_light, diffuse, film_camera, pose, quad, scene_of, shape
 
+from pbdr.backend import on_gpu
 from pbdr.parameters import read, resolve, traverse, write
 from pbdr.rendering import derivative, gradient, render
 
@@ -58,6 +59,8 @@ def test_geometry(scene, name, term):
 
 @pytest.mark.parametrize("name", RADIOMETRIC)
 def test_materials_and_lights(scene, name):
+    if name == "lamp/radiance" and on_gpu():
+        pytest.skip("OptiX (driver 580.159) crashes while it compiles this kernel")
     forward, reverse, size = both_sides(scene, name, "interior")
     assert size > 0
     assert forward == pytest.approx(reverse, abs=2e-4 * size)

@@ -9,12 +9,16 @@ import mitsuba as mi
 import numpy as np
 import pytest
 import scene_zoo as zoo
+import test_curves
+import test_grids
+import test_specular
 from finite_differences import Differences, adjoint, check, gradients
 
 import pbdr.errors
 from pbdr.parameters import read, resolve
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
+from pbdr.transport import support
 
 T = mi.ScalarTransform4f
 SPHERE = {"type": "sphere", "center": [0, 0, 0.6], "radius": 0.6}
@@ -181,6 +185,23 @@ def test_maps_of_normals():
 
 
 # ---------------------------------------------------------------------- variants and options
+
+
+def on_a_gpu(folder, kind):
+    """Scenes whose gradients are right on CPUs only, and the parameter."""
+    if kind == "glass":
+        return test_specular.glass_ball(), "mirror/eta"
+    if kind == "curve":
+        return test_curves.scene(folder, "bsplinecurve"), "curve/control_points"
+    return test_grids.scene("analytic"), "blob/grid"
+
+
+@pytest.mark.parametrize("kind", ["glass", "curve", "grid"])
+def test_what_was_measured_to_be_wrong_on_a_gpu(tmp_path, monkeypatch, kind):
+    """benchmarks/results/h100: an index of glass, B-spline curves, grids that surfaces see."""
+    scene, name = on_a_gpu(tmp_path, kind)
+    monkeypatch.setattr(support, "on_gpu", lambda: True)
+    refused(scene, name, match="on GPUs in this version.*PBDR_VARIANT=llvm_ad_rgb", max_depth=3)
 
 
 @pytest.mark.parametrize("variant", ["llvm_ad_spectral_polarized", "llvm_ad_mono_polarized"])
