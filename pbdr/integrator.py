@@ -161,7 +161,7 @@ class PathSpaceMethods:
             warped = self.options.boundary == "warp"
             support.check_boundary(scene, sensor, features, attached, self.max_depth, warped)
         if self.options.replay:
-            replay.check(scene, features, attached, sensor.film())
+            replay.check(scene, sensor, features, attached)
         return sensor, attached, features, self._gradient_options(scene, sensor, features)
 
     def render_backward(

@@ -25,11 +25,12 @@ from pbdr.parameters import traverse
 from pbdr.passes import GradientPass, Inputs
 from pbdr.transport.features import Features
 
-#: Roles of parameters whose derivatives were compared with traced ones (tests/gradient/test_replay.py).
-ROLES = ("positions", "pose", "radiance", "base_color", "reflectance", "roughness", "specular_reflectance")
-SHAPES = ("Mesh", "PLYMesh", "OBJMesh", "Cube", "Rectangle", "Disk", "Sphere", "Cylinder")
-LIGHTS = ("AreaLight", "ConstantBackgroundEmitter", "PointLight", "DirectionalEmitter")
-TEXTURES = ("UniformSpectrum", "SRGBReflectanceSpectrum", "SRGBEmitterSpectrum", "D65Spectrum")
+#: What was compared with traced gradients (tests/gradient/test_replay.py).
+ROLES = ("positions", "pose", "fov", "radiance", "base_color", "roughness")
+LIGHTS = (
+    "AreaLight", "ConstantBackgroundEmitter", "EnvironmentMapEmitter", "PointLight", "SpotLight", "DirectionalEmitter",
+)  # fmt: skip
+TEXTURES = ("UniformSpectrum", "SRGBReflectanceSpectrum", "SRGBEmitterSpectrum", "D65Spectrum", "BitmapTextureImpl")
 MOST = 8  # recordings kept
 TOLERANCE = 1e-3  # of the largest entry; sums in another order differ by 1e-6
 
@@ -105,30 +106,31 @@ class Recordings:
         return self.known[key]
 
 
-def check(scene: Any, features: Features, attached: list[AttachedParameter], film: Any) -> None:
+def check(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise SceneError, which names the reason, for scenes whose passes cannot be recorded."""
-    reason = _reason(scene, features, attached, film)
+    reason = _reason(scene, sensor, features, attached)
     if reason:
         raise SceneError(f"pathspace: replay = true: {reason} cannot be replayed. Leave the option out.")
 
 
-def _reason(scene: Any, features: Features, attached: list[AttachedParameter], film: Any) -> str:
-    if not film.rfilter().is_box_filter():
-        return f"films with the filter '{film.rfilter().class_name()}' (only rfilter = 'box')"
-    if features.smooth:
-        return "meshes that interpolate normals (set face_normals = true)"
+def _reason(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> str:
+    if sensor.class_name() != "PerspectiveCamera":
+        return f"a {sensor.class_name()} (only 'perspective')"
+    if not sensor.film().rfilter().is_box_filter():
+        return f"films with the filter '{sensor.film().rfilter().class_name()}' (only rfilter = 'box')"
     for parameter in attached:
-        if parameter.role not in ROLES or isinstance(parameter.owners[0], mi.Sensor):
+        if parameter.role not in (*ROLES, "normals"):  # normals follow positions
             return f"derivatives of '{parameter.raw}'"
     if features.delta_bsdfs:
-        return "mirrors and glass"
-    for name, kinds, things in (
-        ("shapes", SHAPES, scene.shapes()),
-        ("lights", LIGHTS, scene.emitters()),
-        ("textures", TEXTURES, [node for node in traverse(scene).hierarchy if isinstance(node, mi.Texture)]),
-    ):
+        return "mirrors, glass and cut-outs"
+    if features.maps.shapes:
+        return "normal and bump maps"
+    if any(x is not None for x in (features.instances, features.strands, features.grids)):
+        return "instances, curves and grids"
+    textures = [node for node in traverse(scene).hierarchy if isinstance(node, mi.Texture)]
+    for name, kinds, things in (("lights", LIGHTS, scene.emitters()), ("textures", TEXTURES, textures)):
         for thing in things:
-            if thing.class_name() not in kinds:
+            if not thing.class_name().startswith(kinds):
                 return f"{name} of the kind '{thing.class_name()}'"
     return ""
 

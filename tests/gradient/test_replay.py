@@ -43,6 +43,14 @@ def made(folder, **parts):
 SUN = {"type": "directional", "direction": [0.3, 0.2, -1], "irradiance": zoo.rgb(2.0)}
 BULB = {"type": "point", "position": [1, -1, 2], "intensity": zoo.rgb(4.0)}
 SKY = {"type": "constant", "radiance": zoo.rgb(0.5)}
+TEXTURED = {
+    "type": "rectangle",
+    "to_world": T().scale(3),
+    "bsdf": {"type": "diffuse", "reflectance": zoo.texels(0.2, 0.8)},
+}
+SMOOTH = {"type": "cube", "to_world": T().translate([0.5, 0, 0.5]).scale(0.3)}
+SPOT = {"type": "spot", "to_world": T().look_at([1, -1, 3], [0, 0, 0], [0, 1, 0]), "intensity": zoo.rgb(5.0)}
+PAINT = {"type": "principled", "base_color": zoo.rgb(0.4), "roughness": 0.4}
 CASES = {  # parts, attached parameters, depth
     "vertices": ({}, ("block/positions",), 3),
     "poses of all kinds of shapes": ({
@@ -50,7 +58,14 @@ CASES = {  # parts, attached parameters, depth
         "plate": {"type": "disk", "to_world": T().translate([0.2, -0.8, 0.4]).scale(0.25)},
     }, ("ball/pose", "can/pose", "plate/pose", "lamp/pose"), 2),
     "materials and lights": ({}, ("floor/base_color", "ball/roughness", "lamp/radiance"), 3),
-    "vertices under a sky, a bulb and the sun": ({"sun": SUN, "bulb": BULB, "sky": SKY}, ("block/positions", "sky/radiance"), 2),
+    "principled": ({"ball": {"type": "sphere", "center": [-0.6, 0.1, 0.5], "radius": 0.35, "bsdf": PAINT}},
+                   ("ball/roughness", "ball/base_color", "ball/pose"), 3),
+    "vertices under a sky, a bulb, a spot and the sun":
+        ({"sun": SUN, "bulb": BULB, "sky": SKY, "spot": SPOT}, ("block/positions", "sky/radiance"), 2),
+    "texels and vertices over them": ({"floor": TEXTURED}, ("floor/base_color", "block/positions"), 3),
+    "environment": ({"sky": zoo.sky()}, ("sky/radiance", "block/positions"), 2),
+    "camera": ({}, ("camera/pose", "camera/fov"), 3),
+    "interpolated normals": ({"block": SMOOTH}, ("block/positions",), 3),
 }  # fmt: skip
 
 
@@ -144,15 +159,17 @@ def test_most_calls_trace_nothing(tmp_path, monkeypatch):
     assert len(entered) <= 2 + 2 * 4  # recordings; in place of replays 1, 2, 4 and 8, and to compare with them
 
 
+GLASS = {"type": "sphere", "bsdf": {"type": "dielectric"}}
 REFUSED = {
-    "filter": ({"camera": zoo.camera(sampler={"type": "independent"}) | {"film": zoo.film(rfilter={"type": "gaussian"})}},
-               "block/positions", "gaussian"),
-    "camera": ({}, "camera/pose", "camera"),
-    "texture": ({"floor": {"type": "rectangle", "bsdf": {"type": "diffuse", "reflectance": zoo.texels(0.2, 0.8)}}},
-                "block/positions", "Bitmap"),
-    "glass": ({"ball": {"type": "sphere", "bsdf": {"type": "dielectric"}}}, "block/positions", "mirrors and glass"),
-    "environment": ({"sky": zoo.sky()}, "block/positions", "EnvironmentMapEmitter"),
-    "spot": ({"spot": {"type": "spot"}}, "block/positions", "SpotLight"),
+    "filter": ({"camera": zoo.camera(film=zoo.film(rfilter={"type": "gaussian"}))}, "block/positions", "gaussian"),
+    "lens": ({"camera": zoo.camera(type="thinlens", aperture_radius=0.1, focus_distance=4.0)}, "block/positions", "thin"),
+    "parameter": ({"ball": {"type": "sphere", "bsdf": {"type": "roughconductor", "alpha": 0.3}}}, "ball/k", "k.value"),
+    "checkerboard": ({"floor": {"type": "rectangle", "bsdf": {"type": "diffuse", "reflectance": {"type": "checkerboard"}}}},
+                     "block/positions", "checkerboard"),
+    "glass": ({"ball": GLASS}, "block/positions", "mirrors, glass"),
+    "instance": ({"group": {"type": "shapegroup", "one": {"type": "cube"}},
+                  "floor": {"type": "instance", "shown": {"type": "ref", "id": "group"}}}, "block/positions", "instances"),
+    "light": ({"spot": {"type": "projector", "irradiance": zoo.texels(0.2, 0.8)}}, "block/positions", "projector"),
 }  # fmt: skip
 
 
