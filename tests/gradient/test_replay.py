@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
@@ -114,6 +115,28 @@ def test_replays_are_what_tracing_gives(tmp_path, case):
     gap, recordings, calls = compared(tmp_path, parts, names, depth)
     assert gap < CLOSE
     assert calls == CALLS and recordings <= 3
+
+
+def test_through_an_image_and_a_loss(tmp_path):
+    """As optimisations ask: parameters made of others, `mi.render`, a loss, `dr.backward`."""
+    names, found = ("block/positions", "ball/pose", "floor/base_color"), []
+    for on in (False, True):
+        scene = made(tmp_path)
+        integrator = integrator_of(None, {"type": "pathspace", "max_depth": 2, "replay": on})
+        params, chosen, gradients = traverse(scene), {name: resolve(scene, name)[0] for name in names}, []
+        start = {name: mi.TensorXf(np.array(read(scene, p))) for name, p in chosen.items()}
+        for k in range(CALLS):
+            leaves = {name: mi.TensorXf(value) for name, value in start.items()}
+            for name, leaf in leaves.items():
+                dr.enable_grad(leaf)
+                write(params, chosen[name], leaf if name == "ball/pose" else leaf * dr.opaque(mi.Float, 1 + 0.02 * k))
+            params.update()
+            image = mi.render(scene.mi, params, integrator=integrator, spp=16, seed=k, seed_grad=100 + k)
+            dr.backward(dr.mean(dr.square(image - 0.3), axis=None))
+            gradients.append({name: np.array(dr.grad(leaf)) for name, leaf in leaves.items()})
+        found.append(gradients)
+    gaps = [np.abs(a[n] - b[n]).max() / np.abs(a[n]).max() for a, b in zip(*found, strict=True) for n in names]
+    assert max(gaps) < CLOSE and not integrator.recordings.distrusted
 
 
 def brighter(params, k):
