@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -33,6 +34,13 @@ REPLAY = 5e-3  # seconds that a replayed pass may take there
 TERMS = ("interior", "primary", "direct", "indirect")
 PARTS = ("time", "replay", "many", "growth")
 Task = Callable[[], Any]
+
+
+def uncompared() -> Any:
+    """Replays are not compared with traced passes: that happens a dozen times in thousands of steps, and is not what a step takes."""
+    from pbdr.replay import Recording
+
+    return mock.patch.object(Recording, "due", lambda self: False)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +186,8 @@ def _times(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
         for spp in options.spp:
             work = size * size * spp / (min(options.sizes) ** 2 * min(options.spp))
             rounds = max(round(options.rounds / work**0.5), 2)
-            cases[f"{size}², {spp} spp"] = _time(Case(options.out / "steps", size, spp), rounds)
+            with uncompared():
+                cases[f"{size}², {spp} spp"] = _time(Case(options.out / "steps", size, spp), rounds)
     worst = max(case["ratios"]["replayed"] for case in cases.values())
     names = ("primal", "update", "step", "gradient", "replayed", *TERMS)
     rows = [
@@ -206,9 +215,6 @@ def _time(case: Case, rounds: int) -> dict[str, Any]:
     tasks: dict[str, Task] = {
         "primal": case.primal, "step": case.step, "gradient": case.gradient, "replayed": case.replayed,
     }  # fmt: skip
-    for _ in range(2):  # recorded, and compared with a traced one: not what a step takes
-        case.update()
-        case.replayed()
     tasks |= {term: (lambda term=term: case.gradient((term,))) for term in TERMS}
     wall: dict[str, list[float]] = {name: [] for name in ("update", *tasks)}
     processor: dict[str, list[float]] = {name: [] for name in wall}
@@ -251,11 +257,9 @@ def _clock(task: Task) -> tuple[float, float]:
 
 def _replays(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
     """Milliseconds of a gradient of a small film: traced, replayed, and what of the latter is preparation and what the pass."""
-    from unittest import mock
-
     import drjit as dr
 
-    from pbdr.replay import Recording, Recordings
+    from pbdr.replay import Recordings
 
     case, passes = Case(options.out / "steps", **SMALL), []
     original = Recordings.backward
@@ -272,7 +276,7 @@ def _replays(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
 
     rounds = 41
     seconds: dict[str, list[float]] = {"update": [], "traced": [], "replayed": []}
-    with mock.patch.object(Recordings, "backward", timed), mock.patch.object(Recording, "due", lambda self: False):
+    with mock.patch.object(Recordings, "backward", timed), uncompared():
         for number in range(rounds):
             for name, act in (("update", case.update), ("traced", case.gradient), ("replayed", case.replayed)):
                 took = _clock(act)[0]
@@ -370,8 +374,9 @@ def _allocated() -> int:
 def _growth(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
     """Time against samples, pixels and triangles."""
     folder = options.out / "steps"
-    by_spp = {spp: _median(Case(folder, 128, spp)) for spp in (32, 64, 128, 256)}
-    by_pixels = {size * size: _median(Case(folder, size, 16)) for size in (192, 256, 384, 512)}
+    with uncompared():
+        by_spp = {spp: _median(Case(folder, 128, spp)) for spp in (32, 64, 128, 256)}
+        by_pixels = {size * size: _median(Case(folder, size, 16)) for size in (192, 256, 384, 512)}
     meshes = {faces: large_mesh._measure(faces, _Mesh(options.out)) for faces in options.faces}  # type: ignore[arg-type]
     by_faces = {faces: found["step"] - found["update"] for faces, found in meshes.items()}
     slopes = {"spp": _slope(by_spp), "pixels": _slope(by_pixels), "triangles": _slope(by_faces)}
@@ -402,11 +407,11 @@ def _median(case: Case, rounds: int = 3) -> float:
     """Median seconds of a warm image and its gradient, replayed."""
 
     def seconds() -> Iterator[float]:
-        for _ in range(rounds + 2):
+        for _ in range(rounds + 1):
             case.update()
             yield _clock(lambda: (case.primal(), case.replayed()))[0]
 
-    return float(np.median(list(seconds())[2:]))  # recorded, then compared with a traced one
+    return float(np.median(list(seconds())[1:]))
 
 
 def _slope(times: Mapping[int, float]) -> float:
