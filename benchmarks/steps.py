@@ -37,7 +37,7 @@ Task = Callable[[], Any]
 
 
 def uncompared() -> Any:
-    """Replays are not compared with traced passes: that happens a dozen times in thousands of steps, and is not what a step takes."""
+    """Replays are not compared with traced passes: that happens a dozen times in thousands of steps."""
     from pbdr.replay import Recording
 
     return mock.patch.object(Recording, "due", lambda self: False)
@@ -284,7 +284,7 @@ def _replays(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
                     seconds[name].append(took)
     found = {name: float(np.median(values)) for name, values in seconds.items()}
     found["pass"] = float(np.median(passes[WARM:]))
-    recordings = sum(r.backward.n_recordings for r in case.replaying.recordings.known.values())
+    recordings = sum(r.frozen.n_recordings for r in case.replaying.recordings.known.values())
     text = (
         f"## Replays\n\n{SMALL['size']}², {SMALL['spp']} spp, depth {DEPTH}, moving vertices; medians in milliseconds. The "
         "pass: what is recorded; the rest of a replayed gradient prepares it (edge table, possible silhouettes, light points). "

@@ -8,6 +8,7 @@ with traced passes now and then: in place of the first, the second, the fourth, 
 from __future__ import annotations
 
 import dataclasses
+import gc
 import warnings
 from collections.abc import Mapping
 from copy import copy as copy_of
@@ -47,10 +48,23 @@ class Recording:
         holder = self
 
         @dr.freeze
-        def backward(scene: Any, sensor: Any, given: Inputs) -> Any:
+        def frozen(scene: Any, sensor: Any, given: Inputs) -> Any:
             return holder.one.backward(scene, sensor, given)
 
-        self.backward = backward
+        self.frozen = frozen
+
+    def backward(self, scene: Any, sensor: Any, given: Inputs) -> Any:
+        """As `GradientPass.backward`.
+
+        Without garbage collection: where it frees arrays made of NumPy's while a pass is recorded, Dr.Jit 1.5 ends the process.
+        """
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return self.frozen(scene, sensor, given)
+        finally:
+            if collects:
+                gc.enable()
 
     def due(self) -> bool:
         """Whether this call, which replays, is compared with a traced one."""
