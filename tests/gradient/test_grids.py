@@ -147,7 +147,9 @@ def case(name):
     return scene(normals, shining), parameter, step, {"spp": spp, "n_primary": primary}
 
 
-@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow if x in SLOW else ()) for x in CASES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow if x in (*SLOW, "values") else ()) for x in CASES]
+)
 def test_grids_cameras_and_receivers_move(name):
     made, parameter, step, samples = case(name)
     tangent, lit_by_area = change(made, parameter), CASES[name][2] == "area"
