@@ -110,7 +110,7 @@ def rough_length(edge: Edge) -> Any:
 def clear_of_round() -> float:
     """OUTWARD for spheres and cylinders.
 
-    On GPUs, Mitsuba intersects them in single precision: at OUTWARD, a quarter of the rays that pass the outline of a ball hit it.
+    On GPUs, Mitsuba intersects them in single precision: at OUTWARD, some rays that pass an outline hit it (1.3 % of a cylinder's).
     """
     return OUTWARD_TUBE if on_gpu() else OUTWARD
 

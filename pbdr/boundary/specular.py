@@ -23,9 +23,7 @@ from pbdr.transport import camera, convention, path, spectra
 
 MAX_STEPS = 16  # of Newton's method
 MAX_TRIALS = 1000  # an image found less often is left out
-DELTA = (
-    2e-3  # of the film's width: distance of the rays of a difference quotient; hits on balls are rounded, on GPUs most
-)
+DELTA = 2e-3  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
 OWN = 1e-3  # relative to positions: distance from the last delta vertex within which a point is taken for a part of the mirror
 SAME = 2e-4  # of the film's width: two ends this close are the same image
