@@ -128,12 +128,25 @@ def prepare() -> Backend:
     Raises `BackendError` if there is no backend, or if Dr.Jit was imported before and holds an unusable LLVM.
     """
     backend = find()
+    quick = _compiles_quickly()
     if "drjit" in sys.modules:
         if backend.kind == "llvm":
             _check_loaded(backend)
     elif backend.library is not None:
         os.environ["DRJIT_LIBLLVM_PATH"] = str(backend.library)
+        if quick and backend.kind == "llvm":
+            # Dr.Jit names kernels in its cache by their code alone: those compiled in haste need a folder of their own.
+            os.environ.setdefault("DRJIT_CACHE_DIR", str(Path.home() / ".drjit" / "quick"))
+            llvm.skip_optimisation(backend.library)
     return backend
+
+
+def _compiles_quickly(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether `PBDR_COMPILE` asks for kernels that compile quickly; raises `BackendError` for an unknown value."""
+    value = environ.get("PBDR_COMPILE", "full")
+    if value not in ("full", "quick"):
+        raise BackendError(f"PBDR_COMPILE='{value}' is unknown. Use full (fast kernels) or quick (fast compilation).")
+    return value == "quick"
 
 
 def activate(variant: str = "auto") -> str:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("PBDR_COMPILE", "quick")  # most tests run a kernel once
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its idle threads spin
 
 import pytest
 
