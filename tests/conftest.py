@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.switches import SWITCHES
 from pbdr import backend
+from tests.suite_cost import SuiteCost
 
 backend.activate()
 
@@ -39,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Switch off what `--without` names, for tests that do not set the option themselves."""
     stack = contextlib.ExitStack()
     config.add_cleanup(stack.close)
+    if not hasattr(config, "workerinput"):  # one process sums up for all workers
+        config.pluginmanager.register(SuiteCost())
     for name in config.getoption("without"):
         stack.enter_context(SWITCHES[name].off())
 

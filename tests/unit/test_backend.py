@@ -258,3 +258,48 @@ def test_doctor_runs_without_a_backend():
     assert result.returncode == 3, result.stderr
     assert json.loads(result.stdout)["ok"] is False
     assert "Traceback" not in result.stderr
+
+
+COMPILE = """
+import pbdr, drjit as dr, mitsuba as mi
+dr.set_flag(dr.JitFlag.KernelHistory, True)
+scene = mi.load_dict(mi.cornell_box() | {"integrator": {"type": "prb", "max_depth": 3}})
+with dr.resume_grad():
+    params = mi.traverse(scene)
+    dr.enable_grad(params["red.reflectance.value"])
+    dr.backward(dr.sum(mi.render(scene, params, spp=1)))
+print(repr(dr.grad(params["red.reflectance.value"]).x[0]), sum(k.get("backend_time", 0) for k in dr.kernel_history()))
+"""
+
+
+def test_quick_compilation_skips_what_llvm_can_do_without(tmp_path):
+    """The gate that `llvm.skip_optimisation` makes by hand: the same numbers, compiled in less time, kept apart in the cache.
+
+    Where LLVM's classes change, the function returns False and this test fails; set PBDR_COMPILE=full then.
+    """
+    if backend.find().kind != "llvm":
+        pytest.skip("kernels are not compiled by LLVM")
+    found = {}
+    for value in ("full", "quick"):
+        clean = {"PBDR_COMPILE": value, "HOME": str(tmp_path / value), "DRJIT_CACHE_DIR": ""}
+        clean = {k: v for k, v in {**os.environ, **clean}.items() if v}
+        result = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, env=clean, timeout=300)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        number, milliseconds = map(float, result.stdout.split())
+        found[value] = number, milliseconds
+    assert found["quick"][0] == found["full"][0]
+    assert found["quick"][1] < 0.7 * found["full"][1]
+    assert any((tmp_path / "quick" / ".drjit" / "quick").glob("*.bin"))
+    assert not (tmp_path / "full" / ".drjit" / "quick").exists()
+
+
+def test_unknown_way_to_compile_is_refused():
+    result = run("import pbdr", PBDR_COMPILE="fast")
+    assert "PBDR_COMPILE='fast' is unknown" in result.stderr
+
+
+def test_a_library_that_is_not_llvm_is_left_alone():
+    import ctypes.util
+
+    assert not llvm.skip_optimisation(Path(ctypes.util.find_library("c")))
