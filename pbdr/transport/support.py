@@ -11,7 +11,8 @@ import mitsuba as mi
 from pbdr.attached import AttachedParameter
 from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
-from pbdr.transport import camera, curves, groups, texels
+from pbdr.parameters import traverse
+from pbdr.transport import camera, curves, discontinuities, groups, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -75,6 +76,7 @@ def check_boundary(
     scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], max_depth: int, warped: bool = False
 ) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version. `warped`: boundary = 'warp'."""
+    _check_declared(scene, features, attached)
     for parameter in attached:
         if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter):
             kind = parameter.owners[0].class_name()
@@ -95,6 +97,17 @@ def check_boundary(
             f"boundary='warp': shading horizons of {', '.join(maps)} surfaces are no edges, so that the gradient would lack them. "
             "Use boundary='edge'."
         )
+
+
+def _check_declared(scene: Any, features: Features, attached: list[AttachedParameter]) -> None:
+    """Raise where something moves and a plugin does not say where its radiance jumps."""
+    for node in traverse(scene).hierarchy if features.moving else ():
+        if discontinuities.is_part(node) and discontinuities.declared(node) is None:
+            name = discontinuities.name_of(node)
+            raise SceneError(
+                f"'{node.id()}' is a {name}, which does not declare where its radiance jumps: the gradient of {_names(attached)} "
+                f"may lack boundary terms. If it jumps at edges of shapes only, say so: {name}.discontinuities = (). {ALONE}"
+            )
 
 
 def _check_on_gpu(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:

@@ -1,0 +1,185 @@
+"""Where radiance jumps: what every plugin of Mitsuba declares, in one place.
+
+A gradient of moving geometry is right only if every jump of the radiance that moves is a boundary term (docs/theory.md, section 4)
+or is refused by name. Each plugin therefore has a row here with its jumps. What has no row is refused as soon as something moves
+(support.py); a plugin of your own may declare its jumps by a class attribute `discontinuities`, an empty tuple if it has none.
+
+A test walks all plugins that Mitsuba ships, and holds docs/reference/discontinuities.md to these rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mitsuba as mi
+
+TERM, REFUSED, MISSING = "term", "refused", "missing"
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A kind of discontinuity.
+
+    `where`: what jumps, as a noun phrase; `handled`: TERM (it has a boundary term), REFUSED (by name, before rendering, where it
+    would be seen to move), or MISSING (neither: a known fault); `by`: the function that does so, by its full name; `test`: of a
+    term, the file that compares it with an independent reference.
+    """
+
+    where: str
+    handled: str
+    by: str = ""
+    test: str = ""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What a plugin declares.
+
+    `classes`: names of Mitsuba's classes that it makes; `note`: why it has no jump, where that is no matter of course.
+    """
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    jumps: tuple[Jump, ...] = ()
+    note: str = ""
+
+
+def _term(where: str, by: str, test: str) -> Jump:
+    return Jump(where, TERM, f"pbdr.boundary.{by}", f"tests/gradient/{test}.py")
+
+
+def _refused(where: str, by: str) -> Jump:
+    return Jump(where, REFUSED, f"pbdr.{by}")
+
+
+def _rows(kind: str, jumps: tuple[Jump, ...] = (), note: str = "", /, **classes: str) -> tuple[Plugin, ...]:
+    return tuple(Plugin(name, kind, tuple(made.split()), jumps, note) for name, made in classes.items())
+
+
+# ---------------------------------------------------------------------- shapes
+
+SILHOUETTE = _term("silhouette", "primary.sample", "test_silhouettes")
+BORDER = _term("border", "primary.sample", "test_closed_primary")
+CREASE = _term("creases between faces", "primary.sample", "test_shapes_meshes")
+UV_SEAM = _term("seams of texture coordinates at split vertices", "topology.build", "test_shapes_meshes")
+ATTRIBUTE_SEAM = Jump("attributes of vertices that differ at split vertices", MISSING)
+HORIZON = _term("horizons of interpolated normals", "horizon.sample", "test_smooth_shading")
+PIERCED = _term("curves in which it passes through others", "solids.crossing_sheets", "test_pierced")
+PARAMETRIC_SEAM = Jump("seam and poles of its texture coordinates", MISSING)
+MESH = (SILHOUETTE, BORDER, CREASE, UV_SEAM, ATTRIBUTE_SEAM, HORIZON, PIERCED)
+NO_OUTLINE = _refused("silhouette", "boundary.table.TableBuilder.build")
+
+SHAPES = (
+    *_rows("shape", MESH, ply="PLYMesh", obj="OBJMesh", serialized="SerializedMesh", blender="BlenderMesh", cube="Cube"),
+    *_rows("shape", MESH, "one mesh of several; the loader of scenes merges none", merge="Mesh MergedMesh MergeShape"),
+    *_rows("shape", (SILHOUETTE, BORDER, PIERCED), rectangle="Rectangle"),
+    *_rows("shape", (SILHOUETTE, PARAMETRIC_SEAM), sphere="Sphere"),
+    *_rows("shape", (SILHOUETTE, BORDER, PARAMETRIC_SEAM), cylinder="Cylinder", disk="Disk"),
+    *_rows("shape", (_term("silhouette, ends and creases", "strands.rows", "test_curves"),), bsplinecurve="BSplineCurve",
+           linearcurve="LinearCurve"),
+    *_rows("shape", (_term("silhouette and creases between voxels", "voxels.rows", "test_grids"), HORIZON), sdfgrid="SDFGrid"),
+    *_rows("shape", (NO_OUTLINE,), ellipsoids="Ellipsoids", ellipsoidsmesh="EllipsoidsMesh"),
+    *_rows("shape", (_term("the jumps of what it shows", "primary.sample", "test_shapes_groups"),), instance="Instance",
+           shapegroup="ShapeGroupPlugin"),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------- textures and volumes
+
+STEPPED = "transport.support.check_boundary"
+NEAREST = _refused("filter_type = 'nearest': borders of texels", STEPPED)
+CONSTANT = "the same everywhere on a surface"
+WORLD = "its filter and its wrapping are continuous"
+
+TEXTURES = (
+    *_rows("texture", (NEAREST,), "wrap modes continue a bilinear texture without a jump; only texture coordinates jump",
+           bitmap="BitmapTexture BitmapTextureImpl"),
+    *_rows("texture", (_refused("borders of its fields", STEPPED),), checkerboard="Checkerboard"),
+    *_rows("texture", (_refused("attributes of faces", STEPPED), ATTRIBUTE_SEAM), mesh_attribute="MeshAttribute"),
+    *_rows("texture", (), "jumps as its volume does", volume="VolumeAdapter"),
+    *_rows("texture", (), CONSTANT, srgb="SRGBReflectanceSpectrum", uniform="UniformSpectrum", rawconstant="RawConstantTexture",
+           d65="D65Spectrum", blackbody="BlackBodySpectrum", regular="RegularSpectrum", irregular="IrregularSpectrum"),
+    *_rows("volume", (NEAREST,), WORLD, gridvolume="GridVolume GridVolumeImpl"),
+    *_rows("volume", (), CONSTANT, constvolume="ConstVolume"),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------- materials
+
+BENT_HORIZON = _term("horizons of bent normals", "mapped.sample", "test_mapped")
+SLOPE = _refused("the slope of its texture at borders of texels", STEPPED)
+FLAT = "what jumps below its textures is theirs"
+
+BSDFS = (
+    *_rows("bsdf", (), "", diffuse="SmoothDiffuse", conductor="SmoothConductor", roughconductor="RoughConductor",
+           dielectric="SmoothDielectric", smoothdielectric="SmoothDielectricWithIndex", thindielectric="ThinDielectric",
+           roughdielectric="RoughDielectric", plastic="SmoothPlastic", roughplastic="RoughPlastic", pplastic="PolarizedPlastic",
+           principled="Principled", principledthin="PrincipledThin", hair="Hair", measured="Measured",
+           measured_polarized="MeasuredPolarized", null="Null", polarizer="LinearPolarizer", retarder="LinearRetarder",
+           circular="CircularPolarizer"),
+    *_rows("bsdf", (), FLAT, twosided="TwoSidedBRDF", blendbsdf="BlendBSDF", mask="MaskBSDF"),
+    *_rows("bsdf", (BENT_HORIZON,), normalmap="NormalMap"),
+    *_rows("bsdf", (BENT_HORIZON, SLOPE), bumpmap="BumpMap"),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------- lights
+
+SHADOWS = _term("shadows that it throws", "direct.sample", "test_closed_direct")
+
+EMITTERS = (
+    *_rows("emitter", (SHADOWS, Jump("horizons of its emission under interpolated normals", MISSING)), area="AreaLight"),
+    *_rows("emitter", (SHADOWS,), point="PointLight", directional="DirectionalEmitter", constant="ConstantBackgroundEmitter",
+           envmap="EnvironmentMapEmitter"),
+    *_rows("emitter", (SHADOWS, Jump("hard edge of its beam, border of its texture", MISSING)), spot="SpotLight"),
+    *_rows("emitter", (SHADOWS, _term("border of its picture", "frustum.draw", "test_emitters")), projector="Projector"),
+    *_rows("emitter", (SHADOWS, Jump("disk of the sun, horizon", MISSING)), sunsky="SunskyEmitter",
+           timed_sunsky="TimedSunskyEmitter"),
+    *_rows("emitter", (), "lights nothing: its beam has no solid angle", directionalarea="DirectionalArea"),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------- sensors, films, media
+
+CLIPPED = Jump("near and far planes that cut surfaces", MISSING)
+UNSEEN = _refused("everything that moves", "transport.support.check_boundary")
+ON_FILM = "fixed on the film"
+
+OTHERS = (
+    *_rows("sensor", (CLIPPED,), perspective="PerspectiveCamera", thinlens="ThinLensCamera", orthographic="OrthographicCamera",
+           opencv="DistortedCamera",
+           opencv_fisheye="DistortedCamera"),
+    *_rows("sensor", (UNSEEN,), distant="DistantSensor DistantSensorImpl", radiancemeter="RadianceMeter",
+           irradiancemeter="IrradianceMeter", batch="BatchSensor"),
+    *_rows("film", (), ON_FILM, hdrfilm="HDRFilm"),
+    *_rows("film", (_refused("all it shows", "transport.support.check_film"),), specfilm="SpecFilm"),
+    *_rows("filter", (), ON_FILM, box="BoxFilter", tent="TentFilter", gaussian="GaussianFilter", mitchell="MitchellNetravaliFilter",
+           catmullrom="CatmullRomFilter", lanczos="LanczosSincFilter"),
+    *_rows("medium", (Jump("whatever bounds it", MISSING),), homogeneous="HomogeneousMedium", heterogeneous="HeterogeneousMedium"),
+    *_rows("phase", (), "only in media", hg="HGPhaseFunction", isotropic="IsotropicPhaseFunction", rayleigh="RayleighPhaseFunction",
+           sggx="SGGXPhaseFunction", tabphase="TabulatedPhaseFunction", blendphase="BlendPhaseFunction"),
+)  # fmt: skip
+
+PLUGINS = (*SHAPES, *TEXTURES, *BSDFS, *EMITTERS, *OTHERS)
+BY_CLASS = {made: plugin for plugin in PLUGINS for made in plugin.classes}
+
+
+def declared(node: Any) -> tuple[Jump, ...] | None:
+    """Jumps that a Mitsuba object declares, None if it declares nothing."""
+    if _is_foreign(node):
+        return getattr(type(node), "discontinuities", None)
+    row = BY_CLASS.get(name_of(node))
+    return None if row is None else row.jumps
+
+
+def name_of(node: Any) -> str:
+    """Name of the class of a Mitsuba object."""
+    return type(node).__name__ if _is_foreign(node) else str(node.class_name()).partition("[")[0]
+
+
+def _is_foreign(node: Any) -> bool:
+    """Whether a plugin was written in Python, by whoever uses the package."""
+    return type(node).__module__.partition(".")[0] not in ("mitsuba", "pbdr")
+
+
+def is_part(node: Any) -> bool:
+    """Whether an object of a scene has to declare its jumps: all that radiance depends on but sensors, of which only one looks."""
+    return isinstance(node, (mi.Shape, mi.BSDF, mi.Texture, mi.Volume, mi.Emitter, mi.Medium, mi.PhaseFunction))
