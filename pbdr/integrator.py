@@ -88,7 +88,7 @@ class PathSpaceMethods:
 
         `own`: the sensor's own sampler in any case; `curve`: the order of the pixels, if not row by row.
         """
-        own |= self.options.sequence == "independent"
+        own = own or self.options.sequence == "independent"
         if own:
             sampler = sensor.sampler().clone()
             if spp:

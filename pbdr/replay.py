@@ -88,7 +88,7 @@ class Recordings:
             return one.backward(scene, sensor, given)
         given = owned(given)
         recording = self._find(one, scene, sensor, attached)
-        recording.calls += 1
+        recording.calls = recording.calls + 1
         if not recording.due():
             return recording.backward(scene, sensor, given)
         learned = {} if given.learned is None else dr.copy(given.learned.kept())  # passes add to it in place

@@ -227,7 +227,7 @@ def connect(scene: Any, sensor: Any, integrator: Any, point: Any, shape: Any, ac
     aperture = camera.aperture_of(sensor, point)
     sight = Eye.of(sensor, aperture).sight(point)
     ray = mi.Ray3f(sight.start, sight.omega)
-    active &= sight.inside
+    active = active & sight.inside
     hit = hits.first_hit(integrator, scene, ray, active)
     tolerance = mi.math.ShadowEpsilon * dr.maximum(sight.distance, dr.max(dr.abs(point)))
     active &= hit.is_valid() & (dr.abs(hit.t - sight.distance) < tolerance) & (hit.shape == shape)

@@ -245,8 +245,8 @@ class EdgeTable:
             curve.into1 = dr.select(there, found.into1, curve.into1)
             exposed |= there & found.exposed
         curve.exposed = exposed
-        curve.two_sided |= self.kind == VOXEL_FACE
-        curve.round |= self.kind == VOXEL
+        curve.two_sided = curve.two_sided | (self.kind == VOXEL_FACE)
+        curve.round = curve.round | (self.kind == VOXEL)
         return curve
 
     def _strand(self, curve: Curve, view: View, u: Any) -> Curve:
@@ -290,8 +290,8 @@ class EdgeTable:
         v0 = dr.select((kind == TUBE_END) | (kind == CAP), self.sign, u)
         curve.place = dr.select(kind == CREASE, 1 - s0, v0), dr.select(kind == CREASE, s1, v0)
         curve.exposed, curve.facing = exposed, (facing0, facing1)
-        curve.two_sided |= kind == CREASE
-        curve.round |= (kind == TUBE) | (kind == CONE_LINE)
+        curve.two_sided = curve.two_sided | (kind == CREASE)
+        curve.round = curve.round | ((kind == TUBE) | (kind == CONE_LINE))
         return curve
 
     def view_offset(self, view: View) -> Any:

@@ -136,7 +136,7 @@ def film_mass(faces: SmoothFaces, eye: Eye, magnitude: Magnitude | None) -> Any:
         turns = dr.minimum(dr.minimum(height[0], height[1]), height[2]) < eye.radius
         size = dr.norm(curve.xb) + dr.norm(curve.xc)
         mass = dr.select(crosses, mass, 0) + dr.select(turns, 0.2 * size / dr.norm(eye.towards(curve.x)), 0)
-        crosses |= turns
+        crosses = crosses | turns
     front = [eye.in_front(x) for x in faces.positions]
     mass = dr.select(crosses & (front[0] | front[1] | front[2]), mass, 0)
     if magnitude is None:

@@ -45,12 +45,12 @@ class Incidence:
             if shape.is_mesh():
                 rows, count = _rows(shape, index, builder)
                 parts.append(_packed(shape, mi.UInt32(rows.ravel() + np.uint32(before)), table))
-                faces += len(rows)
+                faces = faces + len(rows)
             else:
                 count = _count(table, index)
                 rounds[address] = (before, count)
                 parts.append(dr.full(mi.Float, np.uint32(NO_ROW).view(np.float32), 4 * SIDES))
-                faces += 1
+                faces = faces + 1
             before += count
         first, round_first, round_count = (np.zeros(max(begin) + 1, np.uint32) for _ in range(3))
         for address, start in begin.items():

@@ -131,7 +131,7 @@ class Crossing:
 
         # ---- the curve on the surface, from differences
         middle = meet(found, active)
-        active &= middle.known & (middle.hit.shape == shape)
+        active = active & middle.known & (middle.hit.shape == shape)
         slopes = []
         for axis in (frame.s, frame.t):
             ahead, behind = meet(found + NEAR * size * axis, active), meet(found - NEAR * size * axis, active)

@@ -150,7 +150,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     chosen = choose(table, Discrete.of(edge_mass(table)), eye, sampler, systematic(sampler, count))
     edge = segment.at(table.row(chosen.index), chosen.u, eye.view(), away=True)
     distance = dr.norm(edge.point - si.p)
-    active &= edge.counts & (chosen.weight > 0) & (distance > 0)
+    active = active & edge.counts & (chosen.weight > 0) & (distance > 0)
     # Edges in the plane of the face that x_S lies on are a part of its geometric horizon: terminator.py.
     height = dr.abs(dr.dot(si.n, edge.point - si.p))
     active &= height > COPLANAR * (distance + dr.max(dr.abs(edge.point)))
@@ -309,8 +309,8 @@ def _sides(
     """
     behind = segment.first_behind(t.scene)
     edge = segment.in_contact(t.scene, edge, target, distance, behind, active)
-    active &= edge.counts
-    factor = factor * edge.share
+    active = active & edge.counts
+    factor = dr.select(active, factor * edge.share, 0)
     front, back = segment.both_sides(t.scene, t.table, edge, target, distance, behind, active)
     for _, start in (front, back):
         spectra.carry(start, wavelengths)

@@ -79,7 +79,7 @@ class Sights:
             lit = active & (self.kind == LIT)
             direction, _, _ = emission.delta_emission(self.light, si, lit)
             normal, towards = dr.select(lit, mi.Vector3f(si.n), normal), dr.select(lit, direction, towards)
-            known &= ~lit | self.features.grids.smooth_on(hit, lit)
+            known = known & (~lit | self.features.grids.smooth_on(hit, lit))
         return dr.dot(normal, towards), normal, known
 
 
@@ -191,7 +191,7 @@ class Crossing:
         beside = active & ~step.same
         rim = dr.select(beside, _last(sights, step.start, step.across, anchor, step.looks, False, beside), 1)
         last = Look.along(sights, mi.Point2f(step.start + step.across * rim), beside)
-        active &= step.same | (last.on(anchor) & ((last.facing > 0) != step.looks))
+        active = active & (step.same | (last.on(anchor) & ((last.facing > 0) != step.looks)))
         across = step.across * rim
         position = step.start + across * _last(sights, step.start, across, anchor, step.looks, True, active)
         found = Look.along(sights, mi.Point2f(position), active, store)

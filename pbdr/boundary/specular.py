@@ -149,7 +149,7 @@ class Seen:
         hit = chain.scene.ray_intersect_preliminary(
             mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), coherent=False, active=active
         )
-        hit.t += skip
+        hit.t = hit.t + skip
         tolerance = mi.math.ShadowEpsilon * dr.maximum(distance, dr.max(dr.abs(point)))
         active &= (
             hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape) & apart(distance, point)

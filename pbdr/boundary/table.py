@@ -191,7 +191,7 @@ class TableBuilder:
             parts.append(fan)
         for part in parts:
             n = dr.width(part["kind"])
-            part |= {"shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n)}
+            part.update({"shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n)})
         return parts[0] if len(parts) == 1 else _join(parts)
 
 

@@ -50,7 +50,7 @@ class Grazing:
     def of(scene: Any, si: Any, sampler: Any, active: Any) -> Grazing:
         """Draw one in the half of the great circle of n that the shading normal still sees."""
         bend = si.sh_frame.n - si.n * dr.dot(si.n, si.sh_frame.n)
-        active &= dr.squared_norm(bend) > 1e-10
+        active = active & (dr.squared_norm(bend) > 1e-10)
         lean = dr.normalize(dr.select(active, bend, mi.Vector3f(1, 0, 0)))
         angle, density = sample_angle(scene, si, lean, sampler, active)
         active &= dr.abs(angle) < 0.5 * dr.pi

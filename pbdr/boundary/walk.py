@@ -47,7 +47,7 @@ def to_camera(
     before = mi.UInt32(link.length)
     steps, choices = _length(hit, ray, bounds, max_depth, before, chains, sampler, active)
     throughput = mi.Spectrum(choices)
-    active &= choices > 0
+    active = active & (choices > 0)
     hit, ray, onward, throughput, chained, active = _walk(
         scene, hit, ray, omega, steps, before, throughput, sampler, store, chains, active
     )

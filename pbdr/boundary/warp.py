@@ -251,8 +251,8 @@ class Warp:
                 new, known = levels.added(known, self.incidence.number(hit, active), active & (here > 0))
                 found = [(row, dr.select(new, w, 0), gradient) for row, w, gradient in found]
                 here = dr.select(new, here, 0)
-            weight += here
-            slope += sum((w * gradient for _, w, gradient in found), mi.Vector3f(0))
+            weight = weight + here
+            slope = slope + sum((w * gradient for _, w, gradient in found), mi.Vector3f(0))
             u1, row1, slope1 = _reservoir(u1, here, weight, found, row1, slope1)
             u2, row2, slope2 = _reservoir(u2, here, weight, found, row2, slope2)
             return k + 1, weight, slope, row1, slope1, u1, row2, slope2, u2, *known

@@ -20,8 +20,8 @@ def _table(table: dict[str, Any], path: list[str], lines: list[str]) -> None:
     nested = {k: v for k, v in table.items() if isinstance(v, dict) and not inline_below}
     plain = {k: v for k, v in table.items() if v is not None and k not in nested}
     if path and (plain or not nested):
-        lines += ["", f"[{'.'.join(_key(p) for p in path)}]"]
-    lines += [f"{_key(k)} = {_value(v)}" for k, v in plain.items()]
+        lines.extend(["", f"[{'.'.join(_key(p) for p in path)}]"])
+    lines.extend(f"{_key(k)} = {_value(v)}" for k, v in plain.items())
     for key, value in nested.items():
         _table(value, [*path, key], lines)
 

@@ -56,7 +56,7 @@ def share_of_lights(scene: Any, point: Any, si: Any, active: Any) -> Any:
     reference = dr.zeros(mi.Interaction3f, dr.width(point))
     reference.p = point
     ds = mi.DirectionSample3f(scene, dr.detach(si), reference)
-    active &= ds.emitter != None  # noqa: E711 (Dr.Jit comparison)
+    active = active & (ds.emitter != None)  # noqa: E711 (Dr.Jit comparison)
     pdf = dr.select(active, scene.pdf_emitter_direction(reference, ds, active), 0)
     return measure.mis_power(pdf, mi.Float(UNIFORM_SPHERE))
 
@@ -71,7 +71,7 @@ def visible_hit(scene: Any, si: Any, ds: Any, active: Any) -> tuple[Any, Any]:
     ray = si.spawn_ray(ds.d)
     ray.o = dr.fma(ds.d, start, si.p)
     hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active)
-    hit.t += start
+    hit.t = hit.t + start
     reached = ~hit.is_valid() | (hit.t >= ds.dist * (1 - mi.math.ShadowEpsilon))
     surface = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Surface)
     same = hit.is_valid() & (hit.shape.emitter() == ds.emitter)

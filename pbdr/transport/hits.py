@@ -82,5 +82,5 @@ def _behind_emitters(scene: Any, ray: Any, hit: Any, active: Any) -> Any:
         current = si.spawn_ray(ray.d)
         hit = scene.ray_intersect_preliminary(current, coherent=False, active=hidden)
         hidden &= hit.is_valid() & (hit.shape.emitter() != None)  # noqa: E711
-    hit.t += dr.dot(current.o - ray.o, ray.d)
+    hit.t = hit.t + dr.dot(current.o - ray.o, ray.d)
     return hit

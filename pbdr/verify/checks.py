@@ -148,7 +148,7 @@ class _Job:
                 spent = time.perf_counter() - start
                 if 4 * spent > seconds or 4 * spp * self.pixels > LANES:
                     break
-                spp *= 4
+                spp = spp * 4
             self.spp[side] = spp
         return self.spp[side]
 
