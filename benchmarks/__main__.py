@@ -29,6 +29,7 @@ BENCHMARKS = {
     "large_mesh": "a gradient step on a mesh of a million triangles: time against ten thousand, memory",
     "estimators": "biased and unbiased estimators of moving visibility side by side, in one plot",
     "spot_material_light": "albedo texture, roughness and environment of a textured mesh from 12 images",
+    "documentation": "the scenes of Mitsuba's documentation: a material and a geometry gradient each, against finite differences",
     "kill_resume": "a job killed at random moments and resumed, against the same job left alone",
 }
 

@@ -133,8 +133,7 @@ class TableBuilder:
     ) -> crossings.Sheets | None:
         """Where shapes pass through each other, searched again only when one has moved."""
         state = [x for one in placed for x in one.state()]
-        same = lambda x: x if isinstance(x, bytes) else x.index  # noqa: E731
-        if self.crossed is None or [*map(same, self.crossed[0])] != [*map(same, state)]:
+        if self.crossed is None or not _unchanged(self.crossed[0], state):
             meshes = solids.pierced_meshes(scene, placed, table)
             round_shapes = not all(one.shape.is_mesh() for one in placed)
             sheets: crossings.Sheets | None = None
@@ -193,6 +192,19 @@ class TableBuilder:
             n = dr.width(part["kind"])
             part.update({"shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n)})
         return parts[0] if len(parts) == 1 else _join(parts)
+
+
+def _unchanged(before: list[Any], now: list[Any]) -> bool:
+    """Whether buffers and bytes hold the same values. The terms of a gradient write their own copies of what moves."""
+    if len(before) != len(now):
+        return False
+    for old, new in zip(before, now, strict=True):
+        if isinstance(old, bytes) or isinstance(new, bytes):
+            if old != new:
+                return False
+        elif old.index != new.index and (dr.width(old) != dr.width(new) or not dr.all(old == new)):
+            return False
+    return True
 
 
 def _sheet_rows(

@@ -1,10 +1,11 @@
 """Welded edges of meshes on the host: sheets around an edge, duplicates, winding, and triangles that pass through each other."""
 
+import mitsuba as mi
 import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import crossings, topology
+from pbdr.boundary import crossings, table, topology
 
 TETRAHEDRON = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], np.uint32)
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
@@ -132,3 +133,14 @@ def test_touching_triangles_do_not_cross():
     for depth, crosses in ((0.0, False), (1e-7, False), (0.01, True), (-0.1, False)):
         other = crossings.Solid(np.array([[0, 1, 2]], np.uint32), wall - [0, 0, depth])
         assert (crossings.find([floor, other], [(0, 1)]) is not None) == crosses
+
+
+def test_copies_of_a_buffer_are_no_change() -> None:
+    """The terms of a gradient write copies of the moved vertices: shapes that pass through each other are searched for once."""
+    value = [0.0, 1.0, 2.0]
+    before = [mi.Float(value), b"pose"]
+    assert table._unchanged(before, [mi.Float(value), b"pose"])
+    assert not table._unchanged(before, [mi.Float([0.0, 1.0, 2.5]), b"pose"])
+    assert not table._unchanged(before, [mi.Float([0.0, 1.0]), b"pose"])
+    assert not table._unchanged(before, [mi.Float(value), b"other"])
+    assert not table._unchanged(before, [mi.Float(value)])

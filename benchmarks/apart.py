@@ -1,0 +1,57 @@
+"""A piece of work in a process of its own: what crashes or hangs there is a record, and ends nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .harness import ROOT
+
+TOO_SLOW = "no end within {limit:.0f} s"
+
+
+def apart(
+    module: str, words: Sequence[str], limit: float, settings: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], str]:
+    """Run `python -m module *words OUT`; returns what it had written to OUT as JSON, and why it failed, or "".
+
+    `limit`: seconds until it is killed, with all that it started; `settings`: of its environment.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, errors = Path(folder) / "record.json", Path(folder) / "stderr"
+        with errors.open("wb") as told:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *words, str(out)],
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=told,
+                env={**os.environ, **(settings or {})},
+                start_new_session=True,
+            )
+            try:
+                code = process.wait(timeout=limit)
+                failure = ""
+            except subprocess.TimeoutExpired:
+                failure = TOO_SLOW.format(limit=limit)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        if not failure and code:
+            text = errors.read_text(encoding="utf-8", errors="replace").strip()
+            failure = f"exit code {code}: {text[-600:]}"
+        return (json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}), failure
+
+
+def put(record: Mapping[str, Any], out: Path) -> None:
+    """Write a record so that a reader, or a kill, never meets half of it."""
+    part = out.with_suffix(".part")
+    part.write_text(json.dumps(record, default=float), encoding="utf-8")
+    part.replace(out)

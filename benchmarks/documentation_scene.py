@@ -1,0 +1,318 @@
+"""One scene of Mitsuba's documentation, in a process of its own: load it, choose what to differentiate, compare."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .apart import put
+from .harness import mean_and_error
+
+NOISE = 0.06  # largest relative standard error of a comparison that decides
+BIAS = 0.02  # relative bias that is right in any case
+SIGMAS = 4.0
+AIM = 0.015  # relative standard error of each side at which its replicas end
+LEAST, MOST = 8, 64  # replicas
+SIDE = 32  # pixels of the longer side of the film
+SPP, FD_SPP = 100, 144  # of ours, and of an image that is differenced; squares, so that every sampler takes them
+DEPTH = 3
+RIGHT, REFUSED, NOISY, WRONG, SLOW, TRACEBACK = "right", "refused", "noisy", "wrong", "too slow", "traceback"
+ABSENT, ACCEPTED = "incomplete", "accepted"
+#: Roles of a material, the first that exists is taken.
+ROLES = ("base_color", "specular", "transmission", "roughness", "roughness_u", "k", "eta", "opacity", "weight")
+KINDS = ("material", "geometry")
+
+
+def examine(path: Path, out: Path, depth: int, seconds: float, look: bool) -> None:
+    """Write the record of a scene, part by part."""
+    from pbdr.errors import PbdrError
+
+    record: dict[str, Any] = {}
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            begin = time.perf_counter()
+            scene = _scene(path)
+            record["load"] = {"verdict": ACCEPTED, "seconds": round(time.perf_counter() - begin, 2)}
+            put(record, out)
+            for kind in KINDS:
+                record[kind] = _part(scene, kind, depth, seconds, look)
+                record["warnings"] = sorted({str(w.message) for w in warned if "pathspace" in str(w.message)})
+                put(record, out)
+    except PbdrError as error:
+        absent = "does not exist" in str(error)
+        record["load"] = {"verdict": ABSENT if absent else REFUSED, "message": str(error)}
+    put(record, out)
+
+
+def _scene(path: Path) -> Any:
+    """The scene; some leave the number of samples to whoever renders them."""
+    import pbdr
+    from pbdr.errors import SceneError
+
+    try:
+        return pbdr.load_scene(path)
+    except SceneError as error:
+        if "undefined parameter: $spp" not in str(error):
+            raise
+        return pbdr.load_scene(path, define={"spp": 64})
+
+
+def _part(scene: Any, kind: str, depth: int, seconds: float, look: bool) -> dict[str, Any]:
+    """The record of one gradient: refused, accepted when no more than a look is asked for, or compared."""
+    from pbdr.errors import PbdrError
+
+    record: dict[str, Any] = {}
+    begin = time.perf_counter()
+    try:
+        job = Job(scene, kind, depth)
+        record |= {"parameter": job.parameter.name, "depth": job.depth, "verdict": ACCEPTED}
+        with job.small():
+            job.check()
+            record["look"] = round(time.perf_counter() - begin, 2)
+            if not look:
+                record |= job.compare(seconds)
+    except PbdrError as error:
+        record |= {"verdict": REFUSED, "message": f"{type(error).__name__}: {error}"}
+    except Exception:
+        record |= {"verdict": TRACEBACK, "message": traceback.format_exc()[-1500:]}
+    return {**record, "seconds": round(time.perf_counter() - begin, 1)}
+
+
+class Job:
+    """A parameter of a scene, the direction it is moved in, and both integrators."""
+
+    def __init__(self, scene: Any, kind: str, depth: int) -> None:
+        from pbdr.scene import integrator_of
+        from pbdr.verify.directions import direction, longest_step
+
+        self.scene, self.kind = scene, kind
+        self.camera = scene.sensors[0]
+        options = _options(scene, depth)
+        self.depth = options["max_depth"]
+        self.ours = integrator_of(scene, {"type": "pathspace", **options})
+        self.theirs = integrator_of(scene, {"type": "path", **options})
+        self.shape = _main_shape(scene)
+        self.parameter = _material(scene, self.shape) if kind == "material" else _mover(scene, self.shape, self.camera)
+        if kind == "material":
+            self.tangent = direction(scene, self.parameter, "all")
+        else:
+            self.tangent = _sideways(self.parameter, self.camera)
+        self.step = longest_step(scene, self.parameter, self.tangent)
+
+    def small(self) -> Any:
+        """The film, made small."""
+        from pbdr.parameters.film import film_size
+        from pbdr.verify.checks import fitting_size
+
+        return film_size(self.camera, fitting_size(self.camera, SIDE))
+
+    def check(self) -> None:
+        """Raise what a gradient would raise before it renders."""
+        from pbdr.rendering import _Attached
+
+        scene = self.scene.mi
+        with _Attached(scene, {self.parameter.name: self.parameter}):
+            _, _, features, _ = self.ours._prepare(scene, self.camera)
+            if features.edges_seen_to_move:
+                self.ours.tables.build(scene, features.moving_shapes, features)
+
+    def compare(self, seconds: float) -> dict[str, Any]:
+        """Differences at two steps and the gradient, both in replicas."""
+        import pbdr
+        from pbdr.seeds import hashed
+        from pbdr.verify.sources import Differences
+
+        sides = Differences(self.scene, self.parameter, self.tangent, sensor=self.camera, integrator=self.theirs)
+        weights = _weights(np.array([sides.image(self.step, hashed(0, "signs", k), FD_SPP) for k in range(4)]))
+
+        def differences(number: int) -> list[float]:
+            whole, half = (float((sides.image(h, number, FD_SPP) * weights).sum()) for h in (self.step, self.step / 2))
+            return [whole, half, (4 * half - whole) / 3]
+
+        channels = int(self.camera.film().base_channels_count())
+        adjoint = np.zeros((*weights.shape[:2], channels), np.float32)
+        adjoint[..., : weights.shape[2]] = weights
+
+        def gradient(number: int) -> list[float]:
+            found = pbdr.gradient(
+                self.scene, self.parameter.name, adjoint, spp=SPP, seed=number, integrator=self.ours, sensor=self.camera
+            )
+            values = [
+                float(np.sum(getattr(found, t)[self.parameter.name].astype(np.float64) * self.tangent)) for t in TERMS
+            ]
+            return [*values, sum(values)]
+
+        theirs, _ = replicas(differences, seconds, "differences")
+        mean, error = mean_and_error(theirs)
+        record = {
+            "steps": [{"step": s, "mean": m, "error": e} for s, m, e in zip((self.step, self.step / 2), mean, error)],  # noqa: B905
+            "differences": {"mean": mean[2], "error": error[2], "replicas": len(theirs)},
+        }
+        mine, spent = replicas(gradient, seconds, "gradient")
+        own, own_error = mean_and_error(mine)
+        record["ours"] = {"mean": own[-1], "error": own_error[-1], "replicas": len(mine), "seconds": spent}
+        record["terms"] = {t: {"mean": m, "error": e} for t, m, e in zip(TERMS, own, own_error)}  # noqa: B905
+        # What the steps differ by, beyond its noise, is truncation: the extrapolation leaves a part of it.
+        gap, noise = mean_and_error(theirs[:, 0] - theirs[:, 1])
+        slack = max(abs(gap) - 2 * noise, 0.0) / 3
+        return record | judged(own[-1], own_error[-1], mean[2], error[2], slack)
+
+
+TERMS = ("interior", "primary", "direct", "indirect")
+
+
+def judged(mean: float, error: float, reference: float, reference_error: float, slack: float = 0.0) -> dict[str, Any]:
+    """Verdict, relative bias and standard error of a comparison.
+
+    Right: the standard error is at most NOISE, and the bias at most SIGMAS standard errors or BIAS (and what truncation of the
+    differences may explain). Wrong: the bias is more, however large the noise. Otherwise noisy.
+    """
+    numbers = [mean, error, reference, reference_error]
+    if not np.isfinite(numbers).all():
+        return {"verdict": WRONG, "bias": float("nan"), "bias_error": float("nan")}
+    both = float(np.hypot(error, reference_error))
+    scale = abs(reference) or abs(mean)
+    if scale == 0:
+        return {"verdict": NOISY, "bias": 0.0, "bias_error": 0.0, "message": "both sides are exactly zero"}
+    beyond = abs(mean - reference) - slack
+    near = beyond <= max(SIGMAS * both, BIAS * scale)
+    verdict = WRONG if not near else RIGHT if both <= NOISE * scale else NOISY
+    return {"verdict": verdict, "bias": (mean - reference) / scale, "bias_error": both / scale}
+
+
+def replicas(estimate: Any, seconds: float, name: str) -> tuple[np.ndarray, float]:
+    """Replicas until the last entry is precise or time is up, and the seconds of a warm one; the first one warms up."""
+    from pbdr.seeds import hashed
+
+    estimate(hashed(0, name, "warm"))
+    samples: list[list[float]] = []
+    begin = time.perf_counter()
+    while len(samples) < MOST:
+        samples.append(estimate(hashed(0, name, len(samples))))
+        if len(samples) >= LEAST:
+            mean, error = mean_and_error(samples)
+            if error[-1] <= AIM * abs(mean[-1]) or time.perf_counter() - begin > seconds:
+                break
+    return np.array(samples), (time.perf_counter() - begin) / len(samples)
+
+
+def _weights(images: np.ndarray) -> np.ndarray:
+    """The adjoint image of these derivative images (N, H, W, C): signs of their blocks, so that nothing cancels."""
+    from pbdr.verify.functionals import Functionals, tents
+
+    signs = Functionals.fitted(images).signs
+    rows, columns = tents(images.shape[1]), tents(images.shape[2])
+    rows, columns = rows / rows.sum(1, keepdims=True), columns / columns.sum(1, keepdims=True)
+    weights = rows.T @ signs @ columns / signs.size
+    return np.repeat(weights[..., None], images.shape[3], 2) / images.shape[3]
+
+
+# ---------------------------------------------------------------------- what is differentiated
+
+
+def _options(scene: Any, depth: int) -> dict[str, Any]:
+    """Options of the scene's own integrator, as far as `path` has them, no deeper than `depth`."""
+    import mitsuba as mi
+
+    from pbdr.errors import SceneError
+
+    nodes = {n.props.plugin_name(): n.props for n in scene._state.nodes if n.type == mi.ObjectType.Integrator}
+    if "stokes" in nodes:
+        raise SceneError("integrator 'stokes': polarised light has no gradients; use 'path' in an unpolarised variant.")
+    props = nodes.get("path") or nodes.get("direct") or {}
+    options = {name: props[name] for name in ("max_depth", "rr_depth", "hide_emitters") if props and name in props}
+    own = 2 if "direct" in nodes and "path" not in nodes else int(options.get("max_depth", -1))
+    options["max_depth"] = depth if own < 0 else min(own, depth)
+    return options
+
+
+def _main_shape(scene: Any) -> Any:
+    """What the scene is about: the shape of the material `object_bsdf`, else the smallest one that the camera sees well."""
+    import drjit as dr
+    import mitsuba as mi
+
+    shapes = scene.mi.shapes()
+    named = [s for s in shapes if s.bsdf() is not None and s.bsdf().id() == "object_bsdf"]
+    if named:
+        return named[0]
+    side = 24
+    index = dr.arange(mi.UInt32, side * side)
+    film = mi.Point2f(index % side + 0.5, index // side + 0.5) / side
+    ray, _ = scene.sensors[0].sample_ray(0.0, 0.5, film, mi.Point2f(0.5))
+    hit = scene.mi.ray_intersect_preliminary(ray, coherent=True)
+    seen = [int(dr.count(hit.is_valid() & (hit.shape == mi.ShapePtr(s)))[0]) for s in shapes]
+    extent = [float(dr.norm(s.bbox().max - s.bbox().min)) for s in shapes]
+    good = [i for i, s in enumerate(shapes) if seen[i] >= 0.02 * side * side and not s.is_emitter()]
+    good = good or [i for i in range(len(shapes)) if not shapes[i].is_emitter()]
+    return shapes[min(good, key=lambda i: extent[i])]
+
+
+def _material(scene: Any, shape: Any) -> Any:
+    """A parameter of the shape's material; of a light where it has none."""
+    from pbdr.errors import ParameterError
+    from pbdr.parameters import is_radiometric, list_parameters, traverse
+
+    params = traverse(scene)
+    # A shape of a group is shown by its instance, which has no material of its own.
+    nodes = set(traverse(shape.bsdf()).hierarchy) if shape.bsdf() is not None else set()
+    own = [p for p in list_parameters(scene) if params.properties[p.raw][2] in nodes and p.kind != "integer"]
+    own += [p for p in list_parameters(scene) if p.kind == "mesh" and p.role.startswith(("vertex_", "face_"))]
+    ranked = [p for role in ROLES for p in own if p.role == role or p.role.startswith(role + "_")]
+    ranked = [p for p in ranked if not p.role.endswith(("_wavelengths", "_uv"))]
+    attributes = [p for p in own if p.kind == "mesh"]
+    lights = [p for p in list_parameters(scene) if is_radiometric(p.raw, p.role) and p.kind != "integer"]
+    chosen = ranked + attributes + lights
+    if not chosen:
+        raise ParameterError(f"{scene.source} has no parameter of a material or a light")
+    return chosen[0]
+
+
+def _mover(scene: Any, shape: Any, camera: Any) -> Any:
+    """What moves the shape: its pose, its vertices, its control points; else the pose of the camera."""
+    from pbdr.parameters import list_parameters, traverse
+
+    params = traverse(scene)
+    for role in ("pose", "positions", "control_points"):
+        for parameter in list_parameters(scene):
+            if parameter.role == role and params.properties[parameter.raw][2] == shape:
+                return parameter
+    return next(p for p in list_parameters(scene) if p.role == "pose" and params.properties[p.raw][2] == camera)
+
+
+def _sideways(parameter: Any, camera: Any) -> np.ndarray:
+    """Translation to the right, as the camera sees it: horizontal, so that what stands on a floor slides over it."""
+    from pbdr.parameters import traverse
+
+    matrix = np.array(traverse(camera)["to_world"].matrix, dtype=np.float64).reshape(4, 4, -1)[..., 0]
+    right = matrix[:3, 0] / np.linalg.norm(matrix[:3, 0])
+    if parameter.kind == "transform":
+        result = np.zeros((3, 4))
+        result[:, 3] = right
+        return result
+    if parameter.role == "control_points":  # x, y, z and the radius of every one
+        return np.tile([*right, 0.0], parameter.shape[0] // 4).reshape(parameter.shape)
+    return np.tile(right, (parameter.shape[0], 1))
+
+
+def main() -> None:
+    """Called by `documentation` in a process of its own."""
+    words = argparse.ArgumentParser()
+    words.add_argument("scene", type=Path)
+    words.add_argument("depth", type=int)
+    words.add_argument("seconds", type=float)
+    words.add_argument("look", choices=("look", "compare"))
+    words.add_argument("out", type=Path)
+    given = words.parse_args()
+    examine(given.scene, given.out, given.depth, given.seconds, given.look == "look")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
