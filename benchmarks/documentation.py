@@ -130,10 +130,10 @@ def _summary(told: dict[str, Any], tried: int, total: int, complete: int, refuse
         f"Materials: {words['material']}.\n\nGeometry: {words['geometry']} "
         f"({refused / max(complete, 1):.0%} of the complete scenes refused; at most {GEOMETRY_REFUSED:.0%} are allowed).\n\n"
         f"Films of {SIDE} pixels; the scene's own integrator, no deeper than {DEPTH}. Differences: of Mitsuba's `path` at two "
-        "steps (the second is half of the first), common random numbers; the comparison is with their extrapolation. A cell is a "
-        f"mean ± its standard error; seconds are those of one warm gradient, all terms. Right: standard error at most {NOISE:.0%}, bias "
-        f"within {SIGMAS:.0f} standard errors or {BIAS:.0%}. Wrong: the bias is more, however large the noise. Noisy: the standard "
-        "error is too large to tell. Geometry: the main shape moves to the right, as the camera sees it."
+        "steps (the second is half of the first), common random numbers; the comparison is with their extrapolation. A cell "
+        "is a mean ± its standard error; seconds are those of one warm gradient, all terms. Right: standard error at most "
+        f"{NOISE:.0%}, bias within {SIGMAS:.0f} standard errors or {BIAS:.0%}. Wrong: the bias is more, however large the noise. "
+        "Noisy: the standard error is too large to tell. Geometry: the main shape moves to the right, as the camera sees it."
     )
 
 
