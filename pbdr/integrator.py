@@ -14,7 +14,7 @@ from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
 from pbdr.passes import SHARES, TERMS, GradientPass, Inputs
-from pbdr.transport import camera, channels, distorted, glass, hits, lenses, path, pixels, spectra, support
+from pbdr.transport import camera, channels, distorted, glass, hits, lenses, media, path, pixels, spectra, support
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 from pbdr.transport.pixels import Pixels
@@ -117,6 +117,8 @@ class PathSpaceMethods:
         support.check_film(sensor)
         film = sensor.film()
         channels.check(self.channels, scene)
+        if self.options.media != "ignore":
+            media.warn(scene, sensor)
         with dr.suspend_grad():
             film.prepare(self.aov_names())
             block = film.create_block()
@@ -155,6 +157,8 @@ class PathSpaceMethods:
         attached = attached_parameters(scene)
         support.check_film(sensor)
         support.check_parameters(attached)
+        if self.options.media != "ignore":
+            media.check(scene, sensor, attached)
         features = inspect(scene, sensor, attached)
         channels.check(self.channels, scene, features.moving_edges)
         if self.options.boundary != "none":

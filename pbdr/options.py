@@ -8,7 +8,7 @@ from typing import Any
 from pbdr import memory
 from pbdr.boundary.warp import WarpOptions
 from pbdr.errors import OptionError, closest
-from pbdr.transport import channels
+from pbdr.transport import channels, media
 
 BOUNDARIES = ("edge", "warp", "none")
 SEQUENCES = ("sobol", "independent")
@@ -24,6 +24,7 @@ class Options:
     guiding   of the indirect boundary: "edges" (boundary/guiding.py), or "none"
     adjoint_sampling  reverse mode samples pixels, and edges on the film, in proportion to |δL| (transport/pixels.py); its samples
               are then not those of forward mode. None: with "sobol"
+    media     participating media of the scene: gradients are "refuse"d and images warn, or both "ignore" them (transport/media.py)
     replay    gradient passes in reverse mode are recorded in the first call and replayed in later ones (replay.py)
     """
 
@@ -43,6 +44,7 @@ class Options:
     sequence: str = "sobol"
     guiding: str = "edges"
     adjoint_sampling: bool | None = None
+    media: str = "refuse"
     replay: bool = False
     memory: str | int | float | None = None
 
@@ -93,6 +95,7 @@ class Options:
             ("aovs", str),
             ("sequence", str),
             ("guiding", str),
+            ("media", str),
             ("replay", bool),
         ):
             value = getattr(self, name)
@@ -119,6 +122,8 @@ class Options:
             raise OptionError(f"pathspace: sequence = '{self.sequence}'; give one of {', '.join(SEQUENCES)}.")
         if self.guiding not in GUIDING:
             raise OptionError(f"pathspace: guiding = '{self.guiding}'; give one of {', '.join(GUIDING)}.")
+        if self.media not in media.HANDLING:
+            raise OptionError(f"pathspace: media = '{self.media}'; give one of {', '.join(media.HANDLING)}.")
         if self.adjoint_sampling is not None and not isinstance(self.adjoint_sampling, bool):
             raise OptionError(f"pathspace: adjoint_sampling = {self.adjoint_sampling!r}; give true or false.")
         if self.adjoint_sampling and self.sequence != "sobol":
