@@ -24,12 +24,18 @@ from pbdr.transport.features import Features
 
 MAX_ENTRIES = 1 << 21  # views × edges held at once
 IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the position
+PROBES = 16  # points at which the light of each emitter is measured: shares of views follow it by a half only
+ALONG = (0.1, 0.5, 0.9)  # of edges: where the intensity of lights without size is looked up
+DEFENSIVE = 0.05  # of the largest intensity: what edges have that look unlit at these points
 MIN_VIEWS = 64  # unless there are too many edges; 256 were measured to be no better
 
 
 @dataclass
 class LightViews:
-    """K points on lights or directions to them, drawn once a call; `weight` = 1 / (K · density)."""
+    """K points on lights or directions to them, drawn once a call; `weight` = 1 / (K · density).
+
+    `radiance` of these points or directions, a mean over the spectrum (of lights without size: 1).
+    """
 
     emitter: Any
     view: View
@@ -37,24 +43,29 @@ class LightViews:
     weight: Any
     surface: Any
     delta: Any
+    radiance: Any
 
     def at(self, index: Any) -> LightViews:
         """The views at `index`."""
         get = lambda x: dr.gather(type(x), x, index)  # noqa: E731
         view = View(get(self.view.point), get(self.view.towards), get(self.view.distant))
         return LightViews(
-            get(self.emitter), view, get(self.normal), get(self.weight), get(self.surface), get(self.delta)
-        )
+            get(self.emitter), view, get(self.normal), get(self.weight), get(self.surface), get(self.delta),
+            get(self.radiance),
+        )  # fmt: skip
 
 
-def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
-    """`count` stratified views over all emitters of the scene."""
+def draw_views(scene: Any, sampler: Any, count: int, shares: Discrete | None = None) -> LightViews:
+    """`count` stratified views over all emitters of the scene, as many of each as `shares` says (of `emitter_shares`; None: alike)."""
     emitters = scene.emitters_dr()
     number = dr.width(emitters)
     k = mi.Float(dr.arange(mi.UInt32, count))
     whole = dr.opaque(mi.Float, count)  # varies with the silhouettes
-    choice = (k + sampler.next_1d()) / whole * number
-    index = dr.minimum(mi.UInt32(choice), number - 1)
+    u = (k + sampler.next_1d()) / whole
+    if shares is None:
+        index, often = dr.minimum(mi.UInt32(u * number), number - 1), mi.Float(1 / number)
+    else:
+        index, often, _ = shares.sample(u)
     emitter = dr.gather(mi.EmitterPtr, emitters, index)
     flags = emitter.flags()
     surface = mi.has_flag(flags, mi.EmitterFlags.Surface)
@@ -66,23 +77,51 @@ def draw_views(scene: Any, sampler: Any, count: int) -> LightViews:
     lattice -= dr.floor(lattice)
     box = scene.bbox()
     reference = dr.zeros(mi.Interaction3f, count)
-    reference.p = mi.Point3f(0.5 * (box.min + box.max))
+    reference.p, reference.wavelengths = mi.Point3f(0.5 * (box.min + box.max)), spectra.typical()
     dr.make_opaque(reference.p)  # moves with the shapes
     # As a recorded call it would be compiled for every shape of the process, of which instances and curves cannot do it.
     with dr.scoped_set_flag(dr.JitFlag.SymbolicCalls, False):
-        on_surface = emitter.get_shape().sample_position(0.0, lattice, surface)
-    direction, _ = emitter.sample_direction(reference, lattice, ~surface)
+        on_surface, _ = emitter.sample_position(0.0, lattice, surface)  # of a textured light, where it is bright
+    direction, value = emitter.sample_direction(reference, lattice, ~surface)
     distant = ~surface & mi.has_flag(flags, mi.EmitterFlags.Infinite)
     distant |= mi.has_flag(flags, mi.EmitterFlags.DeltaDirection) & ~mi.has_flag(flags, mi.EmitterFlags.DeltaPosition)
     density = dr.select(surface, on_surface.pdf, dr.select(delta, 1, direction.pdf))
+    shining = mi.SurfaceInteraction3f(on_surface, reference.wavelengths)
+    shining.wi = mi.Vector3f(0, 0, 1)
+    radiance = dr.select(surface, dr.mean(emitter.eval(shining, surface)), dr.mean(value) * direction.pdf)
     views = LightViews(
         emitter=emitter,
         view=View(dr.select(surface, on_surface.p, direction.p), mi.Vector3f(direction.d), distant),
-        normal=mi.Normal3f(on_surface.n), weight=dr.select(density > 0, number / (density * whole), 0),
-        surface=surface, delta=delta,
+        normal=mi.Normal3f(on_surface.n), weight=dr.select(density > 0, 1 / (often * density * whole), 0),
+        surface=surface, delta=delta, radiance=dr.select(delta, 1, radiance),
     )  # fmt: skip
     dr.eval(views)
     return views
+
+
+def emitter_shares(scene: Any, sampler: Any) -> Discrete | None:
+    """How many of the views each emitter gets: half of them alike, half by the light that it throws into the scene.
+
+    Were all alike, one strong lamp among a hundred weak ones would be seen in every other call only. `sampler` has
+    `PROBES` lanes for each emitter: points of the scene's box, at which the light without shadows is measured.
+    """
+    emitters = scene.emitters_dr()
+    number = dr.width(emitters)
+    if number < 2:
+        return None
+    box = scene.bbox()
+    low, high = mi.Point3f(box.min), mi.Point3f(box.max)
+    dr.make_opaque(low, high)
+    emitter = dr.gather(mi.EmitterPtr, emitters, dr.arange(mi.UInt32, number * PROBES) // PROBES)
+    probe = dr.zeros(mi.Interaction3f, number * PROBES)
+    x, y = sampler.next_2d()
+    probe.p = low + (high - low) * mi.Vector3f(x, y, sampler.next_1d())
+    probe.wavelengths = spectra.typical()
+    _, light = emitter.sample_direction(probe, sampler.next_2d(), True)
+    light = dr.mean(light)
+    thrown = dr.block_sum(dr.select(dr.isfinite(light), light, 0), PROBES)
+    total = dr.sum(thrown)
+    return Discrete.of(1 / number + dr.select(total > 0, thrown / total, 0))
 
 
 def view_count(edges: int, samples: int, emitters: int) -> int:
@@ -110,7 +149,9 @@ def light_factor(lights: LightViews, edge: segment.Edge) -> Any:
 def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews) -> Any:
     """Sampling mass of all pairs of a view and a `possible` edge, view-major: zero exactly where the edge is no silhouette.
 
-    The floor keeps edges that only their middle hides; a flat light's own border never counts.
+    In proportion to the radiance of the view: without it a sun, which has many views of small weight, is drawn so rarely that
+    estimates look converged long before they are. The floor keeps edges that only their middle hides; a flat light's own border
+    never counts.
     """
     number = dr.opaque(mi.UInt32, dr.width(possible))
     entry = dr.arange(mi.UInt32, dr.width(lights.weight) * dr.width(possible))
@@ -119,14 +160,40 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
     chosen = lights.at(k)
     edge = segment.at(row, mi.Float(0.5), chosen.view, away=False)
     distance2 = dr.squared_norm(chosen.view.point - edge.point)
-    near = dr.select(chosen.delta & ~chosen.view.distant, dr.rcp(dr.maximum(distance2, 1e-20)), 1)
-    length = segment.rough_length(edge)
-    mass = length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.weight
-    floor = 0.01 * length * dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20))) * chosen.weight
+    fall_off = dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20)))
+    length = segment.rough_length(edge) * chosen.weight
+    near = dr.select(chosen.delta, fall_off, 1)
+    mass = length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.radiance
+    floor = 0.01 * length * fall_off * chosen.radiance
     own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
-    possible = edge.silhouette | row.strand | (row.voxel & row.exists(chosen.view))
-    mass = dr.select(possible & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
+    outline = edge.silhouette | row.strand | (row.voxel & row.exists(chosen.view))
+    mass = dr.select(outline & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
+    if any(_without_size(emitter) for emitter in scene.emitters()):
+        lit = _brightness(chosen, row, dr.width(possible), chosen.delta & (mass > 0))
+        mass *= dr.select(chosen.delta, lit, 1)
     return favour_moving(mass, row.moving)
+
+
+def _without_size(emitter: Any) -> bool:
+    flags = emitter.flags()
+    return any(
+        mi.has_flag(flags, kind) for kind in (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
+    )
+
+
+def _brightness(lights: LightViews, row: EdgeTable, edges: int, active: Any) -> Any:
+    """Mean intensity of lights without size over edges, and a part of the largest of each view: a beam may meet just a bit of them."""
+    si = dr.zeros(mi.SurfaceInteraction3f, dr.width(active))
+    si.wavelengths = spectra.typical()
+    intensity = mi.Float(0)
+    for u in ALONG:
+        si.p = row.curve(lights.view, mi.Float(u)).position
+        _, value, _ = emission.delta_emission(lights.emitter, si, active)
+        distance2 = dr.select(lights.view.distant, 1, dr.squared_norm(lights.view.point - si.p))
+        intensity += dr.mean(dr.detach(value)) * distance2 / len(ALONG)
+    intensity = dr.select(active & dr.isfinite(intensity), intensity, 0)
+    largest = dr.block_reduce(dr.ReduceOp.Max, intensity, edges)
+    return intensity + DEFENSIVE * dr.repeat(largest, edges)
 
 
 @dataclass
@@ -164,7 +231,8 @@ class Outlines:
         if dr.width(possible) == 0:
             return None
         views = view_count(dr.width(possible), count, emitters)
-        lights = draw_views(scene, stream("light points", views), views)
+        shares = emitter_shares(scene, stream("light shares", PROBES * emitters))
+        lights = draw_views(scene, stream("light points", views), views, shares)
         pairs = Discrete.of(shadow_mass(scene, table, possible, lights))
         return Outlines(lights, possible, dr.opaque(mi.UInt32, dr.width(possible)), pairs)
 

@@ -12,6 +12,9 @@ import drjit as dr
 import mitsuba as mi
 
 
+ONWARDS = 1e-6  # of the distance and the position: by how much a ray goes on behind a hidden surface
+
+
 def pack(hit: Any) -> tuple[Any, ...]:
     """Hit → tuple of plain numbers for `dr.alloc_local` (a `Bool` in local memory breaks LLVM code generation)."""
     pointer = mi.UInt32
@@ -76,11 +79,17 @@ def first_hit(integrator: Any, scene: Any, ray: Any, active: Any = True) -> Any:
 def _behind_emitters(scene: Any, ray: Any, hit: Any, active: Any) -> Any:
     current = mi.Ray3f(ray)
     hit = mi.PreliminaryIntersection3f(hit)
+    travelled = dr.zeros(mi.Float, dr.width(ray))
     hidden = active & hit.is_valid() & (hit.shape.emitter() != None)  # noqa: E711 (Dr.Jit comparison)
     while dr.hint(hidden, label="pathspace: hidden emitters"):
-        si = hit.compute_surface_interaction(current, mi.RayFlags.Minimal, hidden)
-        current = si.spawn_ray(ray.d)
+        # Along the ray: an offset along the normal shifts it sideways, past what the edges' lines of sight are measured against.
+        # However short, since a surface that is met twice is only hidden twice.
+        reach = travelled + hit.t
+        reach += ONWARDS * (reach + dr.max(dr.abs(ray.o)))
+        travelled = dr.select(hidden, reach, travelled)
+        current.o = dr.fma(ray.d, travelled, ray.o)
+        current.maxt = ray.maxt - travelled
         hit = scene.ray_intersect_preliminary(current, coherent=False, active=hidden)
         hidden &= hit.is_valid() & (hit.shape.emitter() != None)  # noqa: E711
-    hit.t = hit.t + dr.dot(current.o - ray.o, ray.d)
+    hit.t = hit.t + travelled
     return hit

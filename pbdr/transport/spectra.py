@@ -24,6 +24,14 @@ def random_number(sampler: Any) -> Any:
     return sampler.next_1d() if mi.is_spectral else mi.Float(0)
 
 
+def typical() -> Any:
+    """Wavelengths across the visible range, for what only has to know about how bright something is."""
+    if not mi.is_spectral:
+        return mi.Color0f()
+    number = len(mi.Wavelength())
+    return mi.Wavelength([460 + 160 * k / max(number - 1, 1) for k in range(number)])
+
+
 def carry(ray: Any, wavelengths: Any) -> Any:
     """`ray`, with the wavelengths of its sample from now on."""
     if mi.is_spectral and wavelengths is not None:
