@@ -56,7 +56,7 @@ class LightViews:
 
 
 def draw_views(scene: Any, sampler: Any, count: int, shares: Discrete | None = None) -> LightViews:
-    """`count` stratified views over all emitters of the scene, as many of each as `shares` says (of `emitter_shares`; None: alike)."""
+    """`count` stratified views over all emitters of the scene, as `emitter_shares` says (None: as many of each)."""
     emitters = scene.emitters_dr()
     number = dr.width(emitters)
     k = mi.Float(dr.arange(mi.UInt32, count))
@@ -176,13 +176,11 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
 
 def _without_size(emitter: Any) -> bool:
     flags = emitter.flags()
-    return any(
-        mi.has_flag(flags, kind) for kind in (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
-    )
+    return any(mi.has_flag(flags, kind) for kind in (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection))
 
 
 def _brightness(lights: LightViews, row: EdgeTable, edges: int, active: Any) -> Any:
-    """Mean intensity of lights without size over edges, and a part of the largest of each view: a beam may meet just a bit of them."""
+    """Mean intensity of lights without size over edges, and a part of each view's largest: a beam may meet just a bit of them."""
     si = dr.zeros(mi.SurfaceInteraction3f, dr.width(active))
     si.wavelengths = spectra.typical()
     intensity = mi.Float(0)

@@ -11,7 +11,6 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-
 ONWARDS = 1e-6  # of the distance and the position: by how much a ray goes on behind a hidden surface
 
 

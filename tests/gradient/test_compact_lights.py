@@ -1,4 +1,4 @@
-"""Lights that are small and strong beside large and weak ones: what a sun in the sky adds to shadow edges must not hang on a few samples.
+"""Lights that are small and strong beside large and weak ones: what a sun adds to shadow edges must not hang on a few.
 
 Means say little here. Where strong light is drawn rarely, the estimates of most calls agree with each other and are wrong together;
 so the tests look at the largest samples.
@@ -34,7 +34,12 @@ def area(radiance):
 def lamps():
     """Seven large, weak lamps and a small one that is ten thousand times as bright."""
     lights = {
-        f"weak{k}": {"type": "sphere", "center": [4 * np.cos(0.9 * k), 4 * np.sin(0.9 * k), 3], "radius": 0.5, "emitter": area(0.3)}
+        f"weak{k}": {
+            "type": "sphere",
+            "center": [4 * np.cos(0.9 * k), 4 * np.sin(0.9 * k), 3],
+            "radius": 0.5,
+            "emitter": area(0.3),
+        }
         for k in range(7)
     }
     favoured = {**area(3000.0), "sampling_weight": 20.0}  # in interiors and finite differences, not at shadow edges
@@ -55,7 +60,13 @@ def spots():
 
     def spot(x, intensity, width):
         pose = T().look_at([x, 0.6, 2.5], [x, 0.59, 0], [0, 1, 0])
-        return {"type": "spot", "to_world": pose, "intensity": intensity, "cutoff_angle": width, "beam_width": 0.5 * width}
+        return {
+            "type": "spot",
+            "to_world": pose,
+            "intensity": intensity,
+            "cutoff_angle": width,
+            "beam_width": 0.5 * width,
+        }
 
     return {**{f"weak{k}": spot(2 + k, 0.1, 20.0) for k in range(7)}, "strong": spot(0.0, 1e3, 12.0)}
 
@@ -67,7 +78,15 @@ def lit(lights):
     pose = T().translate([0, 0, 0.6]).rotate([1, 0, 0], 30).scale(0.3)
     floor = {"type": "rectangle", "to_world": T().scale(3)}
     view = camera(sampler={"type": "ldsampler"}, to_world=T().look_at([0, -4, 3], [0, 0, 0], [0, 0, 1]))
-    return load_scene({"type": "scene", "camera": view, "floor": floor, "block": {"type": "cube", "to_world": pose}, **LIGHTS[lights]()})
+    return load_scene(
+        {
+            "type": "scene",
+            "camera": view,
+            "floor": floor,
+            "block": {"type": "cube", "to_world": pose},
+            **LIGHTS[lights](),
+        }
+    )
 
 
 def largest_share(scene):
@@ -78,14 +97,16 @@ def largest_share(scene):
     stream = lambda name, count: seeds.lanes(count, 3, name)  # noqa: E731
     outlines = direct.Outlines.of(scene.mi, edges, stream, COUNT)
     shadow = direct.cast(scene.mi, sensor, edges, outlines, stream("edges", COUNT), COUNT)
-    _, radiance = direct.light_seen(scene.mi, features, shadow, shadow.receiver_ray(shadow.receiver_hit.t), shadow.active)
+    _, radiance = direct.light_seen(
+        scene.mi, features, shadow, shadow.receiver_ray(shadow.receiver_hit.t), shadow.active
+    )
     light = np.array(radiance).mean(0) * np.array(direct.shadow_measure(shadow)) * np.array(shadow.active)
     return light.max() / light.sum()
 
 
 @pytest.mark.parametrize("lights", LIGHTS)
 def test_no_sample_stands_out(lights, monkeypatch):
-    """The largest sample is up to 5 times the mean; where edges are chosen without regard for brightness, 17 (spots) to 1,800 times."""
+    """The largest sample is up to 5 times the mean; where edges are chosen blindly, 17 (spots) to 1,800 times."""
     scene = lit(lights)
     assert largest_share(scene) < 10 / COUNT
     draw = direct.draw_views

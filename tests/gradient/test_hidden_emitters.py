@@ -33,7 +33,9 @@ def bump(folder, lamps):
     pose = lambda k: T().look_at([0, -1.5 - 0.2 * k, 0.3], [1.5, 2, 0.3], [0, 0, 1]).scale(0.6)  # noqa: E731
     hidden = {f"lamp{k}": {"type": "rectangle", "to_world": pose(k), "emitter": glow} for k in range(lamps)}
     ball = mesh(folder, "ball", points.reshape(-1, 3), np.array(faces))
-    return load_scene({"type": "scene", "camera": zoo.camera(), "light": LIGHT, "ball": ball, **hidden}), points.reshape(-1, 3)
+    return load_scene(
+        {"type": "scene", "camera": zoo.camera(), "light": LIGHT, "ball": ball, **hidden}
+    ), points.reshape(-1, 3)
 
 
 def growth(folder, lamps):
