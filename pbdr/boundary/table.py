@@ -10,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import contacts, crossings, edges, solids, strands, topology, voxels
+from pbdr.boundary import contacts, crossings, edges, seams, solids, strands, topology, voxels
 from pbdr.boundary.edges import (
     CYLINDER_LINE,
     ELLIPSE,
@@ -174,7 +174,8 @@ class TableBuilder:
     def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
         known = self.topology(mesh, solids.Placed(mesh, index, member, frame).key)
         positions = dr.detach(mesh.vertex_positions_buffer())
-        parts = [_edge_rows(known.rows, positions, frame)]
+        seam = seams.jumps(mesh, known.rows, positions, known.split)
+        parts = [_edge_rows(known.rows, positions, frame, known.rows["jump"] | seam)]
         if known.topology.fans is not None:
             points = np.array(positions, dtype=np.float64).reshape(-1, 3)
             corners = np.array(mesh.faces_buffer()).reshape(-1, 3)
@@ -183,8 +184,7 @@ class TableBuilder:
             if mirrored:  # turning about the edge goes the other way round
                 swap = wedge[:, None]
                 faces, turns = np.where(swap, faces[:, ::-1], faces), np.where(swap[..., None], turns[:, ::-1], turns)
-            fan = _edge_rows(_vertex_rows(mesh, faces, turns), positions, frame)
-            fan["jump"] = dr.full(mi.Bool, True, len(faces))
+            fan = _edge_rows(_vertex_rows(mesh, faces, turns), positions, frame, dr.full(mi.Bool, True, len(faces)))
             fan["sign"] = mi.Float(aligned(wedge))
             fan["fans"] = True
             parts.append(fan)
@@ -244,12 +244,15 @@ def _vertex_rows(mesh: Any, faces: topology.Index, corners: topology.Index) -> d
     return {
         "face0": _number(faces[:, 0]), "face1": _number(faces[:, 1]), "second": mi.Bool(aligned(second, bool)),
         "corners0": _number(packed[:, 0]), "corners1": _number(packed[:, 1]),
-        "start": at(0, 0), "end": at(0, 1), "opposite0": at(0, 2), "opposite1": at(1, 2),
+        "start": at(0, 0), "end": at(0, 1), "opposite0": at(0, 2), "opposite1": at(1, 2), "start1": at(1, 0), "end1": at(1, 1),
     }  # fmt: skip
 
 
-def _edge_rows(known: dict[str, Any], positions: Any, frame: Any) -> dict[str, Any]:
-    """Rows of a mesh's edges at its present vertex positions, taken to the world by `frame` if there is one."""
+def _edge_rows(known: dict[str, Any], positions: Any, frame: Any, jump: Any) -> dict[str, Any]:
+    """Rows of a mesh's edges at its present vertex positions, taken to the world by `frame` if there is one.
+
+    `jump`: where radiance may jump although the surface does not bend.
+    """
 
     def vertex(name: str) -> Any:
         point = dr.gather(mi.Point3f, positions, known[name])
@@ -265,7 +268,7 @@ def _edge_rows(known: dict[str, Any], positions: Any, frame: Any) -> dict[str, A
         "kind": dr.full(mi.UInt32, SEGMENT, n), "a": a, "b": mi.Vector3f(b - a), "c": into0,
         "d": dr.select(known["second"], into1, mi.Vector3f(0)), "sign": dr.zeros(mi.Float, n),
         "face0": known["face0"], "face1": known["face1"], "corners0": known["corners0"], "corners1": known["corners1"],
-        "jump": known.get("jump", mi.Bool(False)) | (dr.squared_norm(n0 - n1) > 1e-10), "border": False,
+        "jump": jump | (dr.squared_norm(n0 - n1) > 1e-10), "border": False,
         "straight": True, "fans": False,
     }  # fmt: skip
 

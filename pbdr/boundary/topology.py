@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbdr.errors import SceneError
-from pbdr.parameters import traverse
 
 NO_FACE = 0xFFFFFFFF
 WELD_TOLERANCE = 1e-6  # of the mesh's largest extent: float32 copies of a vertex agree to about 1e-7
@@ -38,8 +37,8 @@ class Topology:
     """Edges of a mesh whose copies of a vertex (UV seams, face normals) count as one.
 
     faces: (E, 2) adjacent faces, NO_FACE where open; corners: (E, 2, 3) corner numbers in each face of the edge's start, its
-    end and the opposite vertex; jump: (E,) shading may differ across the edge even if the faces are coplanar (UV seams, split
-    normals, face attributes); weld: (V,) representative of every vertex; fans: edges of more than two faces, apart.
+    end and the opposite vertex; jump: (E,) the faces have opposite windings, so that one may be seen from its back (for what else
+    jumps, see seams.py); weld: (V,) representative of every vertex; fans: edges of more than two faces, apart.
     """
 
     faces: Index
@@ -79,11 +78,8 @@ def flatness(corners: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.sqrt(np.einsum("ij,ij->i", area, area)) / np.maximum(longest, 1e-30)
 
 
-def build(
-    faces: Index, positions: NDArray[np.float32], normals: NDArray[np.float32] | None,
-    texcoords: NDArray[np.float32] | None, face_attributes: bool, name: str,
-) -> Topology:  # fmt: skip
-    """Edges of a mesh given faces (F, 3), positions (V, 3) and optional per-vertex normals (V, 3) and UVs (V, 2).
+def build(faces: Index, positions: NDArray[np.float32], name: str) -> Topology:
+    """Edges of a mesh given faces (F, 3) and positions (V, 3).
 
     Raises SceneError for meshes without any area and for positions that are not finite.
     """
@@ -122,26 +118,8 @@ def build(
     other = begin + paired  # index of the second half edge, or of the first again
     edge_faces = np.stack([half[begin], np.where(paired, half[other], NO_FACE)], 1).astype(np.uint32)
     edge_corners = np.stack([corners[begin], corners[other]], axis=1)
-    jump = paired & (flip[begin] == flip[other])  # opposite winding: one face may be seen from its back
-    for values, tolerance in ((normals, 1e-4), (texcoords, 1e-6)):
-        if values is not None:
-            jump |= _differs(values, faces, edge_faces, edge_corners, paired, tolerance)
-    if face_attributes:
-        jump[:] = True
+    jump = paired & (flip[begin] == flip[other])
     return Topology(edge_faces, edge_corners, jump, weld, fans)
-
-
-def _differs(
-    values: NDArray[np.float32], faces: Index, edge_faces: Index, corners: Index, paired: NDArray[np.bool_], tolerance: float,
-) -> NDArray[np.bool_]:  # fmt: skip
-    """Where a per-vertex quantity differs between the two faces of an edge."""
-    safe = np.where(edge_faces == NO_FACE, edge_faces[:, :1], edge_faces)
-    result = np.zeros(len(edge_faces), bool)
-    for end in (0, 1):
-        first = values[faces[safe[:, 0], corners[:, 0, end]]]
-        second = values[faces[safe[:, 1], corners[:, 1, end]]]
-        result |= paired & (np.abs(first - second).max(1) > tolerance)
-    return result
 
 
 def wedges(fans: Fans, faces: Index, positions: NDArray[np.float64]) -> tuple[Index, Index, NDArray[np.bool_]]:
@@ -203,11 +181,4 @@ def of_mesh(mesh: Any) -> Topology:
     """Topology of a Mitsuba mesh."""
     faces = np.array(mesh.faces_buffer(), dtype=np.uint32).reshape(-1, 3)
     positions = np.array(dr.detach(mesh.vertex_positions_buffer()), dtype=np.float32).reshape(-1, 3)
-    smooth = mesh.has_vertex_normals() and not mesh.has_face_normals()
-    normals = texcoords = None
-    if smooth:
-        normals = np.array(dr.detach(mesh.vertex_normals_buffer()), dtype=np.float32).reshape(-1, 3)
-    if mesh.has_vertex_texcoords():
-        texcoords = np.array(dr.detach(mesh.vertex_texcoords_buffer()), dtype=np.float32).reshape(-1, 2)
-    face_attributes = any(name.startswith("face_") for name in traverse(mesh).keys())
-    return build(faces, positions, normals, texcoords, face_attributes, mesh.id() or "unnamed")
+    return build(faces, positions, mesh.id() or "unnamed")

@@ -63,8 +63,8 @@ def _rows(kind: str, jumps: tuple[Jump, ...] = (), note: str = "", /, **classes:
 SILHOUETTE = _term("silhouette", "primary.sample", "test_silhouettes")
 BORDER = _term("border", "primary.sample", "test_closed_primary")
 CREASE = _term("creases between faces", "primary.sample", "test_shapes_meshes")
-UV_SEAM = _term("seams of texture coordinates at split vertices", "topology.build", "test_shapes_meshes")
-ATTRIBUTE_SEAM = Jump("attributes of vertices that differ at split vertices", MISSING)
+UV_SEAM = _term("texture coordinates and tangents that differ between faces", "seams.jumps", "test_seams")
+ATTRIBUTE_SEAM = _term("attributes of split vertices, and of faces", "seams.jumps", "test_seams")
 HORIZON = _term("horizons of interpolated normals", "horizon.sample", "test_smooth_shading")
 PIERCED = _term("curves in which it passes through others", "solids.crossing_sheets", "test_pierced")
 PARAMETRIC_SEAM = Jump("seam and poles of its texture coordinates", MISSING)
@@ -96,7 +96,7 @@ TEXTURES = (
     *_rows("texture", (NEAREST,), "wrap modes continue a bilinear texture without a jump; only texture coordinates jump",
            bitmap="BitmapTexture BitmapTextureImpl"),
     *_rows("texture", (_refused("borders of its fields", STEPPED),), checkerboard="Checkerboard"),
-    *_rows("texture", (_refused("attributes of faces", STEPPED), ATTRIBUTE_SEAM), mesh_attribute="MeshAttribute"),
+    *_rows("texture", (ATTRIBUTE_SEAM,), mesh_attribute="MeshAttribute"),
     *_rows("texture", (), "jumps as its volume does", volume="VolumeAdapter"),
     *_rows("texture", (), CONSTANT, srgb="SRGBReflectanceSpectrum", uniform="UniformSpectrum", rawconstant="RawConstantTexture",
            d65="D65Spectrum", blackbody="BlackBodySpectrum", regular="RegularSpectrum", irregular="IrregularSpectrum"),
@@ -165,7 +165,7 @@ BY_CLASS = {made: plugin for plugin in PLUGINS for made in plugin.classes}
 
 def declared(node: Any) -> tuple[Jump, ...] | None:
     """Jumps that a Mitsuba object declares, None if it declares nothing."""
-    if _is_foreign(node):
+    if is_foreign(node):
         return getattr(type(node), "discontinuities", None)
     row = BY_CLASS.get(name_of(node))
     return None if row is None else row.jumps
@@ -173,10 +173,10 @@ def declared(node: Any) -> tuple[Jump, ...] | None:
 
 def name_of(node: Any) -> str:
     """Name of the class of a Mitsuba object."""
-    return type(node).__name__ if _is_foreign(node) else str(node.class_name()).partition("[")[0]
+    return type(node).__name__ if is_foreign(node) else str(node.class_name()).partition("[")[0]
 
 
-def _is_foreign(node: Any) -> bool:
+def is_foreign(node: Any) -> bool:
     """Whether a plugin was written in Python, by whoever uses the package."""
     return type(node).__module__.partition(".")[0] not in ("mitsuba", "pbdr")
 

@@ -1,6 +1,6 @@
 """Textures on surfaces that move: smooth ones agree with finite differences, ones that jump inside faces are refused by name.
 
-A texture jumps with a filter 'nearest', as a checkerboard, and as colours of faces. The jumps move on the film with the surface or
+A texture jumps with a filter 'nearest', and as a checkerboard. The jumps move on the film with the surface or
 the camera, and would need a boundary term.
 """
 
@@ -12,7 +12,7 @@ import pytest
 import scene_zoo as zoo
 from agreement import assert_agrees, assert_differs
 from finite_differences import Differences, adjoint, gradients
-from small_scenes import diffuse, mesh, shift
+from small_scenes import diffuse, shift
 
 import pbdr.errors
 from pbdr.rendering import gradient
@@ -89,15 +89,6 @@ def test_what_is_refused_would_be_wrong(kind, monkeypatch):
     assert_differs(ours - expected, 0.0, scale=abs(expected.mean()), by=0.1)
 
 
-def faces(folder):
-    """A plate of two triangles with a colour each."""
-    made = mi.load_dict(mesh(folder, "faces", [[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], [[0, 1, 2], [0, 2, 3]]))
-    made.add_attribute("face_color", 3, [0.2, 0.3, 0.4, 0.8, 0.7, 0.6])
-    made.write_ply(str(folder / "coloured.ply"))
-    bsdf = painted({"type": "mesh_attribute", "name": "face_color"})
-    return {"type": "ply", "filename": str(folder / "coloured.ply"), "to_world": TILT, "bsdf": bsdf}
-
-
 STEPPED = {
     "opacity": lambda _: {"plate": {"bsdf": cut_out(grid("nearest"))}},
     "checkered opacity": lambda _: {"plate": {"bsdf": cut_out(CHECKER)}},
@@ -105,7 +96,6 @@ STEPPED = {
     "checkerboard": lambda _: {"plate": {"bsdf": painted(CHECKER)}},
     "roughness": lambda _: {"plate": {"bsdf": {"type": "roughconductor", "alpha": grid("nearest")}}},
     "radiance": lambda _: {"plate": {"emitter": {"type": "area", "radiance": grid("nearest", 3)}}},
-    "faces": lambda folder: {"plate": faces(folder)},
 }
 INTEGRATOR = {"type": "pathspace", "max_depth": 2}
 
@@ -115,13 +105,12 @@ INTEGRATOR = {"type": "pathspace", "max_depth": 2}
 def test_refused_by_name(kind, tmp_path):
     changes = STEPPED[kind](tmp_path)["plate"]
     found = scene(RED, plate={"type": "rectangle", "to_world": TILT, **changes})
-    plate = "plate/positions" if kind == "faces" else "plate/pose"
-    for name, moved in ((plate, "plate"), ("camera/pose", "camera"), ("camera/fov", "camera")):
+    for name, moved in (("plate/pose", "plate"), ("camera/pose", "camera"), ("camera/fov", "camera")):
         with pytest.raises(pbdr.errors.SceneError, match=rf"texture 'plate\..*jumps inside faces.*{moved}\."):
             gradient(found, name, adjoint(), spp=1, integrator=INTEGRATOR)
     # What neither moves the pattern on the film nor passes by it stays allowed; so does the interior alone.
     allowed = {"spp": 1, "integrator": INTEGRATOR | {"n_direct": 0}, "terms": ("direct",)}
-    for name, options in (("floor/base_color", {}), ("floor/pose", {}), (plate, {"boundary": "none"})):
+    for name, options in (("floor/base_color", {}), ("floor/pose", {}), ("plate/pose", {"boundary": "none"})):
         gradient(found, name, adjoint(), **allowed | {"integrator": allowed["integrator"] | options})
     with pytest.warns(support.IncompleteGradientWarning, match="jumps inside faces"):
         gradient(found, "floor/pose", adjoint(), **allowed | {"integrator": allowed["integrator"] | {"max_depth": 3}})
@@ -138,8 +127,8 @@ def test_patterns_of_lights_and_mirrors_are_refused():
 
 
 def test_which_textures_jump():
-    stepped = [grid("nearest"), grid("nearest", 3), CHECKER, {"type": "mesh_attribute", "name": "face_color"}]
+    stepped = [grid("nearest"), grid("nearest", 3), CHECKER]
     smooth = [grid("bilinear"), grid("bilinear", 3), zoo.rgb(0.5), {"type": "uniform", "value": 0.5}, zoo.normals(),
-              {"type": "mesh_attribute", "name": "vertex_color"}]  # fmt: skip
+              {"type": "mesh_attribute", "name": "vertex_color"}, {"type": "mesh_attribute", "name": "face_color"}]  # fmt: skip
     assert [texels.is_stepped(mi.load_dict(t)) for t in stepped] == [True] * len(stepped)
     assert [texels.is_stepped(mi.load_dict(t)) for t in smooth] == [False] * len(smooth)

@@ -11,8 +11,8 @@ TETRAHEDRON = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], np.uint32)
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 
 
-def build(faces, positions=CORNERS, normals=None):
-    return topology.build(np.array(faces, np.uint32), np.array(positions, np.float32), normals, None, False, "thing")
+def build(faces, positions=CORNERS):
+    return topology.build(np.array(faces, np.uint32), np.array(positions, np.float32), "thing")
 
 
 def test_a_closed_mesh_has_pairs_only():
