@@ -56,6 +56,10 @@ class TargetError(PbdrError):
     exit_code = 5
 
 
+class DataWarning(UserWarning):
+    """A file holds something that is read in a way its author may not expect: unknown keys, negative texels, skipped frames."""
+
+
 def closest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` of `candidates` that look like `name`, best first; letter case is ignored."""
     originals: dict[str, str] = {}

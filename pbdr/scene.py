@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,8 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr import errors
-from pbdr.errors import PbdrError, SceneError, closest
+from pbdr.environments import check_texels
+from pbdr.errors import DataWarning, PbdrError, SceneError, closest
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
@@ -30,12 +32,13 @@ class Scene:
     """A loaded scene, and the recipe it can be built from again after an edit.
 
     `mi` is the Mitsuba scene, `source` what it was loaded from (a path, or `<dict>`, `<xml>`). `named` holds the ids
-    that parameter names are made of, in scene order.
+    that parameter names are made of, in scene order. `notes` say what was changed on loading.
     """
 
     mi: Any
     source: str
     named: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     _config: Any = field(default=None, repr=False)
     _state: Any = field(default=None, repr=False)
 
@@ -65,7 +68,7 @@ class Scene:
             raise SceneError(f"{self.source} cannot be rebuilt: it was not loaded by pbdr.load_scene")
         state = mi.parser.ParserState(self._state)
         edit(state)
-        return Scene(_instantiate(self._config, state, self.source), self.source, self.named, self._config, state)
+        return Scene(_instantiate(self._config, state, self.source), self.source, self.named, self.notes, self._config, state)
 
     def node(self, object_id: str) -> Any:
         """Return the parser node (type, props) of the object with this id, or None."""
@@ -86,12 +89,16 @@ def mitsuba_scene(scene: Any) -> Any:
 
 
 def load_scene(
-    source: str | Path | dict[str, Any], *, define: Mapping[str, Any] | None = None, sensor_required: bool = True
-) -> Scene:
+    source: str | Path | dict[str, Any], *, define: Mapping[str, Any] | None = None, sensor_required: bool = True,
+    clamp: bool = True,
+) -> Scene:  # fmt: skip
     """Load a Mitsuba scene from an XML file, an XML string or a dictionary.
 
     `define` sets the `$name` defaults of an XML file, as `mitsuba -D` does. A scene without a sensor is refused
     unless `sensor_required` is false (its cameras then come from elsewhere).
+
+    Negative texels of environments and of lights' textures are taken for 0 and told in a DataWarning; `clamp=False` keeps them.
+    Images with texels that are not finite are refused.
 
     Objects without an id get `<plugin>-<n>`, counted per plugin in file order. Relative file names are resolved
     against the file that mentions them, then against the working directory. Raises SceneError.
@@ -112,7 +119,10 @@ def load_scene(
     _exact_textures(state)
     named = _name_objects(state)
     _check_transforms(state, label)
-    scene = Scene(_instantiate(config, state, label), label, named, config, state)
+    notes = check_texels(state, label, clamp)
+    for note in notes:
+        warnings.warn(note, DataWarning, stacklevel=2)
+    scene = Scene(_instantiate(config, state, label), label, named, notes, config, state)
     if not scene.mi.emitters():
         raise SceneError(f"{label} has no emitter, so every image of it is black: add one, for example 'constant'")
     if sensor_required and not scene.mi.sensors():

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
-    with console.only_json(as_json) as emit, Interruption():
+    with console.only_json(as_json) as emit, console.plain_warnings(), Interruption():
         try:
             code, payload = _run(words)
         except PbdrError as error:

@@ -77,12 +77,13 @@ class Resume:
     def run(self, rest: list[str]) -> Result:
         """Continue."""
         _no_more(rest)
+        from ..data import read_text
         from ..job.config import parse_job
         from ..job.rundir import RunDirectory
 
         directory = RunDirectory.open(self.folder)
         path = directory.path / "job.toml"
-        _activate(parse_job(path.read_text(encoding="utf-8"), str(path)).scene.variant)
+        _activate(parse_job(read_text(path), str(path)).scene.variant)
         return _work(directory, None)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,18 @@ def out(text: str) -> None:
 def error(text: str) -> None:
     """A line on stderr."""
     print(" ".join(text.split("\n")), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Warnings as lines on stderr, without the place in the code that gave them."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        error(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

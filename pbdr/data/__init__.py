@@ -9,8 +9,10 @@ from .cameras import (
     opencv_to_mitsuba,
     opengl_to_mitsuba,
 )
-from .images import LoadedImage, encode_exr, encode_png, linear_to_srgb, load_image, srgb_to_linear
+from .files import find_images, natural_key
+from .images import LoadedImage, encode_exr, encode_png, linear_to_srgb, load_image, load_mask, srgb_to_linear
 from .splits import split_holdout
+from .text import decode, read_text
 from .transforms import Frame, read_frames, write_transforms
 
 __all__ = [
@@ -18,16 +20,21 @@ __all__ = [
     "Frame",
     "LoadedImage",
     "colmap_to_mitsuba",
+    "decode",
     "encode_exr",
     "encode_png",
+    "find_images",
     "linear_to_srgb",
     "load_image",
+    "load_mask",
     "mitsuba_to_colmap",
     "mitsuba_to_opencv",
     "mitsuba_to_opengl",
+    "natural_key",
     "opencv_to_mitsuba",
     "opengl_to_mitsuba",
     "read_frames",
+    "read_text",
     "split_holdout",
     "srgb_to_linear",
     "write_transforms",

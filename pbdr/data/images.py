@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, closest
+from .headers import Header, read_header
+from .layers import colour_channels
 
 Image = NDArray[np.float32]
 
@@ -17,15 +20,22 @@ SUFFIXES = (".exr", ".png", ".jpg", ".jpeg", ".hdr", ".pfm")
 LINEAR_SUFFIXES = (".exr", ".hdr", ".pfm", ".rgbe")
 
 Color = Literal["srgb", "linear"]
+Exif = Literal["ignore", "apply"]
 
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """rgb (H, W, 3) float32, linear, premultiplied by alpha when there is one; alpha (H, W) in [0, 1] or None."""
+    """rgb (H, W, 3) float32, linear, premultiplied by alpha when there is one; alpha (H, W) in [0, 1] or None.
+
+    mask (H, W) in [0, 1], 1 where a pixel counts, from a file beside the image, or None.
+    `orientation` is EXIF's, as the file states it, whether it was applied or not.
+    """
 
     path: Path
     rgb: Image
     alpha: Image | None
+    orientation: int = 1
+    mask: Image | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -45,56 +55,119 @@ def linear_to_srgb(value: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1.0 / 2.4) - 0.055))
 
 
-def load_image(path: str | Path, color: Color = "srgb") -> LoadedImage:
+def load_image(
+    path: str | Path, color: Color = "srgb", *, layer: str | None = None, exif: Exif = "ignore"
+) -> LoadedImage:
     """Read an image as linear RGB radiance.
 
     ``color`` says how 8- and 16-bit files are encoded; EXR, HDR and PFM are always linear. Straight alpha (PNG) is
-    multiplied into the colour; EXR colour is premultiplied already. Raises DataError for a missing, unreadable or
-    non-finite file.
+    multiplied into the colour; EXR colour is premultiplied already. ``layer`` chooses a layer of an EXR file; without it, the
+    layer without name, or the one that is called Combined, Beauty, …, or the only one. ``exif`` = "apply" turns the image as
+    its EXIF orientation says; "ignore" takes the pixels as they are stored, as the tools do that write cameras.
+    Raises DataError for a missing, unreadable or non-finite file, and for layers that leave a choice.
     """
     path = Path(path)
-    pixels, names = _read(path)
-    alpha: NDArray[np.float64] | None = None
-    if pixels.dtype == np.uint8 or pixels.dtype == np.uint16:
-        values = pixels.astype(np.float64) / np.iinfo(pixels.dtype).max
-        encoded = True
-    else:
-        values, encoded = pixels.astype(np.float64), False
+    pixels, names, header = _read(path)
+    rgb_at, alpha_at = colour_channels(names, path, layer)
+    kept = pixels[..., rgb_at + ([] if alpha_at is None else [alpha_at])]
+    encoded = kept.dtype == np.uint8 or kept.dtype == np.uint16
+    values = kept.astype(np.float64) / (np.iinfo(kept.dtype).max if encoded else 1)
+    if exif == "apply":
+        values = turned(values, header.orientation)
     _check_finite(values, path)
-    rgb, alpha = _split_channels(values, names, path)
-    if encoded and color == "srgb":
-        rgb = srgb_to_linear(rgb)
+    rgb = srgb_to_linear(values[..., :3]) if encoded and color == "srgb" else values[..., :3]
+    alpha = None if alpha_at is None else values[..., 3]
     if encoded and alpha is not None:
         rgb = rgb * alpha[..., None]
     return LoadedImage(
         path,
-        np.ascontiguousarray(rgb, dtype=np.float32),
+        _single(rgb, path),
         None if alpha is None else np.ascontiguousarray(np.clip(alpha, 0.0, 1.0), dtype=np.float32),
+        header.orientation,
     )
 
 
-def _read(path: Path) -> tuple[NDArray[Any], list[str]]:
+def load_mask(path: str | Path, *, exif: Exif = "ignore") -> Image:
+    """Read a mask (H, W) in [0, 1]: white counts, black does not. Labels 0 and 1 of 8-bit files are taken for black and white.
+
+    Of an image with colour and alpha, the one that varies is the mask. Raises DataError where colour channels differ.
+    """
+    path = Path(path)
+    pixels, names, header = _read(path)
+    rgb_at, alpha_at = colour_channels(names, path)
+    values = pixels.astype(np.float64)
+    top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
+    _check_finite(values, path)
+    rgb = values[..., rgb_at]
+    if np.abs(rgb - rgb[..., :1]).max() > 0.02 * top:
+        raise DataError(f"{path}: a mask is grey, black where a pixel does not count; this image has colours")
+    mask = rgb[..., 0]
+    if alpha_at is not None and np.ptp(values[..., alpha_at]) > 0:
+        if np.ptp(mask) > 0:
+            raise DataError(f"{path}: colour and alpha of the mask both vary; keep the one that is meant")
+        mask = values[..., alpha_at]
+    mask = mask / (1 if top > 1 and mask.max() <= 1 else top)
+    mask = turned(mask, header.orientation) if exif == "apply" else mask
+    return np.ascontiguousarray(np.clip(mask, 0.0, 1.0), dtype=np.float32)
+
+
+def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """An image (H, W, …) as it is meant to be seen, from the pixels as stored and EXIF's orientation (1 to 8)."""
+    if orientation in (5, 6, 7, 8):
+        image = np.swapaxes(image, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return image
+
+
+def _read(path: Path) -> tuple[NDArray[Any], list[str], Header]:
     import mitsuba as mi
 
-    if not path.is_file():
-        near = ""
-        if path.parent.is_dir():
-            from ..errors import closest
-
-            found = closest(path.name, [p.name for p in path.parent.iterdir()])
-            near = f" Closest there: '{found[0]}'." if found else ""
-        raise DataError(f"{path}: no such image.{near}")
     try:
-        bitmap: Any = mi.Bitmap(str(path))
+        if path.is_dir():
+            raise DataError(f"{path}: a folder, not an image")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: no such image.{_nearest(path)}") from error
+    header = read_header(data)
+    if header.problem:
+        raise DataError(f"{path}: not an image that can be read ({header.problem})")
+    if len([names for _, names in header.parts if any(n.rpartition(".")[2].upper() in "RGBY" for n in names)]) > 1:
+        shown = ", ".join(f"'{name}'" for name, _ in header.parts)
+        raise DataError(
+            f"{path}: an EXR file of several parts ({shown}), of which only the first can be read: save one part"
+        )
+    try:
+        # Through memory: a name that is no UTF-8 is nothing to the decoder.
+        stream = mi.MemoryStream()
+        stream.write(data)
+        stream.seek(0)
+        bitmap: Any = mi.Bitmap(stream)
         pixels = np.array(bitmap)
         names = [str(field.name) for field in bitmap.struct_()]
     except Exception as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = re.sub(r"^\[\w+\.(cpp|h):\d+\]\s*", "", lines[-1].strip()) if lines else type(error).__name__
         raise DataError(f"{path}: not an image that can be read ({reason})") from error
-    return (pixels[..., None] if pixels.ndim == 2 else pixels), names
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.ndim != 3 or 0 in pixels.shape or pixels.shape[2] != len(names):
+        raise DataError(f"{path}: not an image that can be read (it holds no pixels)")
+    return pixels, names, header
 
 
-def _check_finite(values: NDArray[np.float64], path: Path) -> None:
+def _nearest(path: Path) -> str:
+    try:
+        near = closest(path.name, [p.name for p in path.parent.iterdir()])
+    except (OSError, ValueError):
+        near = []
+    return f" Closest there: '{near[0]}'." if near else ""
+
+
+def _check_finite(values: NDArray[Any], path: Path) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
         rows, columns = np.nonzero(bad.any(axis=2))
@@ -104,18 +177,12 @@ def _check_finite(values: NDArray[np.float64], path: Path) -> None:
         )
 
 
-def _split_channels(
-    values: NDArray[np.float64], names: list[str], path: Path
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """The colour and alpha channels by name; grey is repeated to three channels."""
-    index = {name.rsplit(".", 1)[-1].upper(): i for i, name in reversed(list(enumerate(names)))}
-    if all(c in index for c in "RGB"):
-        rgb = values[..., [index["R"], index["G"], index["B"]]]
-    elif "Y" in index or values.shape[2] in (1, 2):
-        rgb = np.repeat(values[..., index.get("Y", 0), None], 3, axis=2)
-    else:
-        raise DataError(f"{path}: channels {', '.join(names)} hold no colour; expected R, G, B or Y")
-    return rgb, values[..., index["A"]] if "A" in index else None
+def _single(values: NDArray[np.float64], path: Path) -> Image:
+    """As float32; DataError where that has no such number."""
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(values, dtype=np.float32)
+    _check_finite(single, path)
+    return single
 
 
 def encode_exr(image: NDArray[Any]) -> bytes:

@@ -1,65 +1,169 @@
 """transforms.json (NeRF, Instant-NGP, Nerfstudio): read with every check a mistake deserves, and write.
 
-Poses are camera-to-world with OpenGL axes. Intrinsics are `camera_angle_x` (radians) or `fl_x` `fl_y` `cx` `cy` in
-pixels, for all frames or per frame. `file_path` is relative to the file's folder, with or without an extension.
+Poses are camera-to-world with OpenGL axes. Intrinsics are `camera_angle_x` (radians), `x_fov` (degrees) or `fl_x` `fl_y` `cx` `cy`
+in pixels, for all frames or per frame. `file_path` and `mask_path` are relative to the file's folder, with or without an extension.
+`transforms_keys` says what becomes of every other key.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, DataWarning
+from . import transforms_keys as keys
 from .cameras import Camera, Matrix, mitsuba_to_opengl, opengl_to_mitsuba
-from .images import SUFFIXES, Color, LoadedImage, load_image
+from .files import named, natural_key
+from .images import SUFFIXES, Color, Exif, LoadedImage, load_image, load_mask
+from .lens import focal_lengths, lens_of, number
+from .text import read_text
 
-DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
-MODELS = {"OPENCV": "opencv", "OPENCV_FISHEYE": "opencv_fisheye"} | dict.fromkeys(
-    ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE"), "opencv"
-)
-COEFFICIENTS = {"opencv": ("k1", "k2", "p1", "p2", "k3"), "opencv_fisheye": ("k1", "k2", "k3", "k4")}
-PIXEL_TOLERANCE = 0.05  # largest displacement, in pixels at the image's border, that may be dropped
+Missing = Literal["error", "skip"]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One posed image of a transforms.json: its camera (Mitsuba axes) and the image's path."""
+    """One posed image of a transforms.json: its camera (Mitsuba axes), the image's path, and that of its mask."""
 
     path: Path
     camera: Camera
+    mask: Path | None = None
 
 
-def read_frames(path: str | Path, color: Color = "srgb") -> list[tuple[Frame, LoadedImage]]:
-    """Every frame with its image, in the order of the file paths.
+def warn(message: str) -> None:
+    """How things are told when nobody asked for them."""
+    warnings.warn(message, DataWarning, stacklevel=3)
 
+
+def read_frames(
+    path: str | Path, color: Color = "srgb", *, missing: Missing = "error", exif: Exif = "ignore",
+    layer: str | None = None, masks: bool = True, tell: Callable[[str], None] = warn,
+) -> list[tuple[Frame, LoadedImage]]:  # fmt: skip
+    """Every frame with its image, in natural order of the file paths; masks that frames name are in their images.
+
+    ``missing`` = "skip" leaves out frames whose image is not there; ``masks`` = False does not read `mask_path`. ``exif`` and
+    ``layer``: see load_image. ``tell`` is called with what a reader of the file may not expect, such as unknown keys.
     Raises DataError, naming the file and the frame, for what is missing, malformed or not supported.
     """
     path = Path(path)
     data = _parse(path)
     frames = data.get("frames")
+    if frames is None:
+        keys.check(data, str(path))  # 'frame' for 'frames' is a typing mistake
     if not isinstance(frames, list) or not frames:
         raise DataError(f"{path}: 'frames' must be a list with at least one frame")
-    result = []
-    for number, frame in enumerate(frames):
+    found, absent = [], []
+    notes: dict[str, int] = {}
+    for index, frame in enumerate(frames):
         if not isinstance(frame, dict):
-            raise DataError(f"{path}: frame {number} is not an object")
-        merged = {**{k: v for k, v in data.items() if k != "frames"}, **frame}
-        where = f"{path}: frame {number} ({frame.get('file_path', 'without file_path')})"
-        image_path = _image_path(path, merged, where)
-        image = load_image(image_path, color)
-        result.append((Frame(image_path, _camera(merged, image.size, where)), image))
-    result.sort(key=lambda item: str(item[0].path))
-    paths = [frame.path for frame, _ in result]
-    for first, second in itertools.pairwise(paths):
+            raise DataError(f"{path}: frame {index} is not an object")
+        all_keys = keys.merged(data, frame)
+        where = f"{path}: frame {index} ({_short(frame.get('file_path', 'without file_path'))})"
+        for note in keys.check(all_keys, where):
+            notes[note] = notes.get(note, 0) + 1
+        image = _file(path, all_keys.get("file_path"), "file_path", where)
+        if image is None:
+            absent.append(str(all_keys["file_path"]))
+        else:
+            found.append((image, all_keys, where))
+    _check_whole(path, data, [all_keys for _, all_keys, _ in found])
+    for note, count in notes.items():
+        tell(f"{path}: {note}" + ("" if count == len(frames) else f" ({count} of {len(frames)} frames)"))
+    _check_absent(path, absent, len(frames), missing, tell)
+    found.sort(key=lambda item: natural_key(str(item[0])))
+    for (first, _, _), (second, _, where) in itertools.pairwise(found):
         if first == second:
-            raise DataError(f"{path}: two frames name the same image {first}")
-    return result
+            raise DataError(f"{where}: two frames name the same image {first}")
+    masked = _masks(path, found) if masks else [None] * len(found)
+    _tell_neighbours(path, [image for image, _, _ in found], tell)
+    return [
+        _loaded(image, all_keys, where, mask, load_image(image, color, exif=exif, layer=layer), exif)
+        for (image, all_keys, where), mask in zip(found, masked, strict=True)
+    ]
+
+
+def _loaded(
+    path: Path, frame: dict[str, Any], where: str, mask: Path | None, image: LoadedImage, exif: Exif
+) -> tuple[Frame, LoadedImage]:
+    camera = _camera(frame, image.size, where, _exif_hint(frame, image, where, exif))
+    if mask is not None:
+        weight = load_mask(mask, exif=exif)
+        if weight.shape != image.rgb.shape[:2]:
+            raise DataError(
+                f"{where}: the mask {mask} has {weight.shape[1]} x {weight.shape[0]} pixels, "
+                f"the image {image.size[0]} x {image.size[1]}"
+            )
+        if not (weight > 0).any():
+            raise DataError(f"{where}: the mask {mask} is black everywhere, so that no pixel counts")
+        image = replace(image, mask=weight)
+    return Frame(path, camera, mask), image
+
+
+def _check_absent(path: Path, absent: list[str], count: int, missing: Missing, tell: Callable[[str], None]) -> None:
+    if not absent:
+        return
+    shown = ", ".join(sorted(absent, key=natural_key))
+    if missing != "skip":
+        raise DataError(
+            f"{path}: no image for {len(absent)} of {count} frames, also not with the extensions {' '.join(SUFFIXES)}: {shown}. "
+            'Add them, or leave these frames out with [data] missing = "skip"'
+        )
+    if len(absent) == count:
+        raise DataError(f"{path}: none of the {count} frames has its image: {shown}")
+    tell(f"{path}: {len(absent)} of {count} frames are left out, their images are missing: {shown}")
+
+
+def _masks(path: Path, found: Iterable[tuple[Path, dict[str, Any], str]]) -> list[Path | None]:
+    masks: list[Path | None] = []
+    absent = []
+    for _, frame, where in found:
+        name = frame.get("mask_path")
+        mask = None if name is None else _file(path, name, "mask_path", where)
+        if name is not None and mask is None:
+            absent.append(str(name))
+        masks.append(mask)
+    if absent:
+        raise DataError(
+            f"{path}: {len(absent)} masks (mask_path) are missing: {', '.join(sorted(absent, key=natural_key))}. "
+            "Add them, or do without any by [data] frame_masks = false"
+        )
+    return masks
+
+
+def _tell_neighbours(path: Path, images: Sequence[Path], tell: Callable[[str], None]) -> None:
+    """Files that Instant-NGP reads because of their names."""
+    for kind, name in (
+        ("masks", "dynamic_mask_{stem}.png"),
+        ("alpha", "{name}.alpha{suffix}"),
+        ("rays", "rays_{stem}.dat"),
+    ):
+        near = [image.with_name(name.format(stem=image.stem, name=image.name, suffix=image.suffix)) for image in images]
+        count = sum(p.is_file() for p in near)
+        if count:
+            tell(
+                f"{path}: {count} files like {near[0].name} ({kind} of Instant-NGP) are not read; masks are named by 'mask_path'"
+            )
+
+
+def _check_whole(path: Path, data: dict[str, Any], frames: list[dict[str, Any]]) -> None:
+    """What only all frames together show."""
+    count = data.get("n_frames")
+    if count is not None and count != len(data["frames"]):
+        raise DataError(
+            f"{path}: 'n_frames' = {_short(count)} but there are {len(data['frames'])} frames; correct it or remove it"
+        )
+    times = {json.dumps(frame["time"]) for frame in frames if frame.get("time") is not None}
+    if len(times) > 1:
+        raise DataError(
+            f"{path}: frames have {len(times)} different 'time's: the scene moves between them, which is not modelled"
+        )
 
 
 def write_transforms(path: str | Path, cameras: Sequence[Camera], file_paths: Sequence[str]) -> None:
@@ -85,56 +189,71 @@ def write_transforms(path: str | Path, cameras: Sequence[Camera], file_paths: Se
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(f'{path}: no such file; [data] cameras names a transforms.json, or is "scene"')
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_text(path), object_pairs_hook=lambda pairs: _object(pairs, path))
+    except FileNotFoundError as error:
+        raise DataError(f'{path}: no such file; [data] cameras names a transforms.json, or is "scene"') from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: not a transforms.json (it is nested too deeply)") from error
+    except ValueError as error:  # whole numbers of thousands of digits
+        raise DataError(f"{path}: not valid JSON ({str(error).split(';')[0]})") from error
     if not isinstance(data, dict):
         raise DataError(f"{path}: not a transforms.json (the top level must be an object with 'frames')")
     return data
 
 
-def _image_path(path: Path, frame: dict[str, Any], where: str) -> Path:
-    name = frame.get("file_path")
+def _object(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: the key {_short(twice)} is given twice in one object")
+    return result
+
+
+def _short(value: Any) -> str:
+    shown = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def _file(path: Path, name: Any, key: str, where: str) -> Path | None:
+    """The file that a frame names, with or without extension, with Windows' separators, too; None if there is none."""
     if not isinstance(name, str) or not name:
-        raise DataError(f"{where}: 'file_path' is missing")
-    base = path.parent / name
-    if base.is_file():
-        return base
-    for suffix in SUFFIXES:
-        candidate = base.with_name(base.name + suffix)
-        if candidate.is_file():
-            return candidate
-    raise DataError(f"{where}: no image {base}, also not with the extensions {' '.join(SUFFIXES)}")
+        raise DataError(f"{where}: '{key}' is missing, or no text")
+    for spelled in dict.fromkeys((name, name.replace("\\", "/"))):
+        base = path.parent / spelled
+        for suffix in ("", *SUFFIXES, *(s.upper() for s in SUFFIXES)):
+            found = named(base.parent, base.name + suffix) if base.name else None
+            if found is not None and found.is_file():
+                return found
+    return None
 
 
-def _number(frame: dict[str, Any], key: str, where: str) -> float | None:
-    if key not in frame:
-        return None
-    value = frame[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise DataError(f"{where}: '{key}' = {value!r} is not a finite number")
-    return float(value)
+def _exif_hint(frame: dict[str, Any], image: LoadedImage, where: str, exif: Exif) -> str:
+    """What to do where the file's size is that of the image turned the other way."""
+    stated = [number(frame, key, where) for key in ("w", "h")]
+    if image.orientation < 5 or [v and round(v) for v in stated] != [image.size[1], image.size[0]]:
+        return ""
+    other = "ignore" if exif == "apply" else "apply"
+    return f'. Width and height are exchanged by its EXIF orientation {image.orientation}: [data] exif = "{other}"'
 
 
-def _camera(frame: dict[str, Any], size: tuple[int, int], where: str) -> Camera:
+def _camera(frame: dict[str, Any], size: tuple[int, int], where: str, hint: str = "") -> Camera:
     width, height = size
     for key, actual in (("w", width), ("h", height)):
-        stated = _number(frame, key, where)
+        stated = number(frame, key, where)
         if stated is not None and round(stated) != actual:
             raise DataError(
                 f"{where}: the image is {width} x {height} pixels but '{key}' is {stated:g}; "
-                "intrinsics must belong to the images that are used"
+                f"intrinsics must belong to the images that are used{hint}"
             )
-    model, distortion = _lens(frame, where)
-    focal, focal_y = _focal(frame, width, height, where)
-    cx, cy = _number(frame, "cx", where), _number(frame, "cy", where)
+    model, distortion = lens_of(frame, where)
+    focal, focal_y = focal_lengths(frame, width, height, where)
+    cx, cy = number(frame, "cx", where), number(frame, "cy", where)
     return Camera(
-        opengl_to_mitsuba(_pose(frame.get("transform_matrix"), where)),
+        opengl_to_mitsuba(_pose(_matrix(frame, where), where)),
         width,
         height,
         focal,
@@ -146,43 +265,14 @@ def _camera(frame: dict[str, Any], size: tuple[int, int], where: str) -> Camera:
     )
 
 
-def _lens(frame: dict[str, Any], where: str) -> tuple[str, tuple[tuple[str, float], ...]]:
-    """Lens model and its coefficients; without distortion, a pinhole."""
-    given = frame.get("camera_model", "PINHOLE")
-    if given not in MODELS:
-        raise DataError(f"{where}: camera_model {given!r} is not supported; undistort the images to a pinhole camera")
-    model = MODELS[given]
-    values = {key: _number(frame, key, where) or 0.0 for key in DISTORTION}
-    for key, value in values.items():
-        if value and key not in COEFFICIENTS[model]:
-            raise DataError(
-                f"{where}: distortion {key} = {value:g} is not a coefficient of camera_model {given!r} "
-                f"({', '.join(COEFFICIENTS[model])})"
-            )
-    if not any(values.values()) and model == "opencv":
-        return "pinhole", ()
-    return model, tuple((key, values[key]) for key in COEFFICIENTS[model])
-
-
-def _focal(frame: dict[str, Any], width: int, height: int, where: str) -> tuple[float, float | None]:
-    """Focal lengths in pixels; one (the other None) where pixels are square up to a tolerance."""
-    focal: dict[str, float] = {}
-    for axis, extent in (("x", width), ("y", height)):
-        length, angle = _number(frame, f"fl_{axis}", where), _number(frame, f"camera_angle_{axis}", where)
-        if length is not None:
-            focal[axis] = length
-        elif angle is not None and not (axis == "y" and "x" in focal and "fl_x" in frame):
-            if not 0.0 < angle < np.pi:
-                raise DataError(f"{where}: camera_angle_{axis} = {angle:g} must be in radians, between 0 and pi")
-            focal[axis] = 0.5 * extent / float(np.tan(0.5 * angle))
-    if not focal:
-        raise DataError(f"{where}: no focal length; expected 'fl_x' (pixels) or 'camera_angle_x' (radians)")
-    if min(focal.values()) <= 0.0:
-        raise DataError(f"{where}: a focal length of {min(focal.values()):g} pixels is not positive")
-    x, y = focal.get("x", focal.get("y", 0.0)), focal.get("y", focal.get("x", 0.0))
-    mean = 0.5 * (x + y)
-    drift = max(abs(x - mean) / mean * 0.5 * width, abs(y - mean) / mean * 0.5 * height)
-    return (x, y) if drift > PIXEL_TOLERANCE else (mean, None)
+def _matrix(frame: dict[str, Any], where: str) -> Any:
+    """The pose, of a camera that rests during the exposure."""
+    given = [
+        frame[key] for key in ("transform_matrix", "transform_matrix_start", "transform_matrix_end") if key in frame
+    ]
+    if any(matrix != given[0] for matrix in given):
+        raise DataError(f"{where}: 'transform_matrix_start' and '_end' differ: a moving camera is not modelled")
+    return given[0] if given else None
 
 
 def _pose(value: Any, where: str) -> Matrix:

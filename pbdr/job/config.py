@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from ..data.text import read_text
 from ..errors import OptionError, closest
 from . import messages
 
@@ -25,10 +26,11 @@ class Section(BaseModel):
 
 
 class SceneSection(Section):
-    """What is rendered."""
+    """What is rendered. ``clamp``: negative texels of environments become 0, and their number is told."""
 
     file: str = Field(min_length=1)
     define: dict[str, Define] = {}
+    clamp: bool = True
     variant: Literal["auto", "llvm_ad_rgb", "cuda_ad_rgb"] = "auto"
 
 
@@ -36,7 +38,10 @@ class DataSection(Section):
     """What the estimate is compared with.
 
     ``cameras`` is a transforms.json, or "scene": the sensors of the scene, with images rendered from the scene file
-    ``target`` by Mitsuba's path tracer at ``target_spp``, or read from ``images`` (one per sensor, a glob).
+    ``target`` (by its sensors, if it has any) by Mitsuba's path tracer at ``target_spp``, or read from ``images`` (one per
+    sensor; a folder, or a pattern in which parts that exist by their name are no patterns).
+    ``missing``: frames of a transforms.json without image are an error, or left out. ``frame_masks``: read their `mask_path`.
+    ``exif``: take pixels as they are stored, or turn images as their EXIF orientation says. ``layer``: of EXR files.
     """
 
     cameras: str = "scene"
@@ -45,6 +50,10 @@ class DataSection(Section):
     target_spp: Count = 512
     images: str | None = None
     color: Literal["srgb", "linear"] = "srgb"
+    layer: str | None = None
+    exif: Literal["ignore", "apply"] = "ignore"
+    missing: Literal["error", "skip"] = "error"
+    frame_masks: bool = True
     mask: Literal["none", "alpha", "opaque"] = "none"
     background: tuple[NonNegative, NonNegative, NonNegative] | None = None
     holdout: str = "none"
@@ -235,7 +244,7 @@ class Job(Section):
         """Every path made absolute, relative ones taken from ``base`` (the job file's folder; output: from here)."""
 
         def absolute(path: str | None) -> str | None:
-            return None if path is None else str((base / Path(path).expanduser()).resolve())
+            return None if path is None else _absolute(base, path)
 
         data = self.data.model_copy(
             update={
@@ -248,9 +257,16 @@ class Job(Section):
             update={
                 "scene": self.scene.model_copy(update={"file": absolute(self.scene.file)}),
                 "data": data,
-                "output": self.output.model_copy(update={"dir": str(Path(self.output.dir).expanduser().resolve())}),
+                "output": self.output.model_copy(update={"dir": _absolute(Path.cwd(), self.output.dir)}),
             }
         )
+
+
+def _absolute(base: Path, path: str) -> str:
+    try:
+        return str((base / Path(path).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a loop of links, a NUL
+        raise OptionError(f"{path[:80]!r} is not the path of a file ({error})") from error
 
 
 def load_job(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[Job, str]:
@@ -262,11 +278,9 @@ def load_job(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tu
     if path.is_dir():
         raise OptionError(f"{path} is a folder, not a job file; to go on with a run, use `pbdr resume {path}`")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, OptionError)
     except FileNotFoundError as error:
         raise OptionError(messages.missing_file(path, "job file", ".toml")) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path}: the job file cannot be read ({error})") from error
     return parse_job(text, str(path), overrides).resolved(path.resolve().parent), text
 
 
@@ -274,8 +288,10 @@ def parse_job(text: str, source: str, overrides: Mapping[str, Any] | None = None
     """Check the text of a job file. Paths stay as they are written."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{source}: not valid TOML: {error}") from error
+    except ValueError as error:
+        raise OptionError(f"{source}: not valid TOML: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise OptionError(f"{source}: not a job file: it is nested too deeply") from error
     given = dict(overrides or {})
     _check_variables(document, given)
     for key, value in given.items():
@@ -317,7 +333,7 @@ def _is_number(word: str) -> bool:
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         pass
     return float(text) if _is_number(text) else text
 

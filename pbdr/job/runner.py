@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, inverse
+from ..data import read_text
 from ..errors import DataError, DivergedError, PbdrError
 from ..inverse import Options, Problem, State
 from ..parameters import Variables, VariableSpec
@@ -56,6 +57,7 @@ def preflight(job: Job) -> Scene:
         if path not in (None, "scene") and not Path(str(path)).is_file():
             raise DataError(messages.missing_file(Path(str(path)), what, Path(str(path)).suffix))
     scene = _load(job)
+    views.camera_unknowns(job, scene)
     Variables(scene, _specs(job)).init()
     _options(job, job.optim.views_per_step)
     integrator_of(scene, job.render.integrator)
@@ -107,8 +109,8 @@ def environment() -> dict[str, Any]:
 def _stored_job(directory: RunDirectory) -> Job:
     path = directory.path / "job.toml"
     try:
-        return parse_job(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
+        return parse_job(read_text(path), str(path))
+    except FileNotFoundError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
@@ -146,6 +148,8 @@ class _Worker:
         self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
         self.say(f"run directory {self.run.path}")
         scene = scene or _load(self.job)
+        for note in scene.notes:
+            self.run.log(note)
         data = views.load(self.job, scene, self.run, self.say)
         self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
         problem = _problem(self.job, scene, data)
@@ -289,7 +293,8 @@ class _Worker:
 
 
 def _load(job: Job) -> Scene:
-    return load_scene(job.scene.file, define=job.scene.define, sensor_required=job.data.cameras == "scene")
+    required = job.data.cameras == "scene" and job.data.target is None
+    return load_scene(job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp)
 
 
 def _problem(job: Job, scene: Scene, data: views.Dataset) -> Problem:

@@ -1,6 +1,6 @@
 """Scene parameters θ: their names, how they are selected, bounded, mapped from latents and written to the scene."""
 
-from pbdr.parameters.names import Parameter, is_radiometric, list_parameters, resolve, traverse
+from pbdr.parameters.names import Parameter, is_radiometric, list_parameters, of_sensor, resolve, traverse
 from pbdr.parameters.probing import probe
 from pbdr.parameters.values import read, write
 from pbdr.parameters.variables import Variables, VariableSpec
@@ -11,6 +11,7 @@ __all__ = [
     "Variables",
     "is_radiometric",
     "list_parameters",
+    "of_sensor",
     "probe",
     "read",
     "resolve",

@@ -199,6 +199,17 @@ def role_of(params: Any, raw: str) -> str:
     return _locate(params, raw, frozenset())[2]
 
 
+def of_sensor(scene: Any, parameter: Parameter) -> bool:
+    """Return whether the parameter belongs to a sensor of `scene`, or to something inside one."""
+    params = traverse(mitsuba_scene(scene))
+    node = params.properties[parameter.raw][2]
+    while node is not None:
+        if isinstance(node, mi.Sensor):
+            return True
+        node = params.hierarchy[node][0]
+    return False
+
+
 def _unknown(scene: Any, pattern: str, labels: Iterable[str]) -> str:
     near = closest(pattern, labels)
     hint = f" Closest: {', '.join(repr(n) for n in near)}." if near else ""

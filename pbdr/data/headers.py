@@ -1,0 +1,200 @@
+"""What the header of an image file says before anything is decoded: its size, how it is turned, the parts of an EXR file.
+
+A header that claims more pixels than any camera has would make the decoder allocate them; a JPEG file whose end is missing is
+decoded to grey without a word; a multi-part EXR file is decoded to its first part. All of it can be read off the header.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+MOST_PIXELS = 1 << 27
+PNG, EXR, JPEG = b"\x89PNG\r\n\x1a\n", b"\x76\x2f\x31\x01", b"\xff\xd8"
+MULTIPART, DEEP = 0x1000, 0x800  # flags in the version field of an EXR file
+REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+ORIENTATION = 0x0112  # tag of EXIF
+
+
+@dataclass(frozen=True)
+class Header:
+    """`orientation` is EXIF's, 1 as stored. `parts` are (name, channel names) of an EXR file. `problem` says why the file cannot
+    be taken for what it seems to be; it is empty when it can."""
+
+    kind: str = ""
+    width: int = 0
+    height: int = 0
+    orientation: int = 1
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    problem: str = ""
+
+    @property
+    def turned(self) -> bool:
+        """Whether EXIF's orientation exchanges width and height."""
+        return self.orientation >= 5
+
+
+def read_header(data: bytes) -> Header:
+    """The header of a PNG, JPEG, EXR, HDR or PFM file; an empty one for any other. A damaged header is its `problem`."""
+    try:
+        found = _by_kind(data)
+    except (struct.error, IndexError, ValueError, OverflowError):
+        return Header(problem="its header is damaged or cut off")
+    if not found.problem and found.width * found.height > MOST_PIXELS:
+        return _with(found, f"its header says {found.width} x {found.height} pixels; at most {MOST_PIXELS} are read")
+    return found
+
+
+def _by_kind(data: bytes) -> Header:
+    if not data:
+        return Header(problem="the file is empty")
+    if data.startswith(PNG):
+        return _png(data)
+    if data.startswith(JPEG):
+        return _jpeg(data)
+    if data.startswith(EXR):
+        return _exr(data)
+    if data.startswith(b"#?"):
+        size = re.search(rb"[-+]Y (\d{1,9}) [-+]X (\d{1,9})\n", data[:65536])
+        if size is None:
+            return Header("HDR", problem="its header gives no resolution")
+        return Header("HDR", int(size.group(2)), int(size.group(1)))
+    if data[:3] in (b"PF\n", b"Pf\n"):
+        size = re.match(rb"P[Ff]\s+(\d{1,9})\s+(\d{1,9})\s", data[:256])
+        return Header("PFM", int(size.group(1)), int(size.group(2))) if size else Header("PFM", problem="no resolution")
+    return Header()
+
+
+def _with(header: Header, problem: str) -> Header:
+    return Header(header.kind, header.width, header.height, header.orientation, header.parts, problem)
+
+
+# --- PNG ---------------------------------------------------------------------------------------------------------
+
+
+def _png(data: bytes) -> Header:
+    width, height = struct.unpack_from(">II", data, 16)
+    orientation, at = 1, 8
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"eXIf":
+            orientation = _orientation(data[at + 8 : at + 8 + length])
+        if kind in (b"IDAT", b"IEND"):
+            break
+        at += 12 + length
+    return Header("PNG", width, height, orientation)
+
+
+# --- JPEG --------------------------------------------------------------------------------------------------------
+
+
+def _jpeg(data: bytes) -> Header:
+    at, size, orientation = 2, None, 1
+    while True:
+        while data[at] == 0xFF and data[at + 1] == 0xFF:  # padding
+            at += 1
+        marker, length = struct.unpack_from(">HH", data, at)
+        if marker >> 8 != 0xFF:
+            return Header("JPEG", problem="its header is damaged or cut off")
+        kind, body = marker & 0xFF, at + 4
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, body + 1)
+            size = (width, height)
+        elif kind == 0xE1 and data[body : body + 6] == b"Exif\0\0":
+            orientation = _orientation(data[body + 6 : at + 2 + length])
+        elif kind == 0xDA:
+            break
+        at += 2 + length
+    if size is None:
+        return Header("JPEG", problem="its header gives no size")
+    found = Header("JPEG", *size, orientation)
+    return found if data.find(b"\xff\xd9", at) >= 0 else _with(found, "its end is missing: the file was cut off")
+
+
+def _orientation(tiff: bytes) -> int:
+    """EXIF's orientation, 1 to 8; 1 where none is given or the tags are damaged."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (first,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, first)
+        for entry in range(first + 2, first + 2 + 12 * count, 12):
+            tag, kind, _ = struct.unpack_from(order + "HHI", tiff, entry)
+            if tag == ORIENTATION:
+                (value,) = struct.unpack_from(order + ("I" if kind == 4 else "H"), tiff, entry + 8)
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+# --- EXR ---------------------------------------------------------------------------------------------------------
+
+
+def _exr(data: bytes) -> Header:
+    (version,) = struct.unpack_from("<I", data, 4)
+    if version & DEEP:
+        return Header("EXR", problem="it holds deep data, several values a pixel: flatten it")
+    at, parts, problem, size = 8, [], "", (0, 0)
+    while True:
+        attributes, at = _attributes(data, at)
+        if not attributes:
+            break
+        names = _channel_names(attributes.get("channels", b""))
+        parts.append((attributes.get("name", b"").decode("utf-8", "replace"), names))
+        if len(parts) == 1:
+            window = struct.unpack("<4i", attributes.get("dataWindow", b""))
+            size = (window[2] - window[0] + 1, window[3] - window[1] + 1)
+            problem = _exr_problem(attributes, window, size, names)
+        if not version & MULTIPART:
+            break
+    return Header("EXR", *size, 1, tuple(parts), problem)
+
+
+def _attributes(data: bytes, at: int) -> tuple[dict[str, bytes], int]:
+    """Attributes of one part by name, and where the next part's begin."""
+    found: dict[str, bytes] = {}
+    while data[at] != 0:
+        end = data.index(b"\0", at)
+        after = data.index(b"\0", end + 1)
+        (length,) = struct.unpack_from("<i", data, after + 1)
+        start = after + 5
+        if length < 0 or start + length > len(data):
+            raise ValueError
+        found[data[at:end].decode("latin-1")] = data[start : start + length]
+        at = start + length
+    return found, at + 1
+
+
+def _channel_names(value: bytes) -> tuple[str, ...]:
+    names, at = [], 0
+    while at < len(value) and value[at] != 0:
+        end = value.index(b"\0", at)
+        names.append(value[at:end].decode("utf-8", "replace"))
+        at = end + 17
+    return tuple(names)
+
+
+def _exr_problem(
+    attributes: dict[str, bytes], window: tuple[int, ...], size: tuple[int, int], names: tuple[str, ...]
+) -> str:
+    if min(size) < 1:
+        return "its header is damaged or cut off"
+    display = struct.unpack("<4i", attributes.get("displayWindow", b""))
+    if display != window:
+        whole = f"{display[2] - display[0] + 1} x {display[3] - display[1] + 1}"
+        return (
+            f"it holds {size[0]} x {size[1]} pixels of an image of {whole} (data and display window differ): "
+            "save it without crop and overscan"
+        )
+    (aspect,) = struct.unpack("<f", attributes.get("pixelAspectRatio", struct.pack("<f", 1.0)))
+    if abs(aspect - 1.0) > 1e-3:
+        return f"its pixels are not square (pixelAspectRatio {aspect:g}): resample it"
+    space = attributes.get("chromaticities")
+    if space is not None and len(names) not in (3, 4):  # with these, the decoder converts colours itself
+        values = struct.unpack("<8f", space)
+        if max(abs(a - b) for a, b in zip(values, REC709, strict=True)) > 2e-3:
+            return "its colours are not those of Rec. 709 (attribute chromaticities): convert it to linear sRGB"
+    return ""
