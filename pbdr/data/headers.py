@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from dataclasses import dataclass
 
 MOST_PIXELS = 1 << 27
 PNG, EXR, JPEG = b"\x89PNG\r\n\x1a\n", b"\x76\x2f\x31\x01", b"\xff\xd8"
 MULTIPART, DEEP = 0x1000, 0x800  # flags in the version field of an EXR file
 REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+#: Lines of a block, by EXR's number of the compression.
+LINES = {bytes([k]): n for k, n in enumerate((1, 1, 1, 16, 32, 16, 32, 32, 32, 256))}
 ORIENTATION = 0x0112  # tag of EXIF
 
 
@@ -74,16 +77,19 @@ def _with(header: Header, problem: str) -> Header:
 
 
 def _png(data: bytes) -> Header:
+    """Every chunk is checked against its sum: the decoder reads on where some do not agree, and where the last ones are missing."""
     width, height = struct.unpack_from(">II", data, 16)
-    orientation, at = 1, 8
-    while at + 8 <= len(data):
+    orientation, at, whole = 1, 8, False
+    while at < len(data) and not whole:
         length, kind = struct.unpack_from(">I4s", data, at)
+        (stated,) = struct.unpack_from(">I", data, at + 8 + length)
+        if zlib.crc32(data[at + 4 : at + 8 + length]) != stated:
+            return Header("PNG", problem=f"it is damaged: the sum of its chunk {kind!r} is wrong")
         if kind == b"eXIf":
             orientation = _orientation(data[at + 8 : at + 8 + length])
-        if kind in (b"IDAT", b"IEND"):
-            break
+        whole = kind == b"IEND"
         at += 12 + length
-    return Header("PNG", width, height, orientation)
+    return Header("PNG", width, height, orientation, problem="" if whole else "its end is missing: the file was cut off")
 
 
 # --- JPEG --------------------------------------------------------------------------------------------------------
@@ -148,9 +154,33 @@ def _exr(data: bytes) -> Header:
             window = struct.unpack("<4i", attributes.get("dataWindow", b""))
             size = (window[2] - window[0] + 1, window[3] - window[1] + 1)
             problem = _exr_problem(attributes, window, size, names)
+            first = attributes
         if not version & MULTIPART:
             break
+    if not problem and not _all_chunks(data, at, size, first, bool(version & MULTIPART)):
+        problem = "parts of it are missing: the file was cut off"
     return Header("EXR", *size, 1, tuple(parts), problem)
+
+
+def _all_chunks(data: bytes, table: int, size: tuple[int, int], attributes: dict[str, bytes], numbered: bool) -> bool:
+    """Whether every block of the first part lies within the file; the decoder leaves missing ones black. True where unknown."""
+    tiles = attributes.get("tiles")
+    lines = LINES.get(attributes.get("compression", b"")[:1])
+    if tiles is not None:
+        across, down, mode = struct.unpack("<IIB", tiles)
+        count = -(-size[0] // across) * -(-size[1] // down) if across and down and mode & 15 == 0 else 0
+    else:
+        count = -(-size[1] // lines) if lines else 0
+    if table + 8 * count > len(data):
+        return False
+    place = (20 if tiles is not None else 8) + (4 if numbered else 0)
+    for (offset,) in struct.iter_unpack("<Q", data[table : table + 8 * count]):
+        if not table < offset <= len(data) - place:
+            return False
+        (length,) = struct.unpack_from("<I", data, offset + place - 4)
+        if offset + place + length > len(data):
+            return False
+    return True
 
 
 def _attributes(data: bytes, at: int) -> tuple[dict[str, bytes], int]:

@@ -2,7 +2,7 @@
 
 from pbdr.inverse.fit import Info, Result, fit, init, render_view, step
 from pbdr.inverse.presets import Estimate, estimate_lighting, estimate_materials
-from pbdr.inverse.problem import Options, Problem, View
+from pbdr.inverse.problem import Options, Problem, View, check_variables
 from pbdr.inverse.state import State
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Result",
     "State",
     "View",
+    "check_variables",
     "estimate_lighting",
     "estimate_materials",
     "fit",

@@ -85,6 +85,20 @@ class Options:
                 raise OptionError(f"{name} = {value!r}: it is a number above 0, or absent")
 
 
+def check_variables(bound: Variables) -> None:
+    """Raise ParameterError for what cannot be estimated, though it has a gradient: poses, and priors that mean nothing."""
+    for key, latent in bound.latents.items():
+        name = latent.parameter.name
+        if latent.parameter.kind == "transform":
+            raise ParameterError(
+                f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one they shear "
+                f'and scale. Poses cannot be estimated yet: leave it out, for example by match = ["...", "!{name}"]'
+            )
+        given = [prior for prior, weight in bound.specs[latent.variable].prior.items() if weight]
+        if given and len(latent.parameter.shape) != 3:
+            raise ParameterError(f"prior {given[0]} of {key!r}: a constant has no variation; give 'texture' or drop it")
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """An inverse-rendering problem; everything in it is checked when it is made.
@@ -102,12 +116,7 @@ class Problem:
             raise DataError("there is no view: an inverse problem needs at least one target image")
         for index, view in enumerate(self.views):
             self._check(index, view)
-        for key, latent in self.bound.latents.items():
-            given = [name for name, weight in self.bound.specs[latent.variable].prior.items() if weight]
-            if given and len(latent.parameter.shape) != 3:
-                raise ParameterError(
-                    f"prior {given[0]} of {key!r}: a constant has no variation; give 'texture' or drop it"
-                )
+        check_variables(self.bound)
         if self.gauge is not None and self.options.gauge_lr is not None:
             gauge.check_tint(self.gauge, self.bound)
 

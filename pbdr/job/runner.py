@@ -58,7 +58,9 @@ def preflight(job: Job) -> Scene:
             raise DataError(messages.missing_file(Path(str(path)), what, Path(str(path)).suffix))
     scene = _load(job)
     views.camera_unknowns(job, scene)
-    Variables(scene, _specs(job)).init()
+    bound = Variables(scene, _specs(job))
+    inverse.check_variables(bound)
+    bound.init()
     _options(job, job.optim.views_per_step)
     integrator_of(scene, job.render.integrator)
     return scene

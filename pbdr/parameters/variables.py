@@ -113,11 +113,6 @@ class Variables:
                     f"variable {name!r}: {parameter.name!r} is stored as integers, which have no derivative: load the "
                     "scene with pbdr.load_scene, or give its bitmap the property format = 'variant'"
                 )
-            if parameter.kind == "transform":
-                raise ParameterError(
-                    f"variable {name!r}: {parameter.name!r} is a pose, and its twelve numbers are not free: moved one by one they "
-                    f"shear and scale. Poses cannot be estimated yet; leave it out (match = [..., \"!{parameter.name}\"])"
-                )
         return chosen
 
     def _texture_sizes(self, scene: Any) -> dict[str, int | Sequence[int]]:
