@@ -53,10 +53,13 @@ def examine(path: Path, out: Path, depth: int, seconds: float, look: bool) -> No
 
 
 def _scene(path: Path) -> Any:
-    """The scene; some leave the number of samples to whoever renders them."""
+    """The scene; some leave the number of samples, and where its meshes are, to whoever renders them."""
+    import mitsuba as mi
+
     import pbdr
     from pbdr.errors import SceneError
 
+    mi.file_resolver().append(str(path.resolve().parent.parent.parent / "common"))
     try:
         return pbdr.load_scene(path)
     except SceneError as error:

@@ -226,7 +226,8 @@ def _resolve_files(state: Any, label: str) -> None:
             if not isinstance(given, str) or os.path.isabs(given):
                 path = Path(str(given))
             else:
-                parents = [Path(files[node.file_index]).parent] if files else []
+                # The file that mentions it, then the scene: what is included may mean what lies beside the scene.
+                parents = [Path(files[k]).parent for k in (node.file_index, 0)] if files else []
                 options = [p / given for p in [*parents, Path.cwd()]] + [Path(str(mi.file_resolver().resolve(given)))]
                 path = next((p for p in options if p.is_file()), options[0])
             if not path.is_file():

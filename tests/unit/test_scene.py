@@ -60,6 +60,14 @@ def test_files_are_found_beside_the_scene_from_anywhere(folder, tmp_path_factory
     assert isinstance(texture, mi.TensorXf) and texture.shape == (4, 4, 3)
 
 
+def test_files_of_an_included_file_are_found_beside_the_scene_too(folder, tmp_path_factory, monkeypatch):
+    (folder / "parts").mkdir()
+    (folder / "parts" / "all.xml").write_text(XML)
+    (folder / "whole.xml").write_text('<scene version="3.0.0"><include filename="parts/all.xml"/></scene>')
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert traverse(load_scene(folder / "whole.xml"))["wall.brdf_0.reflectance.data"].shape == (4, 4, 3)
+
+
 def test_plain_mitsuba_keeps_the_same_texture_as_integers(folder, monkeypatch):
     monkeypatch.chdir(folder)
     params = traverse(mi.load_file(str(folder / "scene.xml"), optimize=False))
