@@ -37,7 +37,7 @@ from .harness import ROOT, Missed, Result, table
 
 SCENES = ROOT.parent / "shared" / "data" / "mitsuba-docs" / "docs" / "scenes"
 LIMIT = 420.0  # seconds of a scene's process
-SECONDS = 8.0  # of replicas of one side
+SECONDS = 5.0  # of replicas of one side
 GEOMETRY_REFUSED = 0.1  # of the scenes that are complete, at most
 VERDICTS = (RIGHT, ACCEPTED, REFUSED, NOISY, WRONG, SLOW, TRACEBACK, ABSENT)
 

@@ -20,7 +20,7 @@ BIAS = 0.02  # relative bias that is right in any case
 SIGMAS = 4.0
 AIM = 0.015  # relative standard error of each side at which its replicas end
 LEAST, MOST = 8, 64  # replicas
-SIDE = 32  # pixels of the longer side of the film
+SIDE = 24  # pixels of the longer side of the film
 SPP, FD_SPP = 100, 144  # of ours, and of an image that is differenced; squares, so that every sampler takes them
 DEPTH = 3
 RIGHT, REFUSED, NOISY, WRONG, SLOW, TRACEBACK = "right", "refused", "noisy", "wrong", "too slow", "traceback"
@@ -251,7 +251,9 @@ def _main_shape(scene: Any) -> Any:
     film = mi.Point2f(index % side + 0.5, index // side + 0.5) / side
     ray, _ = scene.sensors[0].sample_ray(0.0, 0.5, film, mi.Point2f(0.5))
     hit = scene.mi.ray_intersect_preliminary(ray, coherent=True)
-    seen = [int(dr.count(hit.is_valid() & (hit.shape == mi.ShapePtr(s)))[0]) for s in shapes]
+    grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
+    shown = dr.select(grouped, hit.instance, hit.shape)
+    seen = [int(dr.count(hit.is_valid() & (shown == mi.ShapePtr(s)))[0]) for s in shapes]
     extent = [float(dr.norm(s.bbox().max - s.bbox().min)) for s in shapes]
     good = [i for i, s in enumerate(shapes) if seen[i] >= 0.02 * side * side and not s.is_emitter()]
     good = good or [i for i in range(len(shapes)) if not shapes[i].is_emitter()]
