@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -34,6 +35,7 @@ def apart(
                 stderr=told,
                 env={**os.environ, **(settings or {})},
                 start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
             try:
                 code = process.wait(timeout=limit)
@@ -48,6 +50,11 @@ def apart(
             text = errors.read_text(encoding="utf-8", errors="replace").strip()
             failure = f"exit code {code}: {text[-600:]}"
         return (json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}), failure
+
+
+def _end_with_parent() -> None:
+    """In the new process: it is killed when the one that started it dies."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def put(record: Mapping[str, Any], out: Path) -> None:

@@ -37,7 +37,7 @@ RIGHT, REFUSED, NOISY, FAILED = "right", "refused", "noisy", "failed"
 class Problem:
     """A loaded scene, one of its parameters, a direction and both integrators."""
 
-    def __init__(self, structure: Structure, numbers: Numbers, folder: Path) -> None:
+    def __init__(self, structure: Structure, numbers: Numbers, folder: Path, **options: Any) -> None:
         import pbdr
         from pbdr.scene import integrator_of
 
@@ -47,9 +47,9 @@ class Problem:
         self.parameter = chosen(self.scene, structure)
         rng = np.random.default_rng([numbers.seed, 11])
         self.tangent, self.step = direction(self.scene, self.parameter, self.unit, rng)
-        self.ours = integrator_of(
-            self.scene, {"type": "pathspace", "max_depth": structure.depth, "adjoint_sampling": False}
-        )
+        # Only without `adjoint_sampling` are the samples of forward and reverse mode the same.
+        ours = {"type": "pathspace", "max_depth": structure.depth, "adjoint_sampling": False, **options}
+        self.ours = integrator_of(self.scene, ours)
         self.theirs = integrator_of(self.scene, {"type": "path", "max_depth": structure.depth})
 
     def judge(self, effort: float = 1.0) -> dict[str, Any]:
@@ -204,8 +204,8 @@ def direction(scene: Any, parameter: Any, unit: float, rng: np.random.Generator)
 # ---------------------------------------------------------------------- one scene, and its shrinking
 
 
-def examine(structure: Structure, numbers: Numbers, effort: float = 1.0) -> dict[str, Any]:
-    """The record of one scene."""
+def examine(structure: Structure, numbers: Numbers, effort: float = 1.0, **options: Any) -> dict[str, Any]:
+    """The record of one scene; `options`: of `pathspace`."""
     from pbdr.errors import DivergedError, PbdrError
 
     begin = time.perf_counter()
@@ -213,7 +213,7 @@ def examine(structure: Structure, numbers: Numbers, effort: float = 1.0) -> dict
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            problem = Problem(structure, numbers, Path(folder))
+            problem = Problem(structure, numbers, Path(folder), **options)
             record["parameter"] = problem.parameter.name
             record |= problem.judge(effort)
         except DivergedError as error:

@@ -77,32 +77,28 @@ class Structure:
 
 
 class Numbers:
-    """Numbers of a scene by name: from a seed, or as given (all from 0 to 1); those in `plain` have their plain value."""
+    """Numbers of a scene by name: from a seed, or made of `given` ones (0 to 1); those in `plain`, or given as 0, are plain."""
 
     def __init__(
         self, seed: int, given: Mapping[str, float] | None = None, plain: frozenset[str] = frozenset()
     ) -> None:
         self.seed, self.given, self.plain = seed, given, plain
-        self.used: list[str] = []
+
+    def _random(self, name: str) -> np.random.Generator | None:
+        if name in self.plain or (self.given is not None and not self.given.get(name)):
+            return None
+        own = 0 if self.given is None else int(self.given[name] * 2**32)
+        return np.random.default_rng([self.seed, own, *map(ord, name)])
 
     def uniform(self, name: str, low: float, high: float, plain: float) -> float:
         """A number between `low` and `high`."""
-        self.used.append(name)
-        if name in self.plain:
-            return plain
-        if self.given is not None:
-            return low + (high - low) * self.given.get(name, 0.5)
-        code = [ord(c) for c in name]
-        return float(np.random.default_rng([self.seed, *code]).uniform(low, high))
+        random = self._random(name)
+        return plain if random is None else float(random.uniform(low, high))
 
-    def vector(self, name: str, size: float, plain: tuple[float, ...] = (0.0, 0.0, 0.0)) -> Array:
-        """Three numbers between ± `size`, plain or not together."""
-        self.used.append(name)
-        if name in self.plain:
-            return np.array(plain)
-        given = None if self.given is None else {f"{name}{k}": self.given.get(name, 0.5) for k in range(3)}
-        one = Numbers(self.seed, given)
-        return np.array([one.uniform(f"{name}{k}", -size, size, 0.0) for k in range(3)])
+    def vector(self, name: str, size: float) -> Array:
+        """Three numbers between ± `size`; zero when plain."""
+        random = self._random(name)
+        return np.zeros(3) if random is None else random.uniform(-size, size, 3)
 
 
 #: Names of all numbers, in the order in which shrinking tries to make them plain.
@@ -158,11 +154,12 @@ def make(structure: Structure, numbers: Numbers, folder: Path) -> Dict:
         .scale(0.25)
     )
     paint = {"type": "diffuse", "reflectance": zoo.rgb(tint, 0.5, 0.3)}
+    ground = world.pose(T().translate([0, 0, sunk]).rotate([1, 0, 0], tilt).scale(3))
     return {
         "type": "scene",
         "camera": camera(structure.sensor, numbers, world),
         "lamp": lamp(structure.light, numbers, world),
-        "floor": {"type": "rectangle", "to_world": world.pose(T().translate([0, 0, sunk]).rotate([1, 0, 0], tilt).scale(3)), "bsdf": floor},
+        "floor": {"type": "rectangle", "to_world": ground, "bsdf": floor},
         "block": {"type": "cube", "to_world": world.pose(block), "bsdf": paint},
         **thing(structure, numbers, world, folder),
     }  # fmt: skip
