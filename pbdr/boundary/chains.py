@@ -13,7 +13,7 @@ import numpy as np
 from pbdr import seeds
 from pbdr.boundary import segment
 from pbdr.discrete import Discrete
-from pbdr.transport import camera, hits, lobes, spectra
+from pbdr.transport import camera, hits, lobes, rounding, spectra
 from pbdr.transport.support import incomplete
 
 MAX_LENGTH = 12  # delta vertices of a chain
@@ -40,12 +40,16 @@ class Lengths:
 
 @dataclass
 class Bundle:
-    """Directions in which a surface looks, about `omega`: where from, its normal, and number of vertices before them."""
+    """Directions in which a surface looks, about `omega`: where from, its normal, and number of vertices before them.
+
+    `reach`: length of the segment before.
+    """
 
     point: Any
     normal: Any
     count: Any
     omega: Any
+    reach: Any
 
     def direction(self, position: Any) -> Any:
         """The unit vector off `omega` by a position in a plane at right angles to it."""
@@ -55,12 +59,12 @@ class Bundle:
     def at(self, index: Any) -> Bundle:
         """Those of some lanes."""
         get = lambda x: dr.gather(type(x), x, index)  # noqa: E731
-        return Bundle(get(self.point), get(self.normal), get(self.count), get(self.omega))
+        return Bundle(get(self.point), get(self.normal), get(self.count), get(self.omega), get(self.reach))
 
     def ray(self, position: Any) -> Any:
         """From the surface in that direction."""
         direction = self.direction(position)
-        skip = segment.clear_of_round() * (1 + dr.max(dr.abs(self.point)))
+        skip = rounding.blur(self.point, self.reach, segment.clear_of_round())
         side = dr.mulsign(skip, dr.dot(self.normal, direction))
         return mi.Ray3f(mi.Point3f(self.point + side * self.normal), direction)
 
@@ -105,12 +109,16 @@ class Chain:
 
 @dataclass
 class End:
-    """The segment that leaves the last delta vertex; `weight` is the product of lobe values over the bits' probability."""
+    """The segment that leaves the last delta vertex; `weight` is the product of lobe values over the bits' probability.
+
+    `reach`: length of the segment before it.
+    """
 
     origin: Any
     direction: Any
     weight: Any
     valid: Any
+    reach: Any
 
 
 @dataclass
@@ -214,7 +222,7 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
     weight = mi.Spectrum(1)
     k = mi.UInt32(0)
     length, bits = mi.UInt32(chain.length), mi.UInt32(chain.bits)
-    point, direction = mi.Point3f(ray.o), mi.Vector3f(ray.d)
+    point, direction, reach = mi.Point3f(ray.o), mi.Vector3f(ray.d), mi.Float(0)
     while dr.hint(active & (k < length), max_iterations=chain.max_length, label="pathspace: delta chain"):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         active &= si.is_valid()
@@ -225,10 +233,10 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
         active &= lobe.valid
         chance = dr.select(through & back, 0.5, mi.Float(1))
         weight *= lobe.value / chance
-        point, direction = mi.Point3f(si.p), si.to_world(lobe.direction)
+        point, direction, reach = mi.Point3f(si.p), si.to_world(lobe.direction), mi.Float(si.t)
         if dr.hint(store is not None, mode="scalar"):
             store.keep(before + k, hit, ray, direction, mi.Float(1), mi.UInt32(1), lobe.sample, active)
         ray = si.spawn_ray(direction)
         k += 1
         hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active & (k < length))
-    return End(point, direction, weight, active)
+    return End(point, direction, weight, active, reach)

@@ -9,7 +9,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary.edges import EdgeTable, View
-from pbdr.boundary.segment import CLEARANCE
+from pbdr.boundary.segment import AROUND, CLEARANCE, WIDER
+from pbdr.transport import rounding
 
 PLACES = (0.1, 0.5, 0.9)  # along an edge
 
@@ -24,7 +25,8 @@ def touching(scene: Any, table: EdgeTable, rows: Any, others: Iterable[int]) -> 
     result = mi.Bool(False)
     for place in PLACES:
         curve = table.curve(View.along(mi.Vector3f(0, 0, -1)), mi.Float(place))
-        margin = CLEARANCE * (1 + dr.max(dr.abs(curve.position)))
+        extent = table.extent
+        margin = dr.maximum(CLEARANCE * extent, AROUND * WIDER * rounding.blur(curve.position, extent))
         near = mi.Bool(False)
         for index in others:
             box = shapes[index].bbox()

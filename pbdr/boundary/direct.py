@@ -18,12 +18,12 @@ from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import favour_moving, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.discrete import Discrete
-from pbdr.transport import camera, convention, emission, groups, hits, spectra
+from pbdr.transport import camera, convention, emission, groups, hits, rounding, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
 MAX_ENTRIES = 1 << 21  # views × edges held at once
-IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the position
+IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the distance
 PROBES = 16  # points at which the light of each emitter is measured: shares of views follow it by a half only
 ALONG = (0.1, 0.5, 0.9)  # of edges: where the intensity of lights without size is looked up
 DEFENSIVE = 0.05  # of the largest intensity: what edges have that look unlit at these points
@@ -142,7 +142,7 @@ def light_factor(lights: LightViews, edge: segment.Edge) -> Any:
     distance2 = dr.squared_norm(offset)
     height = dr.abs_dot(lights.normal, offset)
     cosine = height * dr.rsqrt(dr.maximum(distance2, 1e-20))
-    cosine = dr.select(height > IN_PLANE * (1 + dr.max(dr.abs(edge.point))), cosine, 0)
+    cosine = dr.select(height > rounding.blur(edge.point, dr.sqrt(distance2), IN_PLANE), cosine, 0)
     return dr.select(lights.surface, cosine / dr.maximum(distance2, 1e-20), 1)
 
 
@@ -264,7 +264,7 @@ def cast(scene: Any, sensor: Any, table: EdgeTable, outlines: Outlines, sampler:
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
     depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
-    size = dr.minimum(to_light, 1 + dr.max(dr.abs(edge.point)))
+    size = dr.minimum(to_light, edge.row.extent)
     active &= ~segment.touches(scene, edge, receiver_hit, receiver_ray, size, active)
     active &= ~segment.covered(scene, edge, -edge.omega, size, segment.first_behind(scene), active)
     return Shadow(
@@ -288,6 +288,11 @@ class Connection:
     active: Any
 
 
+def tolerance_of(point: Any, distance: Any) -> Any:
+    """How far the hit of a ray to a point may lie from it along the ray, which may graze the surface."""
+    return rounding.GRAZING * rounding.blur(point, distance, mi.math.ShadowEpsilon / rounding.GRAZING)
+
+
 def connect(scene: Any, sensor: Any, integrator: Any, point: Any, shape: Any, active: Any) -> Connection:
     """Connect a surface point to the camera, through a random point of its lens if it has one."""
     aperture = camera.aperture_of(sensor, point)
@@ -295,7 +300,7 @@ def connect(scene: Any, sensor: Any, integrator: Any, point: Any, shape: Any, ac
     ray = mi.Ray3f(sight.start, sight.omega)
     active = active & sight.inside
     hit = hits.first_hit(integrator, scene, ray, active)
-    tolerance = mi.math.ShadowEpsilon * dr.maximum(sight.distance, dr.max(dr.abs(point)))
+    tolerance = tolerance_of(point, sight.distance)
     active &= hit.is_valid() & (dr.abs(hit.t - sight.distance) < tolerance) & (hit.shape == shape)
     return Connection(sight.position, aperture, ray, hit, sight.importance, active)
 

@@ -168,6 +168,18 @@ class EdgeTable:
         return dr.norm(self.b) * dr.select(self.strand & (self.kind == CAP), dr.two_pi, 1)
 
     @property
+    def extent(self) -> Any:
+        """About how large what the rows belong to is: faces of meshes, round shapes; lengths of curve shapes, whole grids."""
+        across = dr.maximum(dr.squared_norm(self.c), dr.squared_norm(self.d))
+        if self.points is not None:
+            across = dr.select(self.strand, 0, across)
+        extent = dr.sqrt(dr.maximum(dr.squared_norm(self.b), across))
+        if self.grids is None:
+            return extent
+        number = dr.select(self.voxel, self.face[0], 0)
+        return extent * dr.select(self.voxel, mi.Float(dr.gather(mi.UInt32, self.grids.side, number)), 1)
+
+    @property
     def border(self) -> Any:
         """Rows that are borders of disks and cylinders."""
         return (self.corners[0] == 0) & (self.kind <= ELLIPSE)

@@ -180,7 +180,7 @@ class Rim:
     def position(self, viewpoint: Any, active: Any) -> Any:
         """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero as face and viewpoint move."""
         hit = self.starts[0][0]
-        si = hits.material(hit, mi.Ray3f(self.point - self.omega, self.omega), active)
+        si = hits.material(hit, mi.Ray3f(self.point - hit.t * self.omega, self.omega), active)
         zero = dr.dot(si.sh_frame.n, viewpoint if self.distant else mi.Vector3f(si.p - viewpoint))
         slope = dr.select(dr.abs(self.slope) > 0, self.slope, 1)
         shift = (zero - dr.detach(zero)) * dr.norm(self.shading_normal) / slope
@@ -194,7 +194,8 @@ def rim(scene: Any, faces: SmoothFaces, index: Any, s: Any, view: Any) -> Rim:
     position, derivative, normal, arm, slope, r = curve.at(s, view)
     point = mi.Point3f(position)
     length = dr.norm(derivative)
-    omega = dr.normalize(view.towards(point))
+    towards = view.towards(point)
+    omega, distance = dr.normalize(towards), dr.norm(towards)
     across, sine = segment.across(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
     valid = curve.crosses & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
     # n·(x − o) grows along the arm where `slope` > 0: the dark side.
@@ -203,11 +204,11 @@ def rim(scene: Any, faces: SmoothFaces, index: Any, s: Any, view: Any) -> Rim:
     weights = [dr.select(curve.start == k, 1 - r, 0) for k in range(3)]
     weights = [w + dr.select((curve.start + 1) % 3 == k, r * (1 - s), 0) for k, w in enumerate(weights)]
     weights = [w + dr.select((curve.start + 2) % 3 == k, r * s, 0) for k, w in enumerate(weights)]
-    hit.t, hit.prim_uv, hit.prim_index = mi.Float(1), mi.Point2f(weights[1], weights[2]), get(faces.face)
+    hit.t, hit.prim_uv, hit.prim_index = distance, mi.Point2f(weights[1], weights[2]), get(faces.face)
     hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), get(faces.shape), valid)
     hit.valid = mi.Bool(valid)
     upright = dr.normalize(normal)
-    lit, dark = ((hit, segment.grazing_ray(point, omega, sign * upright)) for sign in (1, -1))
+    lit, dark = ((hit, segment.grazing_ray(point, omega, sign * upright, distance)) for sign in (1, -1))
     return Rim(point, omega, across, sine, length, lit_side, (lit, dark), valid, normal, arm, slope, view.distant)
 
 
@@ -225,7 +226,8 @@ def sample(
     edge = rim(scene, faces, index, s, eye)
     sight = eye.sight(edge.point)
     active = edge.valid & (probability > 0) & sight.inside
-    active &= primary.visible(scene, integrator, sight.start, edge.point, sight.distance, active)
+    clear = primary.clear_of(edge.point, sight.distance)
+    active &= primary.visible(scene, integrator, sight.start, edge.point, sight.distance, clear, active)
     seen = primary.Seen(
         edge.point, sight.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.side, *edge.starts,
         lambda: edge.position(camera.attached_viewpoint(sensor, count, eye.aperture), active), active,

@@ -143,14 +143,15 @@ class Crossing:
         steep = dr.rcp(dr.select(active, steepness, 1))
         arm = mi.Vector3f((slopes[0] * frame.s + slopes[1] * frame.t) * steep)
         point = mi.Point3f(middle.point)
-        omega = dr.normalize(view.towards(point))
+        towards = view.towards(point)
+        omega, distance = dr.normalize(towards), dr.norm(towards)
         across, sine = segment.across(omega, dr.cross(step.upwards, arm))
         # Steps cross the curve with this density; over both directions the squared cosines add up to one.
         weight = 2 * step.share / size * dr.abs(dr.dot(step.along, arm))  # Eq. (10a)
         hit = mi.PreliminaryIntersection3f(middle.hit)
-        hit.t = mi.Float(1)
+        hit.t = distance
         mapped = dr.normalize(middle.normal)
-        lit, dark = ((hit, segment.grazing_ray(point, omega, way * mapped)) for way in (1, -1))
+        lit, dark = ((hit, segment.grazing_ray(point, omega, way * mapped, distance)) for way in (1, -1))
         side = dr.sign(dr.dot(across, arm))
         return Crossing(
             middle, point, omega, across, sine, weight, side, (lit, dark), active & (sine > 1e-6), arm, steep
@@ -215,7 +216,8 @@ def sample(
     curve = Crossing.of(scene, maps, eye, step.at(chosen), get(shape), get(sign), active)
     sight = eye.sight(curve.point)
     active = curve.valid & sight.inside
-    active &= primary.visible(scene, integrator, sight.start, curve.point, sight.distance, active)
+    clear = primary.clear_of(curve.point, sight.distance)
+    active &= primary.visible(scene, integrator, sight.start, curve.point, sight.distance, clear, active)
     seen = primary.Seen(
         curve.point, sight.omega, curve.normal, curve.sine, curve.weight, curve.side, *curve.starts,
         lambda: curve.position(maps, camera.attached_viewpoint(sensor, number, aperture), eye.distant, active), active,

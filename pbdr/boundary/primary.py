@@ -15,7 +15,7 @@ from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.discrete import Discrete, mixed
-from pbdr.transport import camera, channels, convention, hits, path, spectra
+from pbdr.transport import camera, channels, convention, hits, path, rounding, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude
@@ -140,7 +140,7 @@ def sample(
 
     # ---- visibility of x_B from the camera
     target = segment.outside(edge, distance)
-    active &= visible(scene, integrator, sight.start, target, distance, active)
+    active &= visible(scene, integrator, sight.start, target, distance, segment.clearance(edge, distance), active)
 
     # ---- either side: the visible face, and the background or the other face
     onwards = lambda ray, lanes: hits.first_hit(integrator, scene, ray, lanes)  # noqa: E731
@@ -156,12 +156,20 @@ def sample(
     return [contribution(scene, sensor, integrator, eye, options, sampler, seen)]
 
 
-def visible(scene: Any, integrator: Any, start: Any, target: Any, distance: Any, active: Any) -> Any:
-    """Whether nothing lies between the start of a line of sight and a point `distance` away, in the direction of `target`."""
+def visible(scene: Any, integrator: Any, start: Any, target: Any, distance: Any, clearance: Any, active: Any) -> Any:
+    """Whether nothing lies between the start of a line of sight and a point `distance` away, in the direction of `target`.
+
+    What is nearer to the point than `clearance` does not count.
+    """
     ray = mi.Ray3f(start, dr.normalize(target - start))
-    ray.maxt = distance * (1 - segment.CLEARANCE)
+    ray.maxt = distance - clearance
     hit = hits.first_hit(integrator, scene, ray, active)
-    return ~hit.is_valid() | (hit.t >= distance * (1 - segment.CLEARANCE))
+    return ~hit.is_valid() | (hit.t >= distance - clearance)
+
+
+def clear_of(point: Any, distance: Any) -> Any:
+    """The clearance of points of surfaces, this far away."""
+    return dr.maximum(segment.CLEARANCE * distance, segment.AROUND * segment.WIDER * rounding.blur(point, distance))
 
 
 def contribution(

@@ -19,13 +19,12 @@ from pbdr.boundary import guiding, indirect, segment, specular, vertex, walk
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import edge_mass, favour, systematic
 from pbdr.discrete import Discrete
-from pbdr.transport import camera, convention, emission, groups, path, spectra
+from pbdr.transport import camera, convention, emission, groups, path, rounding, spectra
 from pbdr.transport.features import Features
 
 LIGHTS = 0.3  # share of samples that borders of lights get, where mirrors and glass may show them
 CANDIDATES = 16  # edge points that one is chosen from, for x_S
 DIRECTIONS = 8  # directions that one is chosen from, with guiding
-COPLANAR = 1e-6  # of distance and position: height over the plane of a face, up to rounding
 SILHOUETTES = 0.5  # share of directions drawn from those that make a mesh edge a silhouette
 
 
@@ -153,7 +152,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     active = active & edge.counts & (chosen.weight > 0) & (distance > 0)
     # Edges in the plane of the face that x_S lies on are a part of its geometric horizon: terminator.py.
     height = dr.abs(dr.dot(si.n, edge.point - si.p))
-    active &= height > COPLANAR * (distance + dr.max(dr.abs(edge.point)))
+    active &= height > rounding.blur(edge.point, distance)
     scattered = from_here.scattered(edge.omega, active)
     active &= dr.max(scattered) > 0
     target = segment.outside(edge, distance)
@@ -188,8 +187,7 @@ def from_edges(technique: Technique, sampler: Any, count: int, mirrors: Any = No
     receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
     active &= receiver_hit.is_valid()
-    scale = 1 + dr.max(dr.abs(edge.point))
-    active &= ~segment.touches(scene, edge, receiver_hit, receiver_ray, scale, active)
+    active &= ~segment.touches(scene, edge, receiver_hit, receiver_ray, edge.row.extent, active)
     distance = receiver_hit.t
     link = specular.link(scene, t.sensor, t.integrator, mirrors, sampler, options.max_depth, wavelengths)
     walked = walk.to_camera(

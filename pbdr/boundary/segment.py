@@ -20,15 +20,17 @@ from pbdr.backend import on_gpu
 from pbdr.boundary import voxels
 from pbdr.boundary.edges import CREASE, NO_MEMBER, NO_PAIR, EdgeTable, View
 from pbdr.parameters import traverse
-from pbdr.transport import curves, grids, groups, hits
+from pbdr.transport import curves, grids, groups, hits, rounding
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
-OUTWARD = 1e-6  # shift of rays that pass an edge, away from the surface: relative to position and distance
+OUTWARD = rounding.DISTANCE  # shift of rays that pass an edge, away from the surface: relative to distance and size
 OUTWARD_TUBE = 3e-5  # the same for B-spline curves: rays that pass them at 2e-6 of their distance were seen to hit them
 TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
 NOT_MOVING = 0xFFFFFFFF
 CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
 TOUCHING = 1e-5  # fraction of it within which a shape passes through the edge itself
+WIDER = 3.0  # at least this many times what rounding may be
+AROUND = 8.0  # and that many times this is the clearance, at least
 FLAT = 0.01  # sine of the angle between two faces in contact below which they do not meet in a line
 
 
@@ -115,12 +117,26 @@ def clear_of_round() -> float:
     return OUTWARD_TUBE if on_gpu() else OUTWARD
 
 
+def blur(edge: Edge, distance: Any) -> Any:
+    """How far from x_B rays may pass that are meant to meet it, `distance` long."""
+    rough = edge.row.tubular | edge.row.voxel
+    relative = dr.select(rough, OUTWARD_TUBE, dr.select(edge.round, clear_of_round(), mi.Float(OUTWARD)))
+    return rounding.blur(edge.point, dr.maximum(distance, edge.row.extent), relative)
+
+
+def touching(edge: Edge, distance: Any) -> Any:
+    """Distance within which something passes through the edge itself."""
+    return dr.maximum(TOUCHING * distance, WIDER * blur(edge, distance))
+
+
+def clearance(edge: Edge, distance: Any) -> Any:
+    """Distance within which an occluder counts as the edge's own surface."""
+    return dr.maximum(CLEARANCE * distance, AROUND * touching(edge, distance))
+
+
 def outside(edge: Edge, distance: Any) -> Any:
     """x_B moved off the surface, towards the background (unmoved on creases): where passing rays start or aim at."""
-    scale = dr.maximum(dr.max(dr.abs(edge.point)), distance)
-    rough = edge.row.tubular | edge.row.voxel
-    outward = dr.select(rough, OUTWARD_TUBE, dr.select(edge.round, clear_of_round(), mi.Float(OUTWARD)))
-    shift = dr.select(edge.silhouette, -edge.front_side * outward * (1 + scale), 0)
+    shift = dr.select(edge.silhouette, -edge.front_side * blur(edge, distance), 0)
     return mi.Point3f(edge.point + shift * edge.normal)
 
 
@@ -128,7 +144,7 @@ def lift(edge: Edge) -> Any:
     """Offset from x_B on a crease, where both faces are seen, off both faces: where rays back towards the eye start."""
     normals = [dr.normalize(dr.cross(edge.tangent, into)) for into in edge.into]
     n0, n1 = (dr.mulsign(n, -dr.dot(n, edge.omega)) for n in normals)
-    shift = dr.select(edge.crease, OUTWARD * (1 + dr.max(dr.abs(edge.point))), 0)
+    shift = dr.select(edge.crease, blur(edge, 0), 0)
     return mi.Vector3f(dr.select(edge.crease, shift * dr.normalize(n0 + n1), 0))
 
 
@@ -145,29 +161,30 @@ def in_contact(
     An edge that lies behind another shape, as that of a block does that has sunk into the floor, is no silhouette. Where borders of
     two shapes meet, as those of a floor and a wall, both have this edge: each counts for a half.
     """
-    ray = mi.Ray3f(target - CLEARANCE * distance * edge.omega, edge.omega)
-    ray.maxt = 2 * CLEARANCE * distance
+    close, clear = touching(edge, distance), clearance(edge, distance)
+    ray = mi.Ray3f(target - clear * edge.omega, edge.omega)
+    ray.maxt = 2 * clear
     hit = trace(ray, active & edge.silhouette)
-    away = dr.abs(hit.t - CLEARANCE * distance)
+    away = dr.abs(hit.t - clear)
     near = _of_another(scene, edge, hit, away, distance, active)
-    hidden = near & (hit.t < (CLEARANCE - TOUCHING) * distance)
+    hidden = near & (hit.t < clear - close)
     hidden |= covered(scene, edge, edge.omega, distance, trace, active)
     near &= ~hidden
     normal = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, near).n
-    touching = near & (away * dr.abs_dot(normal, edge.omega) < TOUCHING * distance)
+    met = near & (away * dr.abs_dot(normal, edge.omega) < close)
     # Does the other shape go on behind the face that is seen?
     behind = dr.cross(normal, edge.tangent)
     behind *= dr.mulsign(dr.rcp(dr.maximum(dr.norm(behind), 1e-20)), dr.dot(behind, edge.normal) * edge.front_side)
-    step = 0.5 * CLEARANCE * distance
+    step = 0.5 * clear
     probe = mi.Ray3f(mi.Point3f(edge.point + step * (behind + normal)), -normal)
     probe.maxt = 2 * step
-    more = trace(probe, touching)
+    more = trace(probe, met)
     goes_on = (more.shape == hit.shape) & (more.instance == hit.instance)
     # The face that is not seen may lie in the other shape, as the bottom of a block does in the floor, and be found in its place.
     seen = dr.select(edge.front == 0, edge.row.face[0], edge.row.face[1])
-    goes_on |= edge.row.own(scene, more, touching) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
-    ends = touching & ~(more.is_valid() & goes_on)
-    contact, share = Contact(hit, ray, near, touching), dr.select(ends, mi.Float(0.5), 1)
+    goes_on |= edge.row.own(scene, more, met) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
+    ends = met & ~(more.is_valid() & goes_on)
+    contact, share = Contact(hit, ray, near, met), dr.select(ends, mi.Float(0.5), 1)
     return replace(edge, silhouette=edge.silhouette & ~hidden, contact=contact, share=share)
 
 
@@ -176,9 +193,14 @@ def covered(scene: Any, edge: Edge, away: Any, distance: Any, trace: Callable[[A
 
     Where two shapes meet at a fold, both have a silhouette there; only that of the nearer one counts.
     """
-    beside = edge.point + edge.front_side * TOUCHING * distance * edge.normal
-    ray = mi.Ray3f(mi.Point3f(beside - CLEARANCE * distance * away), away)
-    ray.maxt = 2 * CLEARANCE * distance
+    close, clear = touching(edge, distance), clearance(edge, distance)
+    beside = edge.point + edge.front_side * close * edge.normal
+    # A line of sight meets a face that it grazes far from where it passes the edge.
+    face = dr.cross(edge.tangent, dr.select(edge.front == 0, edge.into[0], edge.into[1]))
+    grazing = dr.abs_dot(face, away) * dr.rcp(dr.maximum(dr.norm(face), 1e-30))
+    before = clear + dr.minimum(2 * close / dr.maximum(grazing, 1e-6), 0.5 * distance)
+    ray = mi.Ray3f(mi.Point3f(beside - before * away), away)
+    ray.maxt = before + clear
     lanes = active & edge.silhouette & ~edge.round & ~edge.row.winding
     hit = trace(ray, lanes)
     return lanes & hit.is_valid() & ~edge.row.own(scene, hit, lanes)
@@ -189,9 +211,9 @@ def touches(scene: Any, edge: Edge, hit: Any, ray: Any, distance: Any, active: A
 
     Then no surface sees past the edge there: the side that would is covered by the shape itself.
     """
-    near = active & (hit.t < CLEARANCE * distance)
+    near = active & (hit.t < clearance(edge, distance))
     away = hit.t * dr.abs_dot(hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, near).n, ray.d)
-    return _of_another(scene, edge, hit, away, distance, near & (away < TOUCHING * distance))
+    return _of_another(scene, edge, hit, away, distance, near & (away < touching(edge, distance)))
 
 
 def _of_another(scene: Any, edge: Edge, hit: Any, away: Any, distance: Any, active: Any) -> Any:
@@ -201,7 +223,7 @@ def _of_another(scene: Any, edge: Edge, hit: Any, away: Any, distance: Any, acti
     """
     same = edge.row.own(scene, hit, active)
     about = (hit.prim_index == edge.row.face[0]) | (hit.prim_index == edge.row.face[1]) | (edge.row.corners[0] == 0)
-    apart = same & ~about & (away < TOUCHING * distance)
+    apart = same & ~about & (away < touching(edge, distance))
     return active & edge.silhouette & hit.is_valid() & (~same | apart)
 
 
@@ -212,7 +234,7 @@ def background(
 
     Where it is in contact with another shape, that shape is the background: a ray from x_B onwards would start behind it.
     """
-    ray = mi.Ray3f(target + OUTWARD * distance * edge.omega, edge.omega)
+    ray = mi.Ray3f(target + blur(edge, distance) * edge.omega, edge.omega)
     hit = trace(ray, active)
     if edge.contact is None:
         return hit, ray
@@ -231,7 +253,7 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
         for k in range(3)
     ]
     hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(edge.u))
-    hit.t = mi.Float(1)
+    hit.t = mi.Float(edge.row.extent)
     hit.prim_uv = mi.Point2f(weights[1], weights[2])
     hit.prim_index = dr.select(which == 0, edge.row.face[0], edge.row.face[1])
     if edge.place is not None:
@@ -254,7 +276,7 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
     direction = dr.normalize(edge.omega + tilt)
     # A grid asks the voxel in which the point lies.
     into = dr.select(edge.row.voxel & ~edge.round, dr.select(which == 0, *edge.into), mi.Vector3f(0))
-    ray = mi.Ray3f(mi.Point3f(edge.point + inward * into - direction), direction)
+    ray = mi.Ray3f(mi.Point3f(edge.point + inward * into - hit.t * direction), direction)
     ray.maxt = dr.largest(mi.Float)
     return hit, ray
 
@@ -267,7 +289,9 @@ def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) 
     # Borders of rectangles, disks, cylinders: let the shape itself say what lies just inside.
     border = active & edge.row.border
     into = edge.into[0]
-    probe = mi.Ray3f(edge.point + INWARD * into - 0.1 * dr.norm(into) * edge.omega, edge.omega)
+    width = dr.norm(into)
+    inward = dr.maximum(INWARD, WIDER * blur(edge, 0) / dr.select(width > 0, width, 1))
+    probe = mi.Ray3f(edge.point + inward * into - 0.1 * width * edge.omega, edge.omega)
     found = scene.ray_intersect_preliminary(probe, coherent=False, active=border)
     found.valid = found.is_valid() & (found.shape == hit.shape)
     return dr.select(border, found, hit), dr.select(border, probe, ray)
@@ -280,10 +304,10 @@ def across(omega: Any, tangent: Any) -> tuple[Any, Any]:
     return cross * dr.select(sine > 0, dr.rcp(sine), 0), sine
 
 
-def grazing_ray(point: Any, omega: Any, towards: Any) -> Any:
-    """Ray that meets the surface at `point` just on the side where −d·n has the sign of `towards`."""
+def grazing_ray(point: Any, omega: Any, towards: Any, distance: Any) -> Any:
+    """Ray that meets the surface at `point`, this far from where it starts, on the side where −d·n has the sign of `towards`."""
     direction = dr.normalize(omega - TILT * towards)
-    return mi.Ray3f(point - direction, direction)
+    return mi.Ray3f(point - distance * direction, direction)
 
 
 def both_sides(

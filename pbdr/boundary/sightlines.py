@@ -18,7 +18,7 @@ import mitsuba as mi
 from pbdr.boundary import chains, indirect, segment, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.boundary.sampling import one_trial, trial_lanes
-from pbdr.transport import camera, convention, emission, groups, hits, path, spectra
+from pbdr.transport import camera, convention, emission, groups, hits, path, rounding, spectra
 from pbdr.transport.features import Features
 
 STEP = 0.01  # of the film's width, or radians
@@ -100,7 +100,7 @@ class Look:
         chain = sights.chain
         end = chains.trace(chain, position, active, store)
         towards = end.direction
-        skip = dr.select(chain.length > 0, segment.clear_of_round() * (1 + dr.max(dr.abs(end.origin))), 0)
+        skip = dr.select(chain.length > 0, rounding.blur(end.origin, end.reach, segment.clear_of_round()), 0)
         ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
         active = active & end.valid
         hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
@@ -212,11 +212,11 @@ class Crossing:
         """Radiance where the normal looks at the viewer (at the light), minus where it does not."""
         scene = sights.chain.scene
         hit = mi.PreliminaryIntersection3f(self.look.hit)
-        hit.t = mi.Float(1)
         ray, normal = self.look.ray, dr.normalize(self.look.normal)
         point = mi.Point3f(ray(self.look.hit.t))
         starts = [
-            (hit, spectra.carry(segment.grazing_ray(point, ray.d, side * normal), ray.wavelengths)) for side in (1, -1)
+            (hit, spectra.carry(segment.grazing_ray(point, ray.d, side * normal, hit.t), ray.wavelengths))
+            for side in (1, -1)
         ]
         towards = sights.kind == LIT
         lit, dark = indirect.radiance(scene, starts, sampler, options, self.active & ~towards, depth, reflected_only)
@@ -230,7 +230,7 @@ class Crossing:
         si = self.look.hit.compute_surface_interaction(self.look.ray, mi.RayFlags.All, active)
         si.wi = si.to_local(-self.look.ray.d)
         direction, weight, place = emission.delta_emission(sights.light, si, active)
-        start = mi.Point3f(point + segment.OUTWARD_TUBE * (1 + dr.max(dr.abs(point))) * dr.normalize(si.n))
+        start = mi.Point3f(point + rounding.blur(point, si.t, segment.OUTWARD_TUBE) * dr.normalize(si.n))
         distant = mi.has_flag(sights.light.flags(), mi.EmitterFlags.DeltaDirection) & ~mi.has_flag(
             sights.light.flags(), mi.EmitterFlags.DeltaPosition
         )
@@ -314,13 +314,13 @@ def seen_from_surfaces(
     scene, trials = t.scene, TRIALS * count
     paths = lambda: vertex.draw(scene, t.sensor, t.integrator, t.options, stream("paths to sights", count))  # noqa: E731
     first = paths()
-    dr.eval(first.si.p, first.si.n, first.count, first.active, first.wavelengths)
+    dr.eval(first.si.p, first.si.n, first.si.t, first.count, first.active, first.wavelengths)
     lane = trial_lanes(trials, count)
     sampler = stream("sights from surfaces", trials)
     wavelengths = dr.gather(type(first.wavelengths), first.wavelengths, lane) if mi.is_spectral else None
     omega = mi.warp.square_to_uniform_sphere(sampler.next_2d())
-    point, normal, before = (dr.gather(type(x), x, lane) for x in (first.si.p, first.si.n, first.count))
-    bundle = chains.Bundle(point, normal, before, omega)
+    get = lambda x: dr.gather(type(x), x, lane)  # noqa: E731
+    bundle = chains.Bundle(get(first.si.p), get(first.si.n), get(first.count), omega, get(first.si.t))
     chain = chains.random_chain(scene, t.sensor, t.integrator, sampler, lengths, wavelengths, bundle)
     sights = Sights.of(chain, t.features, sampler)
     possible = dr.gather(mi.Bool, first.active, lane) & (bundle.count + chain.length < t.options.max_depth)

@@ -17,6 +17,7 @@ import numpy as np
 from pbdr.aligned import aligned
 from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.topology import NO_FACE
+from pbdr.transport import rounding
 
 FEW = 1024  # edges up to which looking at all of them is cheaper
 REGIONS = 64  # boxes that every edge is compared with
@@ -82,20 +83,21 @@ def _possible(start: Any, first: Any, second: Any, where: Regions, count: int) -
     possible = mi.Bool(False) & (start.x == start.x)
     k = mi.UInt32(0) * mi.UInt32(start.x)
     centre, half, distant = where.centre, where.half, where.distant
+    lost = rounding.POSITION * rounding.largest(start)
     while dr.hint(~possible & (k < count), label="pathspace: possible silhouettes"):
         box = dr.gather(mi.Vector3f, centre, k)
         size = dr.gather(mi.Vector3f, half, k)
         offset = box - dr.select(dr.gather(mi.Bool, distant, k), 0, mi.Vector3f(start))
-        low0, high0 = _range(first, offset, size)
-        low1, high1 = _range(second, offset, size)
+        low0, high0 = _range(first, offset, size, lost)
+        low1, high1 = _range(second, offset, size, lost)
         apart = ((low0 > 0) & (high1 < 0)) | ((high0 < 0) & (low1 > 0))
         possible |= ~apart
         k += 1
     return possible
 
 
-def _range(plane: Any, offset: Any, size: Any) -> tuple[Any, Any]:
-    """Bounds of plane · y over a box of vectors y."""
+def _range(plane: Any, offset: Any, size: Any, lost: Any) -> tuple[Any, Any]:
+    """Bounds of plane · y over a box of vectors y; `lost`: digits that their coordinates lack."""
     middle = dr.dot(plane, offset)
-    reach = dr.dot(dr.abs(plane), size) + ROUNDING * dr.dot(dr.abs(plane), dr.abs(offset))
+    reach = dr.dot(dr.abs(plane), size + ROUNDING * dr.abs(offset) + lost)
     return middle - reach, middle + reach

@@ -19,13 +19,13 @@ from pbdr.boundary.chains import Chain, End, Mirrors, random_chain, trace
 from pbdr.boundary.edges import EdgeTable, View
 from pbdr.boundary.sampling import edge_mass, systematic
 from pbdr.discrete import Discrete
-from pbdr.transport import camera, convention, path, spectra
+from pbdr.transport import camera, convention, path, rounding, spectra
 
 MAX_STEPS = 16  # of Newton's method
 MAX_TRIALS = 1000  # an image found less often is left out
 DELTA = 2e-3  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
-OWN = 1e-3  # relative to positions: distance from the last delta vertex within which a point is taken for a part of the mirror
+OWN = 1e-3  # of the segment before: distance from the last delta vertex within which a point is taken for a part of the mirror
 SAME = 2e-4  # of the film's width: two ends this close are the same image
 
 
@@ -84,14 +84,14 @@ def draw(
     active &= end.valid
     edge = segment.at(row, u, View.along(end.direction), away=True)
     distance = dr.norm(edge.point - end.origin)
-    active &= edge.counts & apart(distance, edge.point)
+    active &= edge.counts & apart(end, distance, edge.point)
 
     # ---- visibility of x_B from the last delta vertex
     aim = segment.outside(edge, distance)
     towards = dr.normalize(aim - end.origin)  # what is left of Newton's error must not hide the edge behind itself
-    offset = segment.clear_of_round() * (1 + dr.max(dr.abs(end.origin)))
+    offset = rounding.blur(end.origin, dr.maximum(end.reach, distance), segment.clear_of_round())
     sight = mi.Ray3f(mi.Point3f(end.origin + offset * towards), towards)
-    sight.maxt = distance * (1 - segment.CLEARANCE)
+    sight.maxt = distance - segment.clearance(edge, distance)
     active &= ~scene.ray_test(sight, active)
 
     # ---- both sides
@@ -145,14 +145,14 @@ class Seen:
         distance = dr.norm(away)
         towards = away / distance
         ray = mi.Ray3f(mi.Point3f(end.origin), towards)
-        skip = segment.clear_of_round() * (1 + dr.max(dr.abs(end.origin)))
+        skip = rounding.blur(end.origin, dr.maximum(end.reach, distance), segment.clear_of_round())
         hit = chain.scene.ray_intersect_preliminary(
             mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), coherent=False, active=active
         )
         hit.t = hit.t + skip
-        tolerance = mi.math.ShadowEpsilon * dr.maximum(distance, dr.max(dr.abs(point)))
+        tolerance = direct.tolerance_of(point, distance)
         active &= (
-            hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape) & apart(distance, point)
+            hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape) & apart(end, distance, point)
         )
         area = film_determinant(chain, position, target, end, active)
         active &= area > 0
@@ -171,9 +171,9 @@ def link(
     return Seen(chain, mirrors, sampler)
 
 
-def apart(distance: Any, point: Any) -> Any:
+def apart(end: End, distance: Any, point: Any) -> Any:
     """Whether a point is away from the last delta vertex: a mirror does not show its own border where the border itself is seen."""
-    return distance > OWN * (1 + dr.max(dr.abs(point)))
+    return distance > segment.AROUND * rounding.blur(point, end.reach, OWN / segment.AROUND)
 
 
 def jacobian(chain: Chain, position: Any, target: Target, end: End, active: Any) -> tuple[Any, Any, Any]:
