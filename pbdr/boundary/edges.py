@@ -84,8 +84,9 @@ class Pairs:
 class EdgeTable:
     """Device arrays over all edges; `kind` says how `a`, `b`, `c` are read.
 
-    SEGMENT: from a along b, c towards the first face, d towards the second; where `sign` is 1, the row counts only as seen from
-    the wedge between the first and the second face, turning about b. ELLIPSE: centre a, half axes b, c. SPHERE: centre a,
+    SEGMENT: from a along b, c towards the first face, d towards the second; where `sign` is positive, the row counts only as seen
+    from the wedge between the first and the second face, turning about b; where it is 1 among the `pairs`, these pass through each
+    other there. ELLIPSE: centre a, half axes b, c. SPHERE: centre a,
     radius |b|. CYLINDER_LINE: base centre a, axis b, radius |c|; `sign` chooses the line.
 
     Curve shapes (`strands.rows`): the second of `corners` is the first control point, |b| about the length. TUBE, CONE_LINE: `sign`
@@ -117,6 +118,7 @@ class EdgeTable:
     grids: Grids | None = None  # None if the scene has none
     straight: bool = False  # every row is a SEGMENT: what the other kinds need is left out of the kernels
     fans: bool = True  # some rows count as seen from one wedge only
+    gap: Any = None  # how far the two faces are apart at the edge, where corners do not quite agree; None if all do
 
     @property
     def fixed(self) -> Any:
@@ -202,7 +204,7 @@ class EdgeTable:
             self.count, get(self.kind), get(self.a), get(self.b), get(self.c), get(self.d), get(self.sign),
             (get(self.face[0]), get(self.face[1])), (get(self.corners[0]), get(self.corners[1])), get(self.jump),
             get(self.shape), get(self.moving), self.has_borders, None if self.member is None else get(self.member),
-            self.pairs, pair, self.points, self.grids, self.straight, self.fans,
+            self.pairs, pair, self.points, self.grids, self.straight, self.fans, None if self.gap is None else get(self.gap),
         )  # fmt: skip
 
     def curve(self, view: View, u: Any) -> Curve:

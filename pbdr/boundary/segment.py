@@ -19,6 +19,7 @@ from pbdr.aligned import aligned
 from pbdr.backend import on_gpu
 from pbdr.boundary import voxels
 from pbdr.boundary.edges import CREASE, NO_MEMBER, NO_PAIR, EdgeTable, View
+from pbdr.boundary.topology import NO_FACE
 from pbdr.parameters import traverse
 from pbdr.transport import curves, grids, groups, hits, rounding
 
@@ -121,7 +122,8 @@ def blur(edge: Edge, distance: Any) -> Any:
     """How far from x_B rays may pass that are meant to meet it, `distance` long."""
     rough = edge.row.tubular | edge.row.voxel
     relative = dr.select(rough, OUTWARD_TUBE, dr.select(edge.round, clear_of_round(), mi.Float(OUTWARD)))
-    return rounding.blur(edge.point, dr.maximum(distance, edge.row.extent), relative)
+    result = rounding.blur(edge.point, dr.maximum(distance, edge.row.extent), relative)
+    return result if edge.row.gap is None else result + edge.row.gap
 
 
 def touching(edge: Edge, distance: Any) -> Any:
@@ -361,11 +363,14 @@ class Motion:
         if self.grids is not None:
             result = dr.select(edge.row.voxel, voxels.moved(self.grids, edge.row, edge.point, active), result)
         if edge.row.pairs is not None:
-            paired = active & (edge.row.pair != NO_PAIR)
+            paired = active & (edge.row.pair != NO_PAIR) & (edge.row.face[1] != NO_FACE)
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
             with curves.at_rest(self.strands):
                 other = hits.material_point(hit, ray, paired)
-            result = dr.select(paired, _meeting(edge, *_normals(edge), result, other), result)
+            # At a T-junction both faces have the edge; its faces may be nearly coplanar.
+            both = dr.select(edge.crease, 0.5 * (result + other), result)
+            through = paired & (edge.row.sign == 1)
+            result = dr.select(paired, dr.select(through, _meeting(edge, *_normals(edge), result, other), both), result)
         if self.matrices:
             # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
             # shares these nodes would lose its derivative.

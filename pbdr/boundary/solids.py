@@ -10,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import crossings, strands, topology, voxels
+from pbdr.boundary import crossings, strands, voxels, weld
 from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
@@ -191,7 +191,7 @@ def _passes_itself(
     corners = solid.triangles(face[chosen])
     ends = np.stack([start, start + along], 1)[chosen]
     gap = np.abs(corners[:, :, None] - ends[:, None]).max(-1).min((1, 2))
-    return bool((gap > 4 * topology.WELD_TOLERANCE * np.ptp(solid.positions, axis=0).max()).any())
+    return bool((gap > 2 * weld.WHOLE * np.ptp(solid.positions, axis=0).max()).any())
 
 
 def pierced(sphere: crossings.Array, solid: crossings.Solid) -> bool:

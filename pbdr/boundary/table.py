@@ -10,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import contacts, crossings, edges, seams, solids, strands, topology, voxels
+from pbdr.boundary import contacts, crossings, edges, joined, junctions, seams, solids, strands, topology, voxels, weld
 from pbdr.boundary.edges import (
     CYLINDER_LINE,
     ELLIPSE,
@@ -26,6 +26,7 @@ from pbdr.errors import SceneError
 from pbdr.parameters import traverse
 from pbdr.transport import curves, grids, groups
 
+SPREAD = 4.0  # times the distance that copies of a corner had, up to which they still are copies
 PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
 INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part alone."
 COLUMNS = (
@@ -53,7 +54,9 @@ class Known:
     faces: Any  # Mitsuba's buffer: kept, so that its variable is not reused
     topology: topology.Topology
     rows: dict[str, Any]
-    split: bool  # some vertices are copies of others
+    split: float | None  # largest distance of vertices from those that they are copies of; None if none is
+    rough: bool = False  # and do not quite agree with these
+    joined: joined.Joined | None = None  # pieces of borders that meet at T-junctions
 
 
 class TableBuilder:
@@ -70,22 +73,29 @@ class TableBuilder:
         faces = mesh.faces_buffer()
         if key in self.cache and self.cache[key].faces.index == faces.index:
             known = self.cache[key]
-            if not known.split:
-                return known
-            positions = dr.unravel(mi.Point3f, dr.detach(mesh.vertex_positions_buffer()))
-            moved = positions - dr.gather(mi.Point3f, dr.ravel(positions), known.rows["weld"])
-            box = mesh.bbox()
-            extent = max(float(x) for x in (box.max - box.min))
-            if float(dr.max(dr.norm(moved))[0]) <= 4 * topology.WELD_TOLERANCE * extent:
+            if not self._apart(mesh, known):
                 return known
         built = topology.of_mesh(mesh)
+        triangles, positions = topology.on_host(mesh)
+        built, pieces = junctions.split(built, triangles, positions)
         self.built += 1
         rows = _vertex_rows(mesh, built.faces, built.corners)
         rows |= {"jump": mi.Bool(aligned(built.jump, bool)), "weld": _number(built.weld)}
         dr.eval(rows)
-        split = bool((built.weld != np.arange(len(built.weld))).any())
-        self.cache[key] = Known(faces, built, rows, split)
+        split, rough = None, bool((positions[built.weld] != positions).any())
+        if (built.weld != np.arange(len(built.weld))).any():
+            least = weld.ULPS * max(float(np.abs(positions).max()), float(np.ptp(positions, axis=0).max()))
+            split = max(_spread(mesh, rows["weld"]), least)
+        pieces = None if pieces is None else joined.Joined.of(mesh, triangles, pieces)
+        self.cache[key] = Known(faces, built, rows, split, rough, pieces)
         return self.cache[key]
+
+    @staticmethod
+    def _apart(mesh: Any, known: Known) -> bool:
+        """Whether what counts as one in a mesh has moved apart."""
+        if known.split is not None and _spread(mesh, known.rows["weld"]) > SPREAD * known.split:
+            return True
+        return known.joined is not None and known.joined.spread(mesh) > SPREAD * known.joined.near
 
     def build(self, scene: Any, moving: frozenset[int], features: Any = None) -> EdgeTable:
         """Table of every edge of `scene`; `moving`: indices of the shapes whose geometry carries derivatives.
@@ -114,11 +124,13 @@ class TableBuilder:
             raise SceneError("the scene has no shape; add one.")
         known = curves.Strands.of(scene) if features is None else features.strands
         points = None if known is None else known.points
-        table = _concatenate(parts, bool(inside), None, points, fields)
+        pieces, pairs = self._pieces(found, moving)
+        parts += pieces
+        table = _concatenate(parts, bool(inside), pairs, points, fields)
         sheets = self._crossings(scene, found, table, moving)
         if sheets is not None:
-            rows, pairs = _sheet_rows(found, sheets, moving)
-            table = _concatenate([*parts, rows], bool(inside), pairs, points, fields)
+            rows, crossed = _sheet_rows(found, sheets, moving)
+            table = _concatenate([*parts, rows], bool(inside), joined.both(pairs, crossed), points, fields)
         if moving and len(moving) < len(scene.shapes()):
             if self.touched is None or self.touched[0] != moving:
                 touched = contacts.touching(scene, table, ~table.moving, moving)
@@ -127,6 +139,21 @@ class TableBuilder:
             table = replace(table, moving=table.moving | self.touched[1])
             dr.eval(table.moving)
         return table
+
+    def _pieces(self, placed: list[solids.Placed], moving: frozenset[int]) -> tuple[list[dict[str, Any]], Pairs | None]:
+        """Rows for pieces of borders that meet at T-junctions, and their faces."""
+        parts: list[dict[str, Any]] = []
+        pairs: Pairs | None = None
+        for one in placed:
+            if not one.shape.is_mesh():
+                continue
+            found = self.topology(one.shape, one.key).joined
+            if found is not None:
+                rows, more = found.rows(one, PAIRED)
+                n = dr.width(rows["kind"])
+                parts.append(rows | {"moving": dr.full(mi.Bool, one.index in moving, n)})
+                pairs = joined.both(pairs, more)
+        return parts, pairs
 
     def _crossings(
         self, scene: Any, placed: list[solids.Placed], table: EdgeTable, moving: frozenset[int]
@@ -174,8 +201,8 @@ class TableBuilder:
     def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
         known = self.topology(mesh, solids.Placed(mesh, index, member, frame).key)
         positions = dr.detach(mesh.vertex_positions_buffer())
-        seam = seams.jumps(mesh, known.rows, positions, known.split)
-        parts = [_edge_rows(known.rows, positions, frame, known.rows["jump"] | seam)]
+        seam = seams.jumps(mesh, known.rows, positions, known.split is not None)
+        parts = [_edge_rows(known.rows, positions, frame, known.rows["jump"] | seam, known.rough)]
         if known.topology.fans is not None:
             points = np.array(positions, dtype=np.float64).reshape(-1, 3)
             corners = np.array(mesh.faces_buffer()).reshape(-1, 3)
@@ -184,7 +211,8 @@ class TableBuilder:
             if mirrored:  # turning about the edge goes the other way round
                 swap = wedge[:, None]
                 faces, turns = np.where(swap, faces[:, ::-1], faces), np.where(swap[..., None], turns[:, ::-1], turns)
-            fan = _edge_rows(_vertex_rows(mesh, faces, turns), positions, frame, dr.full(mi.Bool, True, len(faces)))
+            jump = dr.full(mi.Bool, True, len(faces))
+            fan = _edge_rows(_vertex_rows(mesh, faces, turns), positions, frame, jump, known.rough)
             fan["sign"] = mi.Float(aligned(wedge))
             fan["fans"] = True
             parts.append(fan)
@@ -248,10 +276,10 @@ def _vertex_rows(mesh: Any, faces: topology.Index, corners: topology.Index) -> d
     }  # fmt: skip
 
 
-def _edge_rows(known: dict[str, Any], positions: Any, frame: Any, jump: Any) -> dict[str, Any]:
+def _edge_rows(known: dict[str, Any], positions: Any, frame: Any, jump: Any, rough: bool) -> dict[str, Any]:
     """Rows of a mesh's edges at its present vertex positions, taken to the world by `frame` if there is one.
 
-    `jump`: where radiance may jump although the surface does not bend.
+    `jump`: where radiance may jump although the surface does not bend; `rough`: corners that count as one do not quite agree.
     """
 
     def vertex(name: str) -> Any:
@@ -264,7 +292,8 @@ def _edge_rows(known: dict[str, Any], positions: Any, frame: Any, jump: Any) -> 
     # so that radiance jumps at the edges along the terminator.
     n0, n1 = dr.normalize(dr.cross(b - a, into0)), dr.normalize(dr.cross(b - a, -into1))
     n = dr.width(known["face0"])
-    return {
+    gap = {"gap": dr.maximum(dr.norm(a - vertex("start1")), dr.norm(b - vertex("end1")))} if rough else {}
+    return gap | {
         "kind": dr.full(mi.UInt32, SEGMENT, n), "a": a, "b": mi.Vector3f(b - a), "c": into0,
         "d": dr.select(known["second"], into1, mi.Vector3f(0)), "sign": dr.zeros(mi.Float, n),
         "face0": known["face0"], "face1": known["face1"], "corners0": known["corners0"], "corners1": known["corners1"],
@@ -346,29 +375,37 @@ def _number(values: Any) -> Any:
     return mi.UInt32(aligned(values, np.uint32))
 
 
+def _spread(mesh: Any, weld: Any) -> float:
+    """Largest distance of a mesh's vertices from those that they are copies of."""
+    positions = dr.unravel(mi.Point3f, dr.detach(mesh.vertex_positions_buffer()))
+    return float(dr.max(dr.norm(positions - dr.gather(mi.Point3f, dr.ravel(positions), weld)))[0])
+
+
 def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Columns of several parts of the table, one after the other."""
-    joined: dict[str, Any] = {name: any(part[name] for part in parts) for name in ("border", "fans")}
-    joined["straight"] = all(part["straight"] for part in parts)
+    result: dict[str, Any] = {name: any(part[name] for part in parts) for name in ("border", "fans")}
+    result["straight"] = all(part["straight"] for part in parts)
+    if any("gap" in part for part in parts):
+        result["gap"] = dr.concat([part.get("gap", dr.zeros(mi.Float, dr.width(part["kind"]))) for part in parts])
     for name in [n for n in COLUMNS if n in parts[0]]:
         if name in "abcd":
             kind = mi.Point3f if name == "a" else mi.Vector3f
-            joined[name] = kind(*[dr.concat([part[name][i] for part in parts]) for i in range(3)])
+            result[name] = kind(*[dr.concat([part[name][i] for part in parts]) for i in range(3)])
         elif name in ("jump", "moving"):
-            joined[name] = dr.concat([dr.select(part[name], mi.UInt32(1), 0) for part in parts]) != 0
+            result[name] = dr.concat([dr.select(part[name], mi.UInt32(1), 0) for part in parts]) != 0
         else:
-            joined[name] = dr.concat([part[name] for part in parts])
-    return joined
+            result[name] = dr.concat([part[name] for part in parts])
+    return result
 
 
 def _concatenate(
     parts: list[dict[str, Any]], instanced: bool, pairs: Pairs | None, points: Any, fields: grids.Grids | None
 ) -> EdgeTable:
-    joined = _join(parts)
-    dr.eval(joined)
+    all_of = _join(parts)
+    dr.eval(all_of)
     return EdgeTable(
-        dr.width(joined["kind"]), joined["kind"], joined["a"], joined["b"], joined["c"], joined["d"], joined["sign"],
-        (joined["face0"], joined["face1"]), (joined["corners0"], joined["corners1"]), joined["jump"], joined["shape"],
-        joined["moving"], joined["border"], joined["member"] if instanced else None, pairs,
-        points=points, grids=fields, straight=joined["straight"], fans=joined["fans"],
+        dr.width(all_of["kind"]), all_of["kind"], all_of["a"], all_of["b"], all_of["c"], all_of["d"], all_of["sign"],
+        (all_of["face0"], all_of["face1"]), (all_of["corners0"], all_of["corners1"]), all_of["jump"], all_of["shape"],
+        all_of["moving"], all_of["border"], all_of["member"] if instanced else None, pairs,
+        points=points, grids=fields, straight=all_of["straight"], fans=all_of["fans"], gap=all_of.get("gap"),
     )  # fmt: skip

@@ -9,10 +9,10 @@ import drjit as dr
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.boundary import weld as welds
 from pbdr.errors import SceneError
 
 NO_FACE = 0xFFFFFFFF
-WELD_TOLERANCE = 1e-6  # of the mesh's largest extent: float32 copies of a vertex agree to about 1e-7
 FLAT_ANGLE = 1e-4  # radians: faces of a fan that are closer count as one sheet
 
 SLIVER = 1e-6  # height over longest side below which a face has no area in single precision
@@ -48,15 +48,6 @@ class Topology:
     fans: Fans | None = None
 
 
-def weld_vertices(positions: NDArray[np.float32]) -> Index:
-    """Representative vertex of every vertex: the first one at the same position. positions: (V, 3)."""
-    extent = float(np.ptp(positions, axis=0).max()) or 1.0
-    cells = np.round((positions - positions.min(0)) / (WELD_TOLERANCE * extent)).astype(np.int64)
-    key = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]  # 10⁶ cells a side: 20 bits each
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    return first[inverse.reshape(-1)].astype(np.uint32)
-
-
 def distinct_faces(welded: Index) -> Index:
     """Faces with three distinct vertices, one of each set of duplicates. welded: (F, 3) → (N,)."""
     real = (welded[:, 0] != welded[:, 1]) & (welded[:, 1] != welded[:, 2]) & (welded[:, 2] != welded[:, 0])
@@ -85,7 +76,7 @@ def build(faces: Index, positions: NDArray[np.float32], name: str) -> Topology:
     """
     if not np.isfinite(positions).all():
         raise SceneError(f"mesh '{name}' has vertex positions that are not finite; repair it.")
-    weld = weld_vertices(positions)
+    weld = welds.vertices(positions, faces)
     welded = weld[faces]
     index = distinct_faces(welded)
     slivers = int((flatness(positions[faces[index]]) < SLIVER).sum())
@@ -177,8 +168,13 @@ def around(
     return order, follow, np.repeat(number, number)
 
 
+def on_host(mesh: Any) -> tuple[Index, NDArray[np.float32]]:
+    """Faces (F, 3) and detached positions (V, 3) of a Mitsuba mesh."""
+    faces = np.array(mesh.faces_buffer(), dtype=np.uint32).reshape(-1, 3)
+    return faces, np.array(dr.detach(mesh.vertex_positions_buffer()), dtype=np.float32).reshape(-1, 3)
+
+
 def of_mesh(mesh: Any) -> Topology:
     """Topology of a Mitsuba mesh."""
-    faces = np.array(mesh.faces_buffer(), dtype=np.uint32).reshape(-1, 3)
-    positions = np.array(dr.detach(mesh.vertex_positions_buffer()), dtype=np.float32).reshape(-1, 3)
+    faces, positions = on_host(mesh)
     return build(faces, positions, mesh.id() or "unnamed")
