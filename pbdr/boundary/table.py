@@ -86,8 +86,8 @@ class TableBuilder:
         if (built.weld != np.arange(len(built.weld))).any():
             least = weld.ULPS * max(float(np.abs(positions).max()), float(np.ptp(positions, axis=0).max()))
             split = max(_spread(mesh, rows["weld"]), least)
-        pieces = None if pieces is None else joined.Joined.of(mesh, triangles, pieces)
-        self.cache[key] = Known(faces, built, rows, split, rough, pieces)
+        borders = None if pieces is None else joined.Joined.of(mesh, triangles, pieces)
+        self.cache[key] = Known(faces, built, rows, split, rough, borders)
         return self.cache[key]
 
     @staticmethod
@@ -113,14 +113,14 @@ class TableBuilder:
             ids = [NO_MEMBER] if frame is None else groups.member_ids(shown)
             for member, inner in zip(ids, shown, strict=True):
                 if fields is not None and frame is None and grids.is_grid(inner):
-                    part = _voxel_rows(fields, inner, index)
+                    part: dict[str, Any] | None = _voxel_rows(fields, inner, index)
                 else:
                     part = self._rows(inner, index, member, frame, control_points)
                 control_points += _control_points(inner) if frame is None else 0
-                part |= {"moving": dr.full(mi.Bool, index in moving, dr.width(part["kind"]))}
-                parts.append(part)
+                if part is not None:
+                    parts.append(part | {"moving": dr.full(mi.Bool, index in moving, dr.width(part["kind"]))})
                 found.append(solids.Placed(inner, index, member, frame))
-        if not parts:
+        if not found:
             raise SceneError("the scene has no shape; add one.")
         known = curves.Strands.of(scene) if features is None else features.strands
         points = None if known is None else known.points
@@ -176,7 +176,7 @@ class TableBuilder:
     def _weld(self, placed: solids.Placed) -> Any:
         return self.topology(placed.shape, placed.key).topology.weld if placed.shape.is_mesh() else None
 
-    def _rows(self, shape: Any, index: int, member: int, frame: Any, control_points: int) -> dict[str, Any]:
+    def _rows(self, shape: Any, index: int, member: int, frame: Any, control_points: int) -> dict[str, Any] | None:
         if shape.is_mesh():
             return self._mesh_rows(shape, index, member, frame)
         kind = shape.class_name()
@@ -198,11 +198,14 @@ class TableBuilder:
             "border": kind != "Sphere", "straight": False, "fans": False,
         }  # fmt: skip
 
-    def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any]:
+    def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any] | None:
+        """Rows of a mesh; None if all its borders meet at T-junctions."""
         known = self.topology(mesh, solids.Placed(mesh, index, member, frame).key)
         positions = dr.detach(mesh.vertex_positions_buffer())
-        seam = seams.jumps(mesh, known.rows, positions, known.split is not None)
-        parts = [_edge_rows(known.rows, positions, frame, known.rows["jump"] | seam, known.rough)]
+        parts = []
+        if len(known.topology.faces):
+            seam = seams.jumps(mesh, known.rows, positions, known.split is not None)
+            parts = [_edge_rows(known.rows, positions, frame, known.rows["jump"] | seam, known.rough)]
         if known.topology.fans is not None:
             points = np.array(positions, dtype=np.float64).reshape(-1, 3)
             corners = np.array(mesh.faces_buffer()).reshape(-1, 3)
@@ -219,7 +222,7 @@ class TableBuilder:
         for part in parts:
             n = dr.width(part["kind"])
             part.update({"shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n)})
-        return parts[0] if len(parts) == 1 else _join(parts)
+        return _join(parts) if len(parts) > 1 else parts[0] if parts else None
 
 
 def _unchanged(before: list[Any], now: list[Any]) -> bool:

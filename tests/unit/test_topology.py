@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import crossings, table, topology
+from pbdr.boundary import crossings, junctions, overlaps, table, topology, weld
 
 TETRAHEDRON = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], np.uint32)
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
@@ -100,7 +100,7 @@ def brute_force(first, second):
 @pytest.mark.parametrize("limit", [1 << 20, 1])
 def test_crossings_are_those_of_a_search_one_by_one(monkeypatch, limit):
     """With the grid (limit 1) and without."""
-    monkeypatch.setattr(crossings, "BRUTE_FORCE", limit)
+    monkeypatch.setattr(overlaps, "BRUTE_FORCE", limit)
     rng = np.random.default_rng(5)
     first, second = soup(rng, 60, 0.1), soup(rng, 60, 0.15)
     sheets = crossings.find([first, second], [(0, 1)])
@@ -144,3 +144,68 @@ def test_copies_of_a_buffer_are_no_change() -> None:
     assert not table._unchanged(before, [mi.Float([0.0, 1.0]), b"pose"])
     assert not table._unchanged(before, [mi.Float(value), b"other"])
     assert not table._unchanged(before, [mi.Float(value)])
+
+
+# ---------------------------------------------------------------------- corners and borders that are one
+
+PLATES = np.array([[0, 0, 0], [0, 2, 0], [-1, 2, 0.5], [-1, 0, 0.5],
+                   [0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0],
+                   [0, 1, 0], [1, 1, 0], [1, 2, 0], [0, 2, 0]], np.float32)  # fmt: skip
+PLATE_FACES = [[k, k + i, k + i + 1] for k in (0, 4, 8) for i in (1, 2)]
+
+
+def pieces(faces, positions):
+    faces, positions = np.array(faces, np.uint32), np.array(positions, np.float32)
+    return junctions.split(build(faces, positions), faces, positions)
+
+
+@pytest.mark.parametrize("scale", [2.0**-10, 1.0, 2.0**10])
+@pytest.mark.parametrize("off", [0, 1e-6, 1e-5])
+def test_corners_that_agree_up_to_rounding_are_one(scale, off):
+    """A soup of the triangles of a box. Negative control: corners that are a hundred times further apart stay apart."""
+    points = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float64)
+    sides = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+    soup = points[[q[k] for q in sides for i in (1, 2) for k in (0, i, i + 1)]]
+    shift = np.random.default_rng(2).uniform(-1, 1, soup.shape)
+    faces = np.arange(36, dtype=np.uint32).reshape(12, 3)
+    open_borders = lambda far: int((build(faces, scale * (soup + far * shift)).faces == topology.NO_FACE).sum())  # noqa: E731
+    assert open_borders(off) == 0
+    assert open_borders(1e-3) == 36
+
+
+def test_small_faces_are_not_merged():
+    """A strip of faces that are a millionth as large as the mesh that they belong to."""
+    small = 1e-6 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 2, 0]])
+    points = np.concatenate([small, [[1, 0, 0], [1, 1, 0], [2, 0, 0]]]).astype(np.float32)
+    found = weld.vertices(points, np.array([[0, 1, 2], [1, 3, 2], [2, 3, 4], [5, 6, 7]], np.uint32))
+    assert (found == np.arange(8)).all()
+
+
+def test_borders_at_a_junction_are_edges_of_both_faces():
+    rest, found = pieces(PLATE_FACES, PLATES)
+    assert {tuple(sorted(row)) for row in found.face.tolist()} == {(0, 3), (0, 5)}
+    assert not found.wedge.any()
+    assert int((rest.faces == topology.NO_FACE).any(1).sum()) == 3 + 2 + 2
+    ends = np.einsum("rfec,rfcx->rfex", found.at, PLATES[np.array(PLATE_FACES)][found.face])
+    assert np.abs(ends[:, 0] - ends[:, 1]).max() < 1e-7
+    assert np.linalg.norm(ends[:, 0, 1] - ends[:, 0, 0], axis=1).sum() == pytest.approx(2)
+
+
+def test_borders_that_overlap_in_part():
+    """Pieces that one face alone has stay open."""
+    moved = PLATES.copy()
+    moved[:4, 1] += 0.5
+    _, found = pieces(PLATE_FACES, moved)
+    lengths = {}
+    for face, at in zip(found.face.tolist(), found.at, strict=True):
+        corners = moved[np.array(PLATE_FACES)[face[0]]]
+        lengths[tuple(face)] = lengths.get(tuple(face), 0) + np.linalg.norm((at[0, 1] - at[0, 0]) @ corners)
+    both = {tuple(sorted(k)): v for k, v in lengths.items() if topology.NO_FACE not in k}
+    assert both == {(0, 3): pytest.approx(0.5), (0, 5): pytest.approx(1)}
+    assert sorted(v for k, v in lengths.items() if topology.NO_FACE in k) == [pytest.approx(0.5)] * 2
+
+
+def test_borders_beside_each_other_are_no_junction():
+    apart = PLATES.copy()
+    apart[:4, 0] -= 1e-3
+    assert pieces(PLATE_FACES, apart)[1] is None
