@@ -9,7 +9,7 @@ import mitsuba as mi
 
 from pbdr import memory, replay, seeds, sequence
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.boundary import direct, guiding, mapped, segment, sightlines, warp_camera
+from pbdr.boundary import direct, guiding, left_out, mapped, segment, sightlines, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
@@ -45,6 +45,7 @@ class PathSpaceMethods:
         self.tables = TableBuilder()
         self.learned = guiding.State()  # from call to call
         self.recordings = replay.Recordings()
+        self.left_out = left_out.Counts(recorded=options.replay)
         self.nonfinite: Any = (
             None  # samples of the last gradient pass whose contribution was not finite (device counter)
         )
@@ -153,6 +154,7 @@ class PathSpaceMethods:
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, list[AttachedParameter], Features, path.PathOptions]:
         """Look at what is attached, refuse what is not supported: (sensor, attached, features, path options)."""
+        self.left_out.tell()  # of the call before: what it counted is there by now
         sensor = self._sensor(scene, sensor)
         attached = attached_parameters(scene)
         support.check_film(sensor)

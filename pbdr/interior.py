@@ -82,7 +82,7 @@ def backward(
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, True)
-        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
+        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray, features=features)]
         objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
         for along, value in zip(others, seen, strict=False):
             objective += along / pixels.number * value * kept.jacobian
@@ -110,7 +110,7 @@ def forward(
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
-        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray)]
+        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray, features=features)]
         moving = [value * kept.jacobian for value in seen]
         shift = [] if kept.shift is None else [mi.Float(x) for x in kept.shift]
         d_emitted, d_origin, d_direction, d_start, *rest = sweep.tangents(

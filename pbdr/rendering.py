@@ -89,6 +89,7 @@ def gradient(
             tracer.backward_terms(target, adjoint, view, seed, spp, (term,))
             _require_finite(tracer, term)
             setattr(result, term, attached.gradients())
+    tracer.left_out.tell()
     return result
 
 
@@ -113,6 +114,7 @@ def derivative(
         with _Attached(target, chosen) as attached:
             attached.set_tangents(directions)
             images[term] = np.array(tracer.forward_terms(target, view, seed, spp, (term,)), dtype=np.float32)
+    tracer.left_out.tell()
     return images
 
 

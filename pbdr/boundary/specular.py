@@ -22,7 +22,7 @@ from pbdr.discrete import Discrete
 from pbdr.transport import camera, convention, path, rounding, spectra
 
 MAX_STEPS = 16  # of Newton's method
-MAX_TRIALS = 1000  # an image found less often is left out
+MAX_TRIALS = 1000  # an image found less often is left out, and counted (left_out.py)
 DELTA = 2e-3  # of the film's width: distance of the rays of a difference quotient
 FOUND = 2e-5  # of the film's width: a Newton step this short ends the search
 OWN = 1e-3  # of the segment before: distance from the last delta vertex within which a point is taken for a part of the mirror
@@ -78,7 +78,7 @@ def draw(
     # ---- an image of x_B, and the reciprocal of the probability to find it
     found, position = search(chain, starts.start(sampler), target, probability > 0)
     trials = repeat(chain, sampler, starts, target, position, found)
-    active = found & (trials < MAX_TRIALS)
+    active = found & integrator.left_out.images(found, trials, MAX_TRIALS)
     store = path.PathStore(options.max_depth, wavelengths)
     end = trace(chain, position, active, store)
     active &= end.valid
@@ -138,7 +138,7 @@ class Seen:
         chain, target = self.chain, Fixed(None, point)  # type: ignore[arg-type]
         found, position = search(chain, self.starts.start(self.sampler), target, active)
         trials = repeat(chain, self.sampler, self.starts, target, position, found)
-        active = found & (trials < MAX_TRIALS)
+        active = found & chain.integrator.left_out.images(found, trials, MAX_TRIALS)
         end = trace(chain, position, active, store)
         active &= end.valid
         away = point - end.origin

@@ -154,6 +154,7 @@ class Warp:
         shapes = scene.shapes()
         self.camera: Any = None  # set by `warp_camera.build`
         self.level: Any = None  # by `roll`
+        self.left_out: Any = None  # by `warp_camera.build`
         self.curved = any(not shape.is_mesh() for shape in shapes)
         posed = [i for i in sorted(moving) if not shapes[i].is_mesh() or shapes[i].class_name() == "Rectangle"]
         self.posed = [(i, shapes[i]) for i in posed]
@@ -270,6 +271,8 @@ class Warp:
             rows, slopes = (mi.UInt32(row1), mi.UInt32(row2)), (mi.Vector3f(slope1), mi.Vector3f(slope2))
             found.append(Met(mi.Float(weight), mi.Vector3f(slope), rows, slopes))
             first = False
+        if self.options.unbiased and self.left_out is not None:
+            self.left_out.faces(state[-1] >= levels.CAPACITY, active)
         return found
 
     def _edges(self, origin: Any, omega: Any, hit: Any, reach: Any, active: Any) -> list[tuple[Any, Any, Any]]:

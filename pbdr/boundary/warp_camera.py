@@ -141,5 +141,6 @@ def build(
     if moving:
         warp_support.warn_of_contacts(scene, table)
     warp = Warp(scene, table, Incidence(scene, builder, table), moving, options)
+    warp.left_out = integrator.left_out
     warp.camera = CameraWarp(warp, sensor, integrator, features.sensor_moves)
     return warp

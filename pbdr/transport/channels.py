@@ -16,7 +16,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.errors import OptionError, SceneError, closest
-from pbdr.transport import curves, grids, hits, spectra
+from pbdr.transport import bent, curves, grids, groups, hits, spectra
 
 #: Kind of channel → suffixes of its components.
 KINDS = {
@@ -78,17 +78,19 @@ def parse(text: str) -> tuple[Channel, ...]:
 
 
 def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -> None:
-    """OptionError for masks of shapes that the scene does not have; SceneError for channels without a boundary term."""
-    wrapped = [s.id() for s in scene.shapes() if not s.is_mesh() and s.class_name() in ("Sphere", "Disk", "Cylinder")]
+    """OptionError for masks of unknown shapes; SceneError for channels without a boundary term, or without a value."""
+    mapped = bent.Maps.of(scene).shapes if any(channel.kind == "sh_normal" for channel in channels) else []
+    if mapped:
+        raise SceneError(
+            f"pathspace: the channel 'sh_normal' of {', '.join(s.id() for s in mapped[:6])} is bent by a normal or bump map, and "
+            "has neither a value nor a derivative here. Use geo_normal, or a material without the map."
+        )
+    seams = ("Sphere", "Disk", "Cylinder")
+    wrapped = [s.id() for s in scene.shapes() if s.class_name() in seams or curves.is_curve(s) or grids.is_grid(s)]
     if moving_edges and wrapped and any(channel.kind == "uv" for channel in channels):
         raise SceneError(
-            f"pathspace: the channel 'uv' of {', '.join(wrapped[:6])} jumps along a seam that has no boundary term. Use a mesh."
-        )
-    strands = [shape.id() for shape in scene.shapes() if curves.is_curve(shape) or grids.is_grid(shape)]
-    if moving_edges and strands and channels:
-        raise SceneError(
-            f"pathspace: extra channels (option aovs) have no derivatives for curves and grids: {', '.join(strands[:6])}. "
-            "Use a mesh instead."
+            f"pathspace: the channel 'uv' of {', '.join(wrapped[:6])} jumps along a seam that has no boundary term, or has no "
+            "derivative. Use a mesh."
         )
     known = [shape.id() for shape in scene.shapes()]
     for channel in channels:
@@ -100,10 +102,13 @@ def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -
             )  # fmt: skip
 
 
-def values(channels: Sequence[Channel], scene: Any, hit: Any, ray: Any, eye: Any, active: Any = True) -> list[Any]:
+def values(
+    channels: Sequence[Channel], scene: Any, hit: Any, ray: Any, eye: Any, active: Any = True, features: Any = None
+) -> list[Any]:
     """Components of all channels where `ray` meets `hit`, attached if `ray` or the scene is; 0 where nothing is hit.
 
-    `eye`: the camera ray from whose origin depth counts. (`ray` may start elsewhere: close to an edge.)
+    `eye`: the camera ray from whose origin depth counts. (`ray` may start elsewhere: close to an edge.) Derivatives need the
+    `features` of the scene: without them, those of hits on instances, curves and grids are Mitsuba's.
     """
     if not channels:
         return []
@@ -111,7 +116,7 @@ def values(channels: Sequence[Channel], scene: Any, hit: Any, ray: Any, eye: Any
     attached = mi.Ray3f(ray)
     # Lanes that hit nothing have no normal: whatever depends on it would give the ray an adjoint of 0 · ∞.
     attached.o, attached.d = (dr.select(seen, x, dr.detach(x)) for x in (ray.o, ray.d))
-    si = hits.sliding(hit, attached, seen)
+    si = hits.sliding(hit, attached, seen) if features is None else groups.sliding(features, hit, attached, seen)
     si.wi = si.to_local(-attached.d)
     found = [value for channel in channels for value in _components(channel, scene, hit, si, eye, seen)]
     return [dr.select(seen, value, 0) for value in found]
