@@ -17,7 +17,7 @@ from pbdr.transport import curves, groups
 from pbdr.transport.grids import Grids
 
 # Up to VOXEL_FACE, where a row lies does not depend on the view.
-SEGMENT, ELLIPSE, TUBE_END, CREASE, VOXEL_FACE, VOXEL, SPHERE, CYLINDER_LINE, CAP, TUBE, CONE_LINE = range(11)
+SEGMENT, ELLIPSE, SEAM, TUBE_END, CREASE, VOXEL_FACE, VOXEL, SPHERE, CYLINDER_LINE, CAP, TUBE, CONE_LINE = range(12)
 NO_MEMBER = NO_PAIR = 0xFFFFFFFF
 
 
@@ -86,8 +86,9 @@ class EdgeTable:
 
     SEGMENT: from a along b, c towards the first face, d towards the second; where `sign` is positive, the row counts only as seen
     from the wedge between the first and the second face, turning about b; where it is 1 among the `pairs`, these pass through each
-    other there. ELLIPSE: centre a, half axes b, c. SPHERE: centre a,
-    radius |b|. CYLINDER_LINE: base centre a, axis b, radius |c|; `sign` chooses the line.
+    other there. ELLIPSE: centre a, half axes b, c. SPHERE: centre a, radius |b|. SEAM, where the texture coordinates of a sphere,
+    cylinder or disk start again: from a along b or, where `sign` is 1, half an ellipse about a from b by way of c; d across it.
+    CYLINDER_LINE: base centre a, axis b, radius |c|; `sign` chooses the line.
 
     Curve shapes (`strands.rows`): the second of `corners` is the first control point, |b| about the length. TUBE, CONE_LINE: `sign`
     chooses the silhouette. TUBE_END: at v = `sign`. CAP: a ball, read as SPHERE, at v = `sign` of its segment. CREASE: where the
@@ -119,6 +120,7 @@ class EdgeTable:
     straight: bool = False  # every row is a SEGMENT: what the other kinds need is left out of the kernels
     fans: bool = True  # some rows count as seen from one wedge only
     gap: Any = None  # how far the two faces are apart at the edge, where corners do not quite agree; None if all do
+    has_seams: bool = False
 
     @property
     def fixed(self) -> Any:
@@ -183,8 +185,8 @@ class EdgeTable:
 
     @property
     def border(self) -> Any:
-        """Rows that are borders of disks and cylinders."""
-        return (self.corners[0] == 0) & (self.kind <= ELLIPSE)
+        """Rows that are borders of disks and cylinders, or seams: the shape itself says what lies beside them."""
+        return (self.corners[0] == 0) & (self.kind <= SEAM)
 
     def own(self, scene: Any, hit: Any, active: Any = True) -> Any:
         """Whether a hit a row is on the shape of that row: of several in an instance, the same one."""
@@ -205,6 +207,7 @@ class EdgeTable:
             (get(self.face[0]), get(self.face[1])), (get(self.corners[0]), get(self.corners[1])), get(self.jump),
             get(self.shape), get(self.moving), self.has_borders, None if self.member is None else get(self.member),
             self.pairs, pair, self.points, self.grids, self.straight, self.fans, None if self.gap is None else get(self.gap),
+            self.has_seams,
         )  # fmt: skip
 
     def curve(self, view: View, u: Any) -> Curve:
@@ -242,6 +245,13 @@ class EdgeTable:
         into0 = dr.select(ellipse, rim_into, into0)
         into0 = dr.select(sphere, self.a - position, into0)
         into0 = dr.select(line, toward, into0)
+        if self.has_seams:
+            seam, arc = self.kind == SEAM, (self.kind == SEAM) & (self.sign > 0)
+            sine, cosine = dr.sincos(dr.pi * u)
+            position = dr.select(arc, self.a + cosine * self.b + sine * self.c, position)
+            derivative = dr.select(arc, dr.pi * (cosine * self.c - sine * self.b), derivative)
+            into0, into1 = dr.select(seam, self.d, into0), dr.select(seam, -self.d, into1)
+            two_sided |= seam
         curve = Curve(mi.Point3f(position), mi.Vector3f(derivative), into0, into1, two_sided, sphere | line)
         curve = curve if self.points is None else self._strand(curve, view, u)
         return curve if self.grids is None else self._voxel(self.grids, curve, view, u)

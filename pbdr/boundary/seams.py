@@ -13,17 +13,13 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.parameters import traverse
-from pbdr.transport.discontinuities import is_foreign
+from pbdr.transport import texcoords
 
 NORMAL_TOLERANCE = 1e-4
 TOLERANCE = 1e-6  # of other quantities, relative: float32 copies of a value agree to about 1e-7
 TANGENT_TOLERANCE = 1e-3  # relative: differences of texture coordinates have fewer digits than these have
+ROUND = ("Sphere", "Cylinder", "Disk")
 BUILT_IN = ("vertex_positions", "vertex_normals", "vertex_texcoords")
-ON_SURFACE = ("BitmapTexture", "Checkerboard")  # textures that are looked up by texture coordinates
-ISOTROPIC = (
-    "SmoothDiffuse", "SmoothConductor", "SmoothDielectric", "SmoothDielectricWithIndex", "ThinDielectric", "SmoothPlastic",
-    "RoughPlastic", "PolarizedPlastic", "Null", "TwoSidedBRDF", "MaskBSDF", "BlendBSDF",
-)  # fmt: skip
 
 
 def jumps(mesh: Any, rows: dict[str, Any], positions: Any, split: bool) -> Any:
@@ -40,26 +36,15 @@ def jumps(mesh: Any, rows: dict[str, Any], positions: Any, split: bool) -> Any:
     for values in _at_faces(mesh):
         size = dr.width(values) // mesh.face_count()
         result |= _differ(values, size, TOLERANCE, rows["face0"], dr.select(second, rows["face1"], rows["face0"]))
-    if reads_texcoords(mesh):
+    if texcoords.read_by(mesh):
         # Without texture coordinates, Mitsuba takes the barycentric ones of each face.
         result |= mi.Bool(True) if not mesh.has_vertex_texcoords() else _turns(mesh, rows, positions)
     return result & second
 
 
-def reads_texcoords(shape: Any) -> bool:
-    """Whether what a shape looks like depends on its texture coordinates: a texture, or a material that is not isotropic."""
-    for node in _parts(shape):
-        name = node.class_name()
-        texture = isinstance(node, mi.Texture) and (name.startswith(ON_SURFACE) or is_foreign(node))
-        if texture or (isinstance(node, mi.BSDF) and (name not in ISOTROPIC or is_foreign(node))):
-            return True
-    return False
-
-
-def _parts(shape: Any) -> list[Any]:
-    """Materials, lights and textures of a shape."""
-    owners = [part for part in (shape.bsdf(), shape.emitter()) if part is not None]
-    return [node for owner in owners for node in traverse(owner).hierarchy]
+def opens(shape: Any) -> bool:
+    """Whether what is seen of a sphere, cylinder or disk jumps where the angle in its texture coordinates starts again."""
+    return texcoords.jumps_over(shape, 1 if shape.class_name() == "Disk" else 0)
 
 
 def _attributes(mesh: Any, prefix: str) -> list[Any]:

@@ -288,9 +288,9 @@ def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) 
     hit, ray = mesh_hit(scene, edge, which, INWARD, active)
     if not table.has_borders:
         return hit, ray
-    # Borders of rectangles, disks, cylinders: let the shape itself say what lies just inside.
+    # Borders of disks and cylinders, seams: let the shape itself say what lies just inside.
     border = active & edge.row.border
-    into = edge.into[0]
+    into = dr.select(which == 0, *edge.into) if table.has_seams else edge.into[0]
     width = dr.norm(into)
     inward = dr.maximum(INWARD, WIDER * blur(edge, 0) / dr.select(width > 0, width, 1))
     probe = mi.Ray3f(edge.point + inward * into - 0.1 * width * edge.omega, edge.omega)
@@ -322,7 +322,11 @@ def both_sides(
     front = face_hit(scene, table, edge, edge.front, active)
     crease = active & edge.crease
     back_hit, back_ray = background(edge, target, distance, trace, active & ~crease)
-    other_hit, other_ray = mesh_hit(scene, edge, mi.UInt32(1), INWARD, crease)
+    second = mi.UInt32(1)
+    if table.has_seams:
+        other_hit, other_ray = face_hit(scene, table, edge, second, crease)
+    else:
+        other_hit, other_ray = mesh_hit(scene, edge, second, INWARD, crease)
     return front, (dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray))
 
 

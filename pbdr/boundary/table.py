@@ -15,6 +15,7 @@ from pbdr.boundary.edges import (
     CYLINDER_LINE,
     ELLIPSE,
     NO_MEMBER,
+    SEAM,
     SEGMENT,
     SPHERE,
     VOXEL,
@@ -193,9 +194,10 @@ class TableBuilder:
         return {
             **{k: _device(k, v) for k, v in rows.items()},
             "face0": dr.zeros(mi.UInt32, n), "face1": dr.full(mi.UInt32, topology.NO_FACE, n),
-            "corners0": dr.zeros(mi.UInt32, n), "corners1": dr.zeros(mi.UInt32, n), "jump": dr.full(mi.Bool, False, n),
+            "corners0": dr.zeros(mi.UInt32, n), "corners1": dr.zeros(mi.UInt32, n), "jump": dr.full(mi.Bool, True, n),
             "shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, member, n),
-            "border": kind != "Sphere", "straight": False, "fans": False,
+            "border": bool((rows["kind"] <= SEAM).any()), "seam": bool((rows["kind"] == SEAM).any()),
+            "straight": False, "fans": False,
         }  # fmt: skip
 
     def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any] | None:
@@ -316,7 +318,7 @@ def _into(opposite: Any, a: Any, b: Any) -> Any:
 def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
     """Rows of a disk, sphere or cylinder as host arrays; None for any other shape."""
     parameters = traverse(shape)
-    if kind not in ("Disk", "Sphere", "Cylinder"):
+    if kind not in seams.ROUND:
         return None
     matrix = np.array(dr.detach(parameters["to_world"].matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
     x, y, z, o = matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3]
@@ -328,6 +330,9 @@ def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
     else:
         rows = [(ELLIPSE, o, x, y, z, 0.0), (ELLIPSE, o + z, x, y, -z, 0.0),
                 (CYLINDER_LINE, o, z, x, zero, 1.0), (CYLINDER_LINE, o, z, x, zero, -1.0)]  # fmt: skip
+    if seams.opens(shape):
+        start, along = {"Disk": (o, x), "Sphere": (o, z), "Cylinder": (o + x, z)}[kind]
+        rows.append((SEAM, start, along, x, y, float(kind == "Sphere")))
     names = ("kind", "a", "b", "c", "d", "sign")
     return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
 
@@ -386,7 +391,7 @@ def _spread(mesh: Any, weld: Any) -> float:
 
 def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Columns of several parts of the table, one after the other."""
-    result: dict[str, Any] = {name: any(part[name] for part in parts) for name in ("border", "fans")}
+    result: dict[str, Any] = {name: any(part.get(name, False) for part in parts) for name in ("border", "fans", "seam")}
     result["straight"] = all(part["straight"] for part in parts)
     if any("gap" in part for part in parts):
         result["gap"] = dr.concat([part.get("gap", dr.zeros(mi.Float, dr.width(part["kind"]))) for part in parts])
@@ -411,4 +416,5 @@ def _concatenate(
         (all_of["face0"], all_of["face1"]), (all_of["corners0"], all_of["corners1"]), all_of["jump"], all_of["shape"],
         all_of["moving"], all_of["border"], all_of["member"] if instanced else None, pairs,
         points=points, grids=fields, straight=all_of["straight"], fans=all_of["fans"], gap=all_of.get("gap"),
+        has_seams=all_of["seam"],
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import contacts
+from pbdr.boundary import contacts, seams
 from pbdr.boundary.edges import EdgeTable
 from pbdr.errors import SceneError
 from pbdr.transport import camera, curves, grids, groups, smooth
@@ -50,6 +50,8 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             yield f"{name} is a grid: its outlines are not edges of the faces that rays hit."
         elif smooth.interpolates_normals(shape) and smooth.shades_smoothly(shape):
             yield f"{name} interpolates its normals: the horizons of its shading are no edges. Give it face_normals."
+        elif shape.class_name() in seams.ROUND and seams.opens(shape):
+            yield f"{name} has a texture that jumps where its texture coordinates start again, which is no outline."
         if bsdf is not None and mi.has_flag(bsdf.flags(), mi.BSDFFlags.Delta) and max_depth > 1:
             yield (
                 f"{name} is a mirror, glass or cut-out: the ray that leaves it has one direction, around which nothing is "

@@ -67,7 +67,8 @@ UV_SEAM = _term("texture coordinates and tangents that differ between faces", "s
 ATTRIBUTE_SEAM = _term("attributes of split vertices, and of faces", "seams.jumps", "test_seams")
 HORIZON = _term("horizons of interpolated normals", "horizon.sample", "test_smooth_shading")
 PIERCED = _term("curves in which it passes through others", "solids.crossing_sheets", "test_pierced")
-PARAMETRIC_SEAM = Jump("seam and poles of its texture coordinates", MISSING)
+PARAMETRIC_SEAM = _term("seam of its texture coordinates", "seams.opens", "test_seams_of_round_shapes")
+AROUND = _refused("texture coordinates around it, from segment to segment", "transport.support.check_boundary")
 MESH = (SILHOUETTE, BORDER, CREASE, UV_SEAM, ATTRIBUTE_SEAM, HORIZON, PIERCED)
 NO_OUTLINE = _refused("silhouette", "boundary.table.TableBuilder.build")
 
@@ -77,7 +78,7 @@ SHAPES = (
     *_rows("shape", (SILHOUETTE, BORDER, PIERCED), rectangle="Rectangle"),
     *_rows("shape", (SILHOUETTE, PARAMETRIC_SEAM), sphere="Sphere"),
     *_rows("shape", (SILHOUETTE, BORDER, PARAMETRIC_SEAM), cylinder="Cylinder", disk="Disk"),
-    *_rows("shape", (_term("silhouette, ends and creases", "strands.rows", "test_curves"),), bsplinecurve="BSplineCurve",
+    *_rows("shape", (_term("silhouette, ends and creases", "strands.rows", "test_curves"), AROUND), bsplinecurve="BSplineCurve",
            linearcurve="LinearCurve"),
     *_rows("shape", (_term("silhouette and creases between voxels", "voxels.rows", "test_grids"), HORIZON), sdfgrid="SDFGrid"),
     *_rows("shape", (NO_OUTLINE,), ellipsoids="Ellipsoids", ellipsoidsmesh="EllipsoidsMesh"),

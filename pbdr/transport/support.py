@@ -12,7 +12,7 @@ from pbdr.attached import AttachedParameter
 from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import camera, curves, discontinuities, groups, texels
+from pbdr.transport import camera, curves, discontinuities, groups, texcoords, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -77,6 +77,7 @@ def check_boundary(
 ) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version. `warped`: boundary = 'warp'."""
     _check_declared(scene, features, attached)
+    _check_curves(scene, features, attached)
     for parameter in attached:
         if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter):
             kind = parameter.owners[0].class_name()
@@ -107,6 +108,18 @@ def _check_declared(scene: Any, features: Features, attached: list[AttachedParam
             raise SceneError(
                 f"'{node.id()}' is a {name}, which does not declare where its radiance jumps: the gradient of {_names(attached)} "
                 f"may lack boundary terms. If it jumps at edges of shapes only, say so: {name}.discontinuities = (). {ALONE}"
+            )
+
+
+def _check_curves(scene: Any, features: Features, attached: list[AttachedParameter]) -> None:
+    """Raise where textures are seen to slide over curves, whose texture coordinates jump from segment to segment."""
+    shapes = scene.shapes()
+    shown = range(len(shapes)) if features.sensor_moves or features.moving_chains else sorted(features.moving_shapes)
+    for shape in (shapes[i] for i in shown):
+        if curves.is_curve(shape) and texcoords.varies_over(shape, 0):
+            raise SceneError(
+                f"curve shape '{shape.id()}' has a texture that changes around the curve, where its texture coordinates jump: the "
+                f"gradient of {_names(attached)} would be wrong. Use a texture that changes along the curve only. {ALONE}"
             )
 
 
