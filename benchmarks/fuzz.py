@@ -143,22 +143,27 @@ def result(records: Records) -> Result:
 
 
 def by_structure(records: Records) -> str:
-    """How many scenes of every structure have which verdict."""
+    """How many scenes of every structure have which verdict, and their biases together, weighed by their precision."""
     rows = []
     for number in sorted({int(name.split("-")[0]) for name in records}):
-        found = Counter(r["verdict"] for name, r in records.items() if name.split("-")[0] == str(number))
-        parameter = next(
-            (r["parameter"] for n, r in records.items() if n.split("-")[0] == str(number) and "parameter" in r), ""
-        )
-        rows.append(
-            [
-                number,
-                Structure.of(number).words(),
-                parameter,
-                *(found[v] or "" for v in (RIGHT, REFUSED, NOISY, FAILED)),
-            ]
-        )
-    return table(["structure", "plugins: what moves", "parameter", RIGHT, REFUSED, NOISY, FAILED], rows)
+        own = [r for name, r in records.items() if name.split("-")[0] == str(number)]
+        found = Counter(r["verdict"] for r in own)
+        parameter = next((r["parameter"] for r in own if "parameter" in r), "")
+        counts = [found[v] or "" for v in (RIGHT, REFUSED, NOISY, FAILED)]
+        rows.append([number, Structure.of(number).words(), parameter, *counts, together(own)])
+    return table(
+        ["structure", "plugins: what moves", "parameter", RIGHT, REFUSED, NOISY, FAILED, "bias together"], rows
+    )
+
+
+def together(records: list[dict[str, Any]]) -> str:
+    """The mean of the biases of scenes that are not refused, with its standard error: it shows what single scenes hide."""
+    pairs = [(r["bias"], max(r["bias_error"], 2e-3)) for r in records if "bias_error" in r and r["bias_error"] > 0]
+    if len(pairs) < 3:
+        return ""
+    weights = [1 / error**2 for _, error in pairs]
+    mean = sum(w * bias for w, (bias, _) in zip(weights, pairs, strict=True)) / sum(weights)
+    return f"{mean:+.1%} ± {sum(weights) ** -0.5:.1%}"
 
 
 def failures(records: Records, mended: list[str]) -> str:
