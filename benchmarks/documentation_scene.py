@@ -175,7 +175,7 @@ TERMS = ("interior", "primary", "direct", "indirect")
 def judged(mean: float, error: float, reference: float, reference_error: float, slack: float = 0.0) -> dict[str, Any]:
     """Verdict, relative bias and standard error of a comparison.
 
-    Right: the standard error is at most NOISE, and the bias at most SIGMAS standard errors or BIAS (and what truncation of the
+    Right: both are exactly zero, or the standard error is at most NOISE, and the bias at most SIGMAS standard errors or BIAS (and what truncation of the
     differences may explain). Wrong: the bias is more, however large the noise. Otherwise noisy.
     """
     numbers = [mean, error, reference, reference_error]
@@ -184,7 +184,8 @@ def judged(mean: float, error: float, reference: float, reference_error: float, 
     both = float(np.hypot(error, reference_error))
     scale = abs(reference) or abs(mean)
     if scale == 0:
-        return {"verdict": NOISY, "bias": 0.0, "bias_error": 0.0, "message": "both sides are exactly zero"}
+        # Differences with common random numbers are exactly zero only where nothing changes.
+        return {"verdict": RIGHT, "bias": 0.0, "bias_error": 0.0, "message": "exactly zero on both sides"}
     beyond = abs(mean - reference) - slack
     near = beyond <= max(SIGMAS * both, BIAS * scale)
     verdict = WRONG if not near else RIGHT if both <= NOISE * scale else NOISY

@@ -25,8 +25,9 @@ def test_verdict_needs_agreement_and_precision(mean: float, error: float, verdic
     assert documentation_scene.judged(mean, error, 1.0, 0.001)["verdict"] == verdict
 
 
-def test_two_zeros_decide_nothing() -> None:
-    assert documentation_scene.judged(0.0, 0.0, 0.0, 0.0)["verdict"] == "noisy"
+def test_zero_is_right_where_differences_are_exactly_zero_only() -> None:
+    assert documentation_scene.judged(0.0, 0.0, 0.0, 0.0)["verdict"] == "right"
+    assert documentation_scene.judged(0.0, 0.0, 1e-9, 0.0)["verdict"] == "wrong"
 
 
 def test_the_same_reason_reads_the_same_in_all_scenes() -> None:
