@@ -21,7 +21,8 @@ SIGMAS = 4.0
 AIM = 0.015  # relative standard error of each side at which its replicas end
 LEAST, MOST = 8, 64  # replicas
 SIDE = 24  # pixels of the longer side of the film
-SPP, FD_SPP = 100, 144  # of ours, and of an image that is differenced; squares, so that every sampler takes them
+BUDGET = 1 << 17  # samples of each boundary term: most edges of these meshes are no silhouettes
+SPP, FD_SPP = 256, 256  # of ours, and of an image that is differenced; squares, so that every sampler takes them
 DEPTH = 3
 RIGHT, REFUSED, NOISY, WRONG, SLOW, TRACEBACK = "right", "refused", "noisy", "wrong", "too slow", "traceback"
 ABSENT, ACCEPTED = "incomplete", "accepted"
@@ -100,7 +101,8 @@ class Job:
         self.camera = scene.sensors[0]
         options = _options(scene, depth)
         self.depth = options["max_depth"]
-        self.ours = integrator_of(scene, {"type": "pathspace", **options})
+        budgets = dict.fromkeys(("n_primary", "n_direct", "n_indirect"), BUDGET)
+        self.ours = integrator_of(scene, {"type": "pathspace", **options, **budgets})
         self.theirs = integrator_of(scene, {"type": "path", **options})
         self.shape = _main_shape(scene)
         self.parameter = _material(scene, self.shape) if kind == "material" else _mover(scene, self.shape, self.camera)
@@ -129,7 +131,6 @@ class Job:
 
     def compare(self, seconds: float) -> dict[str, Any]:
         """Differences at two steps and the gradient, both in replicas."""
-        import pbdr
         from pbdr.seeds import hashed
         from pbdr.verify.sources import Differences
 
@@ -145,13 +146,7 @@ class Job:
         adjoint[..., : weights.shape[2]] = weights
 
         def gradient(number: int) -> list[float]:
-            found = pbdr.gradient(
-                self.scene, self.parameter.name, adjoint, spp=SPP, seed=number, integrator=self.ours, sensor=self.camera
-            )
-            values = [
-                float(np.sum(getattr(found, t)[self.parameter.name].astype(np.float64) * self.tangent)) for t in TERMS
-            ]
-            return [*values, sum(values)]
+            return [self.reverse(adjoint, number)]
 
         theirs, _ = replicas(differences, seconds, "differences")
         mean, error = mean_and_error(theirs)
@@ -162,21 +157,32 @@ class Job:
         mine, spent = replicas(gradient, seconds, "gradient")
         own, own_error = mean_and_error(mine)
         record["ours"] = {"mean": own[-1], "error": own_error[-1], "replicas": len(mine), "seconds": spent}
-        record["terms"] = {t: {"mean": m, "error": e} for t, m, e in zip(TERMS, own, own_error)}  # noqa: B905
         # What the steps differ by, beyond its noise, is truncation: the extrapolation leaves a part of it.
         gap, noise = mean_and_error(theirs[:, 0] - theirs[:, 1])
         slack = max(abs(gap) - 2 * noise, 0.0) / 3
         return record | judged(own[-1], own_error[-1], mean[2], error[2], slack)
 
+    def reverse(self, adjoint: np.ndarray, seed: int) -> float:
+        """⟨gradient, tangent⟩ of Σ adjoint · image, all terms in one pass: a large mesh is handed to the scene once."""
+        import mitsuba as mi
 
-TERMS = ("interior", "primary", "direct", "indirect")
+        from pbdr.errors import DivergedError
+        from pbdr.rendering import _Attached
+
+        name = self.parameter.name
+        with _Attached(self.scene.mi, {name: self.parameter}) as attached:
+            self.ours.backward_terms(self.scene.mi, mi.TensorXf(adjoint), self.camera, seed, SPP)
+            found = attached.gradients()[name].astype(np.float64)
+        if int(self.ours.nonfinite[0]):
+            raise DivergedError(f"{int(self.ours.nonfinite[0])} samples of the gradient are not finite")
+        return float(np.sum(found * self.tangent))
 
 
 def judged(mean: float, error: float, reference: float, reference_error: float, slack: float = 0.0) -> dict[str, Any]:
     """Verdict, relative bias and standard error of a comparison.
 
-    Right: both are exactly zero, or the standard error is at most NOISE, and the bias at most SIGMAS standard errors or BIAS (and what truncation of the
-    differences may explain). Wrong: the bias is more, however large the noise. Otherwise noisy.
+    Right: both are exactly zero, or the standard error is at most NOISE, and the bias at most SIGMAS standard errors or BIAS (and
+    what truncation of the differences may explain). Wrong: the bias is more, however large the noise. Otherwise noisy.
     """
     numbers = [mean, error, reference, reference_error]
     if not np.isfinite(numbers).all():
