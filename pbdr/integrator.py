@@ -9,7 +9,7 @@ import mitsuba as mi
 
 from pbdr import memory, replay, seeds, sequence
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.boundary import direct, guiding, left_out, mapped, segment, sightlines, warp_camera
+from pbdr.boundary import direct, guiding, left_out, mapped, patterns, segment, sightlines, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
@@ -266,6 +266,10 @@ class PathSpaceMethods:
             if features.horizons_in_mirrors or features.horizons_in_sight:
                 budgets["sights"] = (
                     max(given["primary"] // 2, given["indirect"] // 6) * sightlines.MEMORY // memory.SAMPLE
+                )
+            if features.patterns is not None:
+                budgets["patterns"] = (
+                    max(given["primary"] // 2, given["indirect"] // 6) * patterns.MEMORY // memory.SAMPLE
                 )
         return memory.parts(self.options.memory_bytes, spp, width * height, planes, budgets)
 

@@ -22,6 +22,7 @@ from pbdr.boundary import (
     horizon,
     indirect,
     mapped,
+    patterns,
     primary,
     reflected,
     segment,
@@ -142,6 +143,9 @@ class GradientPass:
             yield mapped.sample(scene, sensor, tracer, features.maps, options, stream, count)
         if table is None or not features.moving_edges:
             return
+        if "primary" in self.chosen and features.patterns_on_film and count:
+            technique = reflected.Technique(scene, sensor, tracer, features, table, motion, self.options)
+            yield patterns.sample(technique, stream, options, max(count // 2, 1))
         if "primary" in self.chosen and (features.moving_shapes or features.sensor_moves) and count:
             yield primary.sample(
                 scene, sensor, tracer, features, table, motion, options, stream("primary", count), count, magnitude
@@ -186,6 +190,8 @@ class GradientPass:
         ways = (None,) if mirrors is None or tracer.max_depth == 2 else (None, mirrors)
         if mirrors is not None and "primary" in chosen and count:
             yield specular.draw(scene, sensor, tracer, table, motion, options, stream, count, mirrors)
+        if features.patterns is not None:
+            yield from self._patterns(technique, given, mirrors, deeper)
         count = self.budgets["direct"]
         if "direct" in chosen and tracer.max_depth > 1 and count:
             yield from filter(
@@ -209,3 +215,16 @@ class GradientPass:
                 drawn = rims(technique, stream, sixth)
                 if drawn is not None:
                     yield drawn
+
+    def _patterns(
+        self, technique: reflected.Technique, given: Inputs, mirrors: Any, deeper: bool
+    ) -> Iterator[indirect.Sample]:
+        """Textures that jump inside faces, as they are seen in mirrors, through glass and from other surfaces."""
+        stream, limit, count = given.stream, self.integrator.max_depth - 1, self.budgets["primary"]
+        if mirrors is not None and "primary" in self.chosen and count:
+            drawn = patterns.seen_in_mirrors(technique, stream, max(count // 2, 1), mirrors.lengths(limit))
+            if drawn is not None:
+                yield drawn
+        if deeper and self.features.patterns_from_surfaces:
+            lengths = patterns.lengths_from_surfaces(self.features, limit - 1)
+            yield patterns.seen_from_surfaces(technique, stream, max(self.budgets["indirect"] // 6, 1), lengths)

@@ -139,6 +139,8 @@ def _reason(scene: Any, sensor: Any, features: Features, attached: list[Attached
         return "mirrors, glass and cut-outs"
     if features.maps.shapes:
         return "normal and bump maps"
+    if features.patterns is not None:
+        return "motion of textures that jump inside faces"
     if any(x is not None for x in (features.instances, features.strands, features.grids)):
         return "instances, curves and grids"
     textures = [node for node in traverse(scene).hierarchy if isinstance(node, mi.Texture)]

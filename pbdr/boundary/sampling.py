@@ -55,3 +55,9 @@ def one_trial(succeeds: Any, lane: Any, count: int, each: int, sampler: Any) -> 
     chance = mi.UInt32(sampler.next_1d() * (1 << 24)) + 1
     dr.scatter_reduce(dr.ReduceOp.Max, winner, chance * each + k // lanes, lane, succeeds)
     return number, (winner % each) * lanes + dr.arange(mi.UInt32, count)
+
+
+def random_direction(sampler: Any) -> Any:
+    """A unit vector in the plane."""
+    sine, cosine = dr.sincos(dr.two_pi * sampler.next_1d())
+    return mi.Vector2f(cosine, sine)

@@ -17,7 +17,7 @@ import mitsuba as mi
 
 from pbdr.boundary import chains, indirect, segment, vertex
 from pbdr.boundary.reflected import Technique
-from pbdr.boundary.sampling import one_trial, trial_lanes
+from pbdr.boundary.sampling import one_trial, random_direction, trial_lanes
 from pbdr.transport import camera, convention, emission, groups, hits, path, rounding, spectra
 from pbdr.transport.features import Features
 
@@ -280,7 +280,7 @@ def seen_by_camera(
     reach = STEP * chain.width  # steps may start beyond the border
     start = mi.Point2f(sampler.next_2d() * (size + 2 * reach) + (corner - reach))
     area = (size.x + 2 * reach) * (size.y + 2 * reach)
-    step, crosses = Step.try_out(sights, start, reach * _round(sampler), mi.Bool(True))
+    step, crosses = Step.try_out(sights, start, reach * random_direction(sampler), mi.Bool(True))
     dr.eval(
         crosses, step, chain.length, chain.probability, chain.bits, chain.aperture, sights.kind, sights.light
     )  # else what is gathered is looked for again
@@ -325,7 +325,7 @@ def seen_from_surfaces(
     sights = Sights.of(chain, t.features, sampler)
     possible = dr.gather(mi.Bool, first.active, lane) & (bundle.count + chain.length < t.options.max_depth)
     start = dr.zeros(mi.Point2f, trials)
-    step, crosses = Step.try_out(sights, start, STEP * _round(sampler), possible)
+    step, crosses = Step.try_out(sights, start, STEP * random_direction(sampler), possible)
     number, chosen = one_trial(crosses, lane, count, TRIALS, sampler)
     dr.eval(number, chosen, step, chain.length, chain.probability, chain.bits, bundle.omega, sights.kind, sights.light)
 
@@ -361,8 +361,3 @@ def seen_from_surfaces(
     return indirect.Sample(
         from_here.ray, from_here.position, store, depth, mi.Point3f(end.origin), end.direction, sides, found.active
     )
-
-
-def _round(sampler: Any) -> Any:
-    sine, cosine = dr.sincos(dr.two_pi * sampler.next_1d())
-    return mi.Vector2f(cosine, sine)

@@ -89,14 +89,16 @@ SHAPES = (
 # ---------------------------------------------------------------------- textures and volumes
 
 STEPPED = "transport.support.check_boundary"
-NEAREST = _refused("filter_type = 'nearest': borders of texels", STEPPED)
+NEAREST = _refused("filter_type = 'nearest': borders of its cells", STEPPED)
+LINES = "patterns.sample", "test_texels"
+TEXELS = _term("filter_type = 'nearest': borders of texels", *LINES)
 CONSTANT = "the same everywhere on a surface"
 WORLD = "its filter and its wrapping are continuous"
 
 TEXTURES = (
-    *_rows("texture", (NEAREST,), "wrap modes continue a bilinear texture without a jump; only texture coordinates jump",
+    *_rows("texture", (TEXELS,), "wrap modes continue a bilinear texture without a jump; only texture coordinates jump",
            bitmap="BitmapTexture BitmapTextureImpl"),
-    *_rows("texture", (_refused("borders of its fields", STEPPED),), checkerboard="Checkerboard"),
+    *_rows("texture", (_term("borders of its fields", *LINES),), checkerboard="Checkerboard"),
     *_rows("texture", (ATTRIBUTE_SEAM,), mesh_attribute="MeshAttribute"),
     *_rows("texture", (), "jumps as its volume does", volume="VolumeAdapter"),
     *_rows("texture", (), CONSTANT, srgb="SRGBReflectanceSpectrum", uniform="UniformSpectrum", rawconstant="RawConstantTexture",
@@ -108,7 +110,7 @@ TEXTURES = (
 # ---------------------------------------------------------------------- materials
 
 BENT_HORIZON = _term("horizons of bent normals", "mapped.sample", "test_mapped")
-SLOPE = _refused("the slope of its texture at borders of texels", STEPPED)
+SLOPE = _term("the slope of its texture at borders of texels", *LINES)
 FLAT = "what jumps below its textures is theirs"
 
 BSDFS = (

@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import bent, curves, grids, groups, smooth
+from pbdr.transport import bent, curves, grids, groups, smooth, texels
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -28,6 +28,7 @@ class Features:
     strands: curves.Strands | None = None
     grids: grids.Grids | None = None
     maps: bent.Maps = field(default_factory=bent.Maps)
+    patterns: texels.Patterns | None = None  # textures that jump inside faces, where anything is seen to move
     smooth: bool = False  # meshes or grids interpolate normals, on instances or not
     horizons_in_mirrors: bool = False  # normals may look away where delta lobes show them
     horizons_in_sight: bool = False  # and on shapes where only lines of sight find them: instances, grids
@@ -41,6 +42,18 @@ class Features:
     def moving_edges(self) -> bool:
         """Shapes, lights or the camera move, so that the image has a boundary term."""
         return bool(self.moving_shapes) or self.moving_lights or self.sensor_moves
+
+    @property
+    def patterns_on_film(self) -> bool:
+        """Textures that jump inside faces move on the film, where the camera sees them without a mirror."""
+        return self.patterns is not None and (self.sensor_moves or self.patterns.moving)
+
+    @property
+    def patterns_from_surfaces(self) -> bool:
+        """Points of other surfaces that see such textures move, or the textures do."""
+        return self.patterns is not None and (
+            self.moving_shapes != frozenset() or self.sensor_moves or self.moving_chains
+        )
 
     @property
     def edges_seen_to_move(self) -> bool:
@@ -83,7 +96,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     on_instances = bool(inside) and (bool(maps.shapes) or any(map(smooth.may_show_horizons, shown)))
     in_sight = on_instances or smooth_grids
     anywhere = in_sight or bool(maps.shapes)
-    return Features(
+    found = Features(
         delta_bsdfs=delta_bsdfs,
         delta_lights=delta_lights,
         moving=any(not p.radiometric for p in attached),
@@ -101,3 +114,6 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         horizons_in_sight=in_sight,
         moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )
+    if found.edges_seen_to_move:
+        found.patterns = texels.Patterns.of(scene, moving_shapes)
+    return found

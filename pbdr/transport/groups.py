@@ -42,7 +42,7 @@ def member(hit: Any) -> Any:
 
 def member_ids(shapes: list[Any]) -> list[int]:
     """Ids of the shapes of an instance, as `members` lists them."""
-    return list(range(len(shapes))) if numbered() else [_address(shape) for shape in shapes]
+    return list(range(len(shapes))) if numbered() else [address_of(shape) for shape in shapes]
 
 
 def name_member(hit: Any, instance: Any, ids: Any, inside: Any) -> None:
@@ -64,8 +64,8 @@ def members(scene: Any) -> dict[int, list[Any]]:
             groups.setdefault(parent.id(), []).append(node)
     if not numbered():
         return {index: _named(groups, instance) for index, instance in instances}
-    group_of = {_address(shape): name for name, shapes in groups.items() for shape in shapes}
-    by_address = {_address(shape): shape for shapes in groups.values() for shape in shapes}
+    group_of = {address_of(shape): name for name, shapes in groups.items() for shape in shapes}
+    by_address = {address_of(shape): shape for shapes in groups.values() for shape in shapes}
     found = {}
     firsts = _inner([shape for _, shape in instances], [0] * len(instances))
     for (index, instance), first in zip(instances, firsts, strict=True):
@@ -86,7 +86,7 @@ def _named(groups: dict[Any, list[Any]], instance: Any) -> list[Any]:
 
 def distinct(inside: dict[int, list[Any]]) -> list[Any]:
     """The shapes that instances show, each once. `inside`: from `members`."""
-    return list({_address(shape): shape for shapes in inside.values() for shape in shapes}.values())
+    return list({address_of(shape): shape for shapes in inside.values() for shape in shapes}.values())
 
 
 def everything(scene: Any) -> list[Any]:
@@ -94,7 +94,7 @@ def everything(scene: Any) -> list[Any]:
     return [*scene.shapes(), *distinct(members(scene))]
 
 
-def _address(shape: Any) -> int:
+def address_of(shape: Any) -> int:
     return int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(shape))[0])
 
 
@@ -124,7 +124,7 @@ class Instances:
     def __init__(self, scene: Any) -> None:
         inside = members(scene)
         shapes = scene.shapes()
-        addresses = np.array([_address(shapes[i]) for i in inside], np.uint32)
+        addresses = np.array([address_of(shapes[i]) for i in inside], np.uint32)
         number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
         number[addresses] = np.arange(len(addresses))
         sizes = [len(x) for x in inside.values()]
@@ -134,7 +134,7 @@ class Instances:
         self.columns = [mi.Vector3f(*map(aligned, values[:, :3, j].T)) for j in range(4)]
         self.first = mi.UInt32(aligned(np.cumsum([0, *sizes[:-1]]), np.uint32))
         # Where hits carry addresses, none has to be looked up.
-        self.inner = mi.UInt32([_address(x) for shown in inside.values() for x in shown])
+        self.inner = mi.UInt32([address_of(x) for shown in inside.values() for x in shown])
         self.posed = [
             (k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)
         ]

@@ -89,7 +89,7 @@ def check_boundary(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
-    _check_texels(scene, features, attached, max_depth)
+    _check_texels(scene, features, attached, max_depth, warped)
     if on_gpu():
         _check_on_gpu(scene, features, attached, max_depth)
     maps = features.maps.kinds
@@ -139,44 +139,59 @@ def _check_on_gpu(scene: Any, features: Features, attached: list[AttachedParamet
         )
 
 
-def _check_texels(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
-    """Raise, or warn, where a texture that jumps inside faces is seen to slide."""
-    steps = texels.jumping(scene) if features.moving else {}
+def _check_texels(
+    scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int, warped: bool
+) -> None:
+    """Raise, or warn, where a texture that jumps inside faces is seen to slide, and where its lines are not known."""
+    steps = texels.jumping(scene) if features.edges_seen_to_move else {}
     if not steps:
         return
-    shown = _shown_in_motion(scene, features, steps)
+    known = [] if warped else _with_lines(scene)
+    shown = [name for name, texture in _shown_in_motion(scene, features, steps) if texture not in known]
     if shown:
         raise SceneError(
-            f"texture '{shown[0]}' {_STEPPED} With {_names(attached)} it is seen to move: its gradient would be wrong. Use a "
-            "bitmap with filter_type='bilinear', a normal map in place of a bump map, or one material on each side of the jump. "
-            f"{ALONE}"
+            f"texture '{shown[0]}' {_STEPPED} With {_names(attached)} it is seen to move: its gradient would be wrong. Use "
+            f"{'boundary=' + repr('edge') + ', ' if warped else ''}a bitmap with filter_type='bilinear', or one material a side "
+            f"of the jump. {ALONE}"
         )
-    if features.moving_edges and max_depth > 2:
+    unknown = [name for name, texture in steps.items() if texture not in known]
+    if unknown and features.moving_edges and max_depth > 2:
         incomplete(
-            f"jumps inside faces of texture '{next(iter(steps))}' have no boundary term where moving surfaces see them."
+            f"jumps inside faces of texture '{unknown[0]}' have no boundary term where moving surfaces see them."
         )
 
 
 _STEPPED = (
-    "jumps inside faces (a checkerboard, a filter 'nearest', colours of faces, or the slope of a bump map between its texels), "
-    "where there is no boundary term."
+    "jumps inside faces (a checkerboard, a filter 'nearest', or the slope of a bump map between its texels), and has no boundary "
+    "term there: pictures of lights, textures on curves and grids, volumes, and boundary='warp' have none."
 )
 
 
-def _shown_in_motion(scene: Any, features: Features, steps: dict[str, Any]) -> list[str]:
-    """Keys of the textures whose jumps move on the film as the camera, what they are on, or a mirror does."""
+def _with_lines(scene: Any) -> list[Any]:
+    """Textures of which boundary/patterns.py knows the lines, on every shape that has them."""
+    known: list[Any] = []
+    unknown: list[Any] = []
+    for shape in groups.everything(scene):
+        below, (_, without) = texels.jumping(shape), texels.lattices(shape)
+        for name, texture in below.items():
+            (unknown if name in without else known).append(texture)
+    return [texture for texture in known if texture not in unknown]
+
+
+def _shown_in_motion(scene: Any, features: Features, steps: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Textures whose jumps move on the film as the camera, what they are on, or a mirror does, with their keys."""
     if features.sensor_moves:
-        return list(steps)
+        return list(steps.items())
     bsdfs = [shape.bsdf().flags() for shape in groups.everything(scene) if shape.bsdf() is not None]
     specular = (mi.BSDFFlags.DeltaReflection, mi.BSDFFlags.DeltaTransmission)
     if features.moving_chains and any(mi.has_flag(flags, kind) for flags in bsdfs for kind in specular):
-        return list(steps)
+        return list(steps.items())
     inside = groups.members(scene)
     moving = [s for i in features.moving_shapes for s in (scene.shapes()[i], *inside.get(i, []))]
     if features.moving_edges:  # patterns that lights throw slide over whatever moves
         moving += [emitter for emitter in scene.emitters() if emitter.get_shape() is None]
     below = [texture for node in moving for texture in texels.jumping(node).values()]
-    return [name for name, texture in steps.items() if texture in below]
+    return [(name, texture) for name, texture in steps.items() if texture in below]
 
 
 def _moves_a_shape(parameter: AttachedParameter) -> bool:

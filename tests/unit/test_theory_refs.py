@@ -102,6 +102,7 @@ def test_every_equation_has_a_row(root):
         "14",
         "15",
         "16",
+        "17",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 
