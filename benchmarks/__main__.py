@@ -31,6 +31,7 @@ BENCHMARKS = {
     "spot_material_light": "albedo texture, roughness and environment of a textured mesh from 12 images",
     "documentation": "the scenes of Mitsuba's documentation: a material and a geometry gradient each, against finite differences",
     "fuzz": "random scenes: refused by name, or equal to finite differences; forward equals reverse; no crash",
+    "fuzz_files": "random job files, camera files, images, skies and folders: refused by one clear line, or read right",
     "kill_resume": "a job killed at random moments and resumed, against the same job left alone",
 }
 

@@ -13,6 +13,10 @@ class PbdrError(Exception):
 
     exit_code: int = 1
 
+    def __str__(self) -> str:
+        """The message on one line, whatever names with line breaks it holds."""
+        return " ".join(super().__str__().splitlines())
+
 
 class BackendError(PbdrError):
     """No usable LLVM or CUDA, or one that would crash."""

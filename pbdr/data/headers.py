@@ -11,7 +11,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-MOST_PIXELS = 1 << 27
+MOST_PIXELS = 1 << 26
+PIXELS_PER_BYTE = 1024  # more than any of these formats can pack into a byte, but for PNG, whose header has a sum
 PNG, EXR, JPEG = b"\x89PNG\r\n\x1a\n", b"\x76\x2f\x31\x01", b"\xff\xd8"
 MULTIPART, DEEP = 0x1000, 0x800  # flags in the version field of an EXR file
 REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
@@ -39,13 +40,15 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """The header of a PNG, JPEG, EXR, HDR or PFM file; an empty one for any other. A damaged header is its `problem`."""
+    """The header of a PNG, JPEG, EXR, HDR, PFM, PPM or BMP file; a `problem` for any other. A damaged header is its `problem`."""
     try:
         found = _by_kind(data)
     except (struct.error, IndexError, ValueError, OverflowError):
         return Header(problem="its header is damaged or cut off")
     if not found.problem and found.width * found.height > MOST_PIXELS:
         return _with(found, f"its header says {found.width} x {found.height} pixels; at most {MOST_PIXELS} are read")
+    if not found.problem and found.kind != "PNG" and found.width * found.height > PIXELS_PER_BYTE * len(data):
+        return _with(found, f"its header says {found.width} x {found.height} pixels, for which the file is too short")
     return found
 
 
@@ -63,10 +66,24 @@ def _by_kind(data: bytes) -> Header:
         if size is None:
             return Header("HDR", problem="its header gives no resolution")
         return Header("HDR", int(size.group(2)), int(size.group(1)))
-    if data[:3] in (b"PF\n", b"Pf\n"):
-        size = re.match(rb"P[Ff]\s+(\d{1,9})\s+(\d{1,9})\s", data[:256])
-        return Header("PFM", int(size.group(1)), int(size.group(2))) if size else Header("PFM", problem="no resolution")
-    return Header()
+    if data[:2] in (b"PF", b"Pf", b"P6"):
+        return _plain(data)
+    if data.startswith(b"BM"):
+        width, height = struct.unpack_from("<ii", data, 18)
+        return Header("BMP", abs(width), abs(height))
+    return Header(problem="neither PNG, JPEG, EXR, HDR, PFM, PPM nor BMP")
+
+
+def _plain(data: bytes) -> Header:
+    """PFM and PPM: numbers as text, then all pixels. The decoder does not end where the text does not."""
+    found = re.match(rb"P([Ff6])\s{1,9}(\d{1,9})\s{1,9}(\d{1,9})\s{1,9}([-+.\deE]{1,32})\s", data[:256])
+    if found is None:
+        return Header("PFM", problem="its header is damaged or cut off")
+    width, height, scale = int(found.group(2)), int(found.group(3)), float(found.group(4))
+    bytes_each = {b"F": 12, b"f": 4, b"6": 3 if scale < 256 else 6}[found.group(1)]
+    if scale == 0 or len(data) < found.end() + bytes_each * width * height:
+        return Header("PFM", problem="its end is missing: the file was cut off")
+    return Header("PPM" if found.group(1) == b"6" else "PFM", width, height)
 
 
 def _with(header: Header, problem: str) -> Header:
@@ -144,6 +161,7 @@ def _exr(data: bytes) -> Header:
     if version & DEEP:
         return Header("EXR", problem="it holds deep data, several values a pixel: flatten it")
     at, parts, problem, size = 8, [], "", (0, 0)
+    first: dict[str, bytes] = {}
     while True:
         attributes, at = _attributes(data, at)
         if not attributes:
@@ -157,6 +175,8 @@ def _exr(data: bytes) -> Header:
             first = attributes
         if not version & MULTIPART:
             break
+    if not parts:
+        return Header("EXR", problem="its header is damaged or cut off")
     if not problem and not _all_chunks(data, at, size, first, bool(version & MULTIPART)):
         problem = "parts of it are missing: the file was cut off"
     return Header("EXR", *size, 1, tuple(parts), problem)
