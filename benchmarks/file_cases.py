@@ -11,7 +11,8 @@ SCENE = """<scene version="3.0.0"><emitter type="constant" id="sky"/>
 <rgb name="reflectance" value="0.5"/></bsdf></shape>
 {sensors}</scene>"""
 SENSOR = """<sensor type="perspective" id="cam_{k}">
-<transform name="to_world"><lookat origin="{k}, 3, 2" target="0, 0, 0" up="0, 0, 1"/></transform><film type="hdrfilm"><integer name="width" value="6"/><integer name="height" value="4"/></film></sensor>"""
+<transform name="to_world"><lookat origin="{k}, 3, 2" target="0, 0, 0" up="0, 0, 1"/></transform>
+<film type="hdrfilm"><integer name="width" value="6"/><integer name="height" value="4"/></film></sensor>"""
 
 
 JOB: dict[str, Any] = {

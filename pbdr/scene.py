@@ -188,7 +188,20 @@ def _parse(config: Any, source: Any, define: dict[str, Any]) -> Any:
         near = closest(path.name, siblings)
         hint = f" Closest: {', '.join(near)}." if near else ""
         raise SceneError(f"scene file {path} does not exist.{hint}")
+    _check_encoding(path)
     return mi.parser.parse_file(config, str(path.resolve()), **values)
+
+
+def _check_encoding(path: Path) -> None:
+    """SceneError for bytes that are no text in the encoding that XML has without a declaration or a mark."""
+    data = path.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or re.match(rb"(\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}encoding", data):
+        return
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SceneError(f"{path}:{line}: the byte 0x{data[error.start]:02x} is not UTF-8 text; save the file as UTF-8") from None
 
 
 def _instantiate(config: Any, state: Any, label: str) -> Any:

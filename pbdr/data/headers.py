@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MOST_PIXELS = 1 << 26
 PIXELS_PER_BYTE = 1024  # more than any of these formats can pack into a byte, but for PNG, whose header has a sum
@@ -23,13 +23,17 @@ ORIENTATION = 0x0112  # tag of EXIF
 
 @dataclass(frozen=True)
 class Header:
-    """`orientation` is EXIF's, 1 as stored. `parts` are (name, channel names) of an EXR file. `problem` says why the file cannot
-    be taken for what it seems to be; it is empty when it can."""
+    """`orientation` is EXIF's, 1 as stored. `gamma` is the exponent that a PNG file states; None: that of sRGB, or none.
+
+    `parts` are (name, channel names) of an EXR file. `problem` says why the file cannot be taken for what it seems to be; it is
+    empty when it can.
+    """
 
     kind: str = ""
     width: int = 0
     height: int = 0
     orientation: int = 1
+    gamma: float | None = None
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     problem: str = ""
 
@@ -87,7 +91,7 @@ def _plain(data: bytes) -> Header:
 
 
 def _with(header: Header, problem: str) -> Header:
-    return Header(header.kind, header.width, header.height, header.orientation, header.parts, problem)
+    return replace(header, problem=problem)
 
 
 # --- PNG ---------------------------------------------------------------------------------------------------------
@@ -96,7 +100,7 @@ def _with(header: Header, problem: str) -> Header:
 def _png(data: bytes) -> Header:
     """Every chunk is checked against its sum: the decoder reads on where some do not agree, and where the last ones are missing."""
     width, height = struct.unpack_from(">II", data, 16)
-    orientation, at, whole = 1, 8, False
+    orientation, at, whole, gamma, srgb = 1, 8, False, None, False
     while at < len(data) and not whole:
         length, kind = struct.unpack_from(">I4s", data, at)
         (stated,) = struct.unpack_from(">I", data, at + 8 + length)
@@ -104,9 +108,13 @@ def _png(data: bytes) -> Header:
             return Header("PNG", problem=f"it is damaged: the sum of its chunk {kind!r} is wrong")
         if kind == b"eXIf":
             orientation = _orientation(data[at + 8 : at + 8 + length])
+        elif kind == b"gAMA" and gamma is None:
+            gamma = struct.unpack_from(">I", data, at + 8)[0] / 100000
+        srgb = srgb or kind in (b"sRGB", b"iCCP")  # these go before gAMA
         whole = kind == b"IEND"
         at += 12 + length
-    return Header("PNG", width, height, orientation, problem="" if whole else "its end is missing: the file was cut off")
+    problem = "" if whole else "its end is missing: the file was cut off"
+    return Header("PNG", width, height, orientation, None if srgb else gamma, problem=problem)
 
 
 # --- JPEG --------------------------------------------------------------------------------------------------------
@@ -179,7 +187,7 @@ def _exr(data: bytes) -> Header:
         return Header("EXR", problem="its header is damaged or cut off")
     if not problem and not _all_chunks(data, at, size, first, bool(version & MULTIPART)):
         problem = "parts of it are missing: the file was cut off"
-    return Header("EXR", *size, 1, tuple(parts), problem)
+    return Header("EXR", *size, parts=tuple(parts), problem=problem)
 
 
 def _all_chunks(data: bytes, table: int, size: tuple[int, int], attributes: dict[str, bytes], numbered: bool) -> bool:

@@ -71,6 +71,11 @@ def load_image(
     rgb_at, alpha_at = colour_channels(names, path, layer)
     kept = pixels[..., rgb_at + ([] if alpha_at is None else [alpha_at])]
     encoded = kept.dtype == np.uint8 or kept.dtype == np.uint16
+    if encoded and color == "srgb" and header.gamma is not None and abs(header.gamma - 0.45455) > 0.02:
+        raise DataError(
+            f"{path}: it states a gamma of {header.gamma:g}, not that of sRGB (0.45455). If its numbers are linear, say so by "
+            '[data] color = "linear"; else convert it'
+        )
     values = kept.astype(np.float64) / (np.iinfo(kept.dtype).max if encoded else 1)
     if exif == "apply":
         values = turned(values, header.orientation)
