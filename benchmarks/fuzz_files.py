@@ -38,6 +38,7 @@ MENDED = (
     ),
     ("images", "PNG files with wrong sums in some chunks were read", "every sum is checked"),
     ("images", "X, Y, Z channels were read as grey", "refused by name"),
+    ("job files", "holdout = 'every:²' raised ValueError", "only the digits 0 to 9 are a number"),
     ("job files", "a key with a line break made a message of two lines", "messages of errors are one line"),
 )
 
@@ -59,6 +60,7 @@ def run(options: argparse.Namespace) -> Result:
     state: dict[str, Any] = {"batches": 0, "seconds": 0.0, "kinds": {}, "failures": []}
     if path.is_file() and not options.fresh:
         state = json.loads(path.read_text(encoding="utf-8"))
+    _retry(state, folder)
     end = time.monotonic() + 60.0 * options.minutes
     while time.monotonic() < end and not (options.files and _tried(state) >= options.files):
         for kind in KINDS:
@@ -69,6 +71,14 @@ def run(options: argparse.Namespace) -> Result:
             _save(path, state)
     data = {**state, "tried": _tried(state), "mended": [list(entry) for entry in MENDED]}
     return Result("fuzz_files", data, _markdown(data), not state["failures"])
+
+
+def _retry(state: dict[str, Any], folder: Path) -> None:
+    """Batches that failed earlier are tried again; what fails no more is not open."""
+    failures, state["failures"] = state["failures"], []
+    for failure in failures:
+        state["kinds"][failure["kind"]]["failed"] -= 1
+        _batch(state, failure["kind"], failure["seed"], folder)
 
 
 def _tried(state: dict[str, Any]) -> int:

@@ -15,7 +15,8 @@ def split_holdout(items: list[T], rule: str | None) -> tuple[list[T], list[T]]:
     if rule is None or rule == "none":
         return list(items), []
     kind, _, number = rule.partition(":")
-    if kind not in ("every", "last") or not number.isdigit() or int(number) < 1:
+    digits = number.isascii() and number.isdigit() and len(number) < 10
+    if kind not in ("every", "last") or not digits or int(number) < 1:
         raise OptionError(f"[data] holdout = {rule!r} is not a rule; use 'every:8', 'last:4' or 'none'")
     count = int(number)
     if kind == "every":

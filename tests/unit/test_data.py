@@ -164,7 +164,7 @@ def test_holdout_rules() -> None:
     assert split_holdout(items, "every:4") == ([1, 2, 3, 5, 6, 7, 9], [0, 4, 8])
     assert split_holdout(items, "last:2") == (list(range(8)), [8, 9])
     assert split_holdout(items, None) == (items, [])
-    for rule in ("every:x", "each:8", "every:0"):
+    for rule in ("every:x", "each:8", "every:0", "every:²", "last:99999999999999999999"):
         with pytest.raises(OptionError, match="is not a rule"):
             split_holdout(items, rule)
     with pytest.raises(OptionError, match="leaves no training view"):

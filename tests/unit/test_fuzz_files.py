@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
@@ -30,7 +29,12 @@ def tried(kind: str, folder: Path, examples: int) -> dict[bool, int]:
 
     @seed(1)
     @settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
     )
     @given(strategy)
     def run(case: Any) -> None:
@@ -56,12 +60,9 @@ def test_faults_are_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Negative controls: without the check of numbers NaN gets through; with another error than pbdr's a job has a traceback."""
     with monkeypatch.context() as patch:
         patch.setattr(images, "_check_finite", lambda values, path: None)
-        with pytest.raises(BaseException, match=r"isfinite|whole image") as caught:
+        with pytest.raises(AssertionError):
             tried("images", folder, 300)
-        assert not isinstance(caught.value, KeyboardInterrupt)
     with monkeypatch.context() as patch:
         patch.setattr(config, "read_text", lambda path, error: Path(path).read_bytes().decode("utf-8"))
-        with pytest.raises(BaseException) as caught:
+        with pytest.raises(UnicodeDecodeError):
             tried("job files", folder, 200)
-        assert "UnicodeDecodeError" in repr(caught.value) or "codec" in repr(caught.value) or "refused" in repr(caught.value)
-    assert np.isfinite(1.0)
