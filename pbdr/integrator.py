@@ -14,7 +14,20 @@ from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
 from pbdr.passes import SHARES, TERMS, GradientPass, Inputs
-from pbdr.transport import camera, channels, distorted, glass, hits, lenses, media, path, pixels, spectra, support
+from pbdr.transport import (
+    camera,
+    channels,
+    cones,
+    distorted,
+    glass,
+    hits,
+    lenses,
+    media,
+    path,
+    pixels,
+    spectra,
+    support,
+)
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 from pbdr.transport.pixels import Pixels
@@ -166,6 +179,8 @@ class PathSpaceMethods:
         if self.options.boundary != "none":
             warped = self.options.boundary == "warp"
             support.check_boundary(scene, sensor, features, attached, self.max_depth, warped)
+            if not warped and features.edges_seen_to_move:
+                features.cones = cones.Cones.of(scene)
         if self.options.replay:
             replay.check(scene, sensor, features, attached)
         return sensor, attached, features, self._gradient_options(scene, sensor, features)

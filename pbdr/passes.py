@@ -16,6 +16,7 @@ import mitsuba as mi
 from pbdr import interior, seeds, sequence
 from pbdr.boundary import (
     chains,
+    clipped,
     direct,
     frustum,
     guiding,
@@ -154,6 +155,9 @@ class GradientPass:
             rims = stream("horizon", half)
             smooth = frozenset(range(len(scene.shapes()))) if features.sensor_moves else features.moving_shapes
             yield horizon.sample(scene, sensor, tracer, smooth, options, rims, half, magnitude)
+            for plane in sorted(features.clipped):
+                lines = stream(f"{plane} plane", half)
+                yield clipped.sample(scene, sensor, tracer, features, options, lines, half, plane)
         count = self.budgets["direct"]
         if "direct" in self.chosen and tracer.max_depth > 1 and count:
             points = stream("direct edges", count)

@@ -141,6 +141,8 @@ def _reason(scene: Any, sensor: Any, features: Features, attached: list[Attached
         return "normal and bump maps"
     if features.patterns is not None:
         return "motion of textures that jump inside faces"
+    if features.cones is not None:
+        return "spot lights with a hard or narrow edge"
     if any(x is not None for x in (features.instances, features.strands, features.grids)):
         return "instances, curves and grids"
     textures = [node for node in traverse(scene).hierarchy if isinstance(node, mi.Texture)]

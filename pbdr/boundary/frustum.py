@@ -1,6 +1,6 @@
-"""Borders of the images that projectors throw: light that jumps at a direction of the light, not at an edge of the scene.
+"""Borders of the images that projectors throw, and hard edges of the beams of spots: light that jumps at a direction of the light.
 
-The border is at rest in the projector's frame. A lit point x_S crosses it when it moves as the interior says, or when the light
+The border is at rest in the frame of the light. A lit point x_S crosses it when it moves as the interior says, or when the light
 does.
 """
 
@@ -18,59 +18,92 @@ from pbdr.aligned import aligned
 from pbdr.boundary import indirect, segment, specular, walk
 from pbdr.boundary.sampling import systematic
 from pbdr.parameters import traverse
-from pbdr.transport import camera, emission, spectra
+from pbdr.transport import camera, cones, emission, spectra
 from pbdr.transport.features import Features
 from pbdr.transport.path import PathOptions
 
 INSIDE = 1e-5  # of the image's width: distance from the border at which the light is evaluated
+WITHIN = 1e-3  # the same for beams, of their angle: single precision does not know their edges better
+DIM = 0.05  # of a narrow fall-off: no light is evaluated closer to its outer end
 PROBE = 0.1  # slope of the directions that tell where image coordinates lie
 
 
 @dataclass
-class Border:
-    """Sides of the images of all projectors, four each, in planes at distance 1 from them.
+class Point:
+    """A point of a border, in its light's frame: a direction of any length, its derivative along the border, a vector outwards;
+    `inside`: the direction in which the light is evaluated, `share`: what a fall-off leaves of it there."""
 
-    `projector` its number; `start`, `side`: a side runs from there along this vector; `centre`: of the image.
-    """
+    light: Any
+    direction: Any
+    along: Any
+    outward: Any
+    inside: Any
+    share: Any
 
-    projector: Any
-    start: Any
-    side: Any
-    centre: Any
-    emitters: list[Any]
+
+class Borders:
+    """Borders of the images of all projectors, four sides each, in planes at distance 1 from them; then edges of beams."""
+
+    def __init__(self, projectors: list[Any], beams: list[cones.Cone]) -> None:
+        spots = [cone.spot for cone in beams]
+        self.emitters, self.cones = [*projectors, *spots], beams
+        self.first, self.count = 4 * len(projectors), 4 * len(projectors) + len(spots)
+        corners = np.array([_corners(emitter) for emitter in projectors]).reshape(-1, 4, 2)
+        starts, ends = corners.reshape(-1, 2), np.roll(corners, -1, axis=1).reshape(-1, 2)
+        rest = np.zeros((len(spots), 2))
+        plane = lambda points: mi.Vector3f(*map(aligned, np.concatenate([points, rest]).T), 1.0)  # noqa: E731
+        self.start, self.side = plane(starts), plane(ends) - plane(starts)
+        self.centre = plane(np.repeat(corners.mean(1), 4, axis=0))
+        lights = [*np.repeat(np.arange(len(projectors)), 4), *range(len(projectors), len(self.emitters))]
+        self.light = mi.UInt32(aligned(lights, np.uint32))
 
     @staticmethod
-    def of(scene: Any) -> Border | None:
-        """The borders of a scene's projectors; None if it has none."""
-        emitters = [e for e in scene.emitters() if e.class_name() == "Projector"]
-        if not emitters:
-            return None
-        corners = np.array([_corners(emitter) for emitter in emitters])
-        starts, ends = corners.reshape(-1, 2), np.roll(corners, -1, axis=1).reshape(-1, 2)
-        plane = lambda points: mi.Vector3f(*map(aligned, points.T), 1.0)  # noqa: E731
-        return Border(
-            mi.UInt32(aligned(np.repeat(np.arange(len(emitters)), 4), np.uint32)),
-            plane(starts),
-            plane(ends) - plane(starts),
-            plane(np.repeat(corners.mean(1), 4, axis=0)),
-            emitters,
-        )
+    def of(scene: Any, beams: cones.Cones | None) -> Borders | None:
+        """Those of a scene; None if it has none."""
+        projectors = [e for e in scene.emitters() if e.class_name() == "Projector"]
+        found = [] if beams is None else beams.found
+        return Borders(projectors, found) if projectors or found else None
 
-    def at(self, index: Any) -> Border:
-        """The sides at `index`."""
+    def at(self, index: Any, t: Any, u: Any) -> Point:
+        """The point at `t` in [0, 1) of border number `index`, of a fall-off at `u`; attached to the angles of beams."""
         get = lambda x: dr.gather(type(x), x, index)  # noqa: E731
-        return Border(get(self.projector), get(self.start), get(self.side), get(self.centre), self.emitters)
+        side = get(self.side)
+        centre, direction = get(self.centre), mi.Vector3f(get(self.start) + t * side)
+        inside = centre + (direction - centre) * (1 - INSIDE)
+        found = Point(get(self.light), direction, side, direction - centre, inside, mi.Float(1))
+        for k, cone in enumerate(self.cones):
+            mine = _on_cone(cone, found.light, t, u)
+            here = index == self.first + k
+            found = Point(
+                *(dr.select(here, x, y) for x, y in zip(vars(mine).values(), vars(found).values(), strict=True))
+            )
+        return found
 
-    def to_world(self, local: Any) -> tuple[Any, Any]:
-        """Attached positions of the projectors and directions with these local ones."""
+    def to_world(self, light: Any, local: Any) -> tuple[Any, Any]:
+        """Attached positions of the lights and directions with these local ones."""
         place, turned = mi.Point3f(0), mi.Vector3f(0)
         for k, emitter in enumerate(self.emitters):
-            matrix = traverse(emitter)["to_world"].matrix
-            x, y, z, origin = (mi.Vector3f(matrix[0, j], matrix[1, j], matrix[2, j]) for j in range(4))
-            here = self.projector == k
-            place = dr.select(here, mi.Point3f(origin), place)
+            x, y, z, origin = cones.axes(emitter)
+            here = light == k
+            place = dr.select(here, origin, place)
             turned = dr.select(here, local.x * x + local.y * y + local.z * z, turned)
         return place, turned
+
+
+def _on_cone(cone: cones.Cone, light: Any, t: Any, u: Any) -> Point:
+    """The point at `t` around a beam, and at `u` of its fall-off."""
+    sine, cosine = dr.sincos(dr.two_pi * t)
+    at = lambda angle: mi.Vector3f(dr.sin(angle) * cosine, dr.sin(angle) * sine, dr.cos(angle))  # noqa: E731
+    beam, cutoff = cone.angles()
+    bare, share = dr.detach(beam) * (1 - WITHIN), mi.Float(1)
+    if cone.soft and not cone.tight:
+        share = dr.maximum(1 - u, DIM)
+        bare = dr.detach(cutoff) - share * dr.detach(cutoff - beam)
+    angle = beam + u * (cutoff - beam)  # Eq. (14a)
+    held = dr.detach(angle)
+    along = dr.two_pi * dr.sin(held) * mi.Vector3f(-sine, cosine, 0)
+    outward = mi.Vector3f(dr.cos(held) * cosine, dr.cos(held) * sine, -dr.sin(held))
+    return Point(light, at(angle), along, outward, at(bare), share)
 
 
 def _corners(emitter: Any) -> Any:
@@ -92,27 +125,26 @@ def draw(
     scene: Any, sensor: Any, integrator: Any, features: Features, options: PathOptions, stream: Callable[[str, int], Any],
     count: int, mirrors: Any = None,
 ) -> indirect.Sample | None:  # fmt: skip
-    """`count` points on borders and what they light, seen by the camera directly or after scatterings; None without projectors.
+    """`count` points on borders and what they light, seen by the camera directly or after scatterings; None without borders.
 
     With `mirrors` (of `chains.cells`), the camera sees the end of the walk in mirrors or through glass.
     """
-    borders = Border.of(scene)
+    borders = Borders.of(scene, features.cones)
     if borders is None:
         return None
     sampler = stream("projected border" if mirrors is None else "mirrored border", count)
     wavelengths, spectral_weight = spectra.sample(sensor, sampler)
     link = specular.link(scene, sensor, integrator, mirrors, sampler, options.max_depth, wavelengths)
-    sides_of_all = 4 * len(borders.emitters)
-    u = systematic(sampler, count) * sides_of_all
-    index = dr.minimum(mi.UInt32(u), sides_of_all - 1)
-    border = borders.at(index)
-    local = mi.Vector3f(border.start + (u - mi.Float(index)) * border.side)
-    distance = dr.norm(local)
-    place, aim = dr.detach(border.to_world(local / distance))
-    _, side = dr.detach(border.to_world(border.side))
-    _, outward = dr.detach(border.to_world(local - border.centre))
+    u = systematic(sampler, count) * borders.count
+    index = dr.minimum(mi.UInt32(u), borders.count - 1)
+    where, between = u - mi.Float(index), sampler.next_1d()
+    border = dr.detach(borders.at(index, where, between))
+    distance = dr.norm(border.direction)
+    place, aim = dr.detach(borders.to_world(border.light, border.direction / distance))
+    _, side = dr.detach(borders.to_world(border.light, border.along))
+    _, outward = dr.detach(borders.to_world(border.light, border.outward))
     omega = -aim  # from x_S to the light
-    turn = (side - aim * dr.dot(aim, side)) / distance  # derivative of `aim` along the side
+    turn = (side - aim * dr.dot(aim, side)) / distance  # derivative of `aim` along the border
     normal = dr.normalize(dr.cross(turn, aim))
     normal = dr.mulsign(normal, dr.dot(normal, outward))
 
@@ -122,23 +154,14 @@ def draw(
         scene, link, receiver_hit, receiver_ray, omega, (0, options.max_depth - 2), sampler, options.max_depth,
         features.delta_bsdfs, receiver_hit.is_valid(),
     )  # fmt: skip
-    # Light from a projector never comes by way of a mirror.
+    # Light from a point never comes by way of a mirror.
     active = walked.active & ~walked.chained
-    lit = dr.zeros(mi.SurfaceInteraction3f, count)
-    lit.wavelengths = receiver_ray.wavelengths
-    inside = border.centre + (local - border.centre) * (1 - INSIDE)
-    lit.p = mi.Point3f(place + dr.detach(border.to_world(dr.normalize(inside)))[1])
-    radiance = mi.Spectrum(0)
-    for k, emitter in enumerate(borders.emitters):
-        here = active & (border.projector == k)
-        _, value, _ = emission.delta_emission(emitter, lit, here)
-        radiance = dr.select(here, dr.detach(value), radiance)
-    weight = walked.throughput * spectral_weight * radiance * (dr.norm(turn) * sides_of_all / count)  # Eq. (14)
-    toward = local / distance
+    radiance = _bare(borders, border, place, receiver_ray.wavelengths, active)
+    weight = walked.throughput * spectral_weight * radiance * (dr.norm(turn) * borders.count / count)  # Eq. (14)
 
     def sides(origin: Any, _: Any) -> list[tuple[Any, Any]]:
         """The border gains what it overtakes."""
-        light, edge = border.to_world(toward)
+        light, edge = borders.to_world(border.light, borders.at(index, where, between).direction)
         seen = dr.normalize(mi.Vector3f(origin - light))
         return [(weight, segment.rule(normal, dr.normalize(edge), seen))]
 
@@ -146,3 +169,16 @@ def draw(
     attached_ray = camera.ray_through(sensor, seen.position, seen.aperture, wavelengths)
     receiver = mi.Point3f(receiver_ray(receiver_hit.t))
     return indirect.Sample(attached_ray, seen.position, walked.store, walked.count, receiver, omega, sides, active)
+
+
+def _bare(borders: Borders, border: Point, place: Any, wavelengths: Any, active: Any) -> Any:
+    """Intensity just inside of points of borders, as if there were no fall-off."""
+    lit = dr.zeros(mi.SurfaceInteraction3f, dr.width(place))
+    lit.wavelengths = wavelengths
+    lit.p = mi.Point3f(place + dr.detach(borders.to_world(border.light, dr.normalize(border.inside)))[1])
+    radiance = mi.Spectrum(0)
+    for k, emitter in enumerate(borders.emitters):
+        here = active & (border.light == k)
+        _, value, _ = emission.delta_emission(emitter, lit, here)
+        radiance = dr.select(here, dr.detach(value) / border.share, radiance)
+    return radiance

@@ -143,7 +143,7 @@ def sample(
     active &= visible(scene, integrator, sight.start, target, distance, segment.clearance(edge, distance), active)
 
     # ---- either side: the visible face, and the background or the other face
-    onwards = lambda ray, lanes: hits.first_hit(integrator, scene, ray, lanes)  # noqa: E731
+    onwards = first_behind(scene, integrator, sight.reach - distance)
     edge = segment.in_contact(scene, edge, target, distance, onwards, active)
     active &= edge.counts
     first, second = segment.both_sides(scene, table, edge, target, distance, onwards, active)
@@ -154,6 +154,17 @@ def sample(
         lambda: motion.position(edge, active), active,
     )  # fmt: skip
     return [contribution(scene, sensor, integrator, eye, options, sampler, seen)]
+
+
+def first_behind(scene: Any, integrator: Any, rest: Any) -> Callable[[Any, Any], Any]:
+    """The first hit of a ray that goes on along a line of sight, of which `rest` is left up to the far plane."""
+
+    def trace(ray: Any, active: Any) -> Any:
+        limited = mi.Ray3f(ray)
+        limited.maxt = dr.minimum(ray.maxt, rest)
+        return hits.first_hit(integrator, scene, limited, active)
+
+    return trace
 
 
 def visible(scene: Any, integrator: Any, start: Any, target: Any, distance: Any, clearance: Any, active: Any) -> Any:

@@ -374,7 +374,7 @@ class Motion:
             # At a T-junction both faces have the edge; its faces may be nearly coplanar.
             both = dr.select(edge.crease, 0.5 * (result + other), result)
             through = paired & (edge.row.sign == 1)
-            result = dr.select(paired, dr.select(through, _meeting(edge, *_normals(edge), result, other), both), result)
+            result = dr.select(paired, dr.select(through, meeting(edge.point, edge.tangent, *_normals(edge), result, other), both), result)
         if self.matrices:
             # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
             # shares these nodes would lose its derivative.
@@ -404,7 +404,7 @@ class Motion:
         ground = dr.detach(si.n)
         crosses = contact.touching & (dr.abs(dr.dot(edge.tangent, dr.cross(face, ground))) > FLAT)
         met = dr.replace_grad(edge.point, si.p)
-        return dr.select(crosses, _meeting(edge, face, ground, result, met), result)
+        return dr.select(crosses, meeting(edge.point, edge.tangent, face, ground, result, met), result)
 
     def _on_strand(self, strands: curves.Strands, edge: Edge, active: Any) -> Any:
         """Material points of curve shapes; on creases, of the curve in which the two cones meet."""
@@ -413,7 +413,9 @@ class Motion:
             lanes = active & ((edge.row.kind == CREASE) | (which == 0))
             hit, ray = mesh_hit(self.scene, edge, mi.UInt32(which), 0.0, lanes)
             points.append(strands.moved(hits.material, hit, ray, lanes, True).p)
-        return dr.select(edge.row.kind == CREASE, _meeting(edge, *_normals(edge), *points), points[0])
+        return dr.select(
+            edge.row.kind == CREASE, meeting(edge.point, edge.tangent, *_normals(edge), *points), points[0]
+        )
 
 
 def _normals(edge: Edge) -> tuple[Any, Any]:
@@ -422,13 +424,13 @@ def _normals(edge: Edge) -> tuple[Any, Any]:
     return first, second
 
 
-def _meeting(edge: Edge, a: Any, b: Any, first: Any, second: Any) -> Any:
+def meeting(point: Any, tangent: Any, a: Any, b: Any, first: Any, second: Any) -> Any:
     """Point of the line in which two moving planes meet, in the plane normal to it; given normals and a material point of each."""
-    away = [dr.dot(n, p - edge.point) for n, p in ((a, first), (b, second))]
-    sine = dr.dot(edge.tangent, dr.cross(a, b))
-    dual = dr.cross(b, edge.tangent), dr.cross(edge.tangent, a)
+    away = [dr.dot(n, p - point) for n, p in ((a, first), (b, second))]
+    sine = dr.dot(tangent, dr.cross(a, b))
+    dual = dr.cross(b, tangent), dr.cross(tangent, a)
     shift = (away[0] * dual[0] + away[1] * dual[1]) / dr.select(dr.abs(sine) > 0, sine, 1)
-    return mi.Point3f(edge.point + shift)  # Eq. (12)
+    return mi.Point3f(point + shift)  # Eq. (12)
 
 
 def rule(normal: Any, motion: Any, ray_point: Any) -> Any:

@@ -133,7 +133,7 @@ EMITTERS = (
     *_rows("emitter", (SHADOWS, Jump("horizons of its emission under interpolated normals", MISSING)), area="AreaLight"),
     *_rows("emitter", (SHADOWS,), point="PointLight", directional="DirectionalEmitter", constant="ConstantBackgroundEmitter",
            envmap="EnvironmentMapEmitter"),
-    *_rows("emitter", (SHADOWS, Jump("hard edge of its beam, border of its texture", MISSING)), spot="SpotLight"),
+    *_rows("emitter", (SHADOWS, _term("hard edge of its beam", "frustum.draw", "test_beams")), spot="SpotLight"),
     *_rows("emitter", (SHADOWS, _term("border of its picture", "frustum.draw", "test_emitters")), projector="Projector"),
     *_rows("emitter", (SHADOWS, Jump("disk of the sun, horizon", MISSING)), sunsky="SunskyEmitter",
            timed_sunsky="TimedSunskyEmitter"),
@@ -142,14 +142,15 @@ EMITTERS = (
 
 # ---------------------------------------------------------------------- sensors, films, media
 
-CLIPPED = Jump("near and far planes that cut surfaces", MISSING)
+CLIPPED = _term("near and far planes that cut surfaces", "clipped.sample", "test_clipping")
+SPHERES = _refused("near and far spheres that cut surfaces", "transport.support.check_boundary")
 UNSEEN = _refused("everything that moves", "transport.support.check_boundary")
 ON_FILM = "fixed on the film"
 
 OTHERS = (
     *_rows("sensor", (CLIPPED,), perspective="PerspectiveCamera", thinlens="ThinLensCamera", orthographic="OrthographicCamera",
-           opencv="DistortedCamera",
-           opencv_fisheye="DistortedCamera"),
+           opencv="DistortedCamera"),
+    *_rows("sensor", (SPHERES,), opencv_fisheye="DistortedCamera"),
     *_rows("sensor", (UNSEEN,), distant="DistantSensor DistantSensorImpl", radiancemeter="RadianceMeter",
            irradiancemeter="IrradianceMeter", batch="BatchSensor"),
     *_rows("film", (), ON_FILM, hdrfilm="HDRFilm"),

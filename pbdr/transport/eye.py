@@ -26,13 +26,15 @@ class Sight:
     """World points as seen by a sensor.
 
     `position` on the film in pixels, `omega` the unit direction away from the camera, `start` of the line of sight (on the near
-    plane), `distance` from there, `importance` the film area per area across the line of sight, `inside` the sensor's range.
+    plane), `distance` from there, `reach` its length up to the far plane, `importance` the film area per area across it,
+    `inside` the sensor's range.
     """
 
     position: Any
     omega: Any
     start: Any
     distance: Any
+    reach: Any
     importance: Any
     inside: Any
 
@@ -126,6 +128,7 @@ class Eye:
             area, seen = dr.rcp(dr.abs(dr.dot(dr.cross(x, y), self.forward))), mi.Bool(True)
             along = local.z
             start = mi.Point3f(self.to_world @ mi.Point3f(local.x, local.y, self.near))
+            reach = dr.norm(self.to_world @ mi.Vector3f(0, 0, 1)) * (self.far - self.near)
         else:
             distance2 = dr.squared_norm(offset)
             image, area, seen = self.lens.image(mi.Vector3f(-offset.x, -offset.y, offset.z))
@@ -134,12 +137,13 @@ class Eye:
             image = mi.Point2f(image.x - lens.x / self.focus, image.y - lens.y / self.focus)
             along = dr.sqrt(distance2) if isinstance(self.lens, lenses.OpenCVFisheye) else offset.z
             start = mi.Point3f(self.to_world @ mi.Point3f(lens + offset * (self.near / dr.select(seen, along, 1))))
+            reach = dr.sqrt(distance2) * ((self.far - self.near) / dr.select(seen, along, 1))
         position = mi.Point2f(
             dr.fma(self.focal[0], image.x, self.centre[0]), dr.fma(self.focal[1], image.y, self.centre[1])
         )
         importance = dr.abs(self.focal[0] * self.focal[1]) * area  # Eq. (7)
         inside = seen & (along > self.near) & (along < self.far)
-        return Sight(position, omega, start, dr.norm(mi.Point3f(target) - start), importance, inside)
+        return Sight(position, omega, start, dr.norm(mi.Point3f(target) - start), reach, importance, inside)
 
     def in_front(self, point: Any) -> Any:
         """False only for points that lie behind the camera, from any point of the aperture."""

@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import bent, curves, grids, groups, smooth, texels
+from pbdr.transport import bent, clipping, cones, curves, grids, groups, smooth, texels
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -32,6 +32,8 @@ class Features:
     smooth: bool = False  # meshes or grids interpolate normals, on instances or not
     horizons_in_mirrors: bool = False  # normals may look away where delta lobes show them
     horizons_in_sight: bool = False  # and on shapes where only lines of sight find them: instances, grids
+    cones: cones.Cones | None = None  # spot lights whose edges are boundaries; set where boundaries are estimated
+    clipped: frozenset[str] = field(default_factory=frozenset)  # planes of the camera that cut what is seen to move
 
     @property
     def lit_grids(self) -> bool:
@@ -89,6 +91,8 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         for index, shape in enumerate(scene.shapes())
         if moves(shape) or shape in posed or any(moves(inner) for inner in inside.get(index, []))
     )
+    sensor_moves = any(p.role != "film" for p in owners)
+    seen_to_move = scene.shapes() if sensor_moves else [scene.shapes()[i] for i in sorted(moving_shapes)]
     shown = groups.distinct(inside)
     maps = bent.Maps.of(scene)
     fields = grids.Grids.of(scene)
@@ -96,11 +100,12 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     on_instances = bool(inside) and (bool(maps.shapes) or any(map(smooth.may_show_horizons, shown)))
     in_sight = on_instances or smooth_grids
     anywhere = in_sight or bool(maps.shapes)
+    beams = any(p.role in cones.ANGLES and cones.Cone.of(p.owners[0]) is not None for p in attached)
     found = Features(
         delta_bsdfs=delta_bsdfs,
         delta_lights=delta_lights,
-        moving=any(not p.radiometric for p in attached),
-        sensor_moves=any(p.role != "film" for p in owners),
+        moving=beams or any(not p.radiometric for p in attached),
+        sensor_moves=sensor_moves,
         environment_radiance=environment is not None
         and any(p.role == "radiance" for p in attached_parameters(environment)),
         environment_rotates=rotates,
@@ -112,7 +117,8 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         smooth=smooth_grids or any(map(smooth.interpolates_normals, [*scene.shapes(), *shown])),
         horizons_in_mirrors=delta_bsdfs and (anywhere or any(map(smooth.may_show_horizons, scene.shapes()))),
         horizons_in_sight=in_sight,
-        moving_lights=any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
+        clipped=clipping.planes(sensor, seen_to_move),
+        moving_lights=beams or any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )
     if found.edges_seen_to_move:
         found.patterns = texels.Patterns.of(scene, moving_shapes)

@@ -277,6 +277,8 @@ def scatter(
         delta_light = lit & (light_pointer != 0)
         emitter = dr.reinterpret_array(mi.EmitterPtr, light_pointer)
         delta_direction, delta_value, _ = emission.delta_emission(emitter, si, delta_light)
+        if features.cones is not None:
+            delta_value = features.cones.without_fall_off(emitter, delta_value, si.p, delta_light)
         direction = dr.select(delta_light, delta_direction, direction)
         value = dr.select(delta_light, delta_value, value)
     reflectance = bsdf.eval(context, si, si.to_local(direction), lit)

@@ -12,7 +12,7 @@ from pbdr.attached import AttachedParameter
 from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import camera, curves, discontinuities, groups, texcoords, texels
+from pbdr.transport import camera, clipping, cones, curves, discontinuities, groups, texcoords, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -89,6 +89,8 @@ def check_boundary(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
             f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
         )
+    _check_planes(scene, sensor, features, attached, warped)
+    _check_beams(scene, features, attached, warped)
     _check_texels(scene, features, attached, max_depth, warped)
     if on_gpu():
         _check_on_gpu(scene, features, attached, max_depth)
@@ -97,6 +99,38 @@ def check_boundary(
         raise SceneError(
             f"boundary='warp': shading horizons of {', '.join(maps)} surfaces are no edges, so that the gradient would lack them. "
             "Use boundary='edge'."
+        )
+
+
+def _check_planes(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], warped: bool) -> None:
+    """Raise where a plane of the camera cuts surfaces open in a way that has no boundary term."""
+    sphere = clipping.cut_by_spheres(scene, sensor, features.clipped)
+    if sphere:
+        raise SceneError(
+            f"'{sphere}_clip' of the fisheye cuts a surface open, or may do so: the section moves with {_names(attached)} and has "
+            f"no boundary term. Give a smaller near_clip or a larger far_clip. {ALONE}"
+        )
+    if warped and features.clipped:
+        raise SceneError(
+            f"boundary='warp': '{min(features.clipped)}_clip' of the camera may cut open what {_names(attached)} moves, and such a "
+            "section is no edge. Use boundary='edge', or give a smaller near_clip or a larger far_clip."
+        )
+
+
+def _check_beams(scene: Any, features: Features, attached: list[AttachedParameter], warped: bool) -> None:
+    """Raise where the edge of a spot's beam is seen to move without a boundary term, or has a kink there."""
+    for parameter in attached:
+        values = traverse(parameter.owners[0]) if parameter.role in cones.ANGLES else {}
+        if values and dr.all(dr.detach(values["cutoff_angle"] == values["beam_width"])):
+            _refuse(
+                parameter,
+                "beam_width = cutoff_angle is a kink, with two derivatives. Set them a little apart.",
+            )
+    hard = [cone for cone in getattr(cones.Cones.of(scene), "found", []) if not cone.soft]
+    if warped and hard and features.edges_seen_to_move:
+        raise SceneError(
+            f"boundary='warp': the beam of spot '{hard[0].spot.id()}' has a hard edge (beam_width ≥ cutoff_angle), which is no "
+            "edge of the scene. Use boundary='edge', or a smaller beam_width."
         )
 
 

@@ -100,9 +100,11 @@ def test_every_equation_has_a_row(root):
         "12",
         "13",
         "14",
+        "14a",
         "15",
         "16",
         "17",
+        "18",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 
