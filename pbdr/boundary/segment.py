@@ -374,7 +374,11 @@ class Motion:
             # At a T-junction both faces have the edge; its faces may be nearly coplanar.
             both = dr.select(edge.crease, 0.5 * (result + other), result)
             through = paired & (edge.row.sign == 1)
-            result = dr.select(paired, dr.select(through, meeting(edge.point, edge.tangent, *_normals(edge), result, other), both), result)
+            result = dr.select(
+                paired,
+                dr.select(through, meeting(edge.point, edge.tangent, *_normals(edge), result, other), both),
+                result,
+            )
         if self.matrices:
             # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
             # shares these nodes would lose its derivative.
