@@ -101,3 +101,4 @@ def test_a_pose_is_refused_before_anything_is_rendered(
     err = capfd.readouterr().err
     assert code == 2 and "is a pose" in err and "/pose" in err and "Traceback" not in err, err
     assert not (tmp_path / "runs").exists()
+
