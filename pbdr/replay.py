@@ -19,7 +19,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import on_device
-from pbdr.attached import AttachedParameter
+from pbdr.attached import AttachedParameter, storage
 from pbdr.boundary import guiding
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
@@ -43,8 +43,9 @@ class ReplayWarning(UserWarning):
 class Recording:
     """A pass, and the function that replays it. No dataclass: Dr.Jit must not look into it."""
 
-    def __init__(self, one: GradientPass) -> None:
+    def __init__(self, one: GradientPass, made_for: tuple[Any, Any]) -> None:
         self.one, self.calls = one, 0
+        self.made_for = made_for  # scene and sensor: kept, so that no others get their addresses
         holder = self
 
         @dr.freeze
@@ -112,12 +113,21 @@ class Recordings:
 
     def _find(self, one: GradientPass, scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Recording:
         names = tuple(p.raw for p in attached)
-        key = (id(scene), id(sensor), names, one.spp, tuple(one.budgets.items()), one.chosen, static(one.features))
+        key = (
+            id(scene), id(sensor), names, one.spp, tuple(one.budgets.items()), one.chosen, static(one.features), constants(scene),
+        )  # fmt: skip
         if key not in self.known:
             while len(self.known) >= MOST:
                 self.known.pop(next(iter(self.known)))
-            self.known[key] = Recording(one)
+            self.known[key] = Recording(one, (scene, sensor))
         return self.known[key]
+
+
+def constants(scene: Any) -> tuple[str, ...]:
+    """Entries of a scene that are no arrays of the device, such as sizes of films: kernels hold their values."""
+    params = traverse(scene)
+    values = ((raw, params[raw]) for raw in params.keys())
+    return tuple(f"{raw} {value}" for raw, value in values if not dr.is_jit_v(storage(value)))
 
 
 def check(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> None:

@@ -68,7 +68,9 @@ class Scene:
             raise SceneError(f"{self.source} cannot be rebuilt: it was not loaded by pbdr.load_scene")
         state = mi.parser.ParserState(self._state)
         edit(state)
-        return Scene(_instantiate(self._config, state, self.source), self.source, self.named, self.notes, self._config, state)
+        return Scene(
+            _instantiate(self._config, state, self.source), self.source, self.named, self.notes, self._config, state
+        )
 
     def node(self, object_id: str) -> Any:
         """Return the parser node (type, props) of the object with this id, or None."""

@@ -55,6 +55,15 @@ def split(found: Topology, faces: Index, positions: NDArray[np.float32]) -> tupl
     return rest, pieces.all()
 
 
+def meet(vertex: NDArray[np.float32], extent: float) -> bool:
+    """Whether any borders, given as start, end, opposite (E, 3, 3), of a mesh of this extent lie on each other."""
+    wide = vertex.astype(np.float64)
+    length = np.linalg.norm(wide[:, 1] - wide[:, 0], axis=1)
+    wide, length = wide[length > 0], length[length > 0]
+    near = weld.tolerance(length, extent, np.abs(wide[:, :2]).max((1, 2), initial=0))
+    return len(wide) > 1 and len(_overlaps(wide, length, near)[0]) > 0
+
+
 def _overlaps(vertex: Array, length: Array, near: Array) -> tuple[NDArray[np.int64], Array]:
     """Pairs of borders that lie on each other, each in both orders; (P, 2), and where on the first the second begins and ends."""
     low, high = vertex[:, :2].min(1) - near[:, None], vertex[:, :2].max(1) + near[:, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import drjit as dr
@@ -10,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import contacts, crossings, edges, joined, junctions, seams, solids, strands, topology, voxels, weld
+from pbdr.boundary import contacts, crossings, edges, joined, seams, solids, strands, topology, voxels
 from pbdr.boundary.edges import (
     CYLINDER_LINE,
     ELLIPSE,
@@ -23,11 +23,11 @@ from pbdr.boundary.edges import (
     EdgeTable,
     Pairs,
 )
+from pbdr.boundary.known import Known
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
 from pbdr.transport import curves, grids, groups
 
-SPREAD = 4.0  # times the distance that copies of a corner had, up to which they still are copies
 PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
 INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part alone."
 COLUMNS = (
@@ -48,55 +48,25 @@ COLUMNS = (
 )
 
 
-@dataclass
-class Known:
-    """Edges of a mesh as long as its faces stay the same: on the host, and as index arrays on the device."""
-
-    faces: Any  # Mitsuba's buffer: kept, so that its variable is not reused
-    topology: topology.Topology
-    rows: dict[str, Any]
-    split: float | None  # largest distance of vertices from those that they are copies of; None if none is
-    rough: bool = False  # and do not quite agree with these
-    joined: joined.Joined | None = None  # pieces of borders that meet at T-junctions
-
-
 class TableBuilder:
-    """Builds the edge table; keeps mesh topologies between calls as long as the faces and welds stay the same."""
+    """Builds the edge table; keeps between calls what still holds: topologies of meshes, where shapes pass through each other, and
+    contacts."""
 
     def __init__(self) -> None:
         self.cache: dict[str, Known] = {}
         self.built = 0  # topologies so far: rows may mean other edges than before when it has changed
         self.crossed: tuple[list[Any], crossings.Sheets | None, list[tuple[int, int]]] | None = None
-        self.touched: tuple[frozenset[int], Any] | None = None  # moving shapes, edges at rest that touch one of them
+        self.touched: tuple[Any, Any] | None = (
+            None  # what it depends on beside where shapes are; edges at rest that touch moving ones
+        )
+        self.open: list[bool] | None = None  # which parts of the table have seams of texture coordinates
 
     def topology(self, mesh: Any, key: str) -> Known:
-        """Cached topology of a mesh, rebuilt when its faces changed or copies of a vertex moved apart."""
-        faces = mesh.faces_buffer()
-        if key in self.cache and self.cache[key].faces.index == faces.index:
-            known = self.cache[key]
-            if not self._apart(mesh, known):
-                return known
-        built = topology.of_mesh(mesh)
-        triangles, positions = topology.on_host(mesh)
-        built, pieces = junctions.split(built, triangles, positions)
-        self.built += 1
-        rows = _vertex_rows(mesh, built.faces, built.corners)
-        rows |= {"jump": mi.Bool(aligned(built.jump, bool)), "weld": _number(built.weld)}
-        dr.eval(rows)
-        split, rough = None, bool((positions[built.weld] != positions).any())
-        if (built.weld != np.arange(len(built.weld))).any():
-            least = weld.ULPS * max(float(np.abs(positions).max()), float(np.ptp(positions, axis=0).max()))
-            split = max(_spread(mesh, rows["weld"]), least)
-        borders = None if pieces is None else joined.Joined.of(mesh, triangles, pieces)
-        self.cache[key] = Known(faces, built, rows, split, rough, borders)
+        """Topology of a mesh, kept as long as it holds."""
+        if key not in self.cache or not self.cache[key].holds(mesh):
+            self.cache[key] = Known.of(mesh, _known_rows)
+            self.built += 1
         return self.cache[key]
-
-    @staticmethod
-    def _apart(mesh: Any, known: Known) -> bool:
-        """Whether what counts as one in a mesh has moved apart."""
-        if known.split is not None and _spread(mesh, known.rows["weld"]) > SPREAD * known.split:
-            return True
-        return known.joined is not None and known.joined.spread(mesh) > SPREAD * known.joined.near
 
     def build(self, scene: Any, moving: frozenset[int], features: Any = None) -> EdgeTable:
         """Table of every edge of `scene`; `moving`: indices of the shapes whose geometry carries derivatives.
@@ -123,6 +93,10 @@ class TableBuilder:
                 found.append(solids.Placed(inner, index, member, frame))
         if not found:
             raise SceneError("the scene has no shape; add one.")
+        opened = [part.get("seam", False) for part in parts]
+        if self.open is not None and self.open != opened:
+            self.built += 1
+        self.open = opened
         known = curves.Strands.of(scene) if features is None else features.strands
         points = None if known is None else known.points
         pieces, pairs = self._pieces(found, moving)
@@ -133,10 +107,11 @@ class TableBuilder:
             rows, crossed = _sheet_rows(found, sheets, moving)
             table = _concatenate([*parts, rows], bool(inside), joined.both(pairs, crossed), points, fields)
         if moving and len(moving) < len(scene.shapes()):
-            if self.touched is None or self.touched[0] != moving:
+            key = moving, self.built, table.count
+            if self.touched is None or self.touched[0] != key:
                 touched = contacts.touching(scene, table, ~table.moving, moving)
                 dr.eval(touched)
-                self.touched = moving, touched
+                self.touched = key, touched
             table = replace(table, moving=table.moving | self.touched[1])
             dr.eval(table.moving)
         return table
@@ -266,6 +241,14 @@ def _sheet_rows(
     return rows, pairs
 
 
+def _known_rows(mesh: Any, built: topology.Topology) -> dict[str, Any]:
+    """What is kept of a mesh's edges on the device."""
+    rows = _vertex_rows(mesh, built.faces, built.corners)
+    rows |= {"jump": mi.Bool(aligned(built.jump, bool)), "weld": _number(built.weld)}
+    dr.eval(rows)
+    return rows
+
+
 def _vertex_rows(mesh: Any, faces: topology.Index, corners: topology.Index) -> dict[str, Any]:
     """Device arrays of edges (E, 2 faces), (E, 2, 3 corners): faces, packed corners, and the vertices at start, end, opposite."""
     second = faces[:, 1] != topology.NO_FACE
@@ -381,12 +364,6 @@ def _device(name: str, values: Any) -> Any:
 
 def _number(values: Any) -> Any:
     return mi.UInt32(aligned(values, np.uint32))
-
-
-def _spread(mesh: Any, weld: Any) -> float:
-    """Largest distance of a mesh's vertices from those that they are copies of."""
-    positions = dr.unravel(mi.Point3f, dr.detach(mesh.vertex_positions_buffer()))
-    return float(dr.max(dr.norm(positions - dr.gather(mi.Point3f, dr.ravel(positions), weld)))[0])
 
 
 def _join(parts: list[dict[str, Any]]) -> dict[str, Any]:

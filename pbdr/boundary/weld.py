@@ -49,15 +49,26 @@ def vertices(positions: NDArray[np.float32], faces: Index) -> Index:
 
 def copies(positions: NDArray[np.float32]) -> Index:
     """First vertex at exactly the position of every vertex."""
-    bits = (positions + np.float32(0)).view(np.uint32).astype(np.uint64)  # −0 is 0
-    key = bits @ np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
-    key ^= key >> np.uint64(29)
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(_keys(positions), return_index=True, return_inverse=True)
     same = first[inverse.reshape(-1)]
     if (positions[same] != positions).any():
         _, first, inverse = np.unique(positions + np.float32(0), axis=0, return_index=True, return_inverse=True)
         same = first[inverse.reshape(-1)]
     return same.astype(np.uint32)
+
+
+def distinct(positions: NDArray[np.float32]) -> int:
+    """Number of positions (V, 3) that differ."""
+    number = len(np.unique(_keys(positions)))
+    return number if number == len(positions) else len(np.unique(positions + np.float32(0), axis=0))
+
+
+def _keys(positions: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """A number for every position; different ones rarely have the same."""
+    bits = np.ascontiguousarray(positions + np.float32(0)).view(np.uint32).astype(np.uint64)  # −0 is 0
+    key = bits @ np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+    key ^= key >> np.uint64(29)
+    return key
 
 
 def open_edges(welded: Index) -> NDArray[np.int64]:
