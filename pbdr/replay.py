@@ -149,8 +149,6 @@ def _reason(scene: Any, sensor: Any, features: Features, attached: list[Attached
         return "mirrors, glass and cut-outs"
     if features.maps.shapes:
         return "normal and bump maps"
-    if features.patterns is not None:
-        return "motion of textures that jump inside faces"
     if features.cones is not None:
         return "spot lights with a hard or narrow edge"
     if any(x is not None for x in (features.instances, features.strands, features.grids)):
@@ -160,6 +158,8 @@ def _reason(scene: Any, sensor: Any, features: Features, attached: list[Attached
         for thing in things:
             if not thing.class_name().startswith(kinds):
                 return f"{name} of the kind '{thing.class_name()}'"
+    if features.patterns is not None:
+        return "motion of textures that jump inside faces"
     return ""
 
 

@@ -201,6 +201,8 @@ REFUSED = {
     "parameter": ({"ball": {"type": "sphere", "bsdf": {"type": "roughconductor", "alpha": 0.3}}}, "ball/k", "k.value"),
     "checkerboard": ({"floor": {"type": "rectangle", "bsdf": {"type": "diffuse", "reflectance": {"type": "checkerboard"}}}},
                      "block/positions", "checkerboard"),
+    "nearest": ({"floor": {"type": "rectangle", "bsdf": {"type": "diffuse", "r": zoo.texels(0, 1, filter_type="nearest")}}},
+                "block/positions", "jump inside faces"),
     "glass": ({"ball": GLASS}, "block/positions", "mirrors, glass"),
     "instance": ({"group": {"type": "shapegroup", "one": {"type": "cube"}},
                   "floor": {"type": "instance", "shown": {"type": "ref", "id": "group"}}}, "block/positions", "instances"),
