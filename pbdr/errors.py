@@ -64,6 +64,15 @@ class DataWarning(UserWarning):
     """A file holds something that is read in a way its author may not expect: unknown keys, negative texels, skipped frames."""
 
 
+def unusual(path: str) -> str:
+    """Why no library takes a path, for messages; "" for a path that is text."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return f"the path {path!a} holds bytes that are not UTF-8: rename the file or its folder"
+    return ""
+
+
 def closest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` of `candidates` that look like `name`, best first; letter case is ignored."""
     originals: dict[str, str] = {}

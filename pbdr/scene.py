@@ -19,7 +19,7 @@ import numpy as np
 
 from pbdr import errors
 from pbdr.environments import check_texels
-from pbdr.errors import DataWarning, PbdrError, SceneError, closest
+from pbdr.errors import DataWarning, PbdrError, SceneError, closest, unusual
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
@@ -190,6 +190,8 @@ def _parse(config: Any, source: Any, define: dict[str, Any]) -> Any:
         near = closest(path.name, siblings)
         hint = f" Closest: {', '.join(near)}." if near else ""
         raise SceneError(f"scene file {path} does not exist.{hint}")
+    if unusual(str(path.resolve())):
+        raise SceneError(unusual(str(path.resolve())))
     _check_encoding(path)
     return mi.parser.parse_file(config, str(path.resolve()), **values)
 

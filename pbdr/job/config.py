@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..data.text import read_text
-from ..errors import OptionError, closest
+from ..errors import OptionError, closest, unusual
 from . import messages
 
 Positive = Annotated[float, Field(gt=0)]
@@ -264,9 +264,12 @@ class Job(Section):
 
 def _absolute(base: Path, path: str) -> str:
     try:
-        return str((base / Path(path).expanduser()).resolve())
+        found = str((base / Path(path).expanduser()).resolve())
     except (OSError, RuntimeError, ValueError) as error:  # no such user, a loop of links, a NUL
         raise OptionError(f"{path[:80]!r} is not the path of a file ({error})") from error
+    if unusual(found):
+        raise OptionError(unusual(found))
+    return found
 
 
 def load_job(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[Job, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 import warnings
 import zlib
@@ -202,6 +203,11 @@ def test_masks_that_are_no_masks(tmp_path: Path) -> None:
         load_mask(tmp_path / "b.png")
 
 
+def test_missing_frames_of_a_capture(shared_data: Path) -> None:
+    with pytest.raises(DataError, match=r"no image for 17 of 67 frames.* images/0005\.jpg, .*images/0113\.jpg\."):
+        read_frames(shared_data / "fox" / "transforms.json")
+
+
 # --- encodings -------------------------------------------------------------------------------------------------
 
 JOB = 'version = 1\nname = "ä"\n[scene]\nfile = "s.xml"\n[data]\ncameras = "t.json"\n[vars.a]\nmatch = "a/b"\n'.replace(
@@ -283,6 +289,19 @@ def check_folder(tmp_path: Path, folder: str) -> None:
     assert [p.name for p in find_images(str(base / "img[0-9].png"))] == ["img1.png"]
     assert len(find_images(str(base))) == 4 and len(find_images(str(base / "*"))) == 4
     assert len(find_images(str(tmp_path / folder / "**" / "r_*.png"))) == 2
+
+
+def test_paths_that_are_no_text(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    (folder / "job.toml").write_text(JOB)
+    (folder / "scene.xml").write_text("<scene version='3.0.0'/>")
+    with pytest.raises(OptionError, match="not UTF-8: rename"):
+        load_job(folder / "job.toml")
+    with pytest.raises(SceneError, match="not UTF-8: rename"):
+        pbdr.load_scene(folder / "scene.xml")
+    (folder / "1.png").write_bytes(GREY)
+    assert load_image(folder / "1.png").size == (6, 4)
 
 
 def test_names_may_be_composed_otherwise(tmp_path: Path) -> None:
