@@ -411,6 +411,21 @@ def test_files_that_are_not_whole(tmp_path: Path) -> None:
         load_image(tmp_path / "a.png")
     with pytest.raises(DataError, match="a folder, not an image"):
         load_image(tmp_path)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.jpg")
+    large = bytearray((tmp_path / "a.jpg").read_bytes())
+    at = large.index(b"\xff\xc0") + 5
+    large[at : at + 4] = b"\x20\0\x20\0"
+    found = {
+        "a.jpg": (bytes(large), "8192 x 8192 pixels, for which the file is too short"),
+        "a.pfm": (b"PFP8?", "its header is damaged"),  # hung the decoder
+        "b.pfm": (b"PF\n2 2\n-1.0\n" + bytes(40), "its end is missing"),
+        "a.exr": (b"\x76\x2f\x31\x01\x02" + bytes(60), "its header is damaged"),
+        "a.gif": (b"GIF89a" + bytes(40), "neither PNG, JPEG"),
+    }
+    for name, (content, message) in found.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            load_image(tmp_path / name)
 
 
 # --- environments ----------------------------------------------------------------------------------------------
