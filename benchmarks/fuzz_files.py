@@ -39,6 +39,12 @@ MENDED = (
     ("images", "PNG files with wrong sums in some chunks were read", "every sum is checked"),
     ("images", "X, Y, Z channels were read as grey", "refused by name"),
     ("job files", "holdout = 'every:²' raised ValueError", "only the digits 0 to 9 are a number"),
+    (
+        "camera files",
+        "a matrix whose rows differ in length raised ValueError, one of large whole numbers OverflowError",
+        "refused",
+    ),
+    ("camera files", "numbers in quotes were taken for numbers in matrices", "refused"),
     ("job files", "a key with a line break made a message of two lines", "messages of errors are one line"),
 )
 

@@ -275,16 +275,32 @@ def _matrix(frame: dict[str, Any], where: str) -> Any:
     return given[0] if given else None
 
 
+def _numbers(value: Any) -> Matrix:
+    """Rows of equally many numbers as a matrix; an empty one for anything else, such as numbers in quotes."""
+    rows = value if isinstance(value, list) and all(isinstance(row, list) for row in value) else []
+    flat = [entry for row in rows for entry in row]
+    if len({len(row) for row in rows}) != 1 or not all(type(entry) in (int, float) for entry in flat):
+        return np.zeros(0)
+    try:
+        return np.asarray(rows, dtype=np.float64)
+    except OverflowError:
+        return np.full((4, 4), np.inf)
+
+
+def _shape(value: Any) -> str:
+    if value is None:
+        return "missing"
+    matrix = _numbers(value)
+    return str(matrix.shape) if matrix.size else _short(value)
+
+
 def _pose(value: Any, where: str) -> Matrix:
     """Check a camera-to-world matrix: 4 × 4 (or 3 × 4), finite, a rotation up to rounding; returned orthonormal."""
-    try:
-        matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = np.zeros(0)
+    matrix = _numbers(value)
     if matrix.shape == (3, 4):
         matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
     if matrix.shape != (4, 4):
-        raise DataError(f"{where}: 'transform_matrix' must be 4 x 4 numbers, not {np.shape(value) or 'missing'}")
+        raise DataError(f"{where}: 'transform_matrix' must be 4 x 4 numbers, not {_shape(value)}")
     if not np.isfinite(matrix).all():
         raise DataError(f"{where}: 'transform_matrix' holds NaN or infinite numbers")
     rotation = matrix[:3, :3]
