@@ -210,7 +210,7 @@ def check_cameras(data: bytes, folder: Path) -> bool:
         )
         for frame, image in found:
             camera = frame.camera
-            assert np.isfinite(camera.to_world).all() and 0 < camera.focal < math.inf
+            assert np.isfinite(camera.to_world.astype(np.float32)).all() and 0 < camera.focal < math.inf
             assert np.abs(camera.to_world[:3, :3].T @ camera.to_world[:3, :3] - np.eye(3)).max() < 1e-6
             assert np.linalg.det(camera.to_world[:3, :3]) > 0 and image.size == (camera.width, camera.height)
             load_object(camera.to_dict())

@@ -16,6 +16,7 @@ MODELS = {
     ),
 }
 OF_MODEL = {"opencv": ("k1", "k2", "p1", "p2", "k3"), "opencv_fisheye": ("k1", "k2", "k3", "k4")}
+LARGEST = 1e30  # what single precision still holds, and products with it
 PIXEL_TOLERANCE = 0.05  # largest displacement, in pixels at the image's border, that may be dropped
 
 
@@ -25,7 +26,7 @@ def number(frame: dict[str, Any], key: str, where: str) -> float | None:
         return None
     value = frame[key]
     try:
-        good = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(float(value))
+        good = isinstance(value, int | float) and not isinstance(value, bool) and abs(float(value)) < LARGEST
     except OverflowError:
         good = False
     if not good:

@@ -22,7 +22,7 @@ from . import transforms_keys as keys
 from .cameras import Camera, Matrix, mitsuba_to_opengl, opengl_to_mitsuba
 from .files import named, natural_key
 from .images import SUFFIXES, Color, Exif, LoadedImage, load_image, load_mask
-from .lens import focal_lengths, lens_of, number
+from .lens import LARGEST, focal_lengths, lens_of, number
 from .text import read_text
 
 Missing = Literal["error", "skip"]
@@ -301,8 +301,8 @@ def _pose(value: Any, where: str) -> Matrix:
         matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
     if matrix.shape != (4, 4):
         raise DataError(f"{where}: 'transform_matrix' must be 4 x 4 numbers, not {_shape(value)}")
-    if not np.isfinite(matrix).all():
-        raise DataError(f"{where}: 'transform_matrix' holds NaN or infinite numbers")
+    if not (np.abs(matrix) < LARGEST).all():
+        raise DataError(f"{where}: 'transform_matrix' holds NaN or infinite numbers, or larger ones than 1e30")
     rotation = matrix[:3, :3]
     left, scale, right = np.linalg.svd(rotation)
     if np.linalg.det(rotation) <= 0.0 or np.abs(scale - 1.0).max() > 1e-2:
