@@ -179,6 +179,7 @@ class PathSpaceMethods:
         if self.options.boundary != "none":
             warped = self.options.boundary == "warp"
             support.check_boundary(scene, sensor, features, attached, self.max_depth, warped)
+            support.check_sky(scene, features, attached, self.hide_emitters)
             if not warped and features.edges_seen_to_move:
                 features.cones = cones.Cones.of(scene)
         if self.options.replay:

@@ -135,7 +135,7 @@ EMITTERS = (
            envmap="EnvironmentMapEmitter"),
     *_rows("emitter", (SHADOWS, _term("hard edge of its beam", "frustum.draw", "test_beams")), spot="SpotLight"),
     *_rows("emitter", (SHADOWS, _term("border of its picture", "frustum.draw", "test_emitters")), projector="Projector"),
-    *_rows("emitter", (SHADOWS, Jump("disk of the sun, horizon", MISSING)), sunsky="SunskyEmitter",
+    *_rows("emitter", (SHADOWS, _refused("disk of the sun, horizon", "transport.support.check_sky")), sunsky="SunskyEmitter",
            timed_sunsky="TimedSunskyEmitter"),
     *_rows("emitter", (), "lights nothing: its beam has no solid angle", directionalarea="DirectionalArea"),
 )  # fmt: skip

@@ -17,6 +17,7 @@ from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
 LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
+SKIES = ("SunskyEmitter", "TimedSunskyEmitter")
 BENT = ("normal_map", "nested_texture")  # roles of what bends normals in these BSDFs
 
 
@@ -36,7 +37,7 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
             _refuse(
                 parameter, "pathspace traces surfaces only and ignores media, as Mitsuba's 'path' does. Use prbvolpath."
             )
-        if names[0] == "SunskyEmitter":
+        if names[0] in SKIES:
             _refuse(parameter, "the sun moves or its tables change without a derivative. Bake the sky into an envmap.")
         if parameter.role.endswith("_wavelengths"):
             _refuse(
@@ -100,6 +101,27 @@ def check_boundary(
             f"boundary='warp': shading horizons of {', '.join(maps)} surfaces are no edges, so that the gradient would lack them. "
             "Use boundary='edge'."
         )
+
+
+def check_sky(scene: Any, features: Features, attached: list[AttachedParameter], hidden: bool) -> None:
+    """Raise where the sun's disk and the horizon of a sky are seen to move. `hidden`: the camera sees no lights."""
+    sky = scene.environment()
+    if sky is None or sky.class_name() not in SKIES:
+        return
+    bent = any(not (p.radiometric or isinstance(p.owners[0], mi.Emitter)) for p in attached) and _shows_images(scene)
+    if bent or (features.sensor_moves and not hidden):
+        raise SceneError(
+            f"light '{sky.id()}' is a {sky.class_name()}: the disk of the sun and the horizon jump, and {_names(attached)} moves them "
+            "on the film, directly or in mirrors and glass; they have no boundary term. Bake the sky into an envmap, or use "
+            f"hide_emitters where only the camera sees it. {ALONE}"
+        )
+
+
+def _shows_images(scene: Any) -> bool:
+    """Whether there are mirrors or glass."""
+    bsdfs = [shape.bsdf().flags() for shape in groups.everything(scene) if shape.bsdf() is not None]
+    specular = (mi.BSDFFlags.DeltaReflection, mi.BSDFFlags.DeltaTransmission)
+    return any(mi.has_flag(flags, kind) for flags in bsdfs for kind in specular)
 
 
 def _check_planes(scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter], warped: bool) -> None:
@@ -216,9 +238,7 @@ def _shown_in_motion(scene: Any, features: Features, steps: dict[str, Any]) -> l
     """Textures whose jumps move on the film as the camera, what they are on, or a mirror does, with their keys."""
     if features.sensor_moves:
         return list(steps.items())
-    bsdfs = [shape.bsdf().flags() for shape in groups.everything(scene) if shape.bsdf() is not None]
-    specular = (mi.BSDFFlags.DeltaReflection, mi.BSDFFlags.DeltaTransmission)
-    if features.moving_chains and any(mi.has_flag(flags, kind) for flags in bsdfs for kind in specular):
+    if features.moving_chains and _shows_images(scene):
         return list(steps.items())
     inside = groups.members(scene)
     moving = [s for i in features.moving_shapes for s in (scene.shapes()[i], *inside.get(i, []))]

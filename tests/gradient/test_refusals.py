@@ -66,6 +66,25 @@ def test_sunsky(role):
     refused(load_scene(zoo.scene(light=zoo.EMITTERS["sunsky"]())), f"light/{role}")
 
 
+def test_the_sun_and_the_horizon_are_seen_to_move():
+    """By a camera that moves, and in mirrors."""
+    few = {"n_primary": 64}
+    scene = load_scene(zoo.scene(light=zoo.EMITTERS["sunsky"]()))
+    refused(scene, "camera/pose", "disk of the sun and the horizon jump")
+    refused(
+        load_scene(zoo.scene(bsdf={"type": "conductor"}, light=zoo.EMITTERS["sunsky"]())),
+        "ball/pose",
+        "disk of the sun",
+    )
+    for name, options in (
+        ("ball/pose", {}),
+        ("camera/pose", {"hide_emitters": True}),
+        ("camera/pose", {"boundary": "none"}),
+    ):
+        integrator = {"type": "pathspace", "max_depth": 2, **few, **options}
+        gradient(scene, name, adjoint(), spp=1, integrator=integrator, terms=("primary",))
+
+
 def test_neighbours_are_not_refused():
     """Negative control: other parameters of the same objects pass."""
     cases = [

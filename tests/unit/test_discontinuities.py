@@ -12,9 +12,10 @@ import scene_zoo as zoo
 
 import pbdr.errors
 from benchmarks import discontinuities as page
+from pbdr.boundary import seams
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
-from pbdr.transport import discontinuities
+from pbdr.transport import camera, curves, discontinuities, grids
 from pbdr.transport.discontinuities import MISSING, PLUGINS, REFUSED, TERM
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,25 @@ def test_jumps_have_terms_with_tests_or_refusals():
                 assert (ROOT / jump.test).is_file(), jump
             if jump.by:
                 assert _exists(jump.by), jump
+
+
+def test_nothing_is_missing():
+    """But for what is written down here as a fault that is known."""
+    missing = {plugin.name for plugin in PLUGINS for jump in plugin.jumps if jump.handled == MISSING}
+    assert missing <= {"area"}
+
+
+def test_the_code_agrees():
+    """Sensors, films and shapes that the code knows are those whose rows do not refuse them as a whole."""
+    whole = {"sensor": discontinuities.UNSEEN, "shape": discontinuities.NO_OUTLINE}
+    supported = {"sensor": camera.SUPPORTED, "shape": (*seams.ROUND, curves.TUBES, curves.CONES, grids.KIND)}
+    for plugin in PLUGINS:
+        if plugin.kind == "sensor" or (plugin.kind == "shape" and discontinuities.CREASE not in plugin.jumps):
+            known = any(made in supported[plugin.kind] for made in plugin.classes)
+            known |= plugin.name in ("instance", "shapegroup", "rectangle")
+            assert known == (whole[plugin.kind] not in plugin.jumps), plugin.name
+        if plugin.kind == "film":
+            assert (plugin.name == "hdrfilm") == (not plugin.jumps)
 
 
 def _exists(name):
