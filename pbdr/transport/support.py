@@ -111,8 +111,8 @@ def check_sky(scene: Any, features: Features, attached: list[AttachedParameter],
     bent = any(not (p.radiometric or isinstance(p.owners[0], mi.Emitter)) for p in attached) and _shows_images(scene)
     if bent or (features.sensor_moves and not hidden):
         raise SceneError(
-            f"light '{sky.id()}' is a {sky.class_name()}: the disk of the sun and the horizon jump, and {_names(attached)} moves them "
-            "on the film, directly or in mirrors and glass; they have no boundary term. Bake the sky into an envmap, or use "
+            f"light '{sky.id()}' is a {sky.class_name()}: the disk of the sun and the horizon jump, and {_names(attached)} moves "
+            "them on the film, directly or in mirrors and glass; they have no boundary term. Bake the sky into an envmap, or use "
             f"hide_emitters where only the camera sees it. {ALONE}"
         )
 
