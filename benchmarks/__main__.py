@@ -32,6 +32,7 @@ BENCHMARKS = {
     "documentation": "the scenes of Mitsuba's documentation: a material and a geometry gradient each, against finite differences",
     "fuzz": "random scenes: refused by name, or equal to finite differences; forward equals reverse; no crash",
     "fuzz_files": "random job files, camera files, images, skies and folders: refused by one clear line, or read right",
+    "kill": "a job that is killed, runs out of disk, loses its permissions or has company, 200 times: what is lost, what breaks",
     "kill_resume": "a job killed at random moments and resumed, against the same job left alone",
 }
 

@@ -25,6 +25,7 @@ for _folder in (ROOT / "tests", ROOT / "tests" / "gradient"):
 import finite_differences as fd  # noqa: E402
 import scene_zoo as zoo  # noqa: E402
 import small_scenes as small  # noqa: E402
+import test_channels_shapes as of_shapes  # noqa: E402
 import test_curves as curves  # noqa: E402
 import test_emitters as emitters  # noqa: E402
 import test_grids as grids  # noqa: E402
@@ -393,6 +394,15 @@ add("depth: camera moves", "channels", "camera", sheet, "camera/pose", along(0.3
     (CHANNELS + "test_finite_differences[camera/pose]",), spp=128, options={"aovs": "depth:depth", "n_primary": 2**16},
     channels=(4,),
     peer="boundary 0")  # fmt: skip
+
+CHANNELS_OF_SHAPES = "tests/gradient/test_channels_shapes.py::test_shapes"
+for _shape, _channel, _aovs, _slice in (
+    ("instance of a flat mesh", "shading normal", "n:sh_normal", (3, 4, 5)),
+    ("linear curve", "depth", "depth:depth", (3,)),
+):
+    add(f"{_channel}: {_shape}", "channels", "shape", lambda folder, kind=_shape: of_shapes.scene(kind, folder),
+        of_shapes.SHAPES[_shape][1], of_shapes.direction, (f"{CHANNELS_OF_SHAPES}[{_shape}]",), spp=128,
+        options={"aovs": _aovs, "n_primary": 2**16}, channels=_slice, peer="0" if "instance" in _shape else "")  # fmt: skip
 
 # ---------------------------------------------------------------------- materials
 

@@ -48,6 +48,10 @@ class DataError(PbdrError):
     exit_code = 3
 
 
+class BusyError(DataError):
+    """A run directory belongs to another process that is at work."""
+
+
 class DivergedError(PbdrError):
     """An optimisation produced non-finite values too often to go on."""
 

@@ -173,7 +173,7 @@ class PathSpaceMethods:
         support.check_film(sensor)
         support.check_parameters(attached)
         if self.options.media != "ignore":
-            media.check(scene, sensor, attached)
+            media.check(scene, sensor, [p.raw for p in attached])
         features = inspect(scene, sensor, attached)
         channels.check(self.channels, scene, features.moving_edges)
         if self.options.boundary != "none":

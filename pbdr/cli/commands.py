@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from tyro.conf import Positional
 
-from ..errors import OptionError, PbdrError
+from ..errors import BusyError, OptionError, PbdrError
 from . import console
 from .bench import Bench
 from .shared import Defines, Json, Result
@@ -237,6 +237,8 @@ def _work(directory: Any, scene: Any) -> Result:
 
     try:
         outcome = runner.run(directory, console.Progress(), scene)
+    except BusyError:  # the page is written by whoever is at work
+        raise
     except PbdrError as error:
         console.error(f"run directory: {directory.path}")
         with contextlib.suppress(PbdrError):

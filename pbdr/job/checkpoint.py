@@ -86,14 +86,6 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(match.group(1)) for match in matches if match)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what interrupted writes left behind; only for the process that holds the run's lock."""
-    if folder.is_dir():
-        for entry in folder.iterdir():
-            if entry.name.startswith(TEMPORARY):
-                shutil.rmtree(entry, ignore_errors=True)
-
-
 def _write(path: Path, content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, closest
+from ..errors import BusyError, DataError, closest
 from . import storage
 
 
@@ -80,7 +80,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process; DataError when another process works on it. A killed process lets go."""
+        """Hold the run for this process; BusyError when another process works on it. A killed process lets go."""
         try:
             import fcntl
         except ImportError:  # no such locks on this system: the user must not start two
@@ -93,7 +93,7 @@ class RunDirectory:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 pid = os.pread(descriptor, 32, 0).decode() or "unknown"
-                raise DataError(f"{self.path}: another process (pid {pid.strip()}) works on this run") from error
+                raise BusyError(f"{self.path}: another process (pid {pid.strip()}) works on this run") from error
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

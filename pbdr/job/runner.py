@@ -19,6 +19,7 @@ from ..inverse import Options, Problem, State
 from ..parameters import Variables, VariableSpec
 from ..scene import Scene, integrator_of, load_scene, sensor_of
 from ..seeds import hashed
+from ..transport import media
 from . import checkpoint, evaluate, messages, metrics, results, storage, toml, views
 from .config import Job, parse_job
 from .events import Events, Silent
@@ -62,7 +63,10 @@ def preflight(job: Job) -> Scene:
     inverse.check_variables(bound)
     bound.init()
     _options(job, job.optim.views_per_step)
-    integrator_of(scene, job.render.integrator)
+    tracer = integrator_of(scene, job.render.integrator)
+    if getattr(tracer, "is_pathspace", False) and tracer.options.media != "ignore":
+        for sensor in scene.sensors:
+            media.check(scene.mi, sensor, [latent.parameter.raw for latent in bound.latents.values()])
     return scene
 
 
@@ -76,12 +80,12 @@ def run(directory: RunDirectory, events: Events | None = None, scene: Scene | No
     watch = events or Silent()
     job = _stored_job(directory)
     with directory.locked():
+        storage.sweep(directory.path)
         status = directory.read_status()
         if status.get("state") == "finished":
             watch.message(f"{directory.path} is finished already")
             found = storage.read_json(directory.path / "eval" / "metrics.json")
             return Outcome(directory, int(status.get("exit_code", 0)), int(status.get("step", 0)), found)
-        checkpoint.sweep(directory.checkpoints)
         with Interruption() as interruption:
             worker = _Worker(job, directory, watch, interruption)
             try:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ def explain(error: OSError, path: Path) -> DataError | OptionError:
             f"{path}: the disk is full ({os.strerror(error.errno)}). What was saved before is intact; "
             "free some space, then continue with `pbdr resume`"
         )
+    if error.errno == errno.EFBIG:
+        return DataError(
+            f"{path}: the file may not grow any more ({os.strerror(error.errno)}). What was saved before is intact; raise the "
+            "limit of file sizes (ulimit -f), then continue with `pbdr resume`"
+        )
     reason = error.strerror or str(error)
     return OptionError(f"{path}: cannot be written ({reason}); choose another folder with --output.dir FOLDER")
 
@@ -44,6 +50,13 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what interrupted writes left below a folder; only for the process that holds the run's lock."""
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:

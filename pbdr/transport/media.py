@@ -7,9 +7,9 @@ bounds the medium, but also those of cameras and lights in it, and of all that i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
-from pbdr.attached import AttachedParameter
 from pbdr.errors import SceneError
 from pbdr.transport import groups
 
@@ -36,13 +36,13 @@ def _listed(found: list[str]) -> str:
     return ", ".join(found[:3]) + (f" and at {len(found) - 3} more places" if len(found) > 3 else "")
 
 
-def check(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> None:
-    """Raise where a gradient would lack a medium."""
+def check(scene: Any, sensor: Any, names: Iterable[str]) -> None:
+    """Raise where a gradient with respect to the parameters `names` would lack a medium."""
     found = places(scene, sensor)
     if found:
         raise SceneError(
             f"there is a medium {_listed(found)}, and pathspace traces surfaces only: the gradient of "
-            f"{', '.join(p.raw for p in attached)} would lack what the medium absorbs and scatters. Take the medium out, or give "
+            f"{', '.join(names)} would lack what the medium absorbs and scatters. Take the medium out, or give "
             "media = 'ignore': image and gradient are then those of the surfaces alone, as Mitsuba's 'path' renders them."
         )
 

@@ -150,3 +150,23 @@ def test_borders_of_null_surfaces(kind):
     weights = exact.signs()
     found = gradients(made, {name: tangent}, weights, spp=256, max_depth=2)[name]
     check(found, exact.replicas(weights, gap=0.05), max_relative_se=0.03)
+
+
+def test_jobs_refuse_before_they_begin(tmp_path):
+    """No run directory is made, and nothing rendered."""
+    from pbdr.job import runner
+    from pbdr.job.config import load_job
+
+    film = "<film type='hdrfilm'><integer name='width' value='8'/><integer name='height' value='8'/></film>"
+    slab = "<bsdf type='null'/><medium type='homogeneous' name='interior'/>"
+    (tmp_path / "scene.xml").write_text(
+        f"<scene version='3.0.0'><emitter type='constant'/><sensor type='perspective'>{film}</sensor>"
+        f"<shape type='cube' id='slab'>{slab}</shape><shape type='sphere' id='ball'><bsdf type='diffuse'/></shape></scene>"
+    )
+    integrator = '{ type = "pathspace" }'
+    job = '[scene]\nfile = "scene.xml"\n[data]\ntarget = "scene.xml"\n[optim]\nsteps = 2\n[vars.c]\nmatch = "ball/base_color"\n'
+    for name, tracer in (("refused", integrator), ("ignored", integrator.replace(" }", ', media = "ignore" }'))):
+        (tmp_path / f"{name}.toml").write_text(f'version = 1\nname = "j"\n{job}[render]\nintegrator = {tracer}\n')
+    with pytest.raises(pbdr.errors.SceneError, match=r"inside 'slab'.*ball\.bsdf\.reflectance"):
+        runner.preflight(load_job(tmp_path / "refused.toml", {})[0])
+    runner.preflight(load_job(tmp_path / "ignored.toml", {})[0])

@@ -18,6 +18,7 @@ import pytest
 from pbdr import cli
 from pbdr.cli import bench
 from pbdr.data import Camera, encode_exr, write_transforms
+from pbdr.errors import DataError, OptionError
 from pbdr.job import checkpoint, storage
 
 Tiny = Callable[..., Path]
@@ -203,6 +204,13 @@ def test_full_disk_from_the_start(
     code, _, err = run(capfd, "fit", str(tiny()), "--output.dir", str(tmp_path / "runs"))
     assert code == 3
     assert_one_line(err, "the disk is full")
+
+
+def test_files_that_may_not_grow_are_no_wrong_option(tmp_path: Path) -> None:
+    """`ulimit -f`: exit code 3, as for a full disk; what is there stays."""
+    for code, kind in ((errno.EFBIG, DataError), (errno.ENOSPC, DataError), (errno.EROFS, OptionError)):
+        found = storage.explain(OSError(code, os.strerror(code)), tmp_path / "x")
+        assert type(found) is kind and os.strerror(code) in str(found)
 
 
 USAGE = [

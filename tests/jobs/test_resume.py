@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pbdr.errors import DataError, OptionError
-from pbdr.job import checkpoint, runner
+from pbdr.job import checkpoint, runner, storage
 from pbdr.job.config import load_job
 from pbdr.job.rundir import RunDirectory
 
@@ -134,6 +134,31 @@ def test_two_processes_cannot_work_on_one_run(tiny: Tiny, tmp_path: Path) -> Non
         runner.run(RunDirectory.open(run.path))
 
 
+def test_who_finds_a_run_busy_leaves_its_page_alone(tiny: Tiny, tmp_path: Path) -> None:
+    from pbdr.cli import main
+
+    loaded, text = load_job(tiny(), {"output.dir": str(tmp_path / "runs")})
+    run = runner.create(loaded, text)
+    with run.locked():
+        assert main(["resume", str(run.path)]) == 3
+    assert not run.report.exists()
+
+
+def test_a_resume_removes_what_a_killed_write_left(tiny: Tiny, tmp_path: Path) -> None:
+    """Everywhere in the run, also when it is finished and only its page is missing."""
+    run = fit(tiny(), tmp_path / "runs")
+    remains = [
+        run / ".tmp-1-report.html",
+        run / "images" / "init" / ".tmp-1-view.png",
+        run / "checkpoints" / ".tmp-1-step-000008",
+    ]
+    for path in remains[:2]:
+        path.write_text("half")
+    remains[2].mkdir()
+    runner.run(RunDirectory.open(run))
+    assert not any(path.exists() for path in remains)
+
+
 # --- checkpoints -----------------------------------------------------------------------------------------------------
 
 ARRAYS = {"latent/a:m.data": np.arange(6, dtype=np.float32).reshape(2, 3), "m/x": np.zeros(0, np.float32)}
@@ -199,7 +224,7 @@ def test_a_write_that_stops_leaves_the_last_checkpoint(
     assert any(p.name.startswith(".tmp-") for p in tmp_path.iterdir())
     found = checkpoint.load(tmp_path)
     assert found is not None and found.step == 10
-    checkpoint.sweep(tmp_path)
+    storage.sweep(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["step-000010"]
 
 
