@@ -196,7 +196,7 @@ def _lobes_met(scene: Any, ray: Any, hit: Any, sampler: Any) -> tuple[Any, Any]:
         active &= mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta)
         weight *= dr.select(active, dr.max(mi.unpolarized_spectrum(value)), 1)
         met += dr.select(active, mi.UInt32(1), 0)
-        ray = si.spawn_ray(si.to_world(bs.wo))
+        ray = rounding.leave(si, si.to_world(bs.wo))
         active &= met <= MAX_LENGTH
         hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active)
     return met, weight
@@ -236,7 +236,7 @@ def trace(chain: Chain, position: Any, active: Any, store: Any = None) -> End:
         point, direction, reach = mi.Point3f(si.p), si.to_world(lobe.direction), mi.Float(si.t)
         if dr.hint(store is not None, mode="scalar"):
             store.keep(before + k, hit, ray, direction, mi.Float(1), mi.UInt32(1), lobe.sample, active)
-        ray = si.spawn_ray(direction)
+        ray = rounding.leave(si, direction)
         k += 1
         hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active & (k < length))
     return End(point, direction, weight, active, reach)

@@ -195,7 +195,7 @@ def rim(scene: Any, faces: SmoothFaces, index: Any, s: Any, view: Any) -> Rim:
     point = mi.Point3f(position)
     length = dr.norm(derivative)
     towards = view.towards(point)
-    omega, distance = dr.normalize(towards), dr.norm(towards)
+    omega, distance = dr.normalize(towards), dr.norm(arm if view.distant else towards)
     across, sine = segment.across(omega, derivative * dr.select(length > 0, dr.rcp(length), 0))
     valid = curve.crosses & (length > 0) & (sine > 1e-6) & (dr.abs(slope) > 0)
     # n·(x − o) grows along the arm where `slope` > 0: the dark side.
@@ -271,7 +271,7 @@ def reflected(
     active = from_here.active & curve.valid & (weight > 0) & (distance > 0)
     scattered = from_here.scattered(curve.omega, active)
     active &= dr.max(scattered) > 0
-    active &= from_here.sees(t.scene, curve.point, active)
+    active &= from_here.sees(t.scene, curve.point, primary.clear_of(curve.point, distance), active)
     factor = from_here.factor * scattered * (curve.sine * weight / dr.square(distance))
     for _, start in curve.starts:
         spectra.carry(start, from_here.wavelengths)

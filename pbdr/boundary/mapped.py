@@ -144,7 +144,7 @@ class Crossing:
         arm = mi.Vector3f((slopes[0] * frame.s + slopes[1] * frame.t) * steep)
         point = mi.Point3f(middle.point)
         towards = view.towards(point)
-        omega, distance = dr.normalize(towards), dr.norm(towards)
+        omega, distance = dr.normalize(towards), step.size / STEP if view.distant else dr.norm(towards)
         across, sine = segment.across(omega, dr.cross(step.upwards, arm))
         # Steps cross the curve with this density; over both directions the squared cosines add up to one.
         weight = 2 * step.share / size * dr.abs(dr.dot(step.along, arm))  # Eq. (10a)

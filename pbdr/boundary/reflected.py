@@ -156,7 +156,7 @@ def from_camera(technique: Technique, sampler: Any, count: int) -> indirect.Samp
     scattered = from_here.scattered(edge.omega, active)
     active &= dr.max(scattered) > 0
     target = segment.outside(edge, distance)
-    active &= from_here.sees(scene, target, active)
+    active &= from_here.sees(scene, target, segment.clearance(edge, distance), active)
     factor = from_here.factor * scattered * (eye.measure(edge) * eye.share(edge) * chosen.weight / count)
     sides = _sides(
         t, edge, target, distance, factor, sampler, from_here.count, active, behind, mi.Bool(False), from_here.wavelengths

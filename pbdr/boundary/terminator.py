@@ -14,7 +14,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment, vertex
+from pbdr.boundary import indirect, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.boundary.terms import Contribution
 from pbdr.transport import camera, convention, emission, groups, hits, rounding, spectra
@@ -61,7 +61,7 @@ class Grazing:
 
     def towards(self, scene: Any, si: Any, side: int, wavelengths: Any) -> tuple[Any, Any]:
         """What light comes from there, +1 above the face or −1 below: (hit, ray)."""
-        offset = rounding.blur(si.p, si.t, segment.clear_of_round())
+        offset = rounding.offset(si)
         ray = spectra.carry(mi.Ray3f(mi.Point3f(si.p + side * offset * si.n), self.omega), wavelengths)
         return scene.ray_intersect_preliminary(ray, coherent=False, active=self.active), ray
 

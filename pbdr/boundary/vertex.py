@@ -9,8 +9,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, segment
-from pbdr.transport import camera, hits, path, spectra
+from pbdr.boundary import indirect
+from pbdr.transport import camera, hits, path, rounding, spectra
 
 
 @dataclass
@@ -38,12 +38,10 @@ class Vertex:
         """Those of the path."""
         return self.arriving.wavelengths
 
-    def sees(self, scene: Any, target: Any, active: Any) -> Any:
-        """Whether nothing lies between x_S and a point."""
+    def sees(self, scene: Any, target: Any, clearance: Any, active: Any) -> Any:
+        """Whether nothing lies between x_S and a point; what is nearer to it than `clearance` does not count."""
         # From the offset origin: a parallel ray would miss the edge or hit the face behind it.
-        sight = self.si.spawn_ray_to(target)
-        sight.maxt = dr.norm(target - sight.o) * (1 - segment.CLEARANCE)
-        return ~scene.ray_test(sight, active)
+        return ~scene.ray_test(rounding.leave_to(self.si, target, clearance), active)
 
     def scattered(self, omega: Any, active: Any) -> Any:
         """f_s cosθ towards a world direction."""

@@ -13,7 +13,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import direct
-from pbdr.transport import lobes, path
+from pbdr.transport import lobes, path, rounding
 
 
 @dataclass
@@ -112,7 +112,7 @@ def _walk(
             active &= ~delta | lobe.valid
             throughput *= dr.select(delta, lobe.value, 1)
         si.wi = back
-        backward_ray = si.spawn_ray(si.to_world(back))
+        backward_ray = rounding.leave(si, si.to_world(back))
         sample = mi.Float(0)
         if dr.hint(chains, mode="scalar"):
             sample = lobes.delta_lobe(bsdf, si, reflect, delta).sample

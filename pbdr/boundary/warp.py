@@ -18,7 +18,7 @@ from pbdr.boundary.edges import SEGMENT, EdgeTable
 from pbdr.boundary.incidence import Incidence
 from pbdr.errors import OptionError
 from pbdr.parameters import traverse
-from pbdr.transport import convention, groups
+from pbdr.transport import convention, groups, rounding
 
 JITTER = 0.5  # radius of the kernel around ω, in radii of the pattern of auxiliary rays
 NARROWEST = 1e-3  # smallest distance from an edge, in units of the reach: closer, weights lose their digits
@@ -180,7 +180,7 @@ class Warp:
         """`draw` for a segment that leaves a surface."""
 
         def shoot(direction: Any, lanes: Any) -> Any:
-            return scene.ray_intersect_preliminary(si.spawn_ray(direction), coherent=False, active=lanes)
+            return scene.ray_intersect_preliminary(rounding.leave(si, direction), coherent=False, active=lanes)
 
         return self.draw(si.p, omega, shoot, sampler, active)
 

@@ -7,7 +7,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, groups, measure
+from pbdr.transport import convention, groups, measure, rounding
 
 UNIFORM_SPHERE = 1 / (4 * dr.pi)
 
@@ -67,7 +67,7 @@ def visible_hit(scene: Any, si: Any, ds: Any, active: Any) -> tuple[Any, Any]:
     The ray leaves its surface along itself, not along the normal: beside the line from `si` it would miss the limb of a round
     light, where derivatives are largest. `t` of the hit counts from `si`.
     """
-    start = mi.math.RayEpsilon * (1 + dr.max(dr.abs(si.p)))
+    start = rounding.GRAZING * rounding.offset(si)
     ray = si.spawn_ray(ds.d)
     ray.o = dr.fma(ds.d, start, si.p)
     hit = scene.ray_intersect_preliminary(ray, coherent=False, active=active)

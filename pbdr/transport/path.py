@@ -12,7 +12,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, emission, groups, hits, lobes, measure, spectra
+from pbdr.transport import convention, emission, groups, hits, lobes, measure, rounding, spectra
 from pbdr.transport.features import Features
 
 UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
@@ -168,8 +168,9 @@ def trace(
             emitter = dr.select(dl.delta, dr.reinterpret_array(mi.UInt32, dl.emitter), 0)
             light = (hits.pack(light_hit), dl.d, light_weight, emitter)
         else:
-            dl, dl_weight = scene.sample_emitter_direction(si, sampler.next_2d(active_light), True, active_light)
+            dl, dl_weight = scene.sample_emitter_direction(si, sampler.next_2d(active_light), False, active_light)
             seen = active_light & (dl.pdf > 0)
+            seen &= ~scene.ray_test(rounding.leave_to(si, dl.p, mi.math.ShadowEpsilon * dl.dist), seen)
             value, lobe_pdf = bsdf.eval_pdf(context, si, si.to_local(dl.d), seen)
             mis = dr.select(dl.delta, 1, measure.mis_power(dl.pdf, lobe_pdf))
             radiance += dr.select(seen, throughput * mis * value * dl_weight, 0)
@@ -186,7 +187,7 @@ def trace(
         valid |= active & si.is_valid() & ~null
         throughput_next = throughput * weight_next
         eta *= eta_next
-        ray_next = si.spawn_ray(si.to_world(wo))
+        ray_next = rounding.leave(si, si.to_world(wo))
 
         # ---- Russian roulette
         strength = dr.max(mi.unpolarized_spectrum(throughput_next)) * dr.square(eta)
