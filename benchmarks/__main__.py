@@ -25,6 +25,7 @@ BENCHMARKS = {
     "cost": "time of a gradient against primal renders; memory against parameters and depth",
     "steps": "time, kernels and memory of optimisation steps with moving vertices; growth with samples, pixels, triangles",
     "matrix": "every supported gradient against finite differences, Mitsuba's prb_projective beside it",
+    "units": "every term in other units and about other origins, against the same scene in metres about zero",
     "warp": "boundary='warp' beside edge sampling: agreement, bias against auxiliary rays, cost",
     "large_mesh": "a gradient step on a mesh of a million triangles: time against ten thousand, memory",
     "estimators": "biased and unbiased estimators of moving visibility side by side, in one plot",

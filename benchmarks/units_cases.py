@@ -94,6 +94,18 @@ class Place:
         return {"type": kind, "filename": str(path), **rest}
 
 
+#: Scales that are powers of two, one that is none, and origins as far as a thousand times the size of what moves.
+PLACES = {
+    "1": Place(),
+    "2⁻¹⁰": Place(2.0**-10),
+    "0.003": Place(0.003),
+    "2¹⁰": Place(2.0**10),
+    "x = 32": Place(1, (32, -16, 8)),
+    "x = 256": Place(1, (256, -128, 64)),
+    "x = 1024": Place(1, (1024, -512, 256)),
+}
+
+
 def paint(*rgb: float) -> dict[str, Any]:
     """A diffuse material."""
     return {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(rgb)}}

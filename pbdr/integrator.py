@@ -142,7 +142,7 @@ class PathSpaceMethods:
                 own = seed if part == 0 else seeds.stream(seed, "part", part)
                 sampler, n = self._sampler(sensor, own, self._spp(sensor, spp) // parts, "primal", own=True)
                 ray, weight, position = camera.sample_rays(sensor, sampler, Pixels.alike(film, n).index)
-                hit = hits.first_hit(self, scene, ray)
+                hit = hits.first_hit(self, scene, ray, bundled=True)
                 radiance, _, valid = path.trace(scene, ray, hit, sampler, self._path_options())
                 others = [dr.select(valid, mi.Float(1), 0), *channels.values(self.channels, scene, hit, ray, ray)]
                 colour = spectra.to_rgb(radiance * weight, ray.wavelengths)

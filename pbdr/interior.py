@@ -49,7 +49,7 @@ def _record(
     """Trace and keep camera paths."""
     ray, weight, position = camera.sample_rays(sensor, sampler, pixels.index)
     detached = dr.detach(ray)
-    hit = hits.first_hit(integrator, scene, detached)
+    hit = hits.first_hit(integrator, scene, detached, bundled=True)
     store = path.PathStore(options.max_depth, ray.wavelengths, options.warp)
     jacobian, shift = mi.Float(1), None
     if options.warp is not None:

@@ -69,7 +69,7 @@ class Pairs:
     end: tuple[Any, Any]
     inward: tuple[Any, Any]
 
-    def of(self, which: Any, pair: Any, u: Any, inward: float, active: Any) -> tuple[Any, Any, Any]:
+    def of(self, which: Any, pair: Any, u: Any, inward: Any, active: Any) -> tuple[Any, Any, Any]:
         """Face `which` of rows: (shape, member, barycentric coordinates at u, moved into the face by a fraction of it)."""
 
         def get(columns: tuple[Any, Any]) -> Any:

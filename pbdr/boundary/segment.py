@@ -27,6 +27,7 @@ INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fr
 OUTWARD = rounding.DISTANCE  # shift of rays that pass an edge, away from the surface: relative to distance and size
 OUTWARD_TUBE = 3e-5  # the same for B-spline curves: rays that pass them at 2e-6 of their distance were seen to hit them
 TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
+DEEPEST = 0.3  # the largest such fraction, where coordinates have too few digits for less
 NOT_MOVING = 0xFFFFFFFF
 CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
 TOUCHING = 1e-5  # fraction of it within which a shape passes through the edge itself
@@ -244,7 +245,7 @@ def background(
     return dr.select(near, edge.contact.hit, hit), dr.select(near, edge.contact.ray, ray)
 
 
-def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> tuple[Any, Any]:
+def mesh_hit(scene: Any, edge: Edge, which: Any, inward: Any, active: Any) -> tuple[Any, Any]:
     """Hit of face `which` (0 or 1) of a mesh edge at x_B moved inwards by a fraction of the face: (hit, ray)."""
     packed = dr.select(which == 0, edge.row.corners[0], edge.row.corners[1])
     start, end, opposite = packed & 3, (packed >> 2) & 3, packed >> 4
@@ -283,17 +284,22 @@ def mesh_hit(scene: Any, edge: Edge, which: Any, inward: float, active: Any) -> 
     return hit, ray
 
 
+def inwards(edge: Edge, which: Any) -> Any:
+    """How far into a face the shading point lies, as a fraction of its width: far enough to be off whatever touches the edge."""
+    width = dr.norm(dr.select(mi.UInt32(which) == 0, *edge.into))
+    return dr.clip(WIDER * blur(edge, 0) / dr.select(width > 0, width, 1), INWARD, DEEPEST)
+
+
 def face_hit(scene: Any, table: EdgeTable, edge: Edge, which: Any, active: Any) -> tuple[Any, Any]:
     """Hit of the face `which` just inside the edge, for meshes and analytic shapes: (hit, ray)."""
-    hit, ray = mesh_hit(scene, edge, which, INWARD, active)
+    hit, ray = mesh_hit(scene, edge, which, inwards(edge, which), active)
     if not table.has_borders:
         return hit, ray
     # Borders of disks and cylinders, seams: let the shape itself say what lies just inside.
     border = active & edge.row.border
     into = dr.select(which == 0, *edge.into) if table.has_seams else edge.into[0]
-    width = dr.norm(into)
-    inward = dr.maximum(INWARD, WIDER * blur(edge, 0) / dr.select(width > 0, width, 1))
-    probe = mi.Ray3f(edge.point + inward * into - 0.1 * width * edge.omega, edge.omega)
+    inward = inwards(edge, which if table.has_seams else 0)
+    probe = mi.Ray3f(edge.point + inward * into - 0.1 * dr.norm(into) * edge.omega, edge.omega)
     found = scene.ray_intersect_preliminary(probe, coherent=False, active=border)
     found.valid = found.is_valid() & (found.shape == hit.shape)
     return dr.select(border, found, hit), dr.select(border, probe, ray)
@@ -326,7 +332,7 @@ def both_sides(
     if table.has_seams:
         other_hit, other_ray = face_hit(scene, table, edge, second, crease)
     else:
-        other_hit, other_ray = mesh_hit(scene, edge, second, INWARD, crease)
+        other_hit, other_ray = mesh_hit(scene, edge, second, inwards(edge, second), crease)
     return front, (dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray))
 
 

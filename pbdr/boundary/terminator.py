@@ -78,7 +78,7 @@ def sample(
     width, height = camera.film_size(sensor.film())
     ray, ray_weight, position = camera.spread_rays(sensor, sampler)
     camera_ray = mi.Ray3f(dr.detach(ray))
-    hit = hits.first_hit(integrator, scene, camera_ray)
+    hit = hits.first_hit(integrator, scene, camera_ray, bundled=True)
     si = hit.compute_surface_interaction(camera_ray, mi.RayFlags.All)
     si.wi = si.to_local(-camera_ray.d)
     grazing = Grazing.of(scene, si, sampler, si.is_valid())

@@ -59,7 +59,7 @@ def draw(scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sa
     width, height = camera.film_size(sensor.film())
     ray, ray_weight, position = camera.spread_rays(sensor, sampler)
     camera_ray = dr.detach(ray)
-    first = hits.first_hit(integrator, scene, camera_ray)
+    first = hits.first_hit(integrator, scene, camera_ray, bundled=True)
     store = path.PathStore(options.max_depth, camera_ray.wavelengths)
     _, length, _ = path.trace(scene, camera_ray, first, sampler, options, store)
     choice = mi.UInt32(sampler.next_1d() * length)

@@ -1,0 +1,136 @@
+"""Derivatives in many units and about many origins, beside those of the same scene in metres about zero, term by term.
+
+Everything moves by its own size, so that the derivatives must be the same. The seeds are the same, too: with scales that are powers
+of two, all samples are, and what differs is not noise. About other origins coordinates lose digits, and some samples fall on the
+other side of an edge. The image is measured for Mitsuba's `path`, too, whose rays leave surfaces by 9·10⁻⁵ of a unit and of
+the largest coordinate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .harness import Result, mean_and_error, table
+from .units_cases import CASES, PLACES, SIZE, Array, Case, Place
+
+TERMS = ("interior", "primary", "direct", "indirect")
+ALLOWED = 0.01  # of the largest term: what a term may differ by, beyond three standard errors of the difference
+NOISE = 2.0  # factor by which the standard deviation of a term may grow
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options besides the common ones."""
+    parser.add_argument("--replicas", type=int, default=4)
+    parser.add_argument("--spp", type=int, default=64, help="samples per pixel of each replica")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+
+
+def adjoint() -> Array:
+    """A smooth linear functional of the image."""
+    y, x = np.meshgrid(np.linspace(0, 1, SIZE), np.linspace(0, 1, SIZE), indexing="ij")
+    waves = np.stack([np.sin(6 * x + 2 * y), np.cos(5 * y - 3 * x), np.sin(9 * x * y)], -1)
+    return np.asarray((1 + 0.5 * waves) / SIZE**2)
+
+
+def derivatives(case: Case, place: Place, replicas: int, spp: int, seed: int = 0, **options: Any) -> Array:
+    """Replicas of every term, (N, 4)."""
+    from pbdr.rendering import gradient
+    from pbdr.seeds import hashed
+
+    integrator = {"type": "pathspace", "max_depth": case.depth, **options}
+    with tempfile.TemporaryDirectory() as folder:
+        scene = case.scene(place, Path(folder))
+    tangent, found = case.tangent(scene, place), []
+    for replica in range(replicas):
+        own = hashed(seed, "units", replica)
+        one = gradient(scene, [case.moving], adjoint(), spp=spp, seed=own, integrator=integrator)
+        found.append([float((getattr(one, t)[case.moving].astype(np.float64) * tangent).sum()) for t in TERMS])
+    return np.array(found)
+
+
+def image_change(case: Case, spp: int) -> dict[str, list[float]]:
+    """By place, relative change of the functional of the image: of `path`, of `pathspace`."""
+    import mitsuba as mi
+
+    found: dict[str, list[float]] = {}
+    first: list[float] = []
+    for name, place in PLACES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            scene = case.scene(place, Path(folder))
+        values = []
+        for kind in ("path", "pathspace"):
+            integrator = mi.load_dict({"type": kind, "max_depth": case.depth})
+            image = np.array(mi.render(scene.mi, integrator=integrator, spp=16 * spp, seed=1), dtype=np.float64)
+            values.append(float((image * adjoint()).sum()))
+        first = first or values
+        found[name] = [v / f - 1 for v, f in zip(values, first, strict=True)]
+    return found
+
+
+def compared(reference: Array, here: Array) -> dict[str, Any]:
+    """Ratio to the reference by term, its standard error, the difference relative to the largest term, and the ratio of noises."""
+    size = np.abs(reference.mean(0)).max()
+    difference, error = mean_and_error(here - reference)
+    mean, noise = reference.mean(0), reference.std(0, ddof=1)
+    some = np.abs(mean) > 1e-4 * size
+    return {
+        "ratio": np.where(some, 1 + difference / np.where(some, mean, 1), 1),
+        "ratio_error": np.where(some, error / np.where(some, np.abs(mean), 1), 0),
+        "difference": difference / size,
+        "difference_error": error / size,
+        "noise": np.where(noise > 1e-3 * size, here.std(0, ddof=1) / np.where(noise > 0, noise, 1), 1),
+    }
+
+
+def right(one: dict[str, Any]) -> bool:
+    """Whether the terms agree and are not much noisier."""
+    beyond = np.abs(one["difference"]) - 3 * one["difference_error"]
+    return bool((beyond < ALLOWED).all() and (np.asarray(one["noise"]) < NOISE).all())
+
+
+def run(options: argparse.Namespace) -> Result:
+    """All cases in all places."""
+    cases: dict[str, Any] = {}
+    for name, case in CASES.items():
+        if options.only not in name:
+            continue
+        reference = derivatives(case, Place(), options.replicas, options.spp, options.seed)
+        cases[name] = {"terms": reference.mean(0), "places": {}}
+        for label, place in PLACES.items():
+            if place != Place():
+                found = compared(reference, derivatives(case, place, options.replicas, options.spp, options.seed))
+                cases[name]["places"][label] = found | {"right": right(found)}
+    images = image_change(next(iter(CASES.values())), options.spp)
+    met = all(place["right"] for case in cases.values() for place in case["places"].values())
+    data = {
+        "compared": f"terms on the same seeds; right: the difference, less three standard errors, is below {ALLOWED:.0%} of the "
+        f"largest term, and the noise grows by less than {NOISE}",
+        "cases": cases,
+        "images": images,
+    }
+    return Result("units", data, _markdown(cases, images), met)
+
+
+def _markdown(cases: dict[str, Any], images: dict[str, list[float]]) -> str:
+    labels = [label for label, place in PLACES.items() if place != Place()]
+    rows = []
+    for name, case in cases.items():
+        for k, term in enumerate(TERMS):
+            cells = []
+            for label in labels:
+                one = case["places"][label]
+                cells.append(
+                    f"{one['ratio'][k]:.4f} ± {one['ratio_error'][k]:.4f}" + ("" if one["right"] else " **!**")
+                )
+            rows.append([name if k == 0 else "", term, f"{case['terms'][k]:.5f}", *cells])
+    text = "Ratio of each term to that of the same scene in its first unit about zero, on the same seeds.\n\n"
+    text += table(["case", "term", "value", *labels], rows)
+    text += "\n\nChange of the image's functional (first case), Mitsuba's `path` beside `pathspace`:\n\n"
+    return text + table(["", *images], [
+        [kind, *(f"{v[k]:+.2%}" for v in images.values())] for k, kind in enumerate(("path", "pathspace"))
+    ])  # fmt: skip

@@ -1,0 +1,59 @@
+"""Nothing depends on units or on the origin: derivatives by motions in a scene's own size are the same in all of them.
+
+Seeds are shared. With scales that are powers of two every number is the same but for its exponent, so that terms agree up to the
+order of sums. About other origins coordinates lose digits, and terms may differ by 1 % of the largest one beyond three paired
+standard errors. Negative controls: offsets of a fixed length.
+"""
+
+import numpy as np
+import pytest
+
+from benchmarks.units import TERMS, compared, derivatives, right
+from benchmarks.units_cases import CASES, Place
+from pbdr.transport import rounding
+
+ROUNDING = 2e-4  # of the largest term: sums of a thousand samples in another order
+SCALES = (2.0**-10, 2.0**10)
+FAR = Place(1, (1024, -512, 256))
+CHEAP = ("box, area light", "plates in contact, spot light", "sphere, area light")
+
+
+def agrees_in_all_units(name, spp):
+    case = CASES[name]
+    here = derivatives(case, Place(), 1, spp)
+    for scale in SCALES:
+        there = derivatives(case, Place(scale), 1, spp)
+        np.testing.assert_allclose(
+            there, here, rtol=0, atol=ROUNDING * np.abs(here).max(), err_msg=f"scale {scale}: {TERMS}"
+        )
+
+
+def test_units(monkeypatch):
+    """Negative control: Mitsuba's offsets of rays, a part of which is a fixed length."""
+    name = CHEAP[0]
+    agrees_in_all_units(name, 16)
+    monkeypatch.setattr(rounding, "offset", lambda si: 8.9e-5 * (1 + rounding.largest(si.p)))
+    with pytest.raises(AssertionError, match="scale"):
+        agrees_in_all_units(name, 16)
+
+
+def test_origins(monkeypatch):
+    """Negative control: offsets for coordinates with all their digits."""
+    case = CASES[CHEAP[0]]
+    here = derivatives(case, Place(), 4, 32)
+    assert right(compared(here, derivatives(case, FAR, 4, 32)))
+    monkeypatch.setattr(rounding, "POSITION", 1e-9)
+    assert not right(compared(here, derivatives(case, FAR, 4, 32)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_in_all_units(name):
+    agrees_in_all_units(name, 32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_about_a_far_origin(name):
+    case = CASES[name]
+    assert right(compared(derivatives(case, Place(), 4, 64), derivatives(case, FAR, 4, 64)))
