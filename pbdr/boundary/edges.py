@@ -251,7 +251,7 @@ class EdgeTable:
             position = dr.select(arc, self.a + cosine * self.b + sine * self.c, position)
             derivative = dr.select(arc, dr.pi * (cosine * self.c - sine * self.b), derivative)
             into0, into1 = dr.select(seam, self.d, into0), dr.select(seam, -self.d, into1)
-            two_sided |= seam
+            two_sided = two_sided | seam
         curve = Curve(mi.Point3f(position), mi.Vector3f(derivative), into0, into1, two_sided, sphere | line)
         curve = curve if self.points is None else self._strand(curve, view, u)
         return curve if self.grids is None else self._voxel(self.grids, curve, view, u)

@@ -5,12 +5,16 @@ order of sums. About other origins coordinates lose digits, and terms may differ
 standard errors. Negative controls: offsets of a fixed length.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 
-from benchmarks.units import TERMS, compared, derivatives, right
+from benchmarks.units import TERMS, adjoint, compared, derivatives, right
 from benchmarks.units_cases import CASES, Place
+from pbdr.rendering import gradient
 from pbdr.transport import rounding
+from pbdr.transport.support import IncompleteGradientWarning
 
 ROUNDING = 2e-4  # of the largest term: sums of a thousand samples in another order
 SCALES = (2.0**-10, 2.0**10)
@@ -44,6 +48,18 @@ def test_origins(monkeypatch):
     assert right(compared(here, derivatives(case, FAR, 4, 32)))
     monkeypatch.setattr(rounding, "POSITION", 1e-9)
     assert not right(compared(here, derivatives(case, FAR, 4, 32)))
+
+
+def test_coordinates_without_digits_are_told(tmp_path):
+    """A box that lies 16,000 times its own size away from the origin: its shadow is 11 % off, and said to be."""
+    case = CASES[CHEAP[0]]
+    for far in (2048, 8192):
+        made = case.scene(Place(1, (far, -far / 2, far / 4)), tmp_path)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            gradient(made, [case.moving], adjoint(), spp=1, integrator={"type": "pathspace"}, terms=("primary",))
+        found = [w for w in told if issubclass(w.category, IncompleteGradientWarning)]
+        assert len(found) == (far > 4096) and all("'thing' lies" in str(w.message) for w in found)
 
 
 @pytest.mark.slow
