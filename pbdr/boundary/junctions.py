@@ -34,18 +34,19 @@ class Junctions:
 def split(found: Topology, faces: Index, positions: NDArray[np.float32]) -> tuple[Topology, Junctions | None]:
     """The topology without borders that lie on others, and the pieces of these."""
     index = np.nonzero(found.faces[:, 1] == NO_FACE)[0]
-    if len(index) < 3:
+    if not len(index):
         return found, None
-    corners = found.corners[index, 0].astype(np.int64)
-    face = found.faces[index, 0].astype(np.int64)
-    vertex = positions.astype(np.float64)[faces[face[:, None], corners]]  # (E, 3: start, end, opposite; 3)
-    extent = float(np.ptp(positions, axis=0).max())
-    length = np.linalg.norm(vertex[:, 1] - vertex[:, 0], axis=1)
-    near = weld.tolerance(length, extent, np.abs(vertex[:, :2]).max((1, 2)))
-    pairs, spans = _overlaps(vertex, length, near)
+    borders = _Borders.of(found, index, index * 0, faces, positions)
+    inside = _beside(borders, found, faces, positions)
+    if len(inside):
+        index = np.concatenate([index, inside, inside])
+        which = np.repeat([0, 0, 1], [len(index) - 2 * len(inside), len(inside), len(inside)])
+        borders = _Borders.of(found, index, which, faces, positions)
+    pairs, spans = borders.overlaps(borders)
     if not len(pairs):
         return found, None
-    pieces = _Pieces(face, corners, vertex, near)
+    pairs, spans = np.concatenate([pairs, pairs[:, ::-1]]), np.concatenate([spans[:, 0], spans[:, 1]])
+    pieces = _Pieces(borders)
     for border in np.unique(pairs[:, 0]):
         mine = pairs[:, 0] == border
         pieces.cut(int(border), pairs[mine, 1], spans[mine])
@@ -61,37 +62,86 @@ def meet(vertex: NDArray[np.float32], extent: float) -> bool:
     length = np.linalg.norm(wide[:, 1] - wide[:, 0], axis=1)
     wide, length = wide[length > 0], length[length > 0]
     near = weld.tolerance(length, extent, np.abs(wide[:, :2]).max((1, 2), initial=0))
-    return len(wide) > 1 and len(_overlaps(wide, length, near)[0]) > 0
+    number = np.arange(len(wide))
+    borders = _Borders(number, np.zeros((len(wide), 3), np.int64), wide, length, near)
+    return len(wide) > 1 and len(borders.overlaps(borders)[0]) > 0
 
 
-def _overlaps(vertex: Array, length: Array, near: Array) -> tuple[NDArray[np.int64], Array]:
-    """Pairs of borders that lie on each other, each in both orders; (P, 2), and where on the first the second begins and ends."""
-    low, high = vertex[:, :2].min(1) - near[:, None], vertex[:, :2].max(1) + near[:, None]
-    parts, spans = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2))]
-    for a, b in overlaps.pairs(low, high, low, high):
-        a, b = a[a < b], b[a < b]
-        (on_a, off_a), (on_b, off_b) = _project(vertex, length, a, b), _project(vertex, length, b, a)
-        reach = np.minimum(near[a], near[b])
-        inside = np.minimum(on_a.max(1), length[a]) - np.maximum(on_a.min(1), 0)
-        keep = (np.minimum(off_a, off_b) <= reach) & (inside > 2 * reach)
-        parts += [np.stack([a, b], 1)[keep], np.stack([b, a], 1)[keep]]
-        spans += [(on_a / length[a, None])[keep], (on_b / length[b, None])[keep]]
-    return np.concatenate(parts), np.concatenate(spans)
+@dataclass
+class _Borders:
+    """Edges of faces: (E,) faces, (E, 3) corner numbers and (E, 3, 3) positions of start, end and opposite vertex; lengths; how
+    near another has to be to lie on one."""
+
+    face: NDArray[np.int64]
+    corners: NDArray[np.int64]
+    vertex: Array
+    length: Array
+    near: Array
+
+    @staticmethod
+    def of(
+        found: Topology, index: NDArray[np.int64], which: NDArray[np.int64], faces: Index, positions: NDArray[np.float32]
+    ) -> _Borders:  # fmt: skip
+        """Of the edges at `index`, in the face `which` (0 or 1)."""
+        face, corners = found.faces[index, which].astype(np.int64), found.corners[index, which].astype(np.int64)
+        vertex = positions.astype(np.float64)[faces[face[:, None], corners]]
+        length = np.linalg.norm(vertex[:, 1] - vertex[:, 0], axis=1)
+        extent = float(np.ptp(positions, axis=0).max())
+        return _Borders(
+            face, corners, vertex, length, weld.tolerance(length, extent, np.abs(vertex[:, :2]).max((1, 2)))
+        )
+
+    def boxes(self) -> tuple[Array, Array]:
+        """Their lower and upper corners."""
+        ends = self.vertex[:, :2]
+        return ends.min(1) - self.near[:, None], ends.max(1) + self.near[:, None]
+
+    def overlaps(self, other: _Borders) -> tuple[NDArray[np.int64], Array]:
+        """Pairs (P, 2) of borders of either that lie on each other, and (P, 2, 2) where each of them has the ends of the other.
+
+        Of the same borders, each pair once.
+        """
+        parts, spans = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2, 2))]
+        for a, b in overlaps.pairs(*self.boxes(), *other.boxes()):
+            keep = self.face[a] != other.face[b]
+            if other is self:
+                keep &= a < b
+            a, b = a[keep], b[keep]
+            (on_a, off_a), (on_b, off_b) = _project(self, a, other, b), _project(other, b, self, a)
+            reach = np.minimum(self.near[a], other.near[b])
+            inside = np.minimum(on_a.max(1), self.length[a]) - np.maximum(on_a.min(1), 0)
+            # The longer of the two may stray from the other's line further out.
+            keep = (np.minimum(off_a, off_b) <= reach) & (inside > 2 * reach)
+            parts.append(np.stack([a, b], 1)[keep])
+            spans.append(np.stack([on_a / self.length[a, None], on_b / other.length[b, None]], 1)[keep])
+        return np.concatenate(parts), np.concatenate(spans)
 
 
-def _project(vertex: Array, length: Array, a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Ends of borders b on the lines of borders a: (where, (P, 2); the larger distance from the line, (P,))."""
-    along = (vertex[a, 1] - vertex[a, 0]) / length[a, None]
-    offset = vertex[b, :2] - vertex[a, :1]
+def _project(lines: _Borders, a: NDArray[np.int64], ends: _Borders, b: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Ends of some borders on the lines of others: (where, (P, 2); the larger distance from the line, (P,))."""
+    along = (lines.vertex[a, 1] - lines.vertex[a, 0]) / lines.length[a, None]
+    offset = ends.vertex[b, :2] - lines.vertex[a, :1]
     place = np.einsum("nki,ni->nk", offset, along)
     return place, np.linalg.norm(offset - place[..., None] * along[:, None], axis=2).max(1)
+
+
+def _beside(borders: _Borders, found: Topology, faces: Index, positions: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Edges of two faces on which open borders lie."""
+    index = np.nonzero(found.faces[:, 1] != NO_FACE)[0]
+    ends = positions[faces[found.faces[index, 0].astype(np.int64)[:, None], found.corners[index, 0, :2]]]
+    low, high = borders.boxes()
+    index = index[((ends.min(1) <= high.max(0)) & (ends.max(1) >= low.min(0))).all(1)]
+    if not len(index):
+        return index
+    pairs, _ = borders.overlaps(_Borders.of(found, index, index * 0, faces, positions))
+    return index[np.unique(pairs[:, 1])]
 
 
 class _Pieces:
     """Collects pieces of borders."""
 
-    def __init__(self, face: NDArray[np.int64], corners: NDArray[np.int64], vertex: Array, near: Array) -> None:
-        self.face, self.corners, self.vertex, self.near = face, corners, vertex, near
+    def __init__(self, borders: _Borders) -> None:
+        self.face, self.corners, self.vertex, self.near = borders.face, borders.corners, borders.vertex, borders.near
         self.rows: list[tuple[int, int, Array, Array, bool]] = []  # borders (second −1: open), ends on each, wedge
 
     def cut(self, border: int, others: NDArray[np.int64], spans: Array) -> None:

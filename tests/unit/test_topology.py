@@ -209,3 +209,19 @@ def test_borders_beside_each_other_are_no_junction():
     apart = PLATES.copy()
     apart[:4, 0] -= 1e-3
     assert pieces(PLATE_FACES, apart)[1] is None
+
+
+def test_three_sheets_meet_at_a_junction():
+    """A fin on the hinge shares its edge with the wide plate: an edge of two faces, on which the borders of two others lie."""
+    points = np.concatenate([PLATES, [[0, 0, 0], [0, 2, 0], [0, 0, 1]]]).astype(np.float32)
+    rest, found = pieces([*PLATE_FACES, [12, 13, 14]], points)
+    assert found.wedge.all() and len(found.face) == 6
+    assert {tuple(sorted(row)) for row in found.face.tolist()} == {(0, 6), (0, 3), (3, 6), (0, 5), (5, 6)}
+    assert not ((rest.faces == 0).any(1) & (rest.faces == 6).any(1)).any()
+
+
+def test_thin_faces_are_no_junction_with_themselves():
+    """The long sides of a face are close to each other, not one border."""
+    thin = np.array([[0, 0, 0], [1, 0, 0], [0.5, 5e-5, 0], [0.5, -1, 0]], np.float32)
+    _, found = pieces([[0, 1, 2], [1, 0, 3]], thin)
+    assert found is None
