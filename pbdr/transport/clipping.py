@@ -112,6 +112,6 @@ def cut_by_spheres(scene: Any, sensor: Any, found: frozenset[str]) -> str:
     )
     with dr.suspend_grad():
         ray = mi.Ray3f(camera.ray_through(sensor, mi.Point2f(aligned(x.ravel()), aligned(y.ravel()))))
-        ray.o -= ray.d * float(sensor.near_clip())
+        ray.o = ray.o - ray.d * float(sensor.near_clip())
         ray.maxt = mi.Float(float(sensor.near_clip()))
         return NEAR if dr.any(scene.ray_test(ray)) else ""
