@@ -130,7 +130,8 @@ BSDFS = (
 SHADOWS = _term("shadows that it throws", "direct.sample", "test_closed_direct")
 
 EMITTERS = (
-    *_rows("emitter", (SHADOWS, Jump("horizons of its emission under interpolated normals", MISSING)), area="AreaLight"),
+    *_rows("emitter", (SHADOWS, Jump("horizons of its emission under interpolated normals, seen from surfaces", MISSING)),
+           "one-sided emission ends where the area vanishes: no jump; the camera sees horizons (horizon.sample)", area="AreaLight"),
     *_rows("emitter", (SHADOWS,), point="PointLight", directional="DirectionalEmitter", constant="ConstantBackgroundEmitter",
            envmap="EnvironmentMapEmitter"),
     *_rows("emitter", (SHADOWS, _term("hard edge of its beam", "frustum.draw", "test_beams")), spot="SpotLight"),
