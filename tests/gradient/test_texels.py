@@ -241,7 +241,7 @@ def test_jumps_in_indirect_light(monkeypatch):
 @pytest.mark.slow
 def test_forward_is_reverse():
     """For the camera, in a mirror and in indirect light."""
-    mirror = {"type": "disk", "to_world": T().translate([1, 1, 1]), "bsdf": {"type": "conductor"}}
+    mirror = {"type": "sphere", "center": [1.3, 0.6, 0.75], "radius": 0.6, "bsdf": {"type": "conductor"}}
     assert_transposed(scene(painted(CHECKER), mirror=mirror), "plate/pose", ALONG, adjoint(), max_depth=3)
 
 
