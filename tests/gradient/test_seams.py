@@ -96,7 +96,7 @@ def slid(found, weights, **options):
     return derivatives(found, {"strip/positions": tangent}, weights, replica_count=4, max_depth=2, **options)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(k, marks=pytest.mark.slow if "light of f" in k else ()) for k in CASES])
 def test_strip_slides(case, tmp_path):
     weights = adjoint(SIZE)
     found = slid(scene_of(strip(tmp_path, **CASES[case])), weights)
@@ -124,7 +124,7 @@ AGAINST_DIFFERENCES = {
          "lamp": {"type": "constant"}}, 3, 8192, 64, 0,
     ),
 }  # fmt: skip
-SLOW = ("indirect", "opacity")
+SLOW = ("barycentric", "indirect", "opacity")
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,7 @@ def assert_transposed_primary(found, name, tangent):
     assert np.sum(image * weights) == pytest.approx(np.sum(reverse * tangent), rel=5e-4)
 
 
+@pytest.mark.slow
 def test_in_a_group(tmp_path):
     """An instance of the strip slides."""
     group = {"type": "shapegroup", "inner": strip(tmp_path, **CASES["colours of faces"])}
