@@ -29,6 +29,7 @@ ROUNDING = 0.01  # relative difference that is right in any case
 TRANSPOSED = 2e-3  # largest difference of forward and reverse mode, relative to the size of what is summed
 AIM = 0.03
 LEAST, MOST, SECONDS = 6, 40, 1.2  # replicas; seconds of processor time for those of one side
+PATIENCE = 4.0
 SPP, FD_SPP = 256, 256
 STEP = 0.02  # of motions, in units of the unit scene
 RIGHT, REFUSED, NOISY, FAILED = "right", "refused", "noisy", "failed"
@@ -114,7 +115,7 @@ class Problem:
 
 
 def replicas(estimate: Any, seconds: float, name: str, seed: int) -> np.ndarray:
-    """Replicas until the last entry is precise or time is up, no fewer than LEAST."""
+    """Replicas until the last entry is precise or time is up, no fewer than LEAST; with PATIENCE where it would decide nothing."""
     from pbdr.seeds import hashed
 
     samples: list[list[float]] = []
@@ -123,7 +124,9 @@ def replicas(estimate: Any, seconds: float, name: str, seed: int) -> np.ndarray:
         samples.append(estimate(hashed(seed, name, len(samples))))
         if len(samples) >= LEAST:
             mean, error = mean_and_error(samples)
-            if error[-1] <= AIM * abs(mean[-1]) or time.process_time() - begin > seconds:
+            relative = error[-1] / max(abs(mean[-1]), 1e-30)
+            patience = 1.0 if relative <= 0.6 * NOISE else PATIENCE
+            if relative <= AIM or time.process_time() - begin > patience * seconds:
                 break
     return np.array(samples)
 
