@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .apart import put
+from .documentation_choice import inside, main_shape, material, mover, options, sideways
 from .harness import mean_and_error
 
 NOISE = 0.06  # largest relative standard error of a comparison that decides
@@ -26,8 +27,6 @@ SPP, FD_SPP = 256, 256  # of ours, and of an image that is differenced; squares,
 DEPTH = 3
 RIGHT, REFUSED, NOISY, WRONG, SLOW, TRACEBACK = "right", "refused", "noisy", "wrong", "too slow", "traceback"
 ABSENT, ACCEPTED = "incomplete", "accepted"
-#: Roles of a material, the first that exists is taken.
-ROLES = ("base_color", "specular", "transmission", "roughness", "roughness_u", "k", "eta", "opacity", "weight")
 KINDS = ("material", "geometry")
 
 
@@ -77,7 +76,7 @@ def _part(scene: Any, kind: str, depth: int, seconds: float, look: bool) -> dict
     begin = time.perf_counter()
     try:
         job = Job(scene, kind, depth)
-        record |= {"parameter": job.parameter.name, "depth": job.depth, "verdict": ACCEPTED}
+        record |= {"parameter": " + ".join(p.name for p in job.parameters), "depth": job.depth, "verdict": ACCEPTED}
         with job.small():
             job.check()
             record["look"] = round(time.perf_counter() - begin, 2)
@@ -91,7 +90,7 @@ def _part(scene: Any, kind: str, depth: int, seconds: float, look: bool) -> dict
 
 
 class Job:
-    """A parameter of a scene, the direction it is moved in, and both integrators."""
+    """Parameters of a scene, the direction that they move in together, and both integrators."""
 
     def __init__(self, scene: Any, kind: str, depth: int) -> None:
         from pbdr.scene import integrator_of
@@ -99,18 +98,20 @@ class Job:
 
         self.scene, self.kind = scene, kind
         self.camera = scene.sensors[0]
-        options = _options(scene, depth)
-        self.depth = options["max_depth"]
+        given = options(scene, depth)
+        self.depth = given["max_depth"]
         budgets = dict.fromkeys(("n_primary", "n_direct", "n_indirect"), BUDGET)
-        self.ours = integrator_of(scene, {"type": "pathspace", **options, **budgets})
-        self.theirs = integrator_of(scene, {"type": "path", **options})
-        self.shape = _main_shape(scene)
-        self.parameter = _material(scene, self.shape) if kind == "material" else _mover(scene, self.shape, self.camera)
+        self.ours = integrator_of(scene, {"type": "pathspace", **given, **budgets})
+        self.theirs = integrator_of(scene, {"type": "path", **given})
+        self.shape = main_shape(scene)
         if kind == "material":
-            self.tangent = direction(scene, self.parameter, "all")
+            self.parameters = [material(scene, self.shape)]
+            self.tangents = [direction(scene, self.parameters[0], "all")]
         else:
-            self.tangent = _sideways(self.parameter, self.camera)
-        self.step = longest_step(scene, self.parameter, self.tangent)
+            movers = [mover(scene, shape, self.camera) for shape in [self.shape, *inside(scene, self.shape)]]
+            self.parameters = list({p.raw: p for p in movers}.values())
+            self.tangents = [sideways(p, self.camera) for p in self.parameters]
+        self.step = longest_step(scene, self.parameters[0], self.tangents[0])
 
     def small(self) -> Any:
         """The film, made small."""
@@ -124,7 +125,7 @@ class Job:
         from pbdr.rendering import _Attached
 
         scene = self.scene.mi
-        with _Attached(scene, {self.parameter.name: self.parameter}):
+        with _Attached(scene, {p.name: p for p in self.parameters}):
             _, _, features, _ = self.ours._prepare(scene, self.camera)
             if features.edges_seen_to_move:
                 self.ours.tables.build(scene, features.moving_shapes, features)
@@ -132,13 +133,11 @@ class Job:
     def compare(self, seconds: float) -> dict[str, Any]:
         """Differences at two steps and the gradient, both in replicas."""
         from pbdr.seeds import hashed
-        from pbdr.verify.sources import Differences
 
-        sides = Differences(self.scene, self.parameter, self.tangent, sensor=self.camera, integrator=self.theirs)
-        weights = _weights(np.array([sides.image(self.step, hashed(0, "signs", k), FD_SPP) for k in range(4)]))
+        weights = _weights(np.array([self.difference(self.step, hashed(0, "signs", k)) for k in range(4)]))
 
         def differences(number: int) -> list[float]:
-            whole, half = (float((sides.image(h, number, FD_SPP) * weights).sum()) for h in (self.step, self.step / 2))
+            whole, half = (float((self.difference(h, number) * weights).sum()) for h in (self.step, self.step / 2))
             return [whole, half, (4 * half - whole) / 3]
 
         channels = int(self.camera.film().base_channels_count())
@@ -169,13 +168,38 @@ class Job:
         from pbdr.errors import DivergedError
         from pbdr.rendering import _Attached
 
-        name = self.parameter.name
-        with _Attached(self.scene.mi, {name: self.parameter}) as attached:
+        with _Attached(self.scene.mi, {p.name: p for p in self.parameters}) as attached:
             self.ours.backward_terms(self.scene.mi, mi.TensorXf(adjoint), self.camera, seed, SPP)
-            found = attached.gradients()[name].astype(np.float64)
+            found = attached.gradients()
         if int(self.ours.nonfinite[0]):
             raise DivergedError(f"{int(self.ours.nonfinite[0])} samples of the gradient are not finite")
-        return float(np.sum(found * self.tangent))
+        both = zip(self.parameters, self.tangents, strict=True)
+        return float(sum(np.sum(found[p.name].astype(np.float64) * tangent) for p, tangent in both))
+
+    def difference(self, step: float, seed: int) -> np.ndarray:
+        """Derivative image of a central difference with common random numbers."""
+        import mitsuba as mi
+
+        from pbdr.parameters import read, traverse, write
+        from pbdr.verify.functionals import colours
+
+        params = traverse(self.scene)
+        start = [read(None, p, params) for p in self.parameters]
+
+        def put(offset: float) -> None:
+            for p, value, tangent in zip(self.parameters, start, self.tangents, strict=True):
+                write(params, p, mi.TensorXf((value + offset * tangent).astype(np.float32)))
+            params.update()
+
+        pair = []
+        try:
+            for offset in (step, -step):
+                put(offset)
+                image = mi.render(self.scene.mi, sensor=self.camera, integrator=self.theirs, spp=FD_SPP, seed=seed)
+                pair.append(colours(np.array(image)))
+        finally:
+            put(0.0)
+        return np.asarray((pair[0] - pair[1]) / (2 * step))
 
 
 def judged(mean: float, error: float, reference: float, reference_error: float, slack: float = 0.0) -> dict[str, Any]:
@@ -226,95 +250,6 @@ def _weights(images: np.ndarray) -> np.ndarray:
     rows, columns = rows / rows.sum(1, keepdims=True), columns / columns.sum(1, keepdims=True)
     weights = rows.T @ signs @ columns / signs.size
     return np.repeat(weights[..., None], images.shape[3], 2) / images.shape[3]
-
-
-# ---------------------------------------------------------------------- what is differentiated
-
-
-def _options(scene: Any, depth: int) -> dict[str, Any]:
-    """Options of the scene's own integrator, as far as `path` has them, no deeper than `depth`."""
-    import mitsuba as mi
-
-    from pbdr.errors import SceneError
-
-    nodes = {n.props.plugin_name(): n.props for n in scene._state.nodes if n.type == mi.ObjectType.Integrator}
-    if "stokes" in nodes:
-        raise SceneError("integrator 'stokes': polarised light has no gradients; use 'path' in an unpolarised variant.")
-    props = nodes.get("path") or nodes.get("direct") or {}
-    options = {name: props[name] for name in ("max_depth", "rr_depth", "hide_emitters") if props and name in props}
-    own = 2 if "direct" in nodes and "path" not in nodes else int(options.get("max_depth", -1))
-    options["max_depth"] = depth if own < 0 else min(own, depth)
-    return options
-
-
-def _main_shape(scene: Any) -> Any:
-    """What the scene is about: the shape of the material `object_bsdf`, else the smallest one that the camera sees well."""
-    import drjit as dr
-    import mitsuba as mi
-
-    shapes = scene.mi.shapes()
-    named = [s for s in shapes if s.bsdf() is not None and s.bsdf().id() == "object_bsdf"]
-    if named:
-        return named[0]
-    side = 24
-    index = dr.arange(mi.UInt32, side * side)
-    film = mi.Point2f(index % side + 0.5, index // side + 0.5) / side
-    ray, _ = scene.sensors[0].sample_ray(0.0, 0.5, film, mi.Point2f(0.5))
-    hit = scene.mi.ray_intersect_preliminary(ray, coherent=True)
-    grouped = hit.instance != None  # noqa: E711 (Dr.Jit comparison)
-    shown = dr.select(grouped, hit.instance, hit.shape)
-    seen = [int(dr.count(hit.is_valid() & (shown == mi.ShapePtr(s)))[0]) for s in shapes]
-    extent = [float(dr.norm(s.bbox().max - s.bbox().min)) for s in shapes]
-    good = [i for i, s in enumerate(shapes) if seen[i] >= 0.02 * side * side and not s.is_emitter()]
-    good = good or [i for i in range(len(shapes)) if not shapes[i].is_emitter()]
-    return shapes[min(good, key=lambda i: extent[i])]
-
-
-def _material(scene: Any, shape: Any) -> Any:
-    """A parameter of the shape's material; of a light where it has none."""
-    from pbdr.errors import ParameterError
-    from pbdr.parameters import is_radiometric, list_parameters, traverse
-
-    params = traverse(scene)
-    # A shape of a group is shown by its instance, which has no material of its own.
-    nodes = set(traverse(shape.bsdf()).hierarchy) if shape.bsdf() is not None else set()
-    own = [p for p in list_parameters(scene) if params.properties[p.raw][2] in nodes and p.kind != "integer"]
-    own += [p for p in list_parameters(scene) if p.kind == "mesh" and p.role.startswith(("vertex_", "face_"))]
-    ranked = [p for role in ROLES for p in own if p.role == role or p.role.startswith(role + "_")]
-    ranked = [p for p in ranked if not p.role.endswith(("_wavelengths", "_uv"))]
-    attributes = [p for p in own if p.kind == "mesh"]
-    lights = [p for p in list_parameters(scene) if is_radiometric(p.raw, p.role) and p.kind != "integer"]
-    chosen = ranked + attributes + lights
-    if not chosen:
-        raise ParameterError(f"{scene.source} has no parameter of a material or a light")
-    return chosen[0]
-
-
-def _mover(scene: Any, shape: Any, camera: Any) -> Any:
-    """What moves the shape: its pose, its vertices, its control points; else the pose of the camera."""
-    from pbdr.parameters import list_parameters, traverse
-
-    params = traverse(scene)
-    for role in ("pose", "positions", "control_points"):
-        for parameter in list_parameters(scene):
-            if parameter.role == role and params.properties[parameter.raw][2] == shape:
-                return parameter
-    return next(p for p in list_parameters(scene) if p.role == "pose" and params.properties[p.raw][2] == camera)
-
-
-def _sideways(parameter: Any, camera: Any) -> np.ndarray:
-    """Translation to the right, as the camera sees it: horizontal, so that what stands on a floor slides over it."""
-    from pbdr.parameters import traverse
-
-    matrix = np.array(traverse(camera)["to_world"].matrix, dtype=np.float64).reshape(4, 4, -1)[..., 0]
-    right = matrix[:3, 0] / np.linalg.norm(matrix[:3, 0])
-    if parameter.kind == "transform":
-        result = np.zeros((3, 4))
-        result[:, 3] = right
-        return result
-    if parameter.role == "control_points":  # x, y, z and the radius of every one
-        return np.tile([*right, 0.0], parameter.shape[0] // 4).reshape(parameter.shape)
-    return np.tile(right, (parameter.shape[0], 1))
 
 
 def main() -> None:
