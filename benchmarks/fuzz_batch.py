@@ -53,8 +53,8 @@ class Problem:
         self.ours = integrator_of(self.scene, ours)
         self.theirs = integrator_of(self.scene, {"type": "path", "max_depth": structure.depth})
 
-    def judge(self, effort: float = 1.0) -> dict[str, Any]:
-        """Verdict and figures; `effort` multiplies the replicas' time."""
+    def judge(self, effort: float = 1.0, least: int = LEAST) -> dict[str, Any]:
+        """Verdict and figures; `effort` multiplies the replicas' time, `least` is their least number."""
         from pbdr.seeds import hashed
         from pbdr.verify.sources import Differences
 
@@ -70,8 +70,8 @@ class Problem:
             pair = [float((sides.image(h, number, FD_SPP) * weights).sum()) for h in (self.step, self.step / 2)]
             return [*pair, (4 * pair[1] - pair[0]) / 3]
 
-        theirs = replicas(differences, SECONDS * effort, "differences", seed)
-        mine = replicas(lambda number: [self.reverse(adjoint, number, SPP)], SECONDS * effort, "ours", seed)
+        theirs = replicas(differences, SECONDS * effort, "differences", seed, least)
+        mine = replicas(lambda number: [self.reverse(adjoint, number, SPP)], SECONDS * effort, "ours", seed, least)
         reference, steps = mean_and_error(theirs), mean_and_error(theirs[:, 0] - theirs[:, 1])
         own = mean_and_error(mine)
         slack = max(abs(steps[0]) - 2 * steps[1], 0.0) / 2
@@ -114,15 +114,15 @@ class Problem:
         return float(gap / size) if size > 0 else gap
 
 
-def replicas(estimate: Any, seconds: float, name: str, seed: int) -> np.ndarray:
-    """Replicas until the last entry is precise or time is up, no fewer than LEAST; with PATIENCE where it would decide nothing."""
+def replicas(estimate: Any, seconds: float, name: str, seed: int, least: int = LEAST) -> np.ndarray:
+    """Replicas until the last entry is precise or time is up, no fewer than `least`; with PATIENCE where it would decide nothing."""
     from pbdr.seeds import hashed
 
     samples: list[list[float]] = []
     begin = time.process_time()  # of all threads: what else the machine does changes nothing
     while len(samples) < MOST:
         samples.append(estimate(hashed(seed, name, len(samples))))
-        if len(samples) >= LEAST:
+        if len(samples) >= least:
             mean, error = mean_and_error(samples)
             relative = error[-1] / max(abs(mean[-1]), 1e-30)
             patience = 1.0 if relative <= 0.6 * NOISE else PATIENCE
@@ -207,8 +207,10 @@ def direction(scene: Any, parameter: Any, unit: float, rng: np.random.Generator)
 # ---------------------------------------------------------------------- one scene, and its shrinking
 
 
-def examine(structure: Structure, numbers: Numbers, effort: float = 1.0, **options: Any) -> dict[str, Any]:
-    """The record of one scene; `options`: of `pathspace`."""
+def examine(
+    structure: Structure, numbers: Numbers, effort: float = 1.0, least: int = LEAST, **options: Any
+) -> dict[str, Any]:
+    """The record of one scene; `least`: replicas of each side, `options`: of `pathspace`."""
     from pbdr.errors import DivergedError, PbdrError
 
     begin = time.perf_counter()
@@ -218,7 +220,7 @@ def examine(structure: Structure, numbers: Numbers, effort: float = 1.0, **optio
         try:
             problem = Problem(structure, numbers, Path(folder), **options)
             record["parameter"] = problem.parameter.name
-            record |= problem.judge(effort)
+            record |= problem.judge(effort, least)
         except DivergedError as error:
             record |= {"verdict": FAILED, "why": str(error)}
         except PbdrError as error:
@@ -233,7 +235,7 @@ def examine(structure: Structure, numbers: Numbers, effort: float = 1.0, **optio
 
 def confirmed(structure: Structure, seed: int, plain: frozenset[str]) -> dict[str, Any] | None:
     """The record of a scene that fails with four times the effort, too; None if it does not."""
-    found = examine(structure, Numbers(seed, plain=plain), 4.0)
+    found = examine(structure, Numbers(seed, plain=plain), 4.0, least=MOST)
     return found if found["verdict"] == FAILED else None
 
 

@@ -14,7 +14,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import segment, silhouettes
-from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.edges import CYLINDER_LINE, SPHERE, EdgeTable, View
 from pbdr.boundary.sampling import favour_moving, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.discrete import Discrete
@@ -166,8 +166,10 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
     mass = length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.radiance
     floor = 0.01 * length * fall_off * chosen.radiance
     own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
+    # Nor does the outline of a sphere or cylinder seen from a point on it: that is the point itself, as close as rounding has it.
+    degenerate = own & ((row.kind == SPHERE) | (row.kind == CYLINDER_LINE))
     outline = edge.silhouette | row.strand | (row.voxel & row.exists(chosen.view))
-    mass = dr.select(outline & ((mass > 0) | ~own), dr.maximum(mass, floor), 0)
+    mass = dr.select(outline & ((mass > 0) | ~own) & ~degenerate, dr.maximum(mass, floor), 0)
     if any(_without_size(emitter) for emitter in scene.emitters()):
         lit = _brightness(chosen, row, dr.width(possible), chosen.delta & (mass > 0))
         mass *= dr.select(chosen.delta, lit, 1)
