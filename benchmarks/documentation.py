@@ -12,6 +12,8 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--look", action="store_true", help="load and check only: nothing is rendered")
     parser.add_argument("--depth", type=int, default=DEPTH, help="longest path, where the scene's own is longer")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for the replicas of each side of a comparison")
+    parser.add_argument("--jobs", type=int, default=1, help="scenes at a time: compilers keep one core each busy")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds after which a scene is stopped")
 
 
@@ -61,15 +64,26 @@ def run(options: argparse.Namespace) -> Result:
     name = "documentation"
     records = load(options.out / f"{name}.json") or (load(harness.RECORDED / f"{name}.json") if options.record else {})
     patterns = options.only or ["*"]
-    for number, file in enumerate(files, 1):
-        wanted = any(fnmatch.fnmatch(file.stem, p) for p in patterns)
-        if not wanted or (not options.again and done(records.get(file.stem), options.look)):
-            continue
-        records[file.stem] = one(file, options)
+    wanted = [f for f in files if any(fnmatch.fnmatch(f.stem, p) for p in patterns)]
+    waiting = [f for f in wanted if options.again or not done(records.get(f.stem), options.look)]
+    for file, record in _by_and_by(waiting, options):
+        records[file.stem] = record
         records = {f.stem: records[f.stem] for f in files if f.stem in records}
+        number = files.index(file) + 1
         print(f"{number:3}/{len(files)} {line(file.stem, records[file.stem])}", file=sys.stderr, flush=True)
         harness.write(result(records, len(files)), options.out, sum(r["seconds"] for r in records.values()))
     return result(records, len(files))
+
+
+def _by_and_by(files: list[Path], options: argparse.Namespace) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Files and records of scenes as they end; an interruption starts none of those that wait."""
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        started = {pool.submit(one, file, options): file for file in files}
+        for job in as_completed(started):
+            yield started[job], job.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Problem:
 
 
 def replicas(estimate: Any, seconds: float, name: str, seed: int, least: int = LEAST) -> np.ndarray:
-    """Replicas until the last entry is precise or time is up, no fewer than `least`; with PATIENCE where it would decide nothing."""
+    """Replicas until the last entry is precise or time is up, no fewer than `least`; PATIENCE where it decides nothing."""
     from pbdr.seeds import hashed
 
     samples: list[list[float]] = []
