@@ -107,7 +107,8 @@ def run(options: argparse.Namespace) -> Result:
     wrong = [event for event in events if event["wrong"]]
     data = {
         "steps": STEPS, "checkpoint_every": EVERY, "own_disk": campaign.disk, "operations": campaign.operations,
-        "runs_finished": campaign.finished, "wrong": len(wrong), "faults": campaign.faults, "events": events,
+        "runs_finished": campaign.finished, "wrong": len(wrong),
+        "faults": campaign.faults, "stillborn": campaign.stillborn, "events": events,
     }  # fmt: skip
     return Result("kill", data, markdown(data), not wrong and not campaign.faults)
 
@@ -128,7 +129,7 @@ def _side_by_side(options: argparse.Namespace) -> Result:
             raise RuntimeError(f"the campaign of {out} ended with exit code {process.returncode}")
         found.append(json.loads((out / "kill.json").read_text(encoding="utf-8")))
     data = {key: found[0][key] for key in ("steps", "checkpoint_every", "own_disk", "operations")}
-    data |= {key: sum(one[key] for one in found) for key in ("runs_finished", "wrong")}
+    data |= {key: sum(one[key] for one in found) for key in ("runs_finished", "wrong", "stillborn")}
     data |= {key: [item for one in found for item in one[key]] for key in ("faults", "events")}
     return Result("kill", data, markdown(data), not data["wrong"] and not data["faults"])
 
@@ -139,6 +140,7 @@ class Campaign:
     def __init__(self, job: Path, folder: Path, random: np.random.Generator) -> None:
         self.job, self.folder, self.random = job, folder, random
         self.finished = 0
+        self.stillborn = 0  # folders of processes that were killed before there was a job in them
         self.faults: list[str] = []
         self.disk = kill_files.mount(folder / "disk")
         alone = folder / "alone"
@@ -278,6 +280,8 @@ class Campaign:
         """A run that is done holds every step once, with the losses of the run that was left alone, and no remains of writes."""
         self.finished += 1
         current = kill_files.newest(self.runs)
+        assert current is not None
+        self.stillborn += sum(not (path / "job.toml").exists() for path in current.parent.iterdir())
         found = kill_files.losses(current)
         if list(found) != list(range(1, STEPS + 1)):
             self.faults.append(f"a finished run has the steps {list(found)}")
@@ -285,8 +289,9 @@ class Campaign:
         difference = max(abs(found[k] - self.losses[k]) / abs(self.losses[k]) for k in found)
         if difference > TOLERANCE:
             self.faults.append(f"losses of a resumed run differ by {difference:.2%}")
-        if after["broken"] or after["remains"]:
-            self.faults.append(f"a finished run has broken files or remains: {after['broken']} {after['remains']}")
+        remains = [name for name in after["remains"] if current.name in name]
+        if after["broken"] or remains:
+            self.faults.append(f"a finished run has broken files or remains: {after['broken']} {remains}")
 
 
 def markdown(data: dict[str, Any]) -> str:
@@ -322,7 +327,8 @@ def markdown(data: dict[str, Any]) -> str:
     return (
         f"A job of {data['steps']} steps, a checkpoint every {data['checkpoint_every']}, {data['operations']} file operations, "
         f"{disk}. {len(events)} events, {data['wrong']} wrong; {data['runs_finished']} runs came to their end, each with "
-        f"every step once and the losses of a run left alone{faults}.\n\n"
+        f"every step once and the losses of a run left alone{faults}. "
+        f"{data['stillborn']} processes were killed before their folder held a job: nothing finds such a folder.\n\n"
         + table(head, rows)
         + "\n\n"
         + table(columns, every)

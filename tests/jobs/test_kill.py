@@ -15,6 +15,7 @@ from benchmarks import kill_files
 from pbdr.job import checkpoint, results, storage
 
 
+@pytest.mark.slow  # test_resume.py kills a job that renders, and test_cli_errors.py fills its disk
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 def test_nothing_breaks(root: Path, tmp_path: Path) -> None:
     """In a process of its own: what has threads cannot fork."""
@@ -31,10 +32,10 @@ def test_nothing_breaks(root: Path, tmp_path: Path) -> None:
         str(tmp_path),
         "--json",
     ]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     events = json.loads((tmp_path / "kill.json").read_text())["events"]
-    assert len({event["kind"] for event in events}) >= 5 and all(event["lost"] <= 4 for event in events)
+    assert len({event["kind"] for event in events}) == 7 and all(event["lost"] <= 4 for event in events)
 
 
 def test_broken_files_are_found(tmp_path: Path) -> None:
