@@ -38,6 +38,7 @@ MENDED = (
     ),
     ("images", "PNG files with wrong sums in some chunks were read", "every sum is checked"),
     ("images", "X, Y, Z channels were read as grey", "refused by name"),
+    ("images", "an HDR file that was cut off ended the process in the decoder", "its lines are walked through first"),
     ("job files", "holdout = 'every:²' raised ValueError", "only the digits 0 to 9 are a number"),
     (
         "camera files",
@@ -170,7 +171,8 @@ def _markdown(data: dict[str, Any]) -> str:
     ]  # fmt: skip
     text = (
         f"{data['tried']} files, {data['batches']} batches, {data['seconds'] / 60:.0f} minutes. *Refused*: by one line. *Decided*: "
-        "accepted, and what was read compared with what was written. *Failed*: anything else (once a batch, which ends there).\n\n"
+        "accepted, and what was read compared with what was written. *Failed*: anything else (once a batch, which ends there). "
+        "Counts are of all runs since the state was begun; what failed is tried again at the start of each run.\n\n"
     )
     text += table(["kind", "tried", "refused", "decided", "failed"], rows)
     text += "\n\nFound by such runs, and mended:\n\n" + table(

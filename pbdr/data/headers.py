@@ -66,16 +66,41 @@ def _by_kind(data: bytes) -> Header:
     if data.startswith(EXR):
         return _exr(data)
     if data.startswith(b"#?"):
-        size = re.search(rb"[-+]Y (\d{1,9}) [-+]X (\d{1,9})\n", data[:65536])
-        if size is None:
-            return Header("HDR", problem="its header gives no resolution")
-        return Header("HDR", int(size.group(2)), int(size.group(1)))
+        return _hdr(data)
     if data[:2] in (b"PF", b"Pf", b"P6"):
         return _plain(data)
     if data.startswith(b"BM"):
         width, height = struct.unpack_from("<ii", data, 18)
         return Header("BMP", abs(width), abs(height))
     return Header(problem="neither PNG, JPEG, EXR, HDR, PFM, PPM nor BMP")
+
+
+def _hdr(data: bytes) -> Header:
+    """Every line is walked through: the decoder ends the process where the file ends too soon."""
+    size = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", data[:65536])
+    if size is None:
+        return Header("HDR", problem="its header gives no resolution of the form -Y height +X width")
+    height, width, at = int(size.group(1)), int(size.group(2)), size.end()
+    if width * height > min(MOST_PIXELS, PIXELS_PER_BYTE * len(data)):
+        return Header("HDR", width, height)  # refused for its size
+    packed = 8 <= width < 32768 and data[at : at + 2] == b"\2\2" and data[at + 2] < 128
+    if not packed:
+        whole = at + 4 * width * height <= len(data)
+        return Header("HDR", width, height, problem="" if whole else "its end is missing: the file was cut off")
+    for _ in range(height):
+        if data[at : at + 4] != bytes((2, 2, width >> 8, width & 255)):
+            return Header("HDR", width, height, problem="it is damaged, or its end is missing")
+        at += 4
+        for _ in range(4):
+            left = width
+            while left > 0:
+                count = data[at]
+                run = count > 128
+                at += 2 if run else 1 + count
+                left -= count - 128 if run else count
+                if left < 0 or count == 0:
+                    return Header("HDR", width, height, problem="it is damaged")
+    return Header("HDR", width, height, problem="" if at <= len(data) else "its end is missing: the file was cut off")
 
 
 def _plain(data: bytes) -> Header:

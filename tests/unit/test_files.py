@@ -393,6 +393,19 @@ def test_a_png_that_says_it_is_linear(tmp_path: Path) -> None:
     load_image(tmp_path / "x.png", "linear")
 
 
+def test_hdr_files_that_are_not_whole(tmp_path: Path) -> None:
+    """Without a look at them beforehand, some of these end the process."""
+    for size in ((4, 6, 3), (9, 9, 3)):
+        path = tmp_path / "a.hdr"
+        mi.Bitmap(np.random.default_rng(0).random(size).astype(np.float32)).write(str(path))
+        data = path.read_bytes()
+        assert load_image(path).size == (size[1], size[0])
+        for cut in range(0, len(data), 7):
+            path.write_bytes(data[:cut])
+            with pytest.raises(DataError, match="not an image that can be read"):
+                load_image(path)
+
+
 def test_files_that_are_not_whole(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "a.jpg")
     (tmp_path / "a.png").write_bytes(encode_png(np.random.default_rng(0).random((32, 32, 3))))
