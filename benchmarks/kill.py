@@ -95,11 +95,11 @@ def prepare(folder: Path) -> Path:
 
 def run(options: argparse.Namespace) -> Result:
     """All events, then what they left behind."""
-    if options.lanes > 1:
-        return _side_by_side(options)
     from pbdr import backend
 
     backend.activate()
+    if options.lanes > 1:
+        return _side_by_side(options)
     folder = (options.out / "kill").resolve()
     shutil.rmtree(folder, ignore_errors=True)
     campaign = Campaign(prepare(folder), folder, np.random.default_rng(options.seed))
