@@ -50,7 +50,8 @@ class Problem:
         self.tangent, self.step = direction(self.scene, self.parameter, self.unit, rng)
         # Only without `adjoint_sampling` are the samples of forward and reverse mode the same.
         ours = {"type": "pathspace", "max_depth": structure.depth, "adjoint_sampling": False, **options}
-        self.ours = integrator_of(self.scene, ours)
+        self.fresh = lambda: integrator_of(self.scene, ours)
+        self.ours = self.fresh()
         self.theirs = integrator_of(self.scene, {"type": "path", "max_depth": structure.depth})
 
     def judge(self, effort: float = 1.0, least: int = LEAST) -> dict[str, Any]:
@@ -86,7 +87,7 @@ class Problem:
             record |= {"verdict": FAILED, "why": f"forward and reverse mode differ by {gap:.2g}"}
         return record
 
-    def reverse(self, adjoint: Any, seed: int, spp: int) -> float:
+    def reverse(self, adjoint: Any, seed: int, spp: int, tracer: Any = None) -> float:
         """⟨gradient, tangent⟩ of Σ adjoint · image, all terms in one pass, as an optimisation takes it."""
         import mitsuba as mi
 
@@ -94,23 +95,27 @@ class Problem:
         from pbdr.rendering import _Attached
 
         scene, name = self.scene.mi, self.parameter.name
+        tracer = tracer or self.ours
         with _Attached(scene, {name: self.parameter}) as attached:
-            self.ours.backward_terms(scene, mi.TensorXf(adjoint), self.scene.sensors[0], seed, spp)
+            tracer.backward_terms(scene, mi.TensorXf(adjoint), self.scene.sensors[0], seed, spp)
             found = attached.gradients()[name].astype(np.float64)
-        if int(self.ours.nonfinite[0]) or not np.isfinite(found).all():
-            raise DivergedError(f"{int(self.ours.nonfinite[0])} samples of the gradient are not finite")
+        if int(tracer.nonfinite[0]) or not np.isfinite(found).all():
+            raise DivergedError(f"{int(tracer.nonfinite[0])} samples of the gradient are not finite")
         return float(np.sum(found * self.tangent))
 
     def transposed(self, adjoint: Any, seed: int) -> float:
-        """⟨adjoint, forward⟩ − ⟨reverse, tangent⟩ on the same samples, relative to the size of the summands."""
+        """⟨adjoint, forward⟩ − ⟨reverse, tangent⟩ on the same samples, relative to the size of the summands.
+
+        Both by an integrator that has learned nothing yet: what one learns from a call changes the samples of the next.
+        """
         from pbdr.rendering import _Attached
 
         scene, name = self.scene.mi, self.parameter.name
         with _Attached(scene, {name: self.parameter}) as attached:
             attached.set_tangents({name: self.tangent})
-            image = np.array(self.ours.forward_terms(scene, self.scene.sensors[0], seed, SPP), dtype=np.float64)
+            image = np.array(self.fresh().forward_terms(scene, self.scene.sensors[0], seed, SPP), dtype=np.float64)
         size = np.abs(image * adjoint).sum()
-        gap = abs(float((image * adjoint).sum()) - self.reverse(adjoint, seed, SPP))
+        gap = abs(float((image * adjoint).sum()) - self.reverse(adjoint, seed, SPP, self.fresh()))
         return float(gap / size) if size > 0 else gap
 
 
