@@ -17,7 +17,7 @@ from typing import Any
 from . import harness
 from .apart import apart
 from .documentation import reason
-from .fuzz_batch import FAILED, NOISE, NOISY, REFUSED, RIGHT, SIGMAS
+from .fuzz_batch import FAILED, NOISE, NOISY, REFUSED, RIGHT, SIGMAS, ZERO
 from .fuzz_scenes import Structure
 from .harness import Result, table
 
@@ -121,15 +121,16 @@ def result(records: Records) -> Result:
     tried, decided = len(records), counts[RIGHT] + counts[FAILED]
     open_, mended = counts[FAILED], [name for name, r in records.items() if r.get("was") and r["verdict"] != FAILED]
     met = tried >= SCENES and decided >= DECIDED * tried and not open_
-    errors = sorted(r["bias_error"] for r in records.values() if r["verdict"] == RIGHT)
+    errors = sorted(r["bias_error"] for r in records.values() if r["verdict"] == RIGHT and "bias_error" in r)
+    zero = sum(r["verdict"] == RIGHT and r.get("why") == ZERO for r in records.values())
     figures = {
         "tried": tried, "refused": counts[REFUSED], "decided": decided, "right": counts[RIGHT], "noisy": counts[NOISY],
-        "failed": open_, "mended": len(mended), "median_error": errors[len(errors) // 2] if errors else None,
+        "zero": zero, "failed": open_, "mended": len(mended), "median_error": errors[len(errors) // 2] if errors else None,
     }  # fmt: skip
     text = [
         f"{tried} scenes tried, {decided} decided ({decided / max(tried, 1):.0%}; at least {DECIDED:.0%} of {SCENES} are asked "
-        f"for): {counts[RIGHT]} right, {open_} failed; {counts[REFUSED]} refused by name; {counts[NOISY]} too noisy to tell. "
-        f"{len(mended)} that had failed do so no more.",
+        f"for): {counts[RIGHT]} right ({zero} of them {ZERO}), {open_} failed; {counts[REFUSED]} refused by name; "
+        f"{counts[NOISY]} too noisy to tell. {len(mended)} that had failed do so no more.",
         f"Right: the gradient along a random direction lies within {SIGMAS:.0f} standard errors of central differences of "
         f"Mitsuba's `path` (two steps, extrapolated), whose standard error together is at most {NOISE:.0%} of the derivative "
         + (f"(the median is {figures['median_error']:.1%})" if errors else "")

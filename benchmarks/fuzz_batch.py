@@ -32,6 +32,7 @@ LEAST, MOST, SECONDS = 6, 40, 1.2  # replicas; seconds of processor time for tho
 PATIENCE = 4.0
 SPP, FD_SPP = 256, 256
 STEP = 0.02  # of motions, in units of the unit scene
+ZERO = "exactly zero on both sides"
 RIGHT, REFUSED, NOISY, FAILED = "right", "refused", "noisy", "failed"
 
 
@@ -137,12 +138,16 @@ def replicas(estimate: Any, seconds: float, name: str, seed: int, least: int = L
 
 
 def verdict(mean: float, error: float, reference: float, reference_error: float, slack: float) -> dict[str, Any]:
-    """Right, noisy or failed: SIGMAS standard errors (and what truncation may explain), with a bound on the standard error."""
+    """Right, noisy or failed.
+
+    Right: exactly zero on both sides, or within SIGMAS standard errors (and what truncation may explain), which have a bound.
+    """
     if not np.isfinite([mean, error, reference, reference_error]).all():
         return {"verdict": FAILED, "why": "not finite"}
     scale, both = max(abs(reference), abs(mean)), float(np.hypot(error, reference_error))
     if scale == 0:
-        return {"verdict": NOISY, "why": "the derivative is exactly zero on both sides"}
+        # Differences with common random numbers are exactly zero only where nothing changes.
+        return {"verdict": RIGHT, "why": ZERO}
     beyond = abs(mean - reference) - slack
     figures = {"bias": (mean - reference) / scale, "bias_error": both / scale}
     if beyond > max(SIGMAS * both, ROUNDING * scale):

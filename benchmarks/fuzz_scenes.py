@@ -262,6 +262,8 @@ def thing(structure: Structure, numbers: Numbers, world: Frame, folder: Path) ->
             }
         }
     if kind in ("bsplinecurve", "linearcurve"):
+        if structure.material == "diffuse":  # textures around curves are refused
+            bsdf = {"type": "diffuse", "reflectance": _zoo().rgb(0.8, 0.5, 0.3)}
         return {"thing": {**_curve(folder, kind, numbers, world), "bsdf": bsdf}}
     if kind == "sdfgrid":
         x, y, z = np.meshgrid(*[np.linspace(-1, 1, 8)] * 3, indexing="ij")
