@@ -76,7 +76,10 @@ def test_verdicts(mean: float, error: float, slack: float, expected: str) -> Non
 
 
 def test_requirements_count_what_is_decided() -> None:
-    right = {f"0-{k}": {"verdict": RIGHT, "bias_error": 0.01, "seconds": 1.0, "parameter": "a"} for k in range(500)}
+    right = {
+        f"0-{k}": {"verdict": RIGHT, "bias": 0.0, "bias_error": 0.01, "seconds": 1.0, "parameter": "a"}
+        for k in range(500)
+    }
     assert result(right).met
     refused = {f"1-{k}": {"verdict": REFUSED, "why": "x", "seconds": 1.0} for k in range(400)}
     assert not result({**right, **refused}).met
