@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--structures", type=int, default=STRUCTURES, help="different structures in one round")
     parser.add_argument("--first", type=int, default=0, help="the first structure of a round")
     parser.add_argument("--batch", type=int, default=BATCH, help="scenes of a structure in one round")
-    parser.add_argument("--retry", action="store_true", help="run only what has failed before")
+    parser.add_argument("--retry", action="store_true", help="run only what has failed, or was too noisy to tell")
     parser.add_argument("--no-shrink", action="store_true", help="leave failing scenes as they are")
 
 
@@ -66,9 +66,9 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def work(records: Records, options: argparse.Namespace) -> Any:
-    """(structure, seeds) of batches that wait: rounds over the structures, each with new seeds; or all that failed."""
+    """(structure, seeds) of batches that wait: rounds over the structures, each with new seeds; or all that failed or was noisy."""
     if options.retry:
-        failed = [name for name, record in records.items() if record["verdict"] == FAILED]
+        failed = [name for name, record in records.items() if record["verdict"] in (FAILED, NOISY)]
         for structure in sorted({int(name.split("-")[0]) for name in failed}):
             yield structure, [int(name.split("-")[1]) for name in failed if int(name.split("-")[0]) == structure]
         return
