@@ -29,7 +29,7 @@ def apart(
         out, errors = Path(folder) / "record.json", Path(folder) / "stderr"
         with errors.open("wb") as told:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *words, str(out)],
+                [sys.executable, "-X", "faulthandler", "-m", module, *words, str(out)],
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=told,
