@@ -130,7 +130,7 @@ BSDFS = (
 SHADOWS = _term("shadows that it throws", "direct.sample", "test_closed_direct")
 
 EMITTERS = (
-    *_rows("emitter", (SHADOWS, Jump("horizons of its emission under interpolated normals, seen from surfaces", MISSING)),
+    *_rows("emitter", (SHADOWS, _refused("horizons of its emission under interpolated normals", STEPPED)),
            "one-sided emission ends where the area vanishes: no jump; the camera sees horizons (horizon.sample)", area="AreaLight"),
     *_rows("emitter", (SHADOWS,), point="PointLight", directional="DirectionalEmitter", constant="ConstantBackgroundEmitter",
            envmap="EnvironmentMapEmitter"),

@@ -13,6 +13,7 @@ import test_curves
 import test_grids
 import test_specular
 from finite_differences import Differences, adjoint, check, gradients
+from test_smooth_shading import bumpy_ball
 
 import pbdr.errors
 from pbdr.parameters import read, resolve
@@ -64,6 +65,18 @@ def test_material_parameters(case, boundary):
 @pytest.mark.parametrize("role", ["turbidity", "sun_direction", "pose"])
 def test_sunsky(role):
     refused(load_scene(zoo.scene(light=zoo.EMITTERS["sunsky"]())), f"light/{role}")
+
+
+def test_light_of_smooth_meshes(tmp_path):
+    """Refused where its horizons are seen from surfaces: not for its radiance, not with the normals of its faces."""
+    path, _ = bumpy_ball(tmp_path)
+    glowing = {"type": "ply", "filename": path, "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 2.0}}}
+    glowing["to_world"] = T().translate([1.0, 0, 1.5]).scale(0.3)
+    smooth, flat = (load_scene(zoo.scene() | {"lamp": glowing | {"face_normals": faces}}) for faces in (False, True))
+    refused(smooth, "ball/pose", "'lamp' is a mesh with interpolated normals")
+    few = {"type": "pathspace", "max_depth": 2, "n_primary": 64, "n_direct": 64}
+    for scene, name in ((smooth, "lamp/radiance"), (flat, "ball/pose")):
+        assert np.isfinite(gradient(scene, name, adjoint(), spp=1, integrator=few).total[name]).all()
 
 
 def test_the_sun_and_the_horizon_are_seen_to_move():
