@@ -106,6 +106,7 @@ def one(file: Path, options: argparse.Namespace) -> dict[str, Any]:
         missing = next((part for part in ("load", *KINDS) if part not in record), KINDS[-1])
         record[missing] = {"verdict": SLOW if failure.startswith("no end") else TRACEBACK, "message": failure}
     seconds = round(time.perf_counter() - start, 1)
+    record = json.loads(json.dumps(record).replace(f"{file.parent.resolve()}/", ""))  # paths of no other machine
     return {**record, "seconds": seconds, "commit": harness.machine()["commit"]}
 
 
