@@ -180,7 +180,7 @@ def skip_optimisation(path: Path) -> bool:
     Dr.Jit optimises its own code before LLVM sees it, and most of the time that LLVM takes goes into simplifying that
     code again. LLVM asks the gate of its context (`OptPassGate`) before each pass that it can do without; the gate set
     here answers no, and registers are allocated by the simplest method. Measured on the gradient of a Cornell box:
-    compilation 6.4 s before and 2.1 s after, kernels 5 to 10 % slower, images the same to the last bit.
+    compilation 6.4 s before and 2.1 s after, kernels 5 to 10 % slower, numbers the same but for rounding.
 
     LLVM has no public way to set a gate: the object is made by hand from LLVM's own class `OptBisect` (with
     `shouldRunPass` replaced by a function of the C library that returns 0), on Linux, and only where its table of

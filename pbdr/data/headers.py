@@ -97,7 +97,7 @@ def _hdr(data: bytes) -> Header:
                 count = data[at]
                 run = count > 128
                 at += 2 if run else 1 + count
-                left -= count - 128 if run else count
+                left = left - (count - 128 if run else count)
                 if left < 0 or count == 0:
                     return Header("HDR", width, height, problem="it is damaged")
     return Header("HDR", width, height, problem="" if at <= len(data) else "its end is missing: the file was cut off")

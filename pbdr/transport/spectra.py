@@ -28,8 +28,8 @@ def typical() -> Any:
     """Wavelengths across the visible range, for what only has to know about how bright something is."""
     if not mi.is_spectral:
         return mi.Color0f()
-    number = len(mi.Wavelength())
-    return mi.Wavelength([460 + 160 * k / max(number - 1, 1) for k in range(number)])
+    number = len(mi.Spectrum())
+    return mi.Spectrum([460 + 160 * k / max(number - 1, 1) for k in range(number)])
 
 
 def carry(ray: Any, wavelengths: Any) -> Any:

@@ -172,10 +172,3 @@ def test_refusals(tmp_path, kind, points, message):
     made = scene(tmp_path, kind, points=points)
     with pytest.raises(pbdr.errors.SceneError, match=message):
         gradient(made, "curve/control_points", adjoint(), spp=1, integrator={"type": "pathspace", "max_depth": 2})
-
-
-def test_extra_channels_are_refused(tmp_path):
-    made = scene(tmp_path, "linearcurve")
-    integrator = {"type": "pathspace", "max_depth": 2, "aovs": "depth"}
-    with pytest.raises(pbdr.errors.SceneError, match="curve"):
-        gradient(made, "curve/control_points", np.ones((16, 16, 4)), spp=1, integrator=integrator)

@@ -104,8 +104,8 @@ def test_masks_and_background() -> None:
     for image, data, message in (
         (loaded(None), {"mask": "alpha"}, "needs an alpha channel"),
         (loaded(None), {"background": (1.0, 1.0, 1.0)}, "has no alpha channel"),
-        (loaded(0.0), {"mask": "alpha"}, "zero everywhere"),
-        (loaded(0.5), {"mask": "opaque"}, "zero everywhere"),
+        (loaded(0.0), {"mask": "alpha"}, "is zero wherever"),
+        (loaded(0.5), {"mask": "opaque"}, "is zero wherever"),
     ):
         with pytest.raises(DataError, match=message):
             view(image, **data)

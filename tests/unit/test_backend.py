@@ -288,7 +288,7 @@ def test_quick_compilation_skips_what_llvm_can_do_without(tmp_path):
         assert result.stderr == ""
         number, milliseconds = map(float, result.stdout.split())
         found[value] = number, milliseconds
-    assert found["quick"][0] == found["full"][0]
+    assert found["quick"][0] == pytest.approx(found["full"][0], rel=1e-5)
     assert found["quick"][1] < 0.7 * found["full"][1]
     assert any((tmp_path / "quick" / ".drjit" / "quick").glob("*.bin"))
     assert not (tmp_path / "full" / ".drjit" / "quick").exists()
