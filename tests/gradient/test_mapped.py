@@ -57,7 +57,9 @@ def texel_signs(made, name, depth=2):
     return np.sign(gradient(made, name, np.ones((16, 16, 3)), spp=1024, integrator=integrator).total[name])
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(x, marks=pytest.mark.slow) if x == "normal map in reflected light" else x for x in CASES]
+)
 def test_texels_and_motion(monkeypatch, case):
     """Negative control: without the horizons the derivative with respect to the texels is another one."""
     kind, name, depth, step, spp, missing = CASES[case]

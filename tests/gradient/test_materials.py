@@ -77,7 +77,14 @@ def tangent(scene, parameter):
     return np.sign(found.total[parameter.name])
 
 
-@pytest.mark.parametrize(("material", "role"), [(m, r) for m, roles in CASES.items() for r in roles])
+@pytest.mark.parametrize(
+    ("material", "role"),
+    [
+        pytest.param(m, r, marks=pytest.mark.slow if (m, r) == ("mask", "opacity") else ())  # has two minutes of noise
+        for m, roles in CASES.items()
+        for r in roles
+    ],
+)
 def test_material(material, role):
     """All parameters of the material that move rays, or all that do not, are differentiated at once; one is looked at."""
     name, delta = f"ball/{role}", material in DELTA

@@ -18,6 +18,9 @@ from pbdr.seeds import hashed
 
 ROUNDING = 5e-4  # of the sum of magnitudes: float32 sums of some thousand samples
 SPP = 4
+ACCEPTED = [name for name, case in CASES.items() if not case.refusal]
+# One case of each feature and kind of parameter; the other ones of a family are slow.
+FAMILIES = {(CASES[name].feature, CASES[name].kind): name for name in reversed(ACCEPTED)}
 BUDGETS = {"n_primary": 2048, "n_direct": 2048, "n_indirect": 2048}
 
 
@@ -61,7 +64,9 @@ class Small:
 
 
 @pytest.mark.filterwarnings("ignore::pbdr.transport.support.IncompleteGradientWarning")
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.refusal])
+@pytest.mark.parametrize(
+    "name", [n if n in FAMILIES.values() else pytest.param(n, marks=pytest.mark.slow) for n in ACCEPTED]
+)
 def test_forward_is_the_transpose_of_reverse(name, tmp_path):
     small = Small(name, tmp_path)
     seed = hashed(0, "small", name)

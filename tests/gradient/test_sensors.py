@@ -128,13 +128,15 @@ def test_camera_parameters(kind):
     Comparison(found, {f"camera/{role}": step for role, step in CAMERA[kind].items()}, 16384).check(512)
 
 
-@pytest.mark.parametrize("kind", ["orthographic", "thinlens", "opencv_fisheye"])
+@pytest.mark.parametrize(
+    "kind", ["orthographic", *(pytest.param(k, marks=pytest.mark.slow) for k in ("thinlens", "opencv_fisheye"))]
+)
 def test_moving_shapes(kind):
     """Edges and soft shadows, seen by every kind of view."""
     Comparison(scene(kind, light=area()), {"block/positions": 0.02}, 8192).check(256)
 
 
-@pytest.mark.parametrize("kind", ["orthographic", "thinlens"])
+@pytest.mark.parametrize("kind", ["orthographic", pytest.param("thinlens", marks=pytest.mark.slow)])
 def test_shading_horizons(kind, tmp_path, monkeypatch):
     """The rim of a coarse smooth-shaded mesh, whose faces and normals move; without the horizon's term it is wrong."""
     path, vertices = bumpy_ball(tmp_path)

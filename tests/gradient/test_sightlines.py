@@ -109,7 +109,7 @@ CASES = {
 }
 
 
-SLOW = ("behind glass", "instance out of view", "normal map in a mirror")
+SLOW = ("in a mirror", "behind glass", "instance out of view", "normal map in a mirror")
 
 
 @pytest.mark.parametrize("case", [pytest.param(x, marks=pytest.mark.slow) if x in SLOW else x for x in CASES])

@@ -139,7 +139,8 @@ DEEPER = {
 }
 
 
-@pytest.mark.parametrize("case", ["horizons", pytest.param("terminators", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["horizons", "terminators"])
 def test_reflected_light(ball_file, monkeypatch, case):
     """The floor next to the ball, lit by way of it; and the ball, lit by way of the floor. Negative control: without this term."""
     path, vertices = ball_file

@@ -114,7 +114,8 @@ CASES = {  # scene, parameter, step, max_depth, samples per pixel
     "point light's shadow in a mirror": (shadow_in_a_mirror, "thing/positions", 0.01, 3, 64),
     "index of a glass ball": (glass_ball, "mirror/eta", 0.005, 3, 512),
 }
-SLOW = ("mirror and its border", "point light's shadow in a mirror", "index of a glass ball")
+SLOW = ("mirror and its border", "point light's shadow in a mirror", "index of a glass ball", "ball in a mirror",
+        "box in a curved mirror", "lamp behind a box in a curved mirror")  # fmt: skip
 
 
 @pytest.mark.parametrize(
