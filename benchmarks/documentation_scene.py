@@ -106,6 +106,7 @@ class Job:
         self.shape = main_shape(scene)
         if kind == "material":
             self.parameters = [material(scene, self.shape)]
+            _off_bounds(scene, self.parameters[0])
             self.tangents = [direction(scene, self.parameters[0], "all")]
         else:
             movers = [mover(scene, shape, self.camera) for shape in [self.shape, *inside(scene, self.shape)]]
@@ -200,6 +201,22 @@ class Job:
         finally:
             put(0.0)
         return np.asarray((pair[0] - pair[1]) / (2 * step))
+
+
+def _off_bounds(scene: Any, parameter: Any) -> None:
+    """Move a value that lies at the end of its range, as a black colour does, inside: differences step to both sides."""
+    import mitsuba as mi
+
+    from pbdr.parameters import read, traverse, write
+
+    params = traverse(scene)
+    value = np.asarray(read(None, parameter, params))
+    low, high = parameter.bounds
+    margin = 0.1 * (high - low if np.isfinite(high - low) else max(float(np.abs(value).mean()), 1.0))
+    inside = np.clip(value, low + margin, high - margin)
+    if not np.array_equal(inside, value):
+        write(params, parameter, mi.TensorXf(inside.astype(np.float32)))
+        params.update()
 
 
 def judged(mean: float, error: float, reference: float, reference_error: float, slack: float = 0.0) -> dict[str, Any]:
