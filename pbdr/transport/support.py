@@ -169,7 +169,8 @@ def _check_smooth_lights(scene: Any, features: Features, attached: list[Attached
     Mitsuba emits where the interpolated normal looks towards the receiver, and draws points of such a light by the cosine of that
     normal: a term for these horizons alone left the total 8 % off (an icosahedron of 80 faces over a floor).
     """
-    if max_depth < 2 or not features.edges_seen_to_move:
+    lit = any(not shape.is_emitter() for shape in scene.shapes())  # the camera sees the horizons of a lamp by a term
+    if max_depth < 2 or not features.edges_seen_to_move or not lit:
         return
     for shape in scene.shapes():
         if shape.is_emitter() and smooth.may_show_horizons(shape):
