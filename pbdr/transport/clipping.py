@@ -35,14 +35,7 @@ class Window:
     @staticmethod
     def of(eye: Eye, film: Any, depth: float) -> Window:
         """On the plane at `depth`."""
-        (x0, y0), (width, height) = camera.film_origin(film), camera.film_size(film)
-        margin = film.rfilter().radius() + 1.0
-        t = np.linspace(0, 1, BORDER)
-        x = np.concatenate([t, t, 0 * t, 0 * t + 1]) * (width + 2 * margin) + x0 - margin
-        y = np.concatenate([0 * t, 0 * t + 1, t, t]) * (height + 2 * margin) + y0 - margin
-        image = mi.Point2f(
-            (mi.Float(aligned(x)) - eye.centre[0]) / eye.focal[0], (mi.Float(aligned(y)) - eye.centre[1]) / eye.focal[1]
-        )
+        image = eye.border(film, BORDER)
         if eye.distant:
             place, spread = mi.Point2f(-image.x, -image.y), mi.Float(0)
         else:

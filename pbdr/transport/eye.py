@@ -183,17 +183,21 @@ class Eye:
         angle = dr.atan2(dr.sqrt(middle.x * middle.x + middle.y * middle.y), middle.z)
         return around | (angle - half < self._widest_angle(film))
 
-    def _widest_angle(self, film: Any) -> Any:
-        """Largest angle to the axis on the film."""
+    def border(self, film: Any, points: int) -> Any:
+        """Where the border of the film, as far out as its filter reaches, lies on the plane at distance 1: `points` a side."""
         (x0, y0), (width, height) = camera.film_origin(film), camera.film_size(film)
         margin = film.rfilter().radius() + 1.0
-        t = np.linspace(0, 1, BORDER)
+        t = np.linspace(0, 1, points)
         x = np.concatenate([t, t, 0 * t, 0 * t + 1]) * (width + 2 * margin) + x0 - margin
         y = np.concatenate([0 * t, 0 * t + 1, t, t]) * (height + 2 * margin) + y0 - margin
-        image = mi.Point2f(
+        return mi.Point2f(
             (mi.Float(aligned(x)) - self.centre[0]) / self.focal[0],
             (mi.Float(aligned(y)) - self.centre[1]) / self.focal[1],
         )
+
+    def _widest_angle(self, film: Any) -> Any:
+        """Largest angle to the axis on the film."""
+        image = self.border(film, BORDER)
         cosine = self.lens.direction(image).z
         cosine = dr.min(dr.select(dr.isfinite(cosine), cosine, 0))
         return MARGIN * dr.acos(dr.clip(cosine, -1, 1))
