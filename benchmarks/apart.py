@@ -9,13 +9,26 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .harness import ROOT
 
+Item, Found = TypeVar("Item"), TypeVar("Found")
 TOO_SLOW = "no end within {limit:.0f} s"
+
+
+def by_and_by(work: Callable[[Item], Found], items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Found]]:
+    """Items and what `work` found for them, as it ends, `jobs` at a time; an interruption starts none of those that wait."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        started = {pool.submit(work, item): item for item in items}
+        for job in as_completed(started):
+            yield started[job], job.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def apart(

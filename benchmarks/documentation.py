@@ -12,13 +12,11 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from . import harness
-from .apart import apart
+from .apart import apart, by_and_by
 from .documentation_scene import (
     ABSENT,
     ACCEPTED,
@@ -66,24 +64,13 @@ def run(options: argparse.Namespace) -> Result:
     patterns = options.only or ["*"]
     wanted = [f for f in files if any(fnmatch.fnmatch(f.stem, p) for p in patterns)]
     waiting = [f for f in wanted if options.again or not done(records.get(f.stem), options.look)]
-    for file, record in _by_and_by(waiting, options):
+    for file, record in by_and_by(lambda item: one(item, options), waiting, options.jobs):
         records[file.stem] = record
         records = {f.stem: records[f.stem] for f in files if f.stem in records}
         number = files.index(file) + 1
         print(f"{number:3}/{len(files)} {line(file.stem, records[file.stem])}", file=sys.stderr, flush=True)
         harness.write(result(records, len(files)), options.out, sum(r["seconds"] for r in records.values()))
     return result(records, len(files))
-
-
-def _by_and_by(files: list[Path], options: argparse.Namespace) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Files and records of scenes as they end; an interruption starts none of those that wait."""
-    pool = ThreadPoolExecutor(options.jobs)
-    try:
-        started = {pool.submit(one, file, options): file for file in files}
-        for job in as_completed(started):
-            yield started[job], job.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -14,14 +14,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import harness
+from .apart import by_and_by
 from .harness import ROOT, Result, mean_and_error, table
 
 NOISE = 0.03  # largest relative standard error of a comparison that decides
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> Result:
     patterns = options.only or ["*"]
     chosen = [name for name in CASES if any(fnmatch.fnmatch(name, p) for p in patterns)]
     waiting = [name for name in chosen if options.again or name not in records]
-    for name, record in _by_and_by(waiting, options):
+    for name, record in by_and_by(lambda item: apart(item, options), waiting, options.jobs):
         before = records.get(name, {})
         records[name] = record
         if options.no_peer and "peer" in before:  # Mitsuba has not changed
@@ -68,17 +68,6 @@ def run(options: argparse.Namespace) -> Result:
         print(f"{list(CASES).index(name) + 1:3}/{len(CASES)} {line(name, records[name])}", file=sys.stderr, flush=True)
         harness.write(result(records, len(CASES)), options.out, sum(r["seconds"] for r in records.values()))
     return result(records, len(CASES))
-
-
-def _by_and_by(names: list[str], options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and records of cases as they end; an interruption starts none of those that wait."""
-    pool = ThreadPoolExecutor(options.jobs)
-    try:
-        done = {pool.submit(apart, name, options): name for name in names}
-        for job in as_completed(done):
-            yield done[job], job.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def load(path: Path) -> dict[str, Any]:
