@@ -93,8 +93,9 @@ class Job:
     """Parameters of a scene, the direction that they move in together, and both integrators."""
 
     def __init__(self, scene: Any, kind: str, depth: int) -> None:
+        from pbdr.parameters import read
         from pbdr.scene import integrator_of
-        from pbdr.verify.directions import direction, longest_step
+        from pbdr.verify.directions import direction, feasible, longest_step
 
         self.scene, self.kind = scene, kind
         self.camera = scene.sensors[0]
@@ -106,13 +107,14 @@ class Job:
         self.shape = main_shape(scene)
         if kind == "material":
             self.parameters = [material(scene, self.shape)]
-            _off_bounds(scene, self.parameters[0])
             self.tangents = [direction(scene, self.parameters[0], "all")]
         else:
             movers = [mover(scene, shape, self.camera) for shape in [self.shape, *inside(scene, self.shape)]]
             self.parameters = list({p.raw: p for p in movers}.values())
             self.tangents = [sideways(p, self.camera) for p in self.parameters]
-        self.step = longest_step(scene, self.parameters[0], self.tangents[0])
+        first = self.parameters[0]
+        self.tangents[0], self.side = feasible(np.asarray(read(scene, first)), self.tangents[0], first.bounds)
+        self.step = longest_step(scene, first, self.tangents[0], self.side)
 
     def small(self) -> Any:
         """The film, made small."""
@@ -178,11 +180,12 @@ class Job:
         return float(sum(np.sum(found[p.name].astype(np.float64) * tangent) for p, tangent in both))
 
     def difference(self, step: float, seed: int) -> np.ndarray:
-        """Derivative image of a central difference with common random numbers."""
+        """Derivative image of a difference with common random numbers."""
         import mitsuba as mi
 
         from pbdr.parameters import read, traverse, write
         from pbdr.verify.functionals import colours
+        from pbdr.verify.sources import stencil
 
         params = traverse(self.scene)
         start = [read(None, p, params) for p in self.parameters]
@@ -192,31 +195,15 @@ class Job:
                 write(params, p, mi.TensorXf((value + offset * tangent).astype(np.float32)))
             params.update()
 
-        pair = []
+        total: np.ndarray | float = 0.0
         try:
-            for offset in (step, -step):
-                put(offset)
+            for place, weight in stencil(self.side).items():
+                put(place * step)
                 image = mi.render(self.scene.mi, sensor=self.camera, integrator=self.theirs, spp=FD_SPP, seed=seed)
-                pair.append(colours(np.array(image)))
+                total = total + weight * colours(np.array(image))
         finally:
             put(0.0)
-        return np.asarray((pair[0] - pair[1]) / (2 * step))
-
-
-def _off_bounds(scene: Any, parameter: Any) -> None:
-    """Move a value that lies at the end of its range, as a black colour does, inside: differences step to both sides."""
-    import mitsuba as mi
-
-    from pbdr.parameters import read, traverse, write
-
-    params = traverse(scene)
-    value = np.asarray(read(None, parameter, params))
-    low, high = parameter.bounds
-    margin = 0.1 * (high - low if np.isfinite(high - low) else max(float(np.abs(value).mean()), 1.0))
-    inside = np.clip(value, low + margin, high - margin)
-    if not np.array_equal(inside, value):
-        write(params, parameter, mi.TensorXf(inside.astype(np.float32)))
-        params.update()
+        return np.asarray(total / step)
 
 
 def judged(mean: float, error: float, reference: float, reference_error: float, slack: float = 0.0) -> dict[str, Any]:

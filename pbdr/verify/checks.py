@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pbdr.errors import OptionError, ParameterError, PbdrError
-from pbdr.parameters import Parameter, is_radiometric, resolve
+from pbdr.parameters import Parameter, is_radiometric, read, resolve
 from pbdr.parameters.film import film_size
 from pbdr.scene import Scene, integrator_of, sensor_of
 from pbdr.seeds import hashed
 from pbdr.verify import diagnosis, statistics
 from pbdr.verify.decision import AGREES, LEAST, UNDECIDED, WRONG, Decision, Stream, sequence
-from pbdr.verify.directions import defaults, direction, longest_step
+from pbdr.verify.directions import defaults, direction, feasible, longest_step
 from pbdr.verify.functionals import GLOBALS, Functionals
 from pbdr.verify.result import Along, Array, Estimate, Step, Verification
 from pbdr.verify.sources import Derivative, Differences, primal_of
@@ -99,12 +99,15 @@ class _Job:
     def along(self, name: str, tangent: Array, tell: Told) -> Along:
         """One direction."""
         seed = hashed(self.seed, "verify", self.parameter.name, name)
-        differences = Differences(self.scene, self.parameter, tangent, sensor=self.camera, integrator=self.primal)
+        tangent, side = feasible(np.asarray(read(self.scene, self.parameter)), tangent, self.parameter.bounds)
+        differences = Differences(
+            self.scene, self.parameter, tangent, sensor=self.camera, integrator=self.primal, side=side
+        )
         source = Derivative(self.scene, self.parameter, tangent, sensor=self.camera, integrator=self.tracer)
         tell("compiling", 0.02)
         spp = self._samples("ours", lambda n: source.images(hashed(seed, "warm"), n), self.budget / REPLICAS)
         tell("finite differences at several steps", 0.1)
-        longest = self.step or longest_step(self.scene, self.parameter, tangent)
+        longest = self.step or longest_step(self.scene, self.parameter, tangent, side)
         fd_spp = self._samples(
             "reference", lambda n: differences.image(longest, hashed(seed, "warm"), n), self.budget / REPLICAS / 2
         )
@@ -135,7 +138,11 @@ class _Job:
         plateau = plateau and found.reason != "truncation"
         for k, row in enumerate(steps):
             row.used = pilot.steps[k] in pair
-        return self._result(name, found, look, ours, reference, source, steps, plateau, pair, spp, fd_spp, seed, tell)
+        result = self._result(name, found, look, ours, reference, source, steps, plateau, pair, spp, fd_spp, seed, tell)
+        result.side = side
+        if side:
+            result.text += "; the differences are one-sided, because values lie at an end of their range"
+        return result
 
     def _samples(self, side: str, draw: Callable[[int], Any], seconds: float) -> int:
         """Samples per pixel for which `draw` takes about `seconds`; the first call compiles and does not count."""

@@ -101,8 +101,29 @@ def _vertices(scene: Any, parameter: Parameter) -> Array:
     return np.asarray(read(scene, found))
 
 
-def longest_step(scene: Any, parameter: Parameter, tangent: Array) -> float:
-    """Longest step of finite differences along `tangent`: what moves by 4 % of the object's size, or 4 % of a value's range."""
+def feasible(value: Array, tangent: Array, bounds: tuple[float, float]) -> tuple[Array, int]:
+    """Where a value can go along `tangent` without leaving its bounds: (tangent, side).
+
+    Side 0: both ways, so that differences are central. 1 or -1: forwards or backwards only, because some entries lie at an end of
+    their range, as the channels of a black or saturated colour do, where a renderer may clamp. Entries that could only move the
+    other way rest: their tangent is 0.
+    """
+    low, high = bounds
+    margin = 1e-3 * (high - low if np.isfinite(high - low) else float(np.abs(value).mean()) or 1.0)
+    moved = tangent != 0
+    forwards = ~moved | np.where(tangent > 0, value < high - margin, value > low + margin)
+    backwards = ~moved | np.where(tangent > 0, value > low + margin, value < high - margin)
+    if (forwards & backwards).all():
+        return tangent, 0
+    side = 1 if forwards.sum() >= backwards.sum() else -1
+    return np.where(forwards if side > 0 else backwards, tangent, 0.0), side
+
+
+def longest_step(scene: Any, parameter: Parameter, tangent: Array, side: int = 0) -> float:
+    """Longest step of finite differences along `tangent`: what moves by 4 % of the object's size, or 4 % of a value's range.
+
+    `side` from `feasible`: one-sided differences go twice as far.
+    """
     largest = float(np.abs(tangent).max())
     if parameter.role in ("positions", "position", "center") or parameter.kind == "transform":
         return 0.04 * _size(scene, parameter) / largest
@@ -111,10 +132,12 @@ def longest_step(scene: Any, parameter: Parameter, tangent: Array) -> float:
     low, high = parameter.bounds
     step = 0.1 * size / largest
     # Stay where the parameter means something: a negative roughness or a colour above 1 is not what the scene can be.
-    moved = np.abs(tangent) > 0
-    room = np.minimum(np.where(moved, value - low, np.inf), np.where(moved, high - value, np.inf)).min()
-    if 0 < room < np.inf:
-        step = min(step, 0.9 * float(room) / largest)
+    up, down = high - value, value - low
+    ahead, behind = np.where(tangent > 0, up, down), np.where(tangent > 0, down, up)
+    room = np.minimum(ahead, behind) if side == 0 else (ahead if side > 0 else behind) / 2
+    nearest = float(np.where(tangent != 0, room, np.inf).min())
+    if 0 < nearest < np.inf:
+        step = min(step, 0.9 * nearest / largest)
     return float(step)
 
 

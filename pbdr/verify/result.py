@@ -58,6 +58,7 @@ class Along:
     smooth    the smooth functional: estimator, reference and the standard error of their difference
     largest   of the block differences: row, column, difference and its standard error, relative to the scale
     reverse   |forward − reverse| on one seed, relative to the derivative image without cancellation; None: not measured
+    side      0 for central differences; 1 or -1 for one-sided ones, where values lie at an end of their range
     other     the other estimator of the boundary, warp for edge: {"status": "compared" | "refused" | "not tried", …}
     """
 
@@ -85,6 +86,7 @@ class Along:
     other: dict[str, Any]
     images: dict[str, Array] = field(default_factory=dict, repr=False)
     blocks: dict[str, Array] = field(default_factory=dict, repr=False)
+    side: int = 0
 
 
 @dataclass

@@ -20,30 +20,41 @@ from pbdr.verify.functionals import colours
 Array = NDArray[np.float64]
 
 
-class Differences:
-    """Central differences of `integrator`'s image along `tangent`, with common random numbers.
+def stencil(side: int) -> dict[int, float]:
+    """Steps from the value → weight, to be divided by the step, of a difference whose error is of second order.
 
+    Central for `side` 0; else of three values on one side.
+    """
+    return {1: 0.5, -1: -0.5} if side == 0 else {0: -1.5 * side, side: 2.0 * side, 2 * side: -0.5 * side}
+
+
+class Differences:
+    """Differences of `integrator`'s image along `tangent`, with common random numbers; their error is of second order in the step.
+
+    `side`: 0 for central differences; 1 or -1 for one-sided ones, of three images, where a value lies at an end of its range.
     The scene is as before after every call.
     """
 
-    def __init__(self, scene: Any, parameter: Parameter, tangent: Array, *, sensor: Any, integrator: Any) -> None:
-        self.scene, self.parameter, self.tangent = mitsuba_scene(scene), parameter, tangent
+    def __init__(
+        self, scene: Any, parameter: Parameter, tangent: Array, *, sensor: Any, integrator: Any, side: int = 0
+    ) -> None:
+        self.scene, self.parameter, self.tangent, self.side = mitsuba_scene(scene), parameter, tangent, side
         self.sensor, self.integrator = sensor, integrator
         self.params = traverse(self.scene)
         self.start = np.asarray(read(None, parameter, self.params))
 
     def image(self, step: float, seed: int, spp: int) -> Array:
-        """Derivative image (H, W, C) of a central difference over ± `step`."""
-        pair = []
+        """Derivative image (H, W, C) of a difference over ± `step`; over 0, `step` and 2 · `step` where it is one-sided."""
+        total: Array | float = 0.0
         try:
-            for offset in (step, -step):
-                self._write(self.start + offset * self.tangent)
+            for place, weight in stencil(self.side).items():
+                self._write(self.start + place * step * self.tangent)
                 with dr.suspend_grad():
                     rendered = mi.render(self.scene, sensor=self.sensor, integrator=self.integrator, spp=spp, seed=seed)
-                pair.append(colours(np.array(rendered)))
+                total = total + weight * colours(np.array(rendered))
         finally:
             self._write(self.start)
-        return np.asarray((pair[0] - pair[1]) / (2 * step))
+        return np.asarray(total / step)
 
     def _write(self, value: Array) -> None:
         write(self.params, self.parameter, mi.TensorXf(value.astype(np.float32)))

@@ -12,7 +12,7 @@ from test_report import Addresses
 from pbdr import page, verify_report
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import Parameter
-from pbdr.verify import Along, Estimate, Verification, diagnosis, directions, statistics
+from pbdr.verify import Along, Estimate, Verification, diagnosis, directions, sources, statistics
 from pbdr.verify.decision import Decision
 from pbdr.verify.functionals import GLOBALS, Functionals, smooth_weights, tents
 from pbdr.verify.result import Step
@@ -20,6 +20,29 @@ from pbdr.verify.result import Step
 MESH = Parameter("m/positions", "m.vertex_positions", "positions", (5, 3), (-np.inf, np.inf), "mesh")
 POSE = Parameter("m/pose", "m.to_world", "pose", (3, 4), (-np.inf, np.inf), "transform")
 COLOR = Parameter("m/base_color", "m.reflectance", "base_color", (3,), (0.0, 1.0), "color")
+
+
+def test_values_at_an_end_of_their_range(monkeypatch):
+    """Differences keep to the range: black goes forwards, white backwards; what can only go the other way rests."""
+    tangent = np.ones(3)
+    for value, side, moved in (([0.2, 0.5, 0.8], 0, 3), ([0, 0, 0.5], 1, 3), ([1, 1, 0.5], -1, 3), ([0, 0, 1], 1, 2)):
+        along, found = directions.feasible(np.array(value, float), tangent, (0.0, 1.0))
+        assert (found, int(along.sum())) == (side, moved), value
+        # One-sided differences go two steps far.
+        monkeypatch.setattr(directions, "read", lambda scene, parameter, value=value: np.array(value, float))
+        step = directions.longest_step(None, COLOR, along, found)
+        ends = [np.array(value) + k * step * along for k in sources.stencil(found)]
+        assert step > 0 and np.min(ends) >= 0 and np.max(ends) <= 1, value
+    assert directions.feasible(np.zeros(3), -tangent, (0.0, 1.0))[1] == -1
+
+
+@pytest.mark.parametrize("side", [0, 1, -1])
+def test_differences_are_of_second_order(side):
+    """x² is differentiated exactly; the error for x³ falls with the square of the step."""
+    slope = lambda f, h: sum(w * f(1 + k * h) for k, w in sources.stencil(side).items()) / h  # noqa: E731
+    assert slope(np.square, 0.1) == pytest.approx(2, rel=1e-12)
+    errors = [slope(lambda x: x**3, h) - 3 for h in (0.1, 0.05)]
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
 
 
 def test_directions():
