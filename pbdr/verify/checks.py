@@ -141,7 +141,7 @@ class _Job:
         result = self._result(name, found, look, ours, reference, source, steps, plateau, pair, spp, fd_spp, seed, tell)
         result.side = side
         if side:
-            result.text += "; the differences are one-sided, because values lie at an end of their range"
+            result.text = f"{result.text}; the differences are one-sided, because values lie at an end of their range"
         return result
 
     def _samples(self, side: str, draw: Callable[[int], Any], seconds: float) -> int:
