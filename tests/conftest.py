@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.switches import SWITCHES
 from pbdr import backend
+from tests import slow_cases
 from tests.suite_cost import SuiteCost
 
 backend.activate()
@@ -51,14 +52,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"without {name}: {SWITCHES[name].label}" for name in config.getoption("without")]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip tests that are about what is off."""
+    """Mark what only `make test-all` runs; skip tests that are about what is off."""
+    slow_cases.mark(items)
     for item in items:
         for name in (name for marker in item.iter_markers("needs") for name in marker.args):
             if name not in SWITCHES:
                 raise pytest.UsageError(f"{item.nodeid} needs '{name}'; known: {', '.join(SWITCHES)}")
             if name in config.getoption("without"):
                 item.add_marker(pytest.mark.skip(reason=f"is about {name}, which --without switches off"))
+
+
+def pytest_collection_finish() -> None:
+    """What exists now lives as long as the process: collections before every test (below) need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ MASS = np.array([3.0, 0.0, 0.25, 1.0, 0.05, 7.7])
 
 
 def drawn(count, offset):
-    index, number = Discrete.of(mi.Float(MASS)).systematic(count, mi.Float(offset))
+    offset = dr.opaque(mi.Float, offset)  # else each would be a kernel of its own
+    index, number = Discrete.of(mi.Float(MASS)).systematic(count, offset)
     return np.array(index), np.array(number, dtype=np.float64)
 
 
