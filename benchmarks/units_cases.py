@@ -62,9 +62,18 @@ class Place:
             return {"type": "rectangle", "to_world": turned, "emitter": {"type": "area", "radiance": value(5, 4, 3)}}
         if kind == "point":
             return {"type": "point", "position": self.point(1, -0.5, 2.5), "intensity": strong}
-        if kind == "spot":
-            turned = self.view((1, -0.5, 2.5), (0, 0, 0.25), (0, 1, 0))
-            return {"type": "spot", "to_world": turned, "intensity": strong, "cutoff_angle": 40.0, "beam_width": 30.0}
+        turned = self.view((1, -0.5, 2.5), (0, 0, 0.25), (0, 1, 0))
+        if kind in ("spot", "hard spot"):
+            beam = 30.0 if kind == "spot" else 19.9
+            cutoff = 40.0 if kind == "spot" else 20.0
+            return {"type": "spot", "to_world": turned, "intensity": strong, "cutoff_angle": cutoff, "beam_width": beam}
+        if kind == "projector":
+            import mitsuba as mi
+
+            y, x = np.meshgrid(np.arange(8), np.arange(8), indexing="ij")
+            texels = (9 * self.scale**2 * (1 + 0.5 * np.sin(x + 2 * y)))[..., None] * np.array([1, 0.8, 0.6])
+            image = {"type": "bitmap", "data": mi.TensorXf(texels.astype(np.float32)), "raw": True, "format": "variant"}
+            return {"type": "projector", "to_world": turned, "fov": 30.0, "irradiance": image}
         if kind == "directional":
             return {"type": "directional", "direction": [-0.5, 0.25, -1], "irradiance": value(2, 1.6, 1.2)}
         return {"type": "constant", "radiance": value(1, 0.8, 0.6)}
@@ -202,6 +211,8 @@ CASES = {
     "floor below the box, area light": Case(box, "area", "floor/pose"),
     "plates in contact, directional light": Case(plates, "directional", "thing/pose"),
     "plates in contact, spot light": Case(plates, "spot", "thing/pose"),
+    "floor below the box, projector": Case(box, "projector", "floor/pose"),
+    "floor below the box, hard spot": Case(box, "hard spot", "floor/pose"),
     "camera, box, area light": Case(box, "area", "camera/pose"),
     "lamp, box": Case(box, "area", "light/pose"),
     "sphere, area light": Case(rounds("sphere"), "area", "thing/pose"),

@@ -26,6 +26,9 @@ INSIDE = 1e-5  # of the image's width: distance from the border at which the lig
 WITHIN = 1e-3  # the same for beams, of their angle: single precision does not know their edges better
 DIM = 0.05  # of a narrow fall-off: no light is evaluated closer to its outer end
 PROBE = 0.1  # slope of the directions that tell where image coordinates lie
+#: Light is evaluated this many times as far from its light as that is from the origin: at a point that is nearer, the coordinates
+#: have too few digits to say on which side of a border it lies.
+FAR = 64.0
 
 
 @dataclass
@@ -111,7 +114,8 @@ def _corners(emitter: Any) -> Any:
     matrix = dr.detach(traverse(emitter)["to_world"]).matrix
     frame = np.array(matrix, dtype=np.float64).reshape(4, 4, -1)[..., 0]
     slopes = np.array([[0, 0], [PROBE, 0], [0, PROBE]])
-    local = np.column_stack([slopes, np.ones((3, 2))])
+    far = FAR * float(np.abs(frame[:3, 3]).max()) or 1.0
+    local = np.column_stack([far * slopes, np.full(3, far), np.ones(3)])
     si = dr.zeros(mi.SurfaceInteraction3f, 3)
     si.p = mi.Point3f(*(frame @ local.T)[:3])
     with dr.suspend_grad():
@@ -175,10 +179,12 @@ def _bare(borders: Borders, border: Point, place: Any, wavelengths: Any, active:
     """Intensity just inside of points of borders, as if there were no fall-off."""
     lit = dr.zeros(mi.SurfaceInteraction3f, dr.width(place))
     lit.wavelengths = wavelengths
-    lit.p = mi.Point3f(place + dr.detach(borders.to_world(border.light, dr.normalize(border.inside)))[1])
+    away = FAR * dr.max(dr.abs(place))
+    away = dr.select(away > 0, away, 1)
+    lit.p = mi.Point3f(place + away * dr.detach(borders.to_world(border.light, dr.normalize(border.inside)))[1])
     radiance = mi.Spectrum(0)
     for k, emitter in enumerate(borders.emitters):
         here = active & (border.light == k)
         _, value, _ = emission.delta_emission(emitter, lit, here)
         radiance = dr.select(here, dr.detach(value) / border.share, radiance)
-    return radiance
+    return radiance * dr.square(away)

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.units import TERMS, adjoint, compared, derivatives, right
 from benchmarks.units_cases import CASES, Place
+from pbdr.boundary import frustum
 from pbdr.rendering import gradient
 from pbdr.transport import rounding
 from pbdr.transport.support import IncompleteGradientWarning
@@ -48,6 +49,16 @@ def test_origins(monkeypatch):
     assert right(compared(here, derivatives(case, FAR, 4, 32)))
     monkeypatch.setattr(rounding, "POSITION", 1e-9)
     assert not right(compared(here, derivatives(case, FAR, 4, 32)))
+
+
+def test_borders_of_light_far_from_the_origin(monkeypatch):
+    """Of a projected image. Negative control: light just inside of the border is evaluated close to the lamp, where coordinates
+    have too few digits to tell inside from outside (a random scene found that: 70 % of a border were missing)."""
+    case = CASES["floor below the box, projector"]
+    here = derivatives(case, Place(), 4, 16)
+    assert right(compared(here, derivatives(case, FAR, 4, 16)))
+    monkeypatch.setattr(frustum, "FAR", 1e-3)
+    assert not right(compared(here, derivatives(case, FAR, 4, 16)))
 
 
 def test_coordinates_without_digits_are_told(tmp_path):
