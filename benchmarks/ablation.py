@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from validation.switches import FULL, SWITCHES
+
 from .harness import Result, table
-from .switches import FULL, SWITCHES
 
 SECONDS = 30.0  # of interleaved rounds of a case
 ROUNDS = (8, 48)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from validation.replicas import block_signs, mean_and_error
+
 from .apart import put
 from .documentation_choice import inside, main_shape, material, mover, options, sideways
-from .harness import mean_and_error
 
 NOISE = 0.06  # largest relative standard error of a comparison that decides
 BIAS = 0.02  # relative bias that is right in any case
@@ -137,7 +138,7 @@ class Job:
         """Differences at two steps and the gradient, both in replicas."""
         from pbdr.seeds import hashed
 
-        weights = _weights(np.array([self.difference(self.step, hashed(0, "signs", k)) for k in range(4)]))
+        weights = block_signs(np.array([self.difference(self.step, hashed(0, "signs", k)) for k in range(4)]))
 
         def differences(number: int) -> list[float]:
             whole, half = (float((self.difference(h, number) * weights).sum()) for h in (self.step, self.step / 2))
@@ -243,17 +244,6 @@ def replicas(estimate: Any, seconds: float, name: str) -> tuple[np.ndarray, floa
             if error[-1] <= AIM * abs(mean[-1]) or time.process_time() - start > seconds:
                 break
     return np.array(samples), (time.perf_counter() - begin) / len(samples)
-
-
-def _weights(images: np.ndarray) -> np.ndarray:
-    """The adjoint image of these derivative images (N, H, W, C): signs of their blocks, so that nothing cancels."""
-    from pbdr.verify.functionals import Functionals, tents
-
-    signs = Functionals.fitted(images).signs
-    rows, columns = tents(images.shape[1]), tents(images.shape[2])
-    rows, columns = rows / rows.sum(1, keepdims=True), columns / columns.sum(1, keepdims=True)
-    weights = rows.T @ signs @ columns / signs.size
-    return np.repeat(weights[..., None], images.shape[3], 2) / images.shape[3]
 
 
 def main() -> None:

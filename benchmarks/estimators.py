@@ -24,7 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .harness import Result, mean_and_error, table
+from validation.replicas import mean_and_error
+
+from .harness import Result, table
 
 Array = NDArray[np.float64]
 HALF = (

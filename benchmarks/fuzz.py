@@ -14,11 +14,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from validation.random_problems import FAILED, NOISE, NOISY, REFUSED, RIGHT, SIGMAS, ZERO
+from validation.random_scenes import Structure
+
 from . import harness
 from .apart import apart
 from .documentation import reason
-from .fuzz_batch import FAILED, NOISE, NOISY, REFUSED, RIGHT, SIGMAS, ZERO
-from .fuzz_scenes import Structure
 from .harness import Result, table
 
 SCENES, DECIDED = 500, 0.6  # that must have been tried; share of them that must be decided

@@ -111,12 +111,6 @@ def interleaved(tasks: Mapping[str, Callable[[], Any]], rounds: int, warm: int =
     return seconds
 
 
-def mean_and_error(samples: Sequence[Any]) -> tuple[Any, Any]:
-    """Mean over replicas (the first axis) and its standard error."""
-    array = np.asarray(samples, dtype=np.float64)
-    return array.mean(axis=0), array.std(axis=0, ddof=1) / np.sqrt(len(array))
-
-
 def peak_memory() -> int:
     """Largest resident set of this process so far, in bytes."""
     status = Path("/proc/self/status")

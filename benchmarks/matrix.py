@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from validation.replicas import mean_and_error
+
 from . import harness
 from .apart import by_and_by
-from .harness import ROOT, Result, mean_and_error, table
+from .harness import ROOT, Result, table
 
 NOISE = 0.03  # largest relative standard error of a comparison that decides
 BIAS = 0.02  # relative bias that is right in any case
@@ -52,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """All cases that have no result yet; what is found is in the file after every case."""
-    from .matrix_cases import CASES
+    from validation.cases import CASES
 
     records = load(options.out / "matrix.json") or (load(harness.RECORDED / "matrix.json") if options.record else {})
     records = {name: records[name] for name in CASES if name in records}  # cases that are gone are forgotten
@@ -107,7 +109,7 @@ def examine(name: str, out: Path, seed: int, seconds: float, small: bool = False
     """Measure a case; `out` is written before the peer starts, and again with it."""
     import warnings
 
-    from .matrix_cases import CASES
+    from validation.cases import CASES
 
     case = CASES[name]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as warned:
@@ -175,9 +177,8 @@ def differences(
 
     The adjoint holds the signs of a derivative image of its own seeds, so that nothing cancels.
     """
-    import finite_differences as fd
-
     from pbdr.seeds import hashed
+    from validation import finite_differences as fd
 
     exact = fd.Differences(
         scene, case.parameter, tangent, case.step, spp=max(case.fd_spp // divisor, 16), integrator=paths(case, "path")

@@ -9,10 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from . import bumpy, matrix_cases
+from pbdr.parameters import read
+from pbdr.scene import load_scene
+from validation.cases import CASES as MATRIX
+from validation.cases import Case, along, one
+from validation.finite_differences import parameters
+from validation.scenes import meshes, small, zoo
+from validation.scenes.zoo import T
+
+from . import bumpy
 from .harness import ROOT
-from .matrix_cases import CASES as MATRIX
-from .matrix_cases import Case, T, along, one, small, zoo
 
 SPOT = ROOT.parent / "shared" / "data" / "spot" / "spot.obj"
 LAMPS = 64  # of the case with many lights
@@ -55,20 +61,20 @@ SIZE = 64  # pixels a side of scenes whose gradients have an interior only: laun
 
 def walls(folder: Path) -> Any:
     """A Cornell box."""
-    return matrix_cases.load_scene(zoo.cornell(width=SIZE, height=SIZE))
+    return load_scene(zoo.cornell(width=SIZE, height=SIZE))
 
 
 def varnished(folder: Path) -> Any:
     """A painted ball on a floor under a lamp."""
     lamp = zoo.above(size=0.6, emitter={"type": "area", "radiance": zoo.rgb(20.0)})
     camera = zoo.camera(film=zoo.film(width=SIZE, height=SIZE), sampler={"type": "ldsampler"})
-    return matrix_cases.load_scene(zoo.scene(zoo.MATERIALS["principled"](), lamp, camera))
+    return load_scene(zoo.scene(zoo.MATERIALS["principled"](), lamp, camera))
 
 
 def under_the_sky(folder: Path) -> Any:
     """A grey ball on a floor under an environment of 512 texels."""
     camera = zoo.camera(film=zoo.film(width=SIZE, height=SIZE), sampler={"type": "ldsampler"})
-    return matrix_cases.load_scene(zoo.scene(None, zoo.sky(), camera))
+    return load_scene(zoo.scene(None, zoo.sky(), camera))
 
 
 def blob(times: int) -> Callable[[Path], Any]:
@@ -87,7 +93,7 @@ def hidden(folder: Path) -> Any:
     lamp = zoo.above(size=0.4, emitter={"type": "area", "radiance": zoo.rgb(30.0)})
     camera = zoo.camera(to_world=T().look_at([0, -0.6, 1.1], [0, 0.1, 0], [0, 0, 1]), fov=60)
     floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}}
-    return matrix_cases.load_scene({"type": "scene", "camera": camera, "lamp": lamp, "thing": thing, "floor": floor})
+    return load_scene({"type": "scene", "camera": camera, "lamp": lamp, "thing": thing, "floor": floor})
 
 
 def lamps(folder: Path) -> Any:
@@ -99,7 +105,7 @@ def lamps(folder: Path) -> Any:
         pose = T().look_at([2 * np.cos(angle), 2 * np.sin(angle), height], [0, 0, 0.3], [0, 0, 1]).scale(0.05)
         light = {"type": "area", "radiance": zoo.rgb(float(rng.uniform(5, 60)))}
         parts[f"lamp{k}"] = {"type": "rectangle", "to_world": pose, "emitter": light}
-    return matrix_cases.meshes.scene(light=parts.pop("lamp0"), thing=matrix_cases.meshes.box(0.6), **parts)
+    return meshes.scene(light=parts.pop("lamp0"), thing=meshes.box(0.6), **parts)
 
 
 def glossy(folder: Path) -> Any:
@@ -110,9 +116,7 @@ def glossy(folder: Path) -> Any:
     camera = zoo.camera()
     floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": metal}
     block = {"type": "cube", "to_world": T().translate([0, 0, 0.6]).rotate([0, 0, 1], 30).scale(0.3), "bsdf": zoo.GREEN}
-    return matrix_cases.load_scene(
-        {"type": "scene", "camera": camera, "lamp": lamp, "floor": floor, "wall": wall, "thing": block}
-    )
+    return load_scene({"type": "scene", "camera": camera, "lamp": lamp, "floor": floor, "wall": wall, "thing": block})
 
 
 def spot(folder: Path) -> Any:
@@ -126,12 +130,12 @@ def spot(folder: Path) -> Any:
     }
     camera = zoo.camera(film=zoo.film(width=64, height=64))
     floor = {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}}
-    return matrix_cases.load_scene({"type": "scene", "camera": camera, "lamp": lamp, "thing": cow, "floor": floor})
+    return load_scene({"type": "scene", "camera": camera, "lamp": lamp, "thing": cow, "floor": floor})
 
 
 def growth(scene: Any, name: str) -> Any:
     """Every vertex away from the origin."""
-    return np.asarray(matrix_cases.read(scene, matrix_cases.fd.parameters(scene, name)[name]), dtype=np.float64)
+    return np.asarray(read(scene, parameters(scene, name)[name]), dtype=np.float64)
 
 
 new("albedo of a wall", "materials", "material", walls, "red/base_color", one, depth=4, step=0.05, fd_spp=256)

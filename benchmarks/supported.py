@@ -47,7 +47,7 @@ def verdict(name: str, records: Mapping[str, Any]) -> str:
 
 def overview(cases: Mapping[str, Any], records: Mapping[str, Any]) -> str:
     """Scene feature × kind of parameter: how many cases got which verdict."""
-    from .matrix_cases import FEATURES, KINDS
+    from validation.cases import FEATURES, KINDS
 
     rows = []
     for feature in FEATURES:
@@ -61,7 +61,7 @@ def overview(cases: Mapping[str, Any], records: Mapping[str, Any]) -> str:
 
 def details(cases: Mapping[str, Any], records: Mapping[str, Any]) -> str:
     """One line a case, by feature."""
-    from .matrix_cases import FEATURES
+    from validation.cases import FEATURES
 
     rows = []
     for feature in FEATURES:
@@ -99,7 +99,7 @@ def percent(found: Mapping[str, Any]) -> str:
 
 def made() -> str:
     """The page as it follows from what is committed."""
-    from .matrix_cases import CASES
+    from validation.cases import CASES
 
     return page(CASES, json.loads((RECORDED / "matrix.json").read_text(encoding="utf-8"))["cases"])
 

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validation.replicas import mean_and_error
+
 from . import bumpy
-from .harness import Result, mean_and_error, table
+from .harness import Result, table
 
 FACES = (1280, 5120)
 STEPS = (0.02, 0.01)

@@ -15,12 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from .harness import Result, mean_and_error, table
-from .units_cases import CASES, PLACES, SIZE, Array, Case, Place
+from validation.units import (
+    ALLOWED,
+    CASES,
+    NOISE,
+    PLACES,
+    TERMS,
+    Case,
+    Place,
+    adjoint,
+    compared,
+    derivatives,
+    right,
+)  # fmt: skip
 
-TERMS = ("interior", "primary", "direct", "indirect")
-ALLOWED = 0.01  # of the largest term: what a term may differ by, beyond three standard errors of the difference
-NOISE = 2.0  # factor by which the standard deviation of a term may grow
+from .harness import Result, table
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,29 +37,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replicas", type=int, default=4)
     parser.add_argument("--spp", type=int, default=64, help="samples per pixel of each replica")
     parser.add_argument("--only", default="", help="cases whose name contains this")
-
-
-def adjoint() -> Array:
-    """A smooth linear functional of the image."""
-    y, x = np.meshgrid(np.linspace(0, 1, SIZE), np.linspace(0, 1, SIZE), indexing="ij")
-    waves = np.stack([np.sin(6 * x + 2 * y), np.cos(5 * y - 3 * x), np.sin(9 * x * y)], -1)
-    return np.asarray((1 + 0.5 * waves) / SIZE**2)
-
-
-def derivatives(case: Case, place: Place, replicas: int, spp: int, seed: int = 0, **options: Any) -> Array:
-    """Replicas of every term, (N, 4)."""
-    from pbdr.rendering import gradient
-    from pbdr.seeds import hashed
-
-    integrator = {"type": "pathspace", "max_depth": case.depth, **options}
-    with tempfile.TemporaryDirectory() as folder:
-        scene = case.scene(place, Path(folder))
-    tangent, found = case.tangent(scene, place), []
-    for replica in range(replicas):
-        own = hashed(seed, "units", replica)
-        one = gradient(scene, [case.moving], adjoint(), spp=spp, seed=own, integrator=integrator)
-        found.append([float((getattr(one, t)[case.moving].astype(np.float64) * tangent).sum()) for t in TERMS])
-    return np.array(found)
 
 
 def image_change(case: Case, spp: int) -> dict[str, list[float]]:
@@ -70,27 +56,6 @@ def image_change(case: Case, spp: int) -> dict[str, list[float]]:
         first = first or values
         found[name] = [v / f - 1 for v, f in zip(values, first, strict=True)]
     return found
-
-
-def compared(reference: Array, here: Array) -> dict[str, Any]:
-    """Ratio to the reference by term, its standard error, the difference relative to the largest term, and the ratio of noises."""
-    size = np.abs(reference.mean(0)).max()
-    difference, error = mean_and_error(here - reference)
-    mean, noise = reference.mean(0), reference.std(0, ddof=1)
-    some = np.abs(mean) > 1e-4 * size
-    return {
-        "ratio": np.where(some, 1 + difference / np.where(some, mean, 1), 1),
-        "ratio_error": np.where(some, error / np.where(some, np.abs(mean), 1), 0),
-        "difference": difference / size,
-        "difference_error": error / size,
-        "noise": np.where(noise > 1e-3 * size, here.std(0, ddof=1) / np.where(noise > 0, noise, 1), 1),
-    }
-
-
-def right(one: dict[str, Any]) -> bool:
-    """Whether the terms agree and are not much noisier."""
-    beyond = np.abs(one["difference"]) - 3 * one["difference_error"]
-    return bool((beyond < ALLOWED).all() and (np.asarray(one["noise"]) < NOISE).all())
 
 
 def run(options: argparse.Namespace) -> Result:

@@ -20,8 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from validation.replicas import mean_and_error
+
 from . import bumpy
-from .harness import Result, interleaved, mean_and_error
+from .harness import Result, interleaved
 from .warp_page import (
     AGREES,
     BIAS,
@@ -94,7 +96,9 @@ def _chosen(known: dict[str, Any], options: argparse.Namespace) -> list[str]:
 
 def _cases() -> dict[str, Any]:
     """The matrix, and its shapes under an area light."""
-    from .matrix_cases import CASES, RED, TILT, meshes, zoo
+    from validation.cases import CASES
+    from validation.cases.shapes import RED, TILT
+    from validation.scenes import meshes, zoo
 
     shapes = {
         "cube, split vertices": meshes.box(0.8), "rectangle": {"type": "rectangle", "to_world": TILT},
@@ -295,7 +299,7 @@ def _glowing(folder: Path) -> tuple[Any, str, Any, Any]:
 
 
 def _block(folder: Path) -> tuple[Any, str, Any]:
-    from .matrix_cases import CASES as MATRIX
+    from validation.cases import CASES as MATRIX
 
     scene = MATRIX["shadow of a moving block, area"].make(folder)
     width, height = (int(n) for n in scene.sensors[0].film().crop_size())

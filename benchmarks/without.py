@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from validation.switches import FULL, SWITCHES
+
 from . import harness
 from .harness import ROOT, Result, table
 from .matrix import commits, load
-from .switches import FULL, SWITCHES
 
 NAMES = (FULL, *SWITCHES)
 #: Closed forms, finite differences, invariances and forward against reverse mode: what all parts of the sampling have a share in.

@@ -205,7 +205,9 @@ def _check_encoding(path: Path) -> None:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise SceneError(f"{path}:{line}: the byte 0x{data[error.start]:02x} is not UTF-8 text; save the file as UTF-8") from None
+        raise SceneError(
+            f"{path}:{line}: the byte 0x{data[error.start]:02x} is not UTF-8 text; save the file as UTF-8"
+        ) from None
 
 
 def _instantiate(config: Any, state: Any, label: str) -> Any:

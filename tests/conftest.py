@@ -11,10 +11,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its idle threads spin
 
 import pytest
 
-from benchmarks.switches import SWITCHES
+pytest.register_assert_rewrite("validation")  # what fails there shows its values, as in a test
+
 from pbdr import backend
 from tests import slow_cases
 from tests.suite_cost import SuiteCost
+from validation.switches import SWITCHES
 
 backend.activate()
 

@@ -30,7 +30,7 @@ def families() -> dict[str, Any]:
     try:
         from validation.cases import CASES
     except ImportError:  # of commits before validation/ had them
-        from benchmarks.matrix_cases import CASES
+        from validation.cases import CASES
     accepted = {name: case for name, case in CASES.items() if not case.refusal}
     first = {(case.feature, case.kind): name for name, case in reversed(list(accepted.items()))}
     return {name: case for name, case in accepted.items() if name in first.values()}

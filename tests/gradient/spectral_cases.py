@@ -7,10 +7,6 @@ spectra here, so that tangents are relative to the value.
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs, replicas
-from finite_differences import Differences, check, gradients, parameters
-from test_indirect import court, motion
 
 from pbdr.errors import ParameterError, SceneError
 from pbdr.parameters import read
@@ -18,6 +14,10 @@ from pbdr.parameters.names import is_radiometric
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
 from pbdr.transport import spectra
+from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.finite_differences import Differences, check, gradients, parameters
+from validation.scenes import zoo
+from validation.scenes.indirect import court, motion
 
 T = mi.ScalarTransform4f
 REPLICAS = 6

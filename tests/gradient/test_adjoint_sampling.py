@@ -7,15 +7,15 @@ largest component: an error of 25 % of it fails with a probability of 99 %. Nega
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs
-from small_scenes import derivatives
 
 from pbdr.parameters import read, resolve
 from pbdr.rendering import _Attached, gradient, pathspace_of
 from pbdr.scene import load_scene
 from pbdr.transport import pixels
 from pbdr.transport.film import FilmMap
+from validation.agreement import assert_agrees, assert_differs
+from validation.scenes import zoo
+from validation.scenes.small import derivatives
 
 # It is refused with sequence = "independent".
 pytestmark = pytest.mark.needs("adjoint-sampling", "pixels", "film-edges", "sequence")

@@ -7,11 +7,6 @@ edge table is compared with a new one; and the gradient of an old integrator wit
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-import test_seams_of_round_shapes as round_shapes
-from finite_differences import adjoint
-from plugin_zoo import SCENES
-from small_scenes import QUAD, diffuse, mesh
 
 from pbdr.boundary.known import Known
 from pbdr.boundary.table import COLUMNS, TableBuilder
@@ -19,6 +14,11 @@ from pbdr.errors import PbdrError
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
+from validation.finite_differences import adjoint
+from validation.scenes import round_seams as round_shapes
+from validation.scenes import zoo
+from validation.scenes.plugins import SCENES
+from validation.scenes.small import QUAD, diffuse, mesh
 
 T = mi.ScalarTransform4f
 UNTOUCHED = ("film.", "sampler", "filename")  # sizes of films, which are no part of a table

@@ -11,13 +11,13 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 import pytest
-from agreement import assert_agrees, assert_differs, replicas
-from finite_differences import adjoint, gradients, parameters
-from scene_zoo import film, rgb
 
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from pbdr.transport import emission
+from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.finite_differences import adjoint, gradients, parameters
+from validation.scenes.zoo import film, rgb
 
 T = mi.ScalarTransform4f
 SILVER = {"type": "conductor", "material": "none"}
@@ -26,8 +26,6 @@ HIGH, TILT = np.array([-0.4, 0, 1.5]), 10.0  # of the mirror
 LAMP = T().translate([-0.6, 0, 0.2]).scale(0.5)
 BOX = T().translate([-0.7, 0.1, 0.8]).rotate([0.6, 0, 0.8], 30).scale(0.25)
 SHIFT = np.array([0.5, 0.2, 0.3])
-
-
 VIEW = T().look_at([0.7, -3, 1.0], [0.7, 0, 0], [0, 0, 1])
 UPWARDS = T().look_at([0.3, -3, 1.0], [0.3, -2.3, 1.55], [0, 0, 1])
 

@@ -8,41 +8,22 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs, replicas
-from finite_differences import Differences, parameters
-from small_scenes import area_light
 
 import pbdr.errors
 from pbdr.parameters import read, traverse
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
+from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.finite_differences import Differences, parameters
+from validation.scenes import zoo
+from validation.scenes.channels import KINDS, tangent, wavy
+from validation.scenes.small import area_light
 
-KINDS = {"depth": 1, "sh_normal": 3, "geo_normal": 3, "albedo": 3, "position": 3, "uv": 2}
 AOVS = ",".join(f"{kind}:{kind}" for kind in KINDS)
 OURS = {"type": "pathspace", "max_depth": 2, "aovs": AOVS}
 THEIRS = {"type": "aov", "aovs": AOVS, "image": {"type": "path", "max_depth": 2}}
 CHANNELS_ONLY = {"type": "aov", "aovs": AOVS}
 REPLICAS, NOISE = 6, 0.015
-TURN = np.array([[0, -0.2, 0.1], [0.2, 0, 0.3], [-0.1, -0.3, 0]])
-
-
-def wavy(folder):
-    """A smooth-shaded mesh with texture coordinates: a tilted, bent sheet."""
-    n = 5
-    u, v = (g.ravel() for g in np.meshgrid(np.linspace(0, 1, n), np.linspace(0, 1, n)))
-    points = np.stack([2 * u - 1, 0.4 * np.sin(3 * u + 2 * v) + 0.8 * v - 0.4, 1.4 * v + 0.1], -1)
-    corner = np.arange(n * n).reshape(n, n)
-    a, b, c, d = (x.ravel() for x in (corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]))
-    faces = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)])
-    made = mi.Mesh("sheet", n * n, len(faces), has_vertex_texcoords=True, has_vertex_normals=True)
-    params = mi.traverse(made)
-    params["vertex_positions"], params["faces"] = mi.Float(points.ravel()), mi.UInt32(faces.ravel())
-    params["vertex_texcoords"] = mi.Float(np.stack([u, v], -1).ravel())
-    params.update()
-    made.recompute_vertex_normals()
-    made.write_ply(str(folder / "sheet.ply"))
-    return {"type": "ply", "filename": str(folder / "sheet.ply")}
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +41,6 @@ def scene(tmp_path_factory):
         "floor": {"type": "rectangle", "to_world": zoo.T().scale(1.6), "bsdf": {"type": "diffuse"}},
     }  # fmt: skip
     return load_scene(description)
-
-
-def tangent(scene, name):
-    value = read(scene, parameters(scene, name)[name])
-    if name.endswith("positions"):
-        return (value - value.mean(0)) @ TURN.T + 0.3 * value + [0.3, 0.2, 0.1]
-    if name.endswith("pose"):
-        return np.column_stack([TURN @ value[:, :3], [0.3, 0.2, -0.1]])
-    return np.ones(value.shape)
 
 
 def by_kind(image, weights):

@@ -4,90 +4,20 @@ Forward mode gives all channels of a scene at once. Texture coordinates of round
 meshes, smooth and flat, and rectangles give is asked by test_channels.py.
 """
 
-import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-import test_curves
-import test_grids
-import test_mapped
-from agreement import assert_agrees, assert_differs, replicas
-from finite_differences import Differences
-from test_channels import KINDS, tangent, wavy
 
 import pbdr.errors
 from pbdr.rendering import derivative, render
 from pbdr.scene import load_scene
 from pbdr.transport import channels, groups
+from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.finite_differences import Differences
+from validation.scenes import normal_maps, zoo
+from validation.scenes.channels_of_shapes import SHAPES, direction, scene
 
-T = mi.ScalarTransform4f
 REPLICAS, NOISE = 6, 0.02
-WITHOUT_UV = {kind: n for kind, n in KINDS.items() if kind != "uv"}
-UNBENT = {kind: n for kind, n in WITHOUT_UV.items() if kind != "sh_normal"}
-TILTED = T().translate([0.2, 0, 0.8]).rotate([0.6, 0.8, 0], 35)
-
-
-def on_instance(inner):
-    """The shape in a group, and one instance of it."""
-    place = T().translate([0.1, 0, 0.2]).rotate([0.6, 0, 0.8], 25).scale([0.7, 0.8, 0.6])
-    return {
-        "group": {"type": "shapegroup", "inner": inner},
-        "thing": {"type": "instance", "to_world": place, "group": {"type": "ref", "id": "group"}},
-    }  # fmt: skip
-
-
-def box(**rest):
-    return {"type": "cube", "to_world": T().translate([0, 0, 0.6]).rotate([0, 0.6, 0.8], 30).scale(0.5), **rest}
-
-
-# What is beside the floor, the parameter, and the channels.
-SHAPES = {
-    "disk": (lambda folder: {"thing": {"type": "disk", "to_world": TILTED}}, "thing/pose", WITHOUT_UV),
-    "sphere": (
-        lambda folder: {"thing": {"type": "sphere", "center": [0, 0, 0.6], "radius": 0.5}},
-        "thing/pose",
-        WITHOUT_UV,
-    ),
-    "cylinder": (
-        lambda folder: {"thing": {"type": "cylinder", "to_world": TILTED.scale(0.5)}},
-        "thing/pose",
-        WITHOUT_UV,
-    ),
-    "split flat mesh": (lambda folder: {"thing": box()}, "thing/positions", KINDS),
-    "instance of a flat mesh": (lambda folder: on_instance(box()), "thing/pose", KINDS),
-    "instance of a smooth mesh": (lambda folder: on_instance(wavy(folder)), "thing/pose", KINDS),
-    "mesh in an instance": (lambda folder: on_instance(box()), "group/group__inner_positions", KINDS),
-    "B-spline": (
-        lambda folder: {"thing": test_curves.curve(folder, "bsplinecurve")},
-        "thing/control_points",
-        WITHOUT_UV,
-    ),
-    "linear curve": (
-        lambda folder: {"thing": test_curves.curve(folder, "linearcurve")},
-        "thing/control_points",
-        WITHOUT_UV,
-    ),
-    "smooth grid": (lambda folder: {"thing": test_grids.blob("smooth")}, "thing/grid", WITHOUT_UV),
-    "grid": (lambda folder: {"thing": test_grids.blob("analytic")}, "thing/grid", WITHOUT_UV),
-    "normal map": (lambda folder: {"thing": test_mapped.bent_ball()}, "thing/pose", UNBENT),
-}
 QUICK = ("instance of a smooth mesh",)
-
-
-def scene(case, folder):
-    """The shape above a floor that does not fill the view."""
-    floor = {"type": "rectangle", "to_world": T().scale(1.6), "bsdf": {"type": "diffuse"}}
-    parts = {"camera": zoo.camera(sampler={"type": "ldsampler"}), "light": zoo.lamp(-0.5, 0.6, -1), "floor": floor}
-    return load_scene({"type": "scene", **parts, **SHAPES[case][0](folder)})
-
-
-def direction(made, name):
-    """How the parameter changes."""
-    if name.endswith("control_points"):
-        return test_curves.bending(made, name)
-    if name.endswith("grid"):
-        return test_grids.change(made, name)
-    return tangent(made, name)
 
 
 def by_kind(image, weights, kinds):
@@ -162,7 +92,7 @@ def test_texture_coordinates_are_refused(case, tmp_path):
 def test_bent_normals_are_refused(kind):
     """Mitsuba's channel follows the map of some materials and not of others, and turns normals that look away."""
     made = load_scene(
-        {"type": "scene", "camera": zoo.camera(), "light": zoo.lamp(0, 0, -1), "thing": test_mapped.bent_ball(kind)}
+        {"type": "scene", "camera": zoo.camera(), "light": zoo.lamp(0, 0, -1), "thing": normal_maps.bent_ball(kind)}
     )
     tracer = {"type": "pathspace", "max_depth": 1, "aovs": "sh_normal"}
     for call in (

@@ -7,10 +7,24 @@ replicas, an error of 4.2 % fails with a probability of 99 %. The negative contr
 
 import numpy as np
 import pytest
-from agreement import assert_agrees, assert_differs
-from small_scenes import (
+
+from validation.agreement import assert_agrees, assert_differs
+from validation.scenes.half_planes import (
+    ALBEDO,
+    EDGE,
+    HEIGHT,
+    PROBE,
+    A,
+    L,
+    Z,
+    disc_beyond,
+    film_mean,
+    half_plane,
+    scene_with,
+    shadow_edge,
+)
+from validation.scenes.small import (
     Probe,
-    area_light,
     derivative_of,
     derivatives,
     diffuse,
@@ -23,50 +37,7 @@ from small_scenes import (
     shift,
 )
 
-ALBEDO, L = 0.6, 5.0
-A, Z = 0.8, 2.0  # radius and height of the disc light
 OPTIONS = {"max_depth": 2, "n_direct": 2**18, "spp": 64}
-PROBE = Probe((2.4, -1.5, 2.5), (0.2, 0.0, 0.0))
-EDGE, HEIGHT = 0.15, 0.9  # of the half-plane
-
-
-def floor():
-    return shape("rectangle", pose(), bsdf=diffuse(ALBEDO))
-
-
-def disc_light():
-    return shape("disk", pose((0, 0, Z), x=(A, 0, 0), y=(0, -A, 0), z=(0, 0, -1)), emitter=area_light(L))
-
-
-def half_plane():
-    """A black rectangle that covers x < EDGE as far as the light reaches."""
-    return pose((EDGE - 2, 0, HEIGHT), x=(2, 0, 0), y=(0, 1.5, 0))
-
-
-def disc_beyond(c, x, y, z=0.0, order=48):
-    """E at the points (x, y, z) of a horizontal receiver from the part of the disc light where its own x is beyond c (form 7).
-
-    The integral along y is closed, the one along x Gauss–Legendre in the angle that makes it smooth.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(order)
-    x, y, drop = np.reshape(x, (-1, 1)), np.reshape(y, (-1, 1)), Z - z
-    start = np.arcsin(np.reshape(c, (-1, 1)) / A)
-    half = 0.5 * (np.pi / 2 - start)
-    angle = start + half * (nodes + 1)
-    reach, k = A * np.cos(angle), np.sqrt((A * np.sin(angle) - x) ** 2 + drop**2)
-    inner = sum(v / (2 * k**2 * (k**2 + v**2)) + np.arctan(v / k) / (2 * k**3) for v in (reach - y, reach + y))
-    return L * drop**2 * np.sum(weights * half * reach * inner, axis=1)
-
-
-def shadow_edge(x, z=0.0, edge=EDGE, height=HEIGHT):
-    """Where the half-plane's edge appears in the plane of the light, seen from (x, ·, z)."""
-    return x + (edge - x) * (Z - z) / (height - z)
-
-
-def film_mean(irradiance, z=0.0, camera=PROBE):
-    """Mean film of a camera that sees a receiver at height z with this irradiance(x, y)."""
-    x, y, weights = camera.floor_points(z)
-    return ALBEDO / np.pi * np.sum(weights * irradiance(x, y))
 
 
 def check(terms, expected):
@@ -82,10 +53,6 @@ def test_the_closed_form_itself():
     found = derivative_of(lambda c: disc_beyond(c, 0.0, 0.0)[0], c)[0]
     assert found == pytest.approx(-slope, rel=1e-9)
     assert disc_beyond(-A, 0.0, 0.0)[0] == pytest.approx(np.pi * L * A**2 / (A**2 + Z**2), rel=1e-9)
-
-
-def scene_with(occluder, receiver=None):
-    return scene_of(camera=PROBE.sensor(), floor=receiver or floor(), light=disc_light(), occluder=occluder)
 
 
 @pytest.mark.parametrize("kind", ["rectangle", "mesh"])

@@ -8,8 +8,11 @@ replicas, an error of 4.2 % fails with a probability of 99 %.
 import mitsuba as mi
 import numpy as np
 import pytest
-from agreement import assert_agrees, assert_differs
-from small_scenes import (
+
+from pbdr.backend import on_gpu
+from pbdr.rendering import render
+from validation.agreement import assert_agrees, assert_differs
+from validation.scenes.small import (
     QUAD,
     Probe,
     area_light,
@@ -26,9 +29,6 @@ from small_scenes import (
     shape,
     shift,
 )
-
-from pbdr.backend import on_gpu
-from pbdr.rendering import render
 
 ALBEDO, L = 0.6, 5.0
 PROBE = Probe((2.4, -1.5, 2.5), (0.3, 0.0, 0.0))

@@ -10,8 +10,9 @@ probability of 99 %. The negative controls leave out a term, or let the light or
 import mitsuba as mi
 import numpy as np
 import pytest
-from agreement import assert_agrees, assert_differs
-from small_scenes import (
+
+from validation.agreement import assert_agrees, assert_differs
+from validation.scenes.small import (
     area_light,
     derivatives,
     diffuse,

@@ -7,8 +7,10 @@ replicas, an error of 4.2 % fails with a probability of 99 %, and far smaller on
 
 import numpy as np
 import pytest
-from agreement import ROUNDING, assert_agrees, assert_differs
-from small_scenes import (
+
+from validation.agreement import ROUNDING, assert_agrees, assert_differs
+from validation.closed_forms import clipped_area
+from validation.scenes.small import (
     QUAD,
     area_light,
     derivative_of,
@@ -75,24 +77,6 @@ def test_form_1_for_a_half_opaque_border():
     scene = scene_of(camera=film_camera(HALF, SIZE), light=light, moving=shape("rectangle", frame, bsdf=half))
     terms = derivatives(scene, {"moving/pose": [shift(1, 0, 0)]}, adjoint, max_depth=2, n_primary=8192)
     check(terms, [-opacity * albedo * irradiance / np.pi / ((high - low) * depth)])
-
-
-def clipped_area(polygon, bounds):
-    """Area of a convex polygon (K, 2) of complex numbers with infinitesimal parts inside a pixel."""
-    points = [np.asarray(p) for p in polygon]
-    for axis, sign, limit in ((0, 1, bounds[0]), (0, -1, bounds[1]), (1, 1, bounds[2]), (1, -1, bounds[3])):
-        inside = [sign * (p[axis].real - limit) >= 0 for p in points]
-        kept = []
-        for k, p in enumerate(points):
-            q, q_inside = points[(k + 1) % len(points)], inside[(k + 1) % len(points)]
-            if inside[k]:
-                kept.append(p)
-            if inside[k] != q_inside:
-                kept.append(p + (q - p) * (limit - p[axis]) / (q[axis] - p[axis]))
-        points = kept
-        if not points:
-            return 0j
-    return 0.5 * sum(p[0] * q[1] - p[1] * q[0] for p, q in zip(points, points[1:] + points[:1], strict=True))
 
 
 def test_form_2_convex_polygon_clipped_by_pixels(tmp_path):

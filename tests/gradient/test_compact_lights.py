@@ -7,14 +7,14 @@ so the tests look at the largest samples.
 import mitsuba as mi
 import numpy as np
 import pytest
-from finite_differences import Differences, check, gradients
-from scene_zoo import camera
-from small_scenes import T
 
 from pbdr import seeds
 from pbdr.boundary import direct, table
 from pbdr.scene import load_scene
 from pbdr.transport.features import inspect
+from validation.finite_differences import Differences, check, gradients
+from validation.scenes.small import T
+from validation.scenes.zoo import camera
 
 COUNT = 4096
 STRONG = [1.0, 0.6, 2.5]

@@ -3,15 +3,15 @@
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs, replicas
-from finite_differences import Differences, adjoint, check, gradients
 
 from pbdr.backend import on_gpu
 from pbdr.parameters import read, resolve
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed
+from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.finite_differences import Differences, adjoint, check, gradients
+from validation.scenes import zoo
 
 T = mi.ScalarTransform4f
 EMITTED, ALBEDO = 0.7, 0.6

@@ -8,11 +8,11 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-from small_scenes import area_light, diffuse, film_camera, pose, quad, scene_of, shape
 
 from pbdr.backend import on_gpu
 from pbdr.parameters import read, resolve, traverse, write
 from pbdr.rendering import derivative, gradient, render
+from validation.scenes.small import area_light, diffuse, film_camera, pose, quad, scene_of, shape
 
 SIZE = 8
 GEOMETRY = ("slab/positions", "floor/pose", "ball/pose", "lamp/pose")

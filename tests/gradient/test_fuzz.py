@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from strategies import numbers, structures
 
-from benchmarks.fuzz import result, work
-from benchmarks.fuzz_batch import FAILED, REFUSED, RIGHT, Problem, examine, verdict
-from benchmarks.fuzz_scenes import Numbers, Structure, frame
+from validation import random_scenes
+from validation.random_problems import FAILED, REFUSED, RIGHT, Problem, examine, verdict
+from validation.random_scenes import Numbers, Structure, frame
+from validation.strategies import numbers, structures
 
 #: Cheap: few kernels, and light without noise. The scenes of the default run share them.
 CHEAP = replace(Structure.of(0), light="directional", sensor="perspective", role="shape", choice=0, depth=2)
@@ -45,10 +45,12 @@ def test_numbers_stay_what_they_are(drawn: Numbers) -> None:
 
 
 def test_structures_hold_every_kind_of_plugin() -> None:
-    from benchmarks import fuzz_scenes
-
     drawn = [Structure.of(k) for k in range(44)]
-    for name, kinds in (("shape", fuzz_scenes.SHAPES), ("light", fuzz_scenes.LIGHTS), ("role", fuzz_scenes.ROLES)):
+    for name, kinds in (
+        ("shape", random_scenes.SHAPES),
+        ("light", random_scenes.LIGHTS),
+        ("role", random_scenes.ROLES),
+    ):
         assert {getattr(one, name) for one in drawn} == set(kinds)
     assert len({one.material for one in drawn}) >= 14 and {one.depth for one in drawn} == {2, 3}
 
@@ -73,18 +75,3 @@ def test_a_wrong_number_is_refused_by_name(tmp_path: Path) -> None:
 )
 def test_verdicts(mean: float, error: float, slack: float, expected: str) -> None:
     assert verdict(mean, error, 1.0, 0.001, slack)["verdict"] == expected
-
-
-def test_requirements_count_what_is_decided() -> None:
-    right = {
-        f"0-{k}": {"verdict": RIGHT, "bias": 0.0, "bias_error": 0.01, "seconds": 1.0, "parameter": "a"}
-        for k in range(500)
-    }
-    assert result(right).met
-    refused = {f"1-{k}": {"verdict": REFUSED, "why": "x", "seconds": 1.0} for k in range(400)}
-    assert not result({**right, **refused}).met
-    assert not result({**right, "2-0": {"verdict": FAILED, "why": "x", "seconds": 1.0, "commit": "c"}}).met
-    from argparse import Namespace
-
-    options = Namespace(retry=False, first=0, structures=1, seed=0, batch=510)
-    assert next(work(right, options)) == (0, list(range(500, 510)))

@@ -12,11 +12,6 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 import pytest
-from agreement import Array, assert_agrees, assert_differs
-from finite_differences import adjoint
-from small_scenes import mesh
-from test_indirect import BLACK, DEPTH, SPOT, court
-from test_steps import compiled
 
 from pbdr import inverse
 from pbdr.boundary import guiding, reflected
@@ -24,6 +19,11 @@ from pbdr.parameters import VariableSpec, read, resolve, traverse, write
 from pbdr.rendering import _Attached, derivative, gradient
 from pbdr.scene import load_object
 from pbdr.seeds import hashed
+from validation.agreement import Array, assert_agrees, assert_differs
+from validation.finite_differences import adjoint
+from validation.kernels import compiled
+from validation.scenes.indirect import BLACK, DEPTH, SPOT, court
+from validation.scenes.small import mesh
 
 pytestmark = pytest.mark.needs("guiding")
 T = mi.ScalarTransform4f

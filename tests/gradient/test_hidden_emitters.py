@@ -3,13 +3,13 @@
 import drjit as dr
 import mitsuba as mi
 import numpy as np
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs
-from finite_differences import adjoint, gradients
-from small_scenes import T, mesh
 
 from pbdr.scene import load_scene
 from pbdr.transport import hits
+from validation.agreement import assert_agrees, assert_differs
+from validation.finite_differences import adjoint, gradients
+from validation.scenes import zoo
+from validation.scenes.small import T, mesh
 
 LIGHT = {"type": "point", "position": [-3.0, -1.0, 1.0], "intensity": zoo.rgb(20.0)}
 

@@ -8,8 +8,11 @@ with a probability of 99 %.
 import mitsuba as mi
 import numpy as np
 import pytest
-from agreement import assert_agrees, assert_differs, replicas
-from small_scenes import (
+
+from pbdr.parameters.names import traverse
+from pbdr.rendering import render
+from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.scenes.small import (
     Probe,
     area_light,
     derivatives,
@@ -24,9 +27,6 @@ from small_scenes import (
     shape,
     shift,
 )
-
-from pbdr.parameters.names import traverse
-from pbdr.rendering import render
 
 L = 2.0
 

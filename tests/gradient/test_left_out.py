@@ -6,12 +6,12 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
 
 from pbdr.boundary import left_out, levels, specular
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.transport.support import IncompleteGradientWarning
+from validation.scenes import zoo
 
 T = mi.ScalarTransform4f
 

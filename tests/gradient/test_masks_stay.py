@@ -13,12 +13,12 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
 
 import pbdr.boundary
 import pbdr.transport
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
+from validation.scenes import zoo
 
 T = mi.ScalarTransform4f
 

@@ -6,14 +6,12 @@ and edges seen through glass are another term.
 
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from finite_differences import REPLICAS, Differences, adjoint, check, gradients, parameters
 
 from pbdr.parameters import is_radiometric
-from pbdr.rendering import gradient
-from pbdr.scene import load_scene
+from validation.finite_differences import REPLICAS, Differences, check, gradients, parameters
+from validation.scenes import zoo
+from validation.scenes.materials import DELTA, DEPTH, subject, tangent
 
-DEPTH = 2
 NOISE = 0.012  # bound on the standard error, relative to the derivative: 10 % more are always found
 
 CASES = {
@@ -51,30 +49,6 @@ NOISY = {  # times the samples of the others
     ("pplastic", "roughness"): 4, ("principled", "roughness"): 4, ("normalmap", "normal_map"): 4, ("mask", "opacity"): 16,
 }  # fmt: skip
 REFUSED = {"roughplastic": ["roughness", "eta"]}
-
-
-THROUGH = ("thindielectric", "smoothdielectric", "roughdielectric", "principled-transmission", "principledthin", "mask")
-DELTA = ("thindielectric", "smoothdielectric", "conductor", "mask")
-
-
-def subject(material, sampled=False):
-    """The object; under distant lights, or under a sky (delta materials, whose lobes no light sample finds, always)."""
-    through = material in THROUGH
-    lights = {"rim": zoo.lamp(-1, -0.8, -0.5)}
-    if through:
-        lights = {"front": zoo.lamp(-0.77, -0.64, -0.3), "behind": zoo.lamp(0.6, -0.7, -0.3)}
-    if sampled or material in DELTA:
-        lights = {"light": zoo.glow()}
-    return load_scene(zoo.alone(zoo.MATERIALS[material](), "plate" if through else "ball", lights))
-
-
-def tangent(scene, parameter):
-    """All entries of a colour or number; for a texture the sign of each texel's derivative, so that nothing cancels."""
-    if np.prod(parameter.shape) < 16:
-        return np.ones(parameter.shape)
-    integrator = {"type": "pathspace", "max_depth": DEPTH}
-    found = gradient(scene, parameter.name, adjoint(), spp=64, seed=1, integrator=integrator, terms=("interior",))
-    return np.sign(found.total[parameter.name])
 
 
 @pytest.mark.parametrize(

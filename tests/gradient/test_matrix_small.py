@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from benchmarks.matrix_cases import CASES
 from pbdr.rendering import TERMS, derivative, gradient
 from pbdr.seeds import hashed
+from validation.cases import CASES
 
 ROUNDING = 5e-4  # of the sum of magnitudes: float32 sums of some thousand samples
 SPP = 4

@@ -5,15 +5,15 @@ import warnings
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from finite_differences import Differences, adjoint, check, gradients
-from small_scenes import everywhere, shift
 
 import pbdr.errors
 from pbdr.parameters import resolve
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
 from pbdr.transport.media import IncompleteImageWarning
+from validation.finite_differences import Differences, adjoint, check, gradients
+from validation.scenes import zoo
+from validation.scenes.small import everywhere, shift
 
 T = mi.ScalarTransform4f
 FOG = {"type": "homogeneous", "albedo": 0.0, "sigma_t": 1.0, "sample_emitters": False}

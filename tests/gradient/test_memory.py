@@ -4,12 +4,12 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
 
 from pbdr import memory
 from pbdr.errors import OptionError
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
+from validation.scenes import zoo
 
 SPP, REPLICAS = 16, 8
 PIXELS = zoo.SIZE**2

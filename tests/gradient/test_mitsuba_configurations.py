@@ -18,16 +18,15 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-import small_scenes as small
 import trimesh
-from agreement import Array
-from finite_differences import parameters
 
 from pbdr.parameters import read, traverse, write
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed
+from validation.agreement import Array
+from validation.finite_differences import parameters
+from validation.scenes import small, zoo
 
 T = mi.ScalarTransform4f
 Tangents = dict[str, Callable[[Array], Array]]

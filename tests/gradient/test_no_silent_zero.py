@@ -13,14 +13,14 @@ from pathlib import Path
 import mitsuba as mi
 import numpy as np
 import pytest
-from agreement import replicas, summary
-from plugin_zoo import SCENES
 
 from pbdr.errors import PbdrError
 from pbdr.parameters import list_parameters, read, traverse, write
 from pbdr.parameters.names import is_radiometric
 from pbdr.rendering import _Attached, gradient
 from pbdr.scene import load_scene
+from validation.agreement import replicas, summary
+from validation.scenes.plugins import SCENES
 
 DEPTH, REPLICAS = 2, 4
 COARSE = 0.05  # relative error that passes whatever the noise
@@ -228,7 +228,7 @@ OTHERS = {
 
 def test_every_plugin_is_in_a_zoo(tmp_path):
     """What Mitsuba ships is in one of the zoos, or named above with the reason."""
-    import scene_zoo as zoo
+    from validation.scenes import zoo
 
     folder = Path(mi.__file__).parent / "plugins"
     shipped = {p.stem.removeprefix("lib") for p in folder.iterdir() if p.suffix in (".so", ".dylib", ".dll")}

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from small_scenes import mesh
 
 from pbdr.boundary import crossings, solids, table
 from pbdr.scene import load_scene
+from validation.scenes import zoo
+from validation.scenes.small import mesh
 
 trimesh = pytest.importorskip("trimesh")
 UP = np.array([0, 0, 1.0])

@@ -3,8 +3,6 @@
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import summary
 
 import pbdr
 from pbdr import pilot
@@ -12,6 +10,8 @@ from pbdr.errors import OptionError
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed
+from validation.agreement import summary
+from validation.scenes import zoo
 
 SPP, REPLICAS = 16, 32
 # Relative error of a variance summed over 72 components from R replicas: about √(2/(R·k)), where k counts those that vary on their

@@ -8,20 +8,18 @@ from pathlib import Path
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-import test_curves
-import test_grids
-import test_specular
-from finite_differences import Differences, adjoint, check, gradients
-from test_smooth_shading import bumpy_ball
 
 import pbdr.errors
 from pbdr.parameters import read, resolve
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
 from pbdr.transport import support
+from validation.finite_differences import Differences, adjoint, check, gradients
+from validation.scenes import curves, grids, specular, zoo
+from validation.scenes.refused import MATERIALS, OTHERS
+from validation.scenes.vertex_normals import bumpy_ball
+from validation.scenes.zoo import T
 
-T = mi.ScalarTransform4f
 SPHERE = {"type": "sphere", "center": [0, 0, 0.6], "radius": 0.6}
 
 
@@ -38,21 +36,6 @@ def refused(scene, name, match=None, **options):
 
 
 # ---------------------------------------------------------------------- parameters
-
-BLEND_DELTA = {"type": "blendbsdf", "weight": 0.3, "a": zoo.GREEN, "b": {"type": "conductor"}}
-MATERIALS = {
-    "roughplastic-roughness": (zoo.MATERIALS["roughplastic"], "roughness"),
-    "roughplastic-eta": (zoo.MATERIALS["roughplastic"], "eta"),
-    "twosided-roughplastic": (
-        lambda: {"type": "twosided", "nested": {"type": "roughplastic", "alpha": 0.2}},
-        "roughness",
-    ),
-    "blend-delta-weight": (lambda: BLEND_DELTA, "weight"),
-    "mask-mirror-opacity": (lambda: {"type": "mask", "opacity": 0.5, "nested": {"type": "conductor"}}, "opacity"),
-    "principled-clearcoat-0": (lambda: {"type": "principled", "clearcoat": 0.0}, "clearcoat"),
-    "principled-sheen-0": (lambda: {"type": "principled", "sheen": 0.0}, "sheen"),
-    "principledthin-sheen-0": (lambda: {"type": "principledthin", "sheen": 0.0}, "sheen"),
-}
 
 
 @pytest.mark.parametrize("case", MATERIALS)
@@ -168,19 +151,6 @@ def test_other_sensors_have_no_boundary(name):
 # ---------------------------------------------------------------------- geometry
 
 
-def ellipsoids(kind):
-    def make(folder):
-        values = {"centers": [[1.0, 0, 1]], "scales": [[0.2, 0.3, 0.2]], "quaternions": [[0.0, 0, 0, 1]]}
-        return {"other": {"type": kind, **{k: mi.TensorXf(np.array(v, np.float32)) for k, v in values.items()}}}
-
-    return make
-
-
-OTHERS = {
-    "ellipsoids": ellipsoids("ellipsoids"),
-}
-
-
 @pytest.mark.parametrize("kind", OTHERS)
 def test_shapes_without_edges(tmp_path, kind):
     """A moving ball beside a shape whose silhouette is not sampled: shadows and occlusion there would be missing."""
@@ -222,10 +192,10 @@ def test_maps_of_normals():
 def on_a_gpu(folder, kind):
     """Scenes whose gradients are right on CPUs only, and the parameter."""
     if kind == "glass":
-        return test_specular.glass_ball(), "mirror/eta"
+        return specular.glass_ball(), "mirror/eta"
     if kind == "curve":
-        return test_curves.scene(folder, "bsplinecurve"), "curve/control_points"
-    return test_grids.scene("analytic"), "blob/grid"
+        return curves.scene(folder, "bsplinecurve"), "curve/control_points"
+    return grids.scene("analytic"), "blob/grid"
 
 
 @pytest.mark.parametrize("kind", ["glass", "curve", "grid"])

@@ -8,10 +8,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
 import trimesh
-from finite_differences import adjoint
-from small_scenes import mesh
 
 from pbdr import replay
 from pbdr.errors import OptionError, SceneError
@@ -19,12 +16,13 @@ from pbdr.parameters import read, resolve, traverse, write
 from pbdr.passes import GradientPass
 from pbdr.rendering import _Attached
 from pbdr.scene import integrator_of, load_scene
+from validation.finite_differences import adjoint
+from validation.scenes import zoo
+from validation.scenes.small import mesh
 
 T = mi.ScalarTransform4f
 CLOSE = 1e-5  # of the largest entry: sums in another order
 CALLS = 6  # recorded, then replayed; the second, third and fifth are compared with traced ones as well
-
-
 BLOCK = trimesh.creation.box((0.6, 0.5, 0.6), trimesh.transformations.translation_matrix([0.5, 0, 0.5]))
 
 

@@ -5,33 +5,19 @@ from dataclasses import replace
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs
-from finite_differences import Differences, check, gradients
-from small_scenes import shift
 
 from pbdr.boundary import segment
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed
+from validation.agreement import assert_agrees, assert_differs
+from validation.finite_differences import Differences, check, gradients
+from validation.scenes import zoo
+from validation.scenes.rooms import LIGHTS, box, corner, grey
+from validation.scenes.small import shift
+from validation.scenes.zoo import T
 
-T = mi.ScalarTransform4f
 REPLICAS = 8
-BOX = T().translate([0.1, 0, 0.7]).rotate([0, 0, 1], 25).rotate([1, 0, 0], 20).scale(0.4)
-UP = T().translate([0, 0, 1])
-TURNS = [([1, 0, 0], angle) for angle in (0, 90, 180, 270)] + [([0, 1, 0], angle) for angle in (90, 270)]
-LIGHTS = {
-    "point": {"type": "point", "position": [1.5, -1, 2.5], "intensity": zoo.rgb(8.0)},
-    "area": {
-        "type": "rectangle",
-        "to_world": T().look_at(origin=[1.5, -1, 2.5], target=[0, 0, 0.5], up=[0, 0, 1]).scale(0.4),
-        "emitter": {"type": "area", "radiance": zoo.rgb(15.0)},
-    },
-}
-
-
-def grey(reflectance):
-    return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(reflectance)}}
 
 
 def agrees(made, name, tangent, step):
@@ -44,16 +30,6 @@ def agrees(made, name, tangent, step):
     return weights, expected
 
 
-def corner():
-    """A bright floor and a dark wall whose borders coincide."""
-    look = T().look_at([-2.5, -1, 1.6], [1, 0.2, 0.2], [0, 0, 1])
-    camera = {"type": "perspective", "fov": 40, "film": zoo.film(), "sampler": {"type": "ldsampler"}, "to_world": look}
-    floor = {"to_world": T().translate([-0.5, 0, 0]).scale([1.5, 2, 1]), "bsdf": grey(0.8)}
-    wall = {"to_world": T().translate([1, 0, 1.5]).rotate([0, 1, 0], -90).scale([1.5, 2, 1]), "bsdf": grey(0.3)}
-    parts = {"floor": {"type": "rectangle", **floor}, "wall": {"type": "rectangle", **wall}}
-    return load_scene({"type": "scene", "camera": camera, "light": zoo.lamp(0.6, 0.3, -1), **parts})
-
-
 def test_a_camera_moves_in_a_room(monkeypatch):
     """Negative control: counted by both shapes, the edge is twice as strong."""
     made, tangent = corner(), shift(0.3, 0.2, 0.4)
@@ -62,18 +38,6 @@ def test_a_camera_moves_in_a_room(monkeypatch):
     monkeypatch.setattr(segment, "in_contact", lambda *given: replace(once(*given), share=1.0))
     part = gradients(made, {"camera/pose": tangent}, weights, spp=64, max_depth=2)["camera/pose"]
     assert part.mean() == pytest.approx(2 * expected.mean(), rel=0.03)
-
-
-def box(split, light):
-    """A box in one piece, or of six rectangles."""
-    cube = {"box": {"type": "cube", "to_world": BOX, "bsdf": grey(0.5)}}
-    sides = {
-        f"side{k}": {"type": "rectangle", "to_world": BOX @ T().rotate(*turn) @ UP, "bsdf": grey(0.5)}
-        for k, turn in enumerate(TURNS)
-    }
-    parts = {"floor": {"type": "rectangle", "to_world": T().scale(3)}, "light": LIGHTS[light]}
-    camera = zoo.camera(sampler={"type": "ldsampler"})
-    return load_scene({"type": "scene", "camera": camera, **parts, **(sides if split else cube)})
 
 
 def moves(made, names, depth):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import scene_zoo as zoo
 
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
+from validation.scenes import zoo
 
 SPP = 50  # no square, no power of two
 MATERIALS = {"base_color": "diffuse", "roughness": "roughconductor"}

@@ -8,15 +8,15 @@ image is known: the jump, times the number of pixels that the line sweeps over.
 import mitsuba as mi
 import numpy as np
 import pytest
-from agreement import assert_agrees, assert_differs
-from finite_differences import Differences, adjoint, check, gradients
-from scene_zoo import rgb
-from small_scenes import derivatives, diffuse, everywhere, film_camera, shift
 
 from pbdr.boundary import topology
 from pbdr.boundary.table import TableBuilder
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
+from validation.agreement import assert_agrees, assert_differs
+from validation.finite_differences import Differences, adjoint, check, gradients
+from validation.scenes.small import derivatives, diffuse, everywhere, film_camera, shift
+from validation.scenes.zoo import rgb
 
 T = mi.ScalarTransform4f
 SIZE, HALF = 16, 0.5

@@ -3,9 +3,6 @@
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_differs
-from finite_differences import Differences, adjoint, check, gradients
 
 from pbdr.boundary import seams
 from pbdr.boundary.edges import SEAM
@@ -13,47 +10,18 @@ from pbdr.boundary.table import TableBuilder
 from pbdr.errors import SceneError
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
+from validation.agreement import assert_differs
+from validation.finite_differences import Differences, adjoint, check, gradients
+from validation.scenes import zoo
+from validation.scenes.round_seams import PLACES, WRAPS, pose, ramp, scene
+from validation.scenes.zoo import T
 
-T = mi.ScalarTransform4f
-PLACES = {"sphere": -0.8, "cylinder": 0.0, "disk": 0.8}
 TURN = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 0]])  # about a shape's own axis: its outline stays where it is
-RAMP = np.zeros((4, 8, 3), np.float32)
-RAMP[:] = np.linspace([0.1, 0.3, 0.9], [0.9, 0.2, 0.1], 8)
-
-
-def ramp(turned=False, **rest):
-    """A texture whose first and last columns (rows if `turned`) differ."""
-    pixels = np.ascontiguousarray(RAMP.transpose(1, 0, 2)) if turned else RAMP
-    return {"type": "bitmap", "bitmap": mi.Bitmap(pixels), "raw": True, **rest}
-
-
-def pose(x):
-    """The shape's own x axis, where the angle starts, looks at the camera, a little upwards."""
-    return T().translate([x, 0, 0.6]).rotate([0, 0, 1], -80).rotate([0, 1, 0], -40)
-
-
-def scene(textures, **more):
-    """One of each shape, with these textures (one for all, or by the name of the shape), under a distant lamp."""
-    lamp = {"type": "directional", "direction": [0.1, 1, -0.5], "irradiance": zoo.rgb(3.0, 2.0, 1.0)}
-    found = {"type": "scene", "camera": zoo.camera(sampler={"type": "ldsampler"}), "lamp": lamp}
-    for kind, x in PLACES.items():
-        texture = textures(kind == "disk") if callable(textures) else textures
-        paint = {"type": "twosided", "nested": {"type": "diffuse", "reflectance": texture}}
-        found[kind] = {"type": kind, "to_world": pose(x).scale(0.38), "bsdf": paint}
-    return load_scene({**found, **more})
 
 
 def turn(found, kind):
     matrix = np.array(pose(PLACES[kind]).scale(0.38).matrix)
     return np.column_stack([matrix[:3, :3] @ TURN, np.zeros(3)])
-
-
-WRAPS = {
-    "clamp": lambda turned: ramp(turned, wrap_mode="clamp"),
-    "mirror": lambda turned: ramp(turned, wrap_mode="mirror"),
-    "a repeat that does not close": lambda turned: ramp(turned, to_uv=T().scale(1.3)),
-    "turned": lambda turned: ramp(turned, to_uv=T().rotate([0, 0, 1], 30)),
-}
 
 
 @pytest.mark.parametrize("wrap", [pytest.param(k, marks=() if k == "clamp" else pytest.mark.slow) for k in WRAPS])

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from small_scenes import mesh
 
 from pbdr.boundary import direct, silhouettes, table
 from pbdr.scene import load_scene
 from pbdr.seeds import lanes
+from validation.scenes import zoo
+from validation.scenes.small import mesh
 
 trimesh = pytest.importorskip("trimesh")
 VIEWS = 64

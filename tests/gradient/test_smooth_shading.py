@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import mitsuba as mi
 import numpy as np
 import pytest
-import trimesh
-from agreement import assert_agrees, assert_differs
-from finite_differences import Differences, adjoint, gradients
-from scene_zoo import SIZE
 
 from pbdr.boundary import horizon, terminator
-from pbdr.scene import load_scene
+from validation.agreement import assert_agrees, assert_differs
+from validation.finite_differences import Differences, adjoint, gradients
+from validation.scenes.vertex_normals import BESIDE, LAMP, VIEW, bumpy_ball, scene_of
+from validation.scenes.zoo import SIZE, T
 
-T = mi.ScalarTransform4f
 STEP = 1e-2
 REPLICAS = 16
 # Finite differences and gradients each leave about 0.5 % of noise. Leaving out the shading horizon changes the motion
@@ -23,52 +18,9 @@ REPLICAS = 16
 NOISE = 0.02
 
 
-def smooth_file(folder: Any, vertices: np.ndarray, faces: np.ndarray) -> str:
-    """Path of a PLY file of a mesh with vertex normals."""
-    mesh = mi.Mesh("ball", len(vertices), len(faces), has_vertex_normals=True)
-    params = mi.traverse(mesh)
-    params["vertex_positions"], params["faces"] = vertices.ravel(), faces.astype(np.uint32).ravel()
-    params.update()
-    mesh.recompute_vertex_normals()
-    path = str(folder / "ball.ply")
-    mesh.write_ply(path)
-    return path
-
-
-def bumpy_ball(folder: Any) -> tuple[str, np.ndarray]:
-    """A bumpy smooth-shaded ball of 320 faces as a PLY file: (path, vertices)."""
-    ball = trimesh.creation.icosphere(subdivisions=2, radius=1.0)
-    n = ball.vertices
-    radius = 0.6 * (1 + 0.15 * np.sin(6.5 * n[:, 0] + 1) * np.sin(4 * n[:, 1] + 0.3) * np.cos(6 * n[:, 2]))
-    vertices = (n * radius[:, None] + [0, 0, 0.7]).astype(np.float32)
-    path = smooth_file(folder, vertices, ball.faces)
-    return path, vertices
-
-
 @pytest.fixture(scope="module")
 def ball_file(tmp_path_factory):
     return bumpy_ball(tmp_path_factory.mktemp("ball"))
-
-
-def scene_of(path, light, look, fov, colour=(0.3, 0.5, 0.8)):
-    """The ball above a floor."""
-    film = {"type": "hdrfilm", "width": SIZE, "height": SIZE, "rfilter": {"type": "box"}, "pixel_format": "rgb"}
-    return load_scene({
-        "type": "scene",
-        "camera": {"type": "perspective", "fov": fov, "film": film, "to_world": look},
-        "ball": {"type": "ply", "filename": path,
-                 "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(colour)}}},
-        "floor": {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}},
-        "lamp": light,
-    })  # fmt: skip
-
-
-VIEW = T().look_at([0, -4, 1.8], [0, 0, 0.4], [0, 0, 1])
-LAMP = {
-    "type": "rectangle",
-    "to_world": T().look_at([1.5, -1, 4], [0, 0, 0.5], [0, 0, 1]).scale(0.5),
-    "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 12.0}},
-}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +79,7 @@ DOWN = {  # lights the floor alone
 # What the camera sees: where, lamp, which term, samples, noise, and what is missing without the term (None: less than the noise)
 DEEPER = {
     "horizons": (
-        T().look_at([0, -1.2, 1], [0, -1.2, 0], [0, 1, 0]),
+        BESIDE,
         60,
         LAMP,
         (horizon, "seen_from_surfaces"),

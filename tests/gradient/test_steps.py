@@ -4,12 +4,13 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from small_scenes import mesh
 
 from pbdr.parameters import read, resolve, traverse, write
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
+from validation.kernels import compiled
+from validation.scenes import zoo
+from validation.scenes.small import mesh
 
 WARM, STEPS = 3, 6
 LAMP = zoo.above(size=0.6, emitter={"type": "area", "radiance": zoo.rgb(10.0)})
@@ -40,15 +41,6 @@ def shifted(start, step):
     pose = start.copy()
     pose[:, 3] += 0.01 * step
     return pose
-
-
-def compiled(task):
-    """Kernels that a task has compiled, or read from Dr.Jit's cache on disk."""
-    dr.kernel_history_clear()
-    with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
-        task()
-        dr.sync_thread()
-    return sum(k["type"] == dr.KernelType.JIT and (k["cache_disk"] or not k["cache_hit"]) for k in dr.kernel_history())
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,6 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs
-from finite_differences import Differences, adjoint, assert_transposed, gradients
-from small_scenes import diffuse, shift
 
 import pbdr.errors
 from pbdr.boundary import patterns
@@ -21,6 +17,10 @@ from pbdr.passes import GradientPass
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.transport import support, texels
+from validation.agreement import assert_agrees, assert_differs
+from validation.finite_differences import Differences, adjoint, assert_transposed, gradients
+from validation.scenes import zoo
+from validation.scenes.small import diffuse, shift
 
 T = mi.ScalarTransform4f
 TILT = T().translate([0.1, -0.2, 0.8]).rotate(np.array([1, 0.4, 0]) / np.sqrt(1.16), 50).scale(0.7)

@@ -7,15 +7,15 @@ derivative, an error of 17 s, that is 17 %, fails with a probability of 99 %; wh
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs
-from finite_differences import Differences, check, gradients
-from small_scenes import mesh
 
 from pbdr.boundary import junctions, topology
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed
+from validation.agreement import assert_agrees, assert_differs
+from validation.finite_differences import Differences, check, gradients
+from validation.scenes import zoo
+from validation.scenes.small import mesh
 
 T = mi.ScalarTransform4f
 REPLICAS, SIZE = 6, 16

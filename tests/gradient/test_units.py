@@ -10,12 +10,11 @@ import warnings
 import numpy as np
 import pytest
 
-from benchmarks.units import TERMS, adjoint, compared, derivatives, right
-from benchmarks.units_cases import CASES, Place
 from pbdr.boundary import frustum
 from pbdr.rendering import gradient
 from pbdr.transport import rounding
 from pbdr.transport.support import IncompleteGradientWarning
+from validation.units import CASES, TERMS, Place, adjoint, compared, derivatives, right
 
 ROUNDING = 2e-4  # of the largest term: sums of a thousand samples in another order
 SCALES = (2.0**-10, 2.0**10)

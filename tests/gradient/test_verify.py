@@ -9,8 +9,6 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-import test_shapes_meshes as meshes
 
 import pbdr
 from pbdr.boundary.edges import SEGMENT, EdgeTable
@@ -18,6 +16,7 @@ from pbdr.errors import OptionError, ParameterError, SceneError
 from pbdr.integrator import TERMS
 from pbdr.scene import load_object
 from pbdr.verify import checks
+from validation.scenes import meshes, zoo
 
 SIZE = 24
 BOX = "box/positions"

@@ -9,12 +9,17 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-import test_closed_direct as closed
-import test_closed_primary as primary
-import test_indirect as indirect
-from agreement import ROUNDING, assert_agrees, assert_differs
-from small_scenes import (
+
+import pbdr.errors
+from pbdr.rendering import derivative, gradient
+from pbdr.scene import load_scene
+from pbdr.transport import convention
+from validation import finite_differences as fd
+from validation.agreement import ROUNDING, assert_agrees, assert_differs
+from validation.closed_forms import clipped_area
+from validation.scenes import half_planes as closed
+from validation.scenes import indirect, zoo
+from validation.scenes.small import (
     QUAD,
     area_light,
     derivative_of,
@@ -31,11 +36,6 @@ from small_scenes import (
     shape,
     shift,
 )
-
-import pbdr.errors
-from pbdr.rendering import derivative, gradient
-from pbdr.scene import load_scene
-from pbdr.transport import convention
 
 HALF, L = 0.5, 2.0
 NOISE = 0.015
@@ -84,11 +84,9 @@ def test_polygon_over_pixels(tmp_path, no_divergence):
         film = np.reshape(flat, (4, 3))
         film = film[:, :2] / film[:, 2:]
         cells = [(i, j) for i in range(size) for j in range(size)]
-        return sum(
-            weights[i, j] * L * primary.clipped_area(film, pixel_bounds(HALF, size, i, j)) / area for i, j in cells
-        )
+        return sum(weights[i, j] * L * clipped_area(film, pixel_bounds(HALF, size, i, j)) / area for i, j in cells)
 
-    orientation = np.sign(primary.clipped_area(vertices[:, :2] / vertices[:, 2:] + 0j, (-9, 9, -9, 9)).real)
+    orientation = np.sign(clipped_area(vertices[:, :2] / vertices[:, 2:] + 0j, (-9, 9, -9, 9)).real)
     expected = orientation * derivative_of(image, *vertices.ravel()).reshape(4, 3)
     scene = scene_of(
         camera=film_camera(HALF, size), light=mesh(tmp_path, "light", vertices, QUAD, emitter=area_light(L))
@@ -232,10 +230,10 @@ def test_indirect_light_against_edge_sampling(no_divergence):
     expected = indirect.estimate(scene, tangents)
     scale = abs(expected.mean())
     options = {"max_depth": 3, "spp": 4096, "warp_concentration": 200.0, "replica_count": len(expected)}
-    ours = warped(scene, {name: [tangent]}, indirect.adjoint(), **options)[:, 0]
+    ours = warped(scene, {name: [tangent]}, fd.adjoint(), **options)[:, 0]
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=0.1)
     no_divergence()
-    ours = warped(scene, {name: [tangent]}, indirect.adjoint(), **options)[:, 0]
+    ours = warped(scene, {name: [tangent]}, fd.adjoint(), **options)[:, 0]
     assert_differs(ours - expected, 0.0, scale=scale, by=0.5)
 
 

@@ -20,21 +20,9 @@ from pbdr.cli import bench
 from pbdr.data import Camera, encode_exr, write_transforms
 from pbdr.errors import DataError, OptionError
 from pbdr.job import checkpoint, storage
+from validation.command_line import assert_one_line, run
 
 Tiny = Callable[..., Path]
-
-
-def run(capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    capfd.readouterr()
-    code = cli.main(list(words))
-    out, err = capfd.readouterr()
-    return code, out, err
-
-
-def assert_one_line(err: str, message: str) -> None:
-    lines = [line for line in err.splitlines() if message in line]
-    assert len(lines) == 1, err
-    assert "Traceback" not in err
 
 
 def edit(path: Path, old: str, new: str) -> None:

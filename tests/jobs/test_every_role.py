@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,13 @@ from pbdr import cli, inverse, load_scene
 from pbdr.errors import ParameterError, PbdrError
 from pbdr.inverse import Options, Problem, View
 from pbdr.parameters import VariableSpec, list_parameters
-
-# The zoo of plugins is a module of the gradient tests.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "gradient"))
-import plugin_zoo
-import scene_zoo
+from validation.scenes import plugins, zoo
 
 QUICK = ("material roughconductor", "emitter constant", "plugin perspective")
 NAMES = [
-    *(f"material {name}" for name in scene_zoo.MATERIALS),
-    *(f"emitter {name}" for name in scene_zoo.EMITTERS),
-    *(f"plugin {name}" for name in plugin_zoo.SCENES),
+    *(f"material {name}" for name in zoo.MATERIALS),
+    *(f"emitter {name}" for name in zoo.EMITTERS),
+    *(f"plugin {name}" for name in plugins.SCENES),
 ]
 SCENES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
 
@@ -85,11 +80,11 @@ def check(make: Callable[[], dict[str, Any]]) -> None:
 def test_two_steps_of_every_role(name: str, tmp_path: Path) -> None:
     kind, _, which = name.partition(" ")
     if kind == "material":
-        check(lambda: small(scene_zoo.scene(bsdf=scene_zoo.MATERIALS[which]())))
+        check(lambda: small(zoo.scene(bsdf=zoo.MATERIALS[which]())))
     elif kind == "emitter":
-        check(lambda: small(scene_zoo.scene(light=scene_zoo.EMITTERS[which]())))
+        check(lambda: small(zoo.scene(light=zoo.EMITTERS[which]())))
     else:
-        check(lambda: small(plugin_zoo.SCENES[which](tmp_path)))
+        check(lambda: small(plugins.SCENES[which](tmp_path)))
 
 
 @pytest.mark.parametrize("match", ['"camera-0/pose"', '"camera-*/*"', '["ball/*"]'])
@@ -101,4 +96,3 @@ def test_a_pose_is_refused_before_anything_is_rendered(
     err = capfd.readouterr().err
     assert code == 2 and "is a pose" in err and "/pose" in err and "Traceback" not in err, err
     assert not (tmp_path / "runs").exists()
-

@@ -19,6 +19,7 @@ from pbdr.errors import DataError, OptionError
 from pbdr.job import checkpoint, runner, storage
 from pbdr.job.config import load_job
 from pbdr.job.rundir import RunDirectory
+from validation.tiny_job import write_job
 
 Tiny = Callable[..., Path]
 STEPS = 60
@@ -68,8 +69,6 @@ def assert_follows(run: Path, reference: Path) -> None:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run without interruption."""
-    from conftest import write_job
-
     folder = tmp_path_factory.mktemp("reference")
     return fit(write_job(folder, SLOW), folder / "runs")
 

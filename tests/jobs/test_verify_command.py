@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from test_cli_errors import assert_one_line, run
 
 from pbdr.cli.verification import parsed
 from pbdr.errors import OptionError
+from validation.command_line import assert_one_line, run
 
 SCENE = """<scene version="3.0.0">
   <integrator type="path"><integer name="max_depth" value="2"/></integrator>

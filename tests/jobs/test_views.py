@@ -61,7 +61,10 @@ def test_the_truths_sensors_take_the_images(tiny: Tiny, tmp_path: Path) -> None:
     assert "eye-0" in entries[0]["camera"] and entries[0]["mask"] is False
 
 
-CAMERA = {'match = "mat/base_color"\ninit = 0.5\nbounds = [0.0, 1.0]': 'match = "camera-*/fov"', "{ albedo = 0.05 }": "{}"}
+CAMERA = {
+    'match = "mat/base_color"\ninit = 0.5\nbounds = [0.0, 1.0]': 'match = "camera-*/fov"',
+    "{ albedo = 0.05 }": "{}",
+}
 INTEGRATOR = {'type = "prb", max_depth = 3': 'type = "pathspace", max_depth = 2'}
 
 
@@ -139,7 +142,9 @@ def test_images_of_another_size_are_told(given: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def posed(tiny: Tiny, tmp_path: Path) -> Path:
     """The tiny job on a transforms.json."""
-    job = tiny({'cameras = "scene"\ntarget = "truth.xml"': 'cameras = "transforms.json"', "rmse = { albedo = 0.05 }": ""})
+    job = tiny(
+        {'cameras = "scene"\ntarget = "truth.xml"': 'cameras = "transforms.json"', "rmse = { albedo = 0.05 }": ""}
+    )
     cameras = [Camera.look_at([4, i, 1], [0, 0, 0], [0, 0, 1], 12, 12, 0.7) for i in range(4)]
     for i in range(4):
         (tmp_path / f"{i}.exr").write_bytes(encode_exr(np.full((12, 12, 3), 0.5, np.float32)))
@@ -175,7 +180,12 @@ def test_masks_of_frames_are_used(posed: Path, tmp_path: Path) -> None:
     masks = [v.mask for v in data.views]
     assert masks[0] is None and masks[2] is not None and masks[2].sum() == 48
     assert any("1 of 4 frames have a mask" in text for text in told)
-    assert [e["mask"] for e in json.loads((run.path / "views.json").read_text())["views"]] == [False, False, True, False]
+    assert [e["mask"] for e in json.loads((run.path / "views.json").read_text())["views"]] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_mask_and_an_alpha_channel_both_count(posed: Path, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
-from agreement import assert_agrees, assert_differs, replicas
 
 from pbdr.scene import load_scene
+from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.scenes import zoo
 
 REPLICAS, SPP = 16, 100
 WHOLE, LOCAL = 0.0016, 0.015
@@ -216,7 +216,8 @@ import sys; sys.path[:0] = sys.argv[1:]
 from pbdr import backend
 backend.activate(backend.find().variant.replace('rgb', 'mono'))
 import pbdr, mitsuba as mi
-import scene_zoo as zoo, test_primal
+from validation.scenes import zoo
+import test_primal
 ours, _ = test_primal.compare(zoo.scene(bsdf=zoo.MATERIALS['principled']()), max_depth=4)
 assert mi.is_monochromatic and 'mono' in mi.variant(), mi.variant()
 print('agree', ours.shape[-1])

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from agreement import FALSE_ALARM, assert_agrees, assert_differs, detectable, replicas, summary
+
+from validation.agreement import FALSE_ALARM, assert_agrees, assert_differs, detectable, replicas, summary
+from validation.replicas import mean_and_error
 
 TRIALS = 1000
 
@@ -61,3 +63,9 @@ def test_replicas_are_independent_and_reproducible():
     assert a.shape == (4, 3) and len(np.unique(a)) == 12
     np.testing.assert_array_equal(a, replicas(draw, 4, "name"))
     assert not np.array_equal(a, replicas(draw, 4, "other"))
+
+
+def test_mean_and_error_of_known_samples() -> None:
+    mean, error = mean_and_error([[1.0, 2.0], [3.0, 2.0], [5.0, 2.0]])
+    assert mean == pytest.approx([3.0, 2.0])
+    assert error == pytest.approx([2 / np.sqrt(3), 0.0])

@@ -8,15 +8,14 @@ from pathlib import Path
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
 
 import pbdr.errors
-from benchmarks import discontinuities as page
 from pbdr.boundary import seams
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.transport import camera, curves, discontinuities, grids
 from pbdr.transport.discontinuities import MISSING, PLUGINS, REFUSED, TERM
+from validation.scenes import zoo
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(mi.__file__).parent / "plugins"
@@ -90,11 +89,6 @@ def _exists(name):
             found = getattr(found, part, None)
         return callable(found)
     return False
-
-
-def test_page_is_up_to_date():
-    """Else: python -m benchmarks.discontinuities."""
-    assert page.PAGE.read_text(encoding="utf-8") == page.made()
 
 
 class Paint(mi.BSDF):

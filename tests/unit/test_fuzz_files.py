@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
-from benchmarks import file_strategies as files
 from pbdr.data import images
 from pbdr.job import config
+from validation import file_strategies as files
 
 EXAMPLES = {"job files": 25, "camera files": 40, "images": 80, "environments": 20, "folders and names": 40}
 

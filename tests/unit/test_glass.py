@@ -3,11 +3,11 @@
 import mitsuba as mi
 import numpy as np
 import pytest
-import scene_zoo as zoo
 
 import pbdr.errors
 from pbdr.parameters import list_parameters, resolve, traverse
 from pbdr.scene import load_scene
+from validation.scenes import zoo
 
 GLASS = {"int_ior": "water", "ext_ior": 1.1, "specular_reflectance": zoo.rgb(0.9, 0.5, 0.8)}
 

@@ -4,13 +4,13 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
-from scene_zoo import T
 
 from pbdr.boundary import nearby
 from pbdr.boundary.incidence import NO_ROW, Incidence
 from pbdr.boundary.table import TableBuilder
 from pbdr.boundary.topology import NO_FACE
 from pbdr.scene import load_scene
+from validation.scenes.zoo import T
 
 AXIS = (np.array([1, 0.3, 0]) / np.sqrt(1.09)).tolist()
 SHAPES = {

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from PIL import Image
 from pbdr import report
 from pbdr.job import results, storage
 from pbdr.job.rundir import RunDirectory
+from validation.pages import Addresses
 
 METRICS: dict[str, Any] = {
     "protocol": {"psnr": "PSNR as documented", "spp": 64},
@@ -25,27 +25,6 @@ METRICS: dict[str, Any] = {
     "goals": [{"kind": "psnr", "label": "held-out PSNR", "limit": 30.0, "value": 31.5, "initial": 12.25, "met": True}],
     "verdict": {"met": True, "level": "good", "word": "Converged", "text": "The goal is met."},
 }
-
-
-class Addresses(HTMLParser):
-    """Collects every src and href, and checks that tags are balanced."""
-
-    VOID = frozenset(("meta", "img", "br", "path", "use", "line", "rect", "circle"))
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-            self.open.pop()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 import pytest
-from test_report import Addresses
 
 from pbdr import page, verify_report
 from pbdr.errors import OptionError, ParameterError
@@ -16,6 +15,7 @@ from pbdr.verify import Along, Estimate, Verification, diagnosis, directions, so
 from pbdr.verify.decision import Decision
 from pbdr.verify.functionals import GLOBALS, Functionals, smooth_weights, tents
 from pbdr.verify.result import Step
+from validation.pages import Addresses
 
 MESH = Parameter("m/positions", "m.vertex_positions", "positions", (5, 3), (-np.inf, np.inf), "mesh")
 POSE = Parameter("m/pose", "m.to_world", "pose", (3, 4), (-np.inf, np.inf), "transform")

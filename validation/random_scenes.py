@@ -138,8 +138,10 @@ def make(structure: Structure, numbers: Numbers, folder: Path) -> Dict:
     """The scene as a dictionary; meshes and curves are written to `folder`."""
     import mitsuba as mi
 
+    from validation.scenes import zoo
+
     T = mi.ScalarTransform4f
-    zoo = _zoo()
+
     world = frame(numbers)
     tint = 0.6 + numbers.uniform("colour", 0, 0.4, 0.2)
     floor = {"type": "diffuse", "reflectance": zoo.texels(0.2, 0.9)}
@@ -167,9 +169,9 @@ def make(structure: Structure, numbers: Numbers, folder: Path) -> Dict:
 
 def camera(kind: str, numbers: Numbers, world: Frame) -> Dict:
     """A sensor that looks at the thing from about four units away."""
-    import mitsuba as mi
+    from validation.scenes import zoo
 
-    T, zoo = mi.ScalarTransform4f, _zoo()
+    T = zoo.T
     eye = np.array([0.0, -4.0, 1.8]) + numbers.vector("view", 0.6)
     target = np.array([0.0, 0.0, 0.5]) + numbers.vector("aim", 0.15)
     pose = T().look_at(world.point(*eye), world.point(*target), [0, 0, 1])
@@ -188,9 +190,9 @@ def camera(kind: str, numbers: Numbers, world: Frame) -> Dict:
 
 def lamp(kind: str, numbers: Numbers, world: Frame) -> Dict:
     """A light above and in front of the thing, or all around it."""
-    import mitsuba as mi
+    from validation.scenes import zoo
 
-    T, zoo = mi.ScalarTransform4f, _zoo()
+    T = zoo.T
     where = np.array([1.5, -1.0, 3.0]) + numbers.vector("lamp", 0.6)
     size = 0.2 + numbers.uniform("lamp size", 0, 0.5, 0.3)
     looking = T().look_at(world.point(*where), world.point(0, 0, 0.5), [0, 0, 1])
@@ -224,7 +226,8 @@ def lamp(kind: str, numbers: Numbers, world: Frame) -> Dict:
 
 def material(kind: str, numbers: Numbers) -> Dict:
     """The thing's material."""
-    zoo = _zoo()
+    from validation.scenes import zoo
+
     alpha = numbers.uniform("alpha", 0.1, 0.5, 0.3)
     if kind == "checkerboard":
         pattern = {"type": kind, "color0": zoo.rgb(0.2), "color1": zoo.rgb(0.8)}
@@ -238,6 +241,8 @@ def material(kind: str, numbers: Numbers) -> Dict:
 def thing(structure: Structure, numbers: Numbers, world: Frame, folder: Path) -> Dict:
     """The shape that the scene is about: above the floor, or touching it."""
     import mitsuba as mi
+
+    from validation.scenes import zoo
 
     T = mi.ScalarTransform4f
     bsdf = material(structure.material, numbers)
@@ -263,7 +268,7 @@ def thing(structure: Structure, numbers: Numbers, world: Frame, folder: Path) ->
         }
     if kind in ("bsplinecurve", "linearcurve"):
         if structure.material == "diffuse":  # textures around curves are refused
-            bsdf = {"type": "diffuse", "reflectance": _zoo().rgb(0.8, 0.5, 0.3)}
+            bsdf = {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.5, 0.3)}
         return {"thing": {**_curve(folder, kind, numbers, world), "bsdf": bsdf}}
     if kind == "sdfgrid":
         x, y, z = np.meshgrid(*[np.linspace(-1, 1, 8)] * 3, indexing="ij")
@@ -344,16 +349,3 @@ def _curve(folder: Path, kind: str, numbers: Numbers, world: Frame) -> Dict:
 
 def _of(name: str) -> Dict:
     return {"type": "ref", "id": name}
-
-
-def _zoo() -> Any:
-    """Materials, lights and films of the tests."""
-    import sys
-
-    from .harness import ROOT
-
-    if str(ROOT / "tests") not in sys.path:
-        sys.path.insert(0, str(ROOT / "tests"))
-    import scene_zoo
-
-    return scene_zoo

@@ -1,4 +1,4 @@
-"""A small zoo of scenes for comparing primal images: one material, emitter, camera or option at a time; for tests only."""
+"""A small zoo of scenes for comparing primal images: one material, emitter, camera or option at a time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 
+from validation.finite_differences import SIZE
+
 T = mi.ScalarTransform4f
 VIEW = T().look_at([0, -4, 1.8], [0, 0, 0.5], [0, 0, 1])
-SIZE = 16
 Dict = dict[str, Any]
 
 

@@ -1,4 +1,4 @@
-"""Scenes that hold every plugin Mitsuba ships and that needs no file from outside; for tests only.
+"""Scenes that hold every plugin Mitsuba ships and that needs no file from outside.
 
 Each is small and sees many plugins at once, so that one gradient pass serves all their parameters.
 """
@@ -11,7 +11,8 @@ from typing import Any
 
 import mitsuba as mi
 import numpy as np
-import scene_zoo as zoo
+
+from validation.scenes import zoo
 
 Dict = dict[str, Any]
 T = zoo.T

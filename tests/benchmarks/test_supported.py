@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
+import importlib.util
 import itertools
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks import matrix, supported
-from benchmarks.matrix_cases import CASES
+from benchmarks.harness import ROOT
+from validation.cases import CASES, FEATURES
 
 
 def test_the_page_is_what_the_generator_makes() -> None:
@@ -27,11 +29,21 @@ def identifiers(function: Any) -> set[str]:
     return {"-".join(parts) for parts in itertools.product(*choices)} if choices else set()
 
 
+@functools.cache
+def module(path: str) -> Any:
+    """The module of a file of tests; pytest has not imported it, unless it runs these tests as well."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec and spec.loader, path
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
 def missing(test: str) -> str:
     """Why a test's id leads nowhere; empty if it exists."""
     path, _, rest = test.partition("::")
     name, _, parameters = rest.removesuffix("]").partition("[")
-    function = getattr(importlib.import_module(Path(path).stem), name, None)
+    function = getattr(module(path), name, None)
     if function is None:
         return f"{test}: no such test"
     return f"{test}: no such parameters" if parameters and parameters not in identifiers(function) else ""
@@ -41,7 +53,7 @@ def test_every_named_test_exists() -> None:
     assert [words for case in CASES.values() for test in case.tests if (words := missing(test))] == []
     assert missing("tests/gradient/test_emitters.py::test_emitter[point-none]")
     assert missing("tests/gradient/test_emitters.py::test_nothing")
-    assert {case.feature for case in CASES.values()} == set(importlib.import_module("benchmarks.matrix_cases").FEATURES)
+    assert {case.feature for case in CASES.values()} == set(FEATURES)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,6 @@ import pytest
 from benchmarks import bumpy, estimators, harness, kill_resume, memory_probe, spot_scene, theory_table
 
 
-def test_mean_and_error_of_known_samples() -> None:
-    mean, error = harness.mean_and_error([[1.0, 2.0], [3.0, 2.0], [5.0, 2.0]])
-    assert mean == pytest.approx([3.0, 2.0])
-    assert error == pytest.approx([2 / np.sqrt(3), 0.0])
-
-
 @pytest.mark.parametrize(("met", "words"), [(True, "met"), (False, "**not met**"), (None, "none stated")])
 def test_page_says_whether_requirements_are_met(tmp_path: Path, met: bool | None, words: str) -> None:
     result = harness.Result("name", {"figure": np.float32(0.5)}, harness.table(["a"], [[1]]), met)

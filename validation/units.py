@@ -1,4 +1,4 @@
-"""Scenes that are written down in any unit and about any origin: what `python -m benchmarks units` and its tests look at.
+"""Scenes that are written down in any unit and about any origin, and the comparison of their derivatives.
 
 Coordinates are multiples of 1/256, so that single precision holds them about any whole number below 65,536: what differs between
 two origins is what renderers make of them, not the scene.
@@ -6,6 +6,7 @@ two origins is what renderers make of them, not the scene.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from validation.replicas import mean_and_error
 
 Array = NDArray[np.float64]
 SIZE = 24  # pixels a side
@@ -222,3 +225,53 @@ CASES = {
     "linear curve, point light": Case(curve("linearcurve"), "point", "thing/control_points"),
     "grid, area light": Case(grid, "area", "thing/pose"),
 }
+
+# ---------------------------------------------------------------------- comparison of two places
+
+TERMS = ("interior", "primary", "direct", "indirect")
+ALLOWED = 0.01  # of the largest term: what a term may differ by, beyond three standard errors of the difference
+NOISE = 2.0  # factor by which the standard deviation of a term may grow
+
+
+def adjoint() -> Array:
+    """A smooth linear functional of the image."""
+    y, x = np.meshgrid(np.linspace(0, 1, SIZE), np.linspace(0, 1, SIZE), indexing="ij")
+    waves = np.stack([np.sin(6 * x + 2 * y), np.cos(5 * y - 3 * x), np.sin(9 * x * y)], -1)
+    return np.asarray((1 + 0.5 * waves) / SIZE**2)
+
+
+def derivatives(case: Case, place: Place, replicas: int, spp: int, seed: int = 0, **options: Any) -> Array:
+    """Replicas of every term, (N, 4)."""
+    from pbdr.rendering import gradient
+    from pbdr.seeds import hashed
+
+    integrator = {"type": "pathspace", "max_depth": case.depth, **options}
+    with tempfile.TemporaryDirectory() as folder:
+        scene = case.scene(place, Path(folder))
+    tangent, found = case.tangent(scene, place), []
+    for replica in range(replicas):
+        own = hashed(seed, "units", replica)
+        one = gradient(scene, [case.moving], adjoint(), spp=spp, seed=own, integrator=integrator)
+        found.append([float((getattr(one, t)[case.moving].astype(np.float64) * tangent).sum()) for t in TERMS])
+    return np.array(found)
+
+
+def compared(reference: Array, here: Array) -> dict[str, Any]:
+    """Ratio to the reference by term, its standard error, the difference relative to the largest term, and the ratio of noises."""
+    size = np.abs(reference.mean(0)).max()
+    difference, error = mean_and_error(here - reference)
+    mean, noise = reference.mean(0), reference.std(0, ddof=1)
+    some = np.abs(mean) > 1e-4 * size
+    return {
+        "ratio": np.where(some, 1 + difference / np.where(some, mean, 1), 1),
+        "ratio_error": np.where(some, error / np.where(some, np.abs(mean), 1), 0),
+        "difference": difference / size,
+        "difference_error": error / size,
+        "noise": np.where(noise > 1e-3 * size, here.std(0, ddof=1) / np.where(noise > 0, noise, 1), 1),
+    }
+
+
+def right(one: dict[str, Any]) -> bool:
+    """Whether the terms agree and are not much noisier."""
+    beyond = np.abs(one["difference"]) - 3 * one["difference_error"]
+    return bool((beyond < ALLOWED).all() and (np.asarray(one["noise"]) < NOISE).all())

@@ -25,8 +25,7 @@ from pbdr.errors import PbdrError
 from pbdr.job import config, runner, toml, views
 from pbdr.job.pairing import pair
 from pbdr.scene import load_object, load_scene
-
-from .file_cases import CHOICES, JOB, LIKELY, SCENE, SENSOR
+from validation.file_cases import CHOICES, JOB, LIKELY, SCENE, SENSOR
 
 SIZE = (4, 6)  # rows, columns of every whole image
 

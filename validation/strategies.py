@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_scenes import NAMES, Numbers, Structure
+from validation.random_scenes import NAMES, Numbers, Structure
 
 
 def numbers() -> st.SearchStrategy[Numbers]:

@@ -1,4 +1,4 @@
-"""Small scenes whose derivatives are known, and the replicas of their gradients; for tests only."""
+"""Small scenes whose derivatives are known, and the replicas of their gradients."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import mitsuba as mi
 import numpy as np
-from agreement import Array, replicas
 
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
+from validation.agreement import Array, replicas
 
 T = mi.ScalarTransform4f
 REPLICAS = 16

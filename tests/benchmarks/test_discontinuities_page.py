@@ -1,0 +1,8 @@
+"""docs/reference/discontinuities.md is what its generator makes."""
+
+from benchmarks import discontinuities as page
+
+
+def test_page_is_up_to_date():
+    """Else: python -m benchmarks.discontinuities."""
+    assert page.PAGE.read_text(encoding="utf-8") == page.made()

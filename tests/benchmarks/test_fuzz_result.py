@@ -1,0 +1,21 @@
+"""What `python -m benchmarks fuzz` counts, and which scenes it takes up next."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from benchmarks.fuzz import result, work
+from validation.random_problems import FAILED, REFUSED, RIGHT
+
+
+def test_requirements_count_what_is_decided() -> None:
+    right = {
+        f"0-{k}": {"verdict": RIGHT, "bias": 0.0, "bias_error": 0.01, "seconds": 1.0, "parameter": "a"}
+        for k in range(500)
+    }
+    assert result(right).met
+    refused = {f"1-{k}": {"verdict": REFUSED, "why": "x", "seconds": 1.0} for k in range(400)}
+    assert not result({**right, **refused}).met
+    assert not result({**right, "2-0": {"verdict": FAILED, "why": "x", "seconds": 1.0, "commit": "c"}}).met
+    options = Namespace(retry=False, first=0, structures=1, seed=0, batch=510)
+    assert next(work(right, options)) == (0, list(range(500, 510)))

@@ -1,0 +1,24 @@
+"""Grids of signed distances."""
+
+from __future__ import annotations
+
+from validation.cases.case import Cases
+from validation.scenes import (
+    grids,
+)
+
+CASES = Cases()
+add = CASES.add
+
+GRIDS = "tests/gradient/test_grids.py::"
+for _name, _which in (
+    ("values", "shape"), ("values, no smooth normals", "shape"), ("camera", "camera"),
+    ("values under a lamp with a surface", "shape"), ("pose", "shape"), ("receiver", "shape"),
+):  # fmt: skip
+    _parameter, _step, _samples = grids.CASES[_name][1], grids.CASES[_name][3], grids.case(_name)[3]
+    add(f"grid: {_name}", "grids", _which, lambda folder, name=_name: grids.case(name)[0], _parameter, grids.change,
+        (f"{GRIDS}test_grids_cameras_and_receivers_move[{_name}]",), step=_step, spp=_samples["spp"], fd_spp=4096,
+        options={"n_primary": _samples["n_primary"]}, peer="no silhouettes")  # fmt: skip
+add("grid: indirect light", "grids", "shape", lambda folder: grids.gate(), "blob/grid", grids.change,
+    (GRIDS + "test_indirect_light",), depth=3, spp=4, fd_spp=32768, options={"n_indirect": 400_000},
+    peer="no silhouettes")  # fmt: skip
