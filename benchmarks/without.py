@@ -27,7 +27,7 @@ FILES = (
     "test_closed_*.py", "test_indirect.py", "test_depth.py", "test_dot_product.py", "test_invariances.py",
     "test_silhouettes.py",
 )  # fmt: skip
-NOISY = "too noisy to decide"  # tests/agreement.py, of a mean that is within its interval
+NOISY = "too noisy to decide"  # validation/agreement.py, of a mean that is within its interval
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
