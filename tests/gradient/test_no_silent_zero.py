@@ -1,8 +1,8 @@
 """No silent zero: every parameter of every plugin Mitsuba ships agrees with finite differences or is refused by name.
 
-test_materials.py and test_emitters.py do this for the materials and emitters of validation/scenes/zoo.py (each with a test that none is left
-out); here it is done, more coarsely, for everything else that can be built without external files (validation/scenes/plugins.py). All parameters
-of a scene are differentiated at once, in one pass over all terms, as autograd does.
+test_materials.py and test_emitters.py do this for the materials and emitters of validation/scenes/zoo.py (each with a test that
+none is left out); here it is done, more coarsely, for everything else that can be built without external files
+(validation/scenes/plugins.py). All parameters of a scene are differentiated at once, in one pass over all terms, as autograd does.
 """
 
 import functools
