@@ -203,8 +203,8 @@ class Case:
         (shape,) = [p.shape for p in list_parameters(scene) if p.name == self.moving]
         if self.moving.endswith("pose"):
             return place.scale * np.outer(self.along, [0, 0, 0, 1])
-        row = [*self.along, *[0] * (shape[1] - 3)]
-        return np.tile(place.scale * np.asarray(row), (shape[0], 1))
+        row = [*self.along, 0.0] if self.moving.endswith("control_points") else [*self.along]  # their radii stay
+        return np.tile(place.scale * np.asarray(row), int(np.prod(shape)) // len(row)).reshape(shape)
 
 
 CASES = {
