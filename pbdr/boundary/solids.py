@@ -39,9 +39,11 @@ class Placed:
         return f"{self.index}:{self.shape.id()}" if self.frame is None else f"group:{self.shape.id()}"
 
     def matrix(self) -> crossings.Array:
-        """Detached pose (4, 4): of the instance, for shapes of a group; of the shape itself, for round shapes."""
-        pose = traverse(self.shape)["to_world"] if self.frame is None else self.frame
-        return np.array(dr.detach(pose.matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
+        """Detached pose (4, 4): of the instance, for meshes of a group; of round shapes themselves; of both, for grids."""
+        outer = np.eye(4) if self.frame is None else groups.on_host(self.frame.matrix)
+        if self.frame is not None and not grids.is_grid(self.shape):
+            return outer
+        return np.asarray(outer @ groups.on_host(traverse(self.shape)["to_world"].matrix))
 
     def state(self) -> list[Any]:
         """What says where the shape is: buffers of meshes, poses as bytes."""

@@ -83,8 +83,8 @@ class TableBuilder:
             shown = inside.get(index, [shape])
             ids = [NO_MEMBER] if frame is None else groups.member_ids(shown)
             for member, inner in zip(ids, shown, strict=True):
-                if fields is not None and frame is None and grids.is_grid(inner):
-                    part: dict[str, Any] | None = _voxel_rows(fields, inner, index)
+                if fields is not None and grids.is_grid(inner):
+                    part: dict[str, Any] | None = _voxel_rows(fields, inner, index, member)
                 else:
                     part = self._rows(inner, index, member, frame, control_points)
                 control_points += _control_points(inner) if frame is None else 0
@@ -303,7 +303,7 @@ def _analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
     parameters = traverse(shape)
     if kind not in seams.ROUND:
         return None
-    matrix = np.array(dr.detach(parameters["to_world"].matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
+    matrix = groups.on_host(parameters["to_world"].matrix)
     x, y, z, o = matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3]
     zero = np.zeros(3)
     if kind == "Disk":
@@ -338,9 +338,9 @@ def _strand_rows(shape: Any, index: int, control_points: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _voxel_rows(fields: grids.Grids, shape: Any, index: int) -> dict[str, Any]:
+def _voxel_rows(fields: grids.Grids, shape: Any, index: int, member: int) -> dict[str, Any]:
     """Rows of a grid of signed distances."""
-    number = fields.number_of(shape)
+    number = fields.number_of(shape, index)
     rows = voxels.rows(fields, number, VOXEL, VOXEL_FACE)
     n = dr.width(rows["kind"])
     nothing, zero = dr.zeros(mi.Vector3f, n), dr.zeros(mi.UInt32, n)
@@ -348,7 +348,7 @@ def _voxel_rows(fields: grids.Grids, shape: Any, index: int) -> dict[str, Any]:
     return {
         **{k: rows[k] for k in ("kind", "a", "b", "sign", "jump")}, "c": nothing, "d": nothing, "face0": same, "face1": same,
         "corners0": zero, "corners1": rows["first"], "shape": dr.full(mi.UInt32, index, n),
-        "member": dr.full(mi.UInt32, NO_MEMBER, n), "border": False, "straight": False, "fans": False,
+        "member": dr.full(mi.UInt32, member, n), "border": False, "straight": False, "fans": False,
     }  # fmt: skip
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from pbdr.boundary import crossings
 from pbdr.boundary.strands import Found
-from pbdr.transport.grids import AXES, Cell, Frame, Grids
+from pbdr.transport.cells import AXES, Cell, Frame
+from pbdr.transport.grids import Grids
 
 
 class Lane:
@@ -180,7 +181,7 @@ def rows(grids: Grids, k: int, voxel: int, face: int) -> dict[str, Any]:
         parts += [(face, 2 * axis + way, first) for way in (0, 1)]
     first = dr.concat([part[2] for part in parts])
     full = lambda kind, which: dr.concat([dr.full(kind, part[which], dr.width(part[2])) for part in parts])  # noqa: E731
-    number = dr.full(mi.UInt32, k, dr.width(first))
+    number = dr.opaque(mi.UInt32, k, dr.width(first))  # a literal would make a kernel for each grid
     frame = grids.frame(number, True)
     corner = frame.point(grids.place(number, first))
     size = (dr.norm(frame.x) + dr.norm(frame.y) + dr.norm(frame.z)) / 3

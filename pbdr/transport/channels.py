@@ -86,7 +86,8 @@ def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -
             "has neither a value nor a derivative here. Use geo_normal, or a material without the map."
         )
     seams = ("Sphere", "Disk", "Cylinder")
-    wrapped = [s.id() for s in scene.shapes() if s.class_name() in seams or curves.is_curve(s) or grids.is_grid(s)]
+    shapes = groups.everything(scene)
+    wrapped = [s.id() for s in shapes if s.class_name() in seams or curves.is_curve(s) or grids.is_grid(s)]
     if moving_edges and wrapped and any(channel.kind == "uv" for channel in channels):
         raise SceneError(
             f"pathspace: the channel 'uv' of {', '.join(wrapped[:6])} jumps along a seam that has no boundary term, or has no "

@@ -89,7 +89,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     moving_shapes = frozenset(
         index
         for index, shape in enumerate(scene.shapes())
-        if moves(shape) or shape in posed or any(moves(inner) for inner in inside.get(index, []))
+        if any(moves(part) or part in posed for part in (shape, *inside.get(index, [])))
     )
     sensor_moves = any(p.role != "film" for p in owners)
     seen_to_move = scene.shapes() if sensor_moves else [scene.shapes()[i] for i in sorted(moving_shapes)]

@@ -1,7 +1,8 @@
 """Grids of signed distances (`sdfgrid`): their geometry, and their hits re-evaluated with derivatives.
 
 Between the values at the corners of a voxel, φ is trilinear; the surface is φ = 0, φ > 0 outside. Mitsuba's own derivatives of hits
-are off by |∇φ|, and those of its smooth normals leave out the values.
+are off by |∇φ|, and those of its smooth normals leave out the values. A grid in a shape group counts once for every instance that
+shows it: its frame is the instance's pose times its own.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from pbdr.aligned import aligned
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
 from pbdr.transport import groups
+from pbdr.transport.cells import AXES, Cell, Frame
 
 KIND = "SDFGrid"
 NOWHERE = 0xFFFFFFFF
 TURNED = 1e-6  # sine of an angle
 PROBES = 64  # voxels that are asked which normals they have
-AXES = ((1, 2), (2, 0), (0, 1))  # the two axes that follow each axis
 
 
 def is_grid(shape: Any) -> bool:
@@ -49,11 +50,11 @@ def check(shape: Any) -> None:
             f"{name} has {x} x {y} x {z} values: Mitsuba traces grids wrongly unless they have as many along every axis. "
             "Resample it."
         )
-    linear = np.array(dr.detach(traverse(shape)["to_world"].matrix), dtype=np.float64).reshape(4, 4, -1)[:3, :3, 0]
+    linear = groups.on_host(traverse(shape)["to_world"].matrix)[:3, :3]
     if np.abs(linear - np.diag(np.diag(linear))).max() > TURNED * np.abs(linear).max():
         raise SceneError(
             f"{name} is turned or sheared by its to_world, and Mitsuba traces such grids wrongly: its boxes around voxels do "
-            "not hold them. Only move and scale it; turn its values instead."
+            "not hold them. Only move and scale it; put it into a shape group and turn an instance of that, or turn its values."
         )
     if not np.isfinite(values).all():
         raise SceneError(f"{name} has values that are not finite.")
@@ -71,139 +72,91 @@ def check(shape: Any) -> None:
         )
 
 
-@dataclass
-class Frame:
-    """Axes of a voxel in world space, as long as the voxel, and the world position of the first value."""
+@dataclass(frozen=True)
+class Shown:
+    """A grid where the scene shows it: `index` in the scene, for one of a shape group that of the `instance`, else None."""
 
-    x: Any
-    y: Any
-    z: Any
-    origin: Any
+    index: int
+    shape: Any
+    instance: Any
 
-    def detached(self) -> Frame:
-        """The same without derivatives."""
-        return Frame(*(dr.detach(v) for v in (self.x, self.y, self.z, self.origin)))
+    def matrices(self) -> list[Any]:
+        """Poses, from the outermost in."""
+        owners = [self.shape] if self.instance is None else [self.instance, self.shape]
+        return [traverse(owner)["to_world"].matrix for owner in owners]
 
-    def vector(self, local: Any) -> Any:
-        """World vector of one in voxels."""
-        return self.x * local.x + self.y * local.y + self.z * local.z
-
-    def point(self, local: Any) -> Any:
-        """World point of one in voxels."""
-        return self.vector(local) + self.origin
-
-    def local(self, point: Any) -> Any:
-        """World point in voxels."""
-        return self.local_vector(mi.Vector3f(point) - self.origin)
-
-    def local_vector(self, vector: Any) -> Any:
-        """World vector in voxels."""
-        return mi.Vector3f(groups.solve(self.x, self.y, self.z, vector))
-
-    def normal(self, slope: Any) -> Any:
-        """World vector along which a function grows whose gradient is `slope` in voxels; not of unit length."""
-        dual = dr.cross(self.y, self.z), dr.cross(self.z, self.x), dr.cross(self.x, self.y)
-        result = dual[0] * slope.x + dual[1] * slope.y + dual[2] * slope.z
-        return dr.mulsign(result, dr.dot(self.x, dual[0]))
-
-    def spread(self, here: Any) -> Frame:
-        """The frame where `here`, elsewhere one that nothing divides by zero with."""
-        units = (mi.Vector3f(unit) for unit in groups.UNIT)
-        return Frame(
-            *(dr.select(here, v, e) for v, e in zip((self.x, self.y, self.z, self.origin), units, strict=True))
-        )
+    def pose(self) -> Any:
+        """Detached pose (4, 4) on the host."""
+        return functools.reduce(operator.matmul, map(groups.on_host, self.matrices()))
 
 
-@dataclass
-class Cell:
-    """φ at the eight corners of a voxel, by x + 2y + 4z; positions count from the first corner."""
-
-    values: list[Any]
-
-    def weights(self, at: Any) -> list[tuple[Any, Any]]:
-        """For each axis, weights of both ends."""
-        return [(1 - at[k], at[k]) for k in range(3)]
-
-    def value(self, at: Any) -> Any:
-        """φ."""
-        w = self.weights(at)
-        total = mi.Float(0)
-        for n, value in enumerate(self.values):
-            total += w[0][n & 1] * w[1][n >> 1 & 1] * w[2][n >> 2] * value
-        return total
-
-    def slope(self, at: Any) -> Any:
-        """∇φ per voxel."""
-        w = self.weights(at)
-        result = []
-        for k, (p, q) in enumerate(AXES):
-            total = mi.Float(0)
-            for n in range(8):
-                if not n >> k & 1:
-                    total += w[p][n >> p & 1] * w[q][n >> q & 1] * (self.values[n | 1 << k] - self.values[n])
-            result.append(total)
-        return mi.Vector3f(*result)
-
-    def bend(self, at: Any, direction: Any) -> Any:
-        """Second derivative of φ along a direction."""
-        w = self.weights(at)
-        total = mi.Float(0)
-        for k, (p, q) in enumerate(AXES):
-            for end in (0, 1):
-                n = end << k
-                mixed = (
-                    self.values[n | 1 << p | 1 << q]
-                    - self.values[n | 1 << p]
-                    - self.values[n | 1 << q]
-                    + self.values[n]
-                )
-                total += 2 * w[k][end] * mixed * direction[p] * direction[q]
-        return total
+def shown_by(scene: Any) -> list[Shown]:
+    """The grids of a scene: its own, and those of its instances, once for each of these."""
+    inside = groups.members(scene)
+    found = []
+    for index, shape in enumerate(scene.shapes()):
+        instance = shape if index in inside else None
+        found += [Shown(index, inner, instance) for inner in inside.get(index, [shape]) if is_grid(inner)]
+    return found
 
 
 class Grids:
     """Grids of a scene by number. Not a dataclass: Dr.Jit must not take it for loop state.
 
-    `values`: detached values of all of them; `start`: where those of a grid begin; `side`: how many it has along an axis;
-    `columns`: detached frames; `smooth`: which interpolate normals; `attached`: (number, shape) of those that carry derivatives.
+    `shown`: all of them; `shapes`: the different ones among their shapes; `source`: which of these each shows; `values`: detached
+    values of all shapes; `start`: where those of a grid begin; `side`: how many it has along an axis; `columns`: detached frames;
+    `smooth`: which interpolate normals; `posed`: numbers of those whose pose carries derivatives; `valued`: (number, shape) of the
+    shapes whose values do; `instances`: of the scene, None if they show no grid.
     """
 
-    def __init__(self, scene: Any) -> None:
-        self.shapes = [shape for shape in scene.shapes() if is_grid(shape)]
+    def __init__(self, scene: Any, shown: list[Shown]) -> None:
+        self.shown = shown
+        self.found: dict[Any, Any] = {}  # voxels that were searched for
+        by_address = {groups.address_of(one.shape): one.shape for one in shown}
+        self.shapes = list(by_address.values())
         for shape in self.shapes:
             check(shape)
-        parameters = [traverse(shape) for shape in self.shapes]
-        tensors = [p["grid"] for p in parameters]
-        matrices = [p["to_world"].matrix for p in parameters]
+        rank = {address: k for k, address in enumerate(by_address)}
+        source = [rank[groups.address_of(one.shape)] for one in shown]
         numbers = lambda x: mi.UInt32(aligned(x, np.uint32))  # noqa: E731
-        self.side_host = sizes = [t.shape[0] for t in tensors]
-        self.offset = np.cumsum([0, *(n**3 for n in sizes[:-1])])
+        tensors = [traverse(shape)["grid"] for shape in self.shapes]
+        sizes = [t.shape[0] for t in tensors]
+        offset = np.cumsum([0, *(n**3 for n in sizes[:-1])])
+        self.side_host, self.offset = [sizes[k] for k in source], offset[source]
         self.values = dr.concat([dr.detach(t.array) for t in tensors])
-        self.start, self.side = numbers(self.offset), numbers(sizes)
-        poses = np.array([np.array(dr.detach(m), dtype=np.float64).reshape(4, 4, -1)[..., 0] for m in matrices])
-        poses[:, :, :3] /= (np.array(sizes) - 1)[:, None, None]
-        self.columns = [mi.Vector3f(*map(aligned, poses[:, :3, j].T)) for j in range(4)]
-        addresses = np.array([int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(s))[0]) for s in self.shapes], np.uint32)
-        number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
-        number[addresses] = np.arange(len(self.shapes))
-        self.number = numbers(number)
-        self.attached = [
-            (k, shape)
-            for k, (shape, t, m) in enumerate(zip(self.shapes, tensors, matrices, strict=True))
-            if dr.grad_enabled(t) or dr.grad_enabled(m)
+        self.start, self.side, self.source = numbers(self.offset), numbers(self.side_host), numbers(source)
+        self.columns = _columns([one.pose() for one in shown], self.side_host)
+        self._name(scene, rank, source)
+        self.posed = [k for k, one in enumerate(shown) if any(map(dr.grad_enabled, one.matrices()))]
+        self.valued = [
+            (k, shape) for k, (shape, t) in enumerate(zip(self.shapes, tensors, strict=True)) if dr.grad_enabled(t)
         ]
-        dr.eval(self.values, self.start, self.side, self.columns, self.number)
-        self.smooth_host = [self._interpolates(k) for k in range(len(self.shapes))]
+        dr.eval(self.values, self.start, self.side, self.source, self.columns, self.rank, self.number)
+        smooth = [self._interpolates(source.index(k)) for k in range(len(self.shapes))]
+        self.smooth_host = [smooth[k] for k in source]
         self.smooth = mi.Bool(self.smooth_host)
+
+    def _name(self, scene: Any, rank: dict[int, int], source: list[int]) -> None:
+        """What tells the number of a grid: `rank` of its shape, by address; `number`, by instance (0: none) and rank."""
+        grouped = any(one.instance is not None for one in self.shown)
+        self.instances = groups.Instances.of(scene) if grouped else None
+        by_address = np.full(max(rank) + 1, NOWHERE, np.uint32)
+        by_address[list(rank)] = list(rank.values())
+        rows = {index: k + 1 for k, index in enumerate(groups.members(scene))}
+        number = np.full((len(rows) + 1, len(rank)), NOWHERE, np.uint32)
+        for k, one in enumerate(self.shown):
+            number[rows.get(one.index, 0), source[k]] = k
+        self.rank, self.number = (mi.UInt32(aligned(x, np.uint32)) for x in (by_address, number.ravel()))
 
     @staticmethod
     def of(scene: Any) -> Grids | None:
         """The grids of a scene; None if it has none."""
-        return Grids(scene) if any(is_grid(shape) for shape in scene.shapes()) else None
+        shown = shown_by(scene)
+        return Grids(scene, shown) if shown else None
 
-    def number_of(self, shape: Any) -> int:
-        """Which of them a shape is."""
-        return self.shapes.index(shape)
+    def number_of(self, shape: Any, index: int) -> int:
+        """Which of them a shape is, shown by the shape `index` of the scene."""
+        return next(k for k, one in enumerate(self.shown) if one.index == index and one.shape == shape)
 
     def occupied(self, k: int) -> Any:
         """First corners, as indices of `values`, of the voxels of grid k that the surface passes through."""
@@ -215,9 +168,14 @@ class Grids:
 
     def _crossed(self, k: int, begin: tuple[int, int, int], span: tuple[int, int, int]) -> Any:
         """Values from `begin` on along x, y, z that begin a box of `span` voxels with corners inside and outside."""
-        side = int(self.side_host[k])
+        key = int(self.offset[k]), begin, span
+        if key not in self.found:
+            self.found[key] = self._search(int(self.side_host[k]), *key)
+        return self.found[key]
+
+    def _search(self, side: int, offset: int, begin: tuple[int, int, int], span: tuple[int, int, int]) -> Any:
         x, y, z = dr.meshgrid(*[dr.arange(mi.UInt32, b, side - 1) for b in begin], indexing="ij")
-        first = x + side * (y + side * z) + int(self.offset[k])
+        first = x + side * (y + side * z) + offset
         corners = [dx + side * (dy + side * dz) for dz, dy, dx in np.ndindex(*(s + 1 for s in reversed(span)))]
         inside = [dr.gather(mi.Float, self.values, first + corner) < 0 for corner in corners]
         some, every = functools.reduce(operator.or_, inside), functools.reduce(operator.and_, inside)
@@ -229,11 +187,13 @@ class Grids:
         if dr.width(first) == 0:
             return False
         first = dr.gather(mi.UInt32, first, dr.arange(mi.UInt32, min(PROBES, dr.width(first))))
-        number = dr.full(mi.UInt32, k, dr.width(first))
+        shape = self.shown[k].shape
         hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(first))
-        hit.t, hit.shape, hit.valid = mi.Float(1), mi.ShapePtr(self.shapes[k]), mi.Bool(True)
+        hit.t, hit.shape, hit.valid = mi.Float(1), mi.ShapePtr(shape), mi.Bool(True)
         with dr.suspend_grad():
-            point = self.frame(number, True).point(self.place(number, first) + mi.Vector3f(0.4, 0.45, 0.55))
+            own = Frame(*_columns([groups.on_host(traverse(shape)["to_world"].matrix)], self.side_host[k : k + 1]))
+            corner = self.place(dr.opaque(mi.UInt32, k, dr.width(first)), first)
+            point = own.point(corner + mi.Vector3f(0.4, 0.45, 0.55))
             ray = mi.Ray3f(mi.Point3f(point - mi.Vector3f(0, 0, 1)), mi.Vector3f(0, 0, 1))
             si = hit.compute_surface_interaction(ray, mi.RayFlags.ShadingFrame)
             return bool(dr.any(dr.max(dr.abs(si.sh_frame.n - si.n)) > 1e-6))
@@ -242,9 +202,15 @@ class Grids:
 
     def on(self, hit: Any, active: Any) -> tuple[Any, Any]:
         """For hits: whether on a grid, and its number."""
-        address = dr.reinterpret_array(mi.UInt32, hit.shape)
-        here = mi.Bool(active) & hit.is_valid() & (address != 0) & (address < dr.width(self.number))
-        number = dr.gather(mi.UInt32, self.number, address, here)
+        address, row = dr.reinterpret_array(mi.UInt32, hit.shape), mi.UInt32(0)
+        active = mi.Bool(active) & hit.is_valid()
+        if self.instances is not None:
+            grouped, instance, inner = self.instances.seen(hit, active)
+            address, row = dr.select(grouped, inner, address), dr.select(grouped, instance + 1, 0)
+        here = active & (address != 0) & (address < dr.width(self.rank))
+        rank = dr.gather(mi.UInt32, self.rank, address, here)
+        here &= rank != NOWHERE
+        number = dr.gather(mi.UInt32, self.number, row * len(self.shapes) + rank, here)
         here &= number != NOWHERE
         return here, dr.select(here, number, 0)
 
@@ -256,17 +222,24 @@ class Grids:
     def frame(self, number: Any, active: Any) -> Frame:
         """Frames of grids, attached."""
         columns = [dr.gather(mi.Vector3f, column, number, active) for column in self.columns]
-        for k, shape in self.attached:
-            matrix = traverse(shape)["to_world"].matrix
-            scale = 1 / (traverse(shape)["grid"].shape[0] - 1)
+        for k in self.posed:
             chosen = active & (number == k)
-            moved = [column * (scale if j < 3 else 1) for j, column in enumerate(groups.pose_of_lanes(matrix, chosen))]
-            columns = [dr.select(chosen, new, old) for new, old in zip(moved, columns, strict=True)]
+            columns = [dr.select(chosen, new, old) for new, old in zip(self._moving(k, chosen), columns, strict=True)]
         return Frame(*columns)
+
+    def _moving(self, k: int, chosen: Any) -> list[Any]:
+        """Attached columns of the frame of grid k."""
+        *outer, own = (groups.pose_of_lanes(matrix, chosen) for matrix in self.shown[k].matrices())
+        scale = 1 / (self.side_host[k] - 1)
+        columns = [column * (scale if j < 3 else 1) for j, column in enumerate(own)]
+        for x, y, z, origin in outer:
+            columns = [c.x * x + c.y * y + c.z * z + (origin if j == 3 else 0) for j, c in enumerate(columns)]
+        return columns
 
     def place(self, number: Any, first: Any) -> Any:
         """Position, in voxels, of the value at index `first`."""
-        side, index = self._side(number), first - dr.gather(mi.UInt32, self.start, number)
+        # Lanes beyond the last one of a kernel read zero, and a division of whole numbers by that ends the process.
+        side, index = dr.maximum(self._side(number), 1), first - dr.gather(mi.UInt32, self.start, number)
         return mi.Vector3f(index % side, (index // side) % side, index // (side * side))
 
     def _side(self, number: Any) -> Any:
@@ -278,8 +251,9 @@ class Grids:
         inside = lambda k: mi.UInt32(dr.clip(mi.Int32(k), 0, mi.Int32(side) - 1))  # noqa: E731
         index = inside(x) + side * (inside(y) + side * inside(z))
         result = dr.gather(mi.Float, self.values, dr.gather(mi.UInt32, self.start, number) + index, active)
-        for k, shape in self.attached:
-            chosen = active & (number == k)
+        source = dr.gather(mi.UInt32, self.source, number, active) if self.valued else number
+        for k, shape in self.valued:
+            chosen = active & (source == k)
             result = dr.select(chosen, dr.gather(mi.Float, traverse(shape)["grid"].array, index, chosen), result)
         return result
 
@@ -359,17 +333,21 @@ class Grids:
         si.t = value(si.t, distance)
         si.n = mi.Normal3f(value(mi.Vector3f(si.n), normal))
         si.sh_frame.n = mi.Normal3f(value(mi.Vector3f(si.sh_frame.n), shading))
-        s, t = mi.coordinate_system(shading)
-        si.sh_frame.s, si.sh_frame.t = value(si.sh_frame.s, s), value(si.sh_frame.t, t)
+        s, t = mi.coordinate_system(si.sh_frame.n)
+        si.sh_frame.s, si.sh_frame.t = dr.select(here, s, si.sh_frame.s), dr.select(here, t, si.sh_frame.t)
         return si
 
 
 def at_rest(grids: Grids | None) -> Any:
     """Context in which Mitsuba's own derivatives of grids are switched off: all of them are replaced."""
-    moving = [] if grids is None else [x for _, shape in grids.attached for x in _parameters(shape)]
+    parameters = [] if grids is None else [traverse(shape) for shape in grids.shapes]
+    moving = [p[name] for p in parameters for name in ("grid", "to_world")]
+    moving = [x for x in moving if dr.grad_enabled(x)]
     return dr.suspend_grad(*moving, when=bool(moving))
 
 
-def _parameters(shape: Any) -> list[Any]:
-    parameters = traverse(shape)
-    return [parameters["grid"], parameters["to_world"]]
+def _columns(poses: list[Any], sides: list[int]) -> list[Any]:
+    """Detached frames, on the device, of grids with these poses and numbers of values along an axis."""
+    frames = np.array(poses)
+    frames[:, :, :3] /= (np.array(sides) - 1)[:, None, None]
+    return [mi.Vector3f(*map(aligned, frames[:, :3, j].T)) for j in range(4)]

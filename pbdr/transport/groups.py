@@ -129,7 +129,7 @@ class Instances:
         number[addresses] = np.arange(len(addresses))
         sizes = [len(x) for x in inside.values()]
         matrices = [traverse(shapes[i])["to_world"].matrix for i in inside]
-        values = np.array([np.array(dr.detach(m), dtype=np.float32).reshape(4, 4, -1)[..., 0] for m in matrices])
+        values = np.array([on_host(m) for m in matrices])
         self.number = mi.UInt32(aligned(number, np.uint32))
         self.columns = [mi.Vector3f(*map(aligned, values[:, :3, j].T)) for j in range(4)]
         self.first = mi.UInt32(aligned(np.cumsum([0, *sizes[:-1]]), np.uint32))
@@ -145,14 +145,19 @@ class Instances:
         """The instances of a scene; None if it has none."""
         return Instances(scene) if any(is_instance(shape) for shape in scene.shapes()) else None
 
-    def at(self, hit: Any, active: Any) -> tuple[Any, list[Any], Any]:
-        """For hits: (whether on an instance, the instance's axes and origin, attached; address of the shape hit)."""
+    def seen(self, hit: Any, active: Any) -> tuple[Any, Any, Any]:
+        """For hits: (whether on an instance, its number, address of the shape hit)."""
         address = dr.reinterpret_array(mi.UInt32, hit.instance)
         here = mi.Bool(active) & hit.is_valid() & (address != 0)
         number = dr.gather(mi.UInt32, self.number, address, here)
         inner = member(hit)
         if numbered():
             inner = dr.gather(mi.UInt32, self.inner, dr.gather(mi.UInt32, self.first, number, here) + inner, here)
+        return here, number, inner
+
+    def at(self, hit: Any, active: Any) -> tuple[Any, list[Any], Any]:
+        """For hits: (whether on an instance, the instance's axes and origin, attached; address of the shape hit)."""
+        here, number, inner = self.seen(hit, active)
         poses = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
         columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(poses, UNIT, strict=True)]
         for k, shape in self.posed:
@@ -210,6 +215,11 @@ def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], acti
     si.sh_frame.s = dr.select(chosen, side, si.sh_frame.s)
     si.sh_frame.t = dr.select(chosen, dr.cross(si.sh_frame.n, side), si.sh_frame.t)
     return si
+
+
+def on_host(matrix: Any) -> Any:
+    """A pose (4, 4), detached, as a NumPy array."""
+    return np.array(dr.detach(matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
 
 
 def pose_of_lanes(matrix: Any, active: Any) -> list[Any]:

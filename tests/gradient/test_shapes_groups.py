@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mitsuba as mi
 import numpy as np
 import pytest
 
@@ -113,7 +112,3 @@ def test_round_shapes_in_groups_are_refused():
     instance = {"type": "instance", "to_world": T().translate([0, 0, 1]), "group": {"type": "ref", "id": "group"}}
     made = scene(group={"type": "shapegroup", "inner": {"type": "sphere", "radius": 0.3}}, one=instance)
     refused(made, "one/pose", "Sphere in a shape group")
-    z, y, x = np.meshgrid(*[np.linspace(-1, 1, 8)] * 3, indexing="ij")
-    values = mi.TensorXf((np.sqrt(x**2 + y**2 + z**2) - 0.6)[..., None].astype(np.float32))
-    made = scene(group={"type": "shapegroup", "inner": {"type": "sdfgrid", "grid": values}}, one=instance)
-    refused(made, "one/pose", "SDFGrid in a shape group")

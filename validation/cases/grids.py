@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from validation.cases.case import Cases
-from validation.scenes import (
-    grids,
-)
+from validation.scenes import grids, grids_in_groups
 
 CASES = Cases()
 add = CASES.add
@@ -22,3 +20,9 @@ for _name, _which in (
 add("grid: indirect light", "grids", "shape", lambda folder: grids.gate(), "blob/grid", grids.change,
     (GRIDS + "test_indirect_light",), depth=3, spp=4, fd_spp=32768, options={"n_indirect": 400_000},
     peer="no silhouettes")  # fmt: skip
+for _name in ("pose", "values in two", "pose in the group", "camera", "pose under a lamp with a surface"):
+    _parameter, _step, _samples = grids_in_groups.case(_name)[1:]
+    add(f"grid on an instance: {_name}", "grids", "camera" if _name == "camera" else "shape",
+        lambda folder, name=_name: grids_in_groups.case(name)[0], _parameter, grids_in_groups.change,
+        (f"tests/gradient/test_grids_in_groups.py::test_grids_and_cameras_move[{_name}]",), step=_step,
+        spp=_samples["spp"], fd_spp=4096, options={"n_primary": _samples["n_primary"]}, peer="no silhouettes")  # fmt: skip

@@ -54,6 +54,7 @@ SHAPES = {
     ),
     "smooth grid": (lambda folder: {"thing": grids.blob("smooth")}, "thing/grid", WITHOUT_UV),
     "grid": (lambda folder: {"thing": grids.blob("analytic")}, "thing/grid", WITHOUT_UV),
+    "instance of a grid": (lambda folder: on_instance(grids.blob("analytic")), "thing/pose", WITHOUT_UV),
     "normal map": (lambda folder: {"thing": normal_maps.bent_ball()}, "thing/pose", UNBENT),
 }
 
