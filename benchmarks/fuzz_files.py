@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Try batches of every kind in turn until the time is up."""
-    from validation.file_strategies import KINDS
+    from validation.files import KINDS
 
     folder = options.out / "fuzz_files"
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def work(kind: str, seed: int, folder: Path) -> None:
     from hypothesis import HealthCheck, given, settings
     from hypothesis import seed as seeded
 
-    from validation.file_strategies import KINDS, prepare
+    from validation.files import KINDS, prepare
 
     strategy, check = KINDS[kind]
     counts: dict[str, Any] = {"refused": 0, "decided": 0}

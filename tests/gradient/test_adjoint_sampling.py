@@ -14,8 +14,8 @@ from pbdr.scene import load_scene
 from pbdr.transport import pixels
 from pbdr.transport.film import FilmMap
 from validation.agreement import assert_agrees, assert_differs
+from validation.derivatives import derivatives
 from validation.scenes import zoo
-from validation.scenes.small import derivatives
 
 # It is refused with sequence = "independent".
 pytestmark = pytest.mark.needs("adjoint-sampling", "pixels", "film-edges", "sequence")

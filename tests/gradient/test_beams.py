@@ -8,9 +8,10 @@ from pbdr.errors import ParameterError, SceneError
 from pbdr.rendering import gradient
 from pbdr.transport import cones
 from validation.agreement import assert_agrees, assert_differs
+from validation.derivatives import derivatives
 from validation.finite_differences import Differences, check, gradients
 from validation.scenes import zoo
-from validation.scenes.small import T, derivatives, diffuse, scene_of, shift
+from validation.scenes.small import T, diffuse, scene_of, shift
 
 SIZE, HALF, HEIGHT = 48, 1.2, 2.0  # pixels small enough for their weights to be linear over the film
 ALBEDO, INTENSITY = 0.6, 5.0

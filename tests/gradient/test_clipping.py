@@ -7,20 +7,10 @@ from pbdr.errors import SceneError
 from pbdr.rendering import gradient
 from pbdr.transport import clipping
 from validation.agreement import assert_agrees, assert_differs
+from validation.derivatives import derivatives
 from validation.finite_differences import Differences, adjoint, check, gradients, parameters
 from validation.scenes import zoo
-from validation.scenes.small import (
-    T,
-    area_light,
-    derivatives,
-    film_camera,
-    film_integral,
-    pose,
-    quad,
-    scene_of,
-    shape,
-    shift,
-)
+from validation.scenes.small import T, area_light, film_camera, film_integral, pose, quad, scene_of, shape, shift
 
 HALF, SIZE, L = 0.5, 16, 3.0
 A, B = 2.0, 0.5  # the plate is the plane z = A + B x, in front of a camera at the origin that looks along z

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from validation.agreement import assert_agrees, assert_differs
+from validation.closed_forms import derivative_of, lambert
+from validation.derivatives import derivatives
 from validation.scenes.half_planes import (
     ALBEDO,
     EDGE,
@@ -23,19 +25,7 @@ from validation.scenes.half_planes import (
     scene_with,
     shadow_edge,
 )
-from validation.scenes.small import (
-    Probe,
-    derivative_of,
-    derivatives,
-    diffuse,
-    everywhere,
-    lambert,
-    pose,
-    quad,
-    scene_of,
-    shape,
-    shift,
-)
+from validation.scenes.small import Probe, diffuse, everywhere, pose, quad, scene_of, shape, shift
 
 OPTIONS = {"max_depth": 2, "n_direct": 2**18, "spp": 64}
 

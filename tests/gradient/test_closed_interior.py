@@ -12,16 +12,15 @@ import pytest
 from pbdr.backend import on_gpu
 from pbdr.rendering import render
 from validation.agreement import assert_agrees, assert_differs
+from validation.closed_forms import derivative_of, lambert
+from validation.derivatives import derivatives
 from validation.scenes.small import (
     QUAD,
     Probe,
     area_light,
-    derivative_of,
-    derivatives,
     diffuse,
     everywhere,
     film_camera,
-    lambert,
     mesh,
     pose,
     quad,

@@ -12,18 +12,8 @@ import numpy as np
 import pytest
 
 from validation.agreement import assert_agrees, assert_differs
-from validation.scenes.small import (
-    area_light,
-    derivatives,
-    diffuse,
-    film_camera,
-    film_integral,
-    pose,
-    quad,
-    scene_of,
-    shape,
-    shift,
-)
+from validation.derivatives import derivatives
+from validation.scenes.small import area_light, diffuse, film_camera, film_integral, pose, quad, scene_of, shape, shift
 
 HALF, SIZE = 0.5, 16
 

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from validation.agreement import ROUNDING, assert_agrees, assert_differs
-from validation.closed_forms import clipped_area
+from validation.closed_forms import clipped_area, derivative_of
+from validation.derivatives import derivatives  # fmt: skip
 from validation.scenes.small import (
     QUAD,
     area_light,
-    derivative_of,
-    derivatives,
     diffuse,
     everywhere,
     film_camera,
@@ -26,7 +25,7 @@ from validation.scenes.small import (
     scene_of,
     shape,
     shift,
-)  # fmt: skip
+)
 
 HALF, SIZE = 0.5, 16
 DIRECT_VIEW = {"max_depth": 1, "n_primary": 8192}

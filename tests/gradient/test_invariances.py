@@ -12,10 +12,10 @@ import pytest
 from pbdr.parameters.names import traverse
 from pbdr.rendering import render
 from validation.agreement import assert_agrees, assert_differs, replicas
+from validation.derivatives import derivatives
 from validation.scenes.small import (
     Probe,
     area_light,
-    derivatives,
     diffuse,
     everywhere,
     film_camera,

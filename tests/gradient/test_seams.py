@@ -14,8 +14,9 @@ from pbdr.boundary.table import TableBuilder
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from validation.agreement import assert_agrees, assert_differs
+from validation.derivatives import derivatives
 from validation.finite_differences import Differences, adjoint, check, gradients
-from validation.scenes.small import derivatives, diffuse, everywhere, film_camera, shift
+from validation.scenes.small import diffuse, everywhere, film_camera, shift
 from validation.scenes.zoo import rgb
 
 T = mi.ScalarTransform4f

@@ -16,14 +16,13 @@ from pbdr.scene import load_scene
 from pbdr.transport import convention
 from validation import finite_differences as fd
 from validation.agreement import ROUNDING, assert_agrees, assert_differs
-from validation.closed_forms import clipped_area
+from validation.closed_forms import clipped_area, derivative_of
+from validation.derivatives import derivatives
 from validation.scenes import half_planes as closed
 from validation.scenes import indirect, zoo
 from validation.scenes.small import (
     QUAD,
     area_light,
-    derivative_of,
-    derivatives,
     diffuse,
     everywhere,
     film_camera,

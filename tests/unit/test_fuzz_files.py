@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from pbdr.data import images
 from pbdr.job import config
-from validation import file_strategies as files
+from validation import files
 
 EXAMPLES = {"job files": 25, "camera files": 40, "images": 80, "environments": 20, "folders and names": 40}
 

@@ -1,8 +1,7 @@
-"""Small scenes whose derivatives are known, and the replicas of their gradients."""
+"""Cameras, probes and shapes of small scenes whose derivatives are known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,68 +9,10 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 
-from pbdr.rendering import gradient
 from pbdr.scene import load_scene
-from validation.agreement import Array, replicas
+from validation.agreement import Array
 
 T = mi.ScalarTransform4f
-REPLICAS = 16
-TERMS = ("interior", "primary", "direct")
-
-
-@dataclass
-class Terms:
-    """Replicas of the terms of a derivative: each (N, ...)."""
-
-    parts: dict[str, Array]
-
-    @property
-    def total(self) -> Array:
-        return self.without()
-
-    def only(self, *names: str) -> Array:
-        return np.sum([self.parts[name] for name in names], axis=0)
-
-    def without(self, *names: str) -> Array:
-        """Sum of all other terms: what a renderer without these terms would give."""
-        return np.sum([x for name, x in self.parts.items() if name not in names], axis=0)
-
-
-def derivatives(
-    scene: Any, tangents: Mapping[str, Any], adjoint: Array, *, spp: int = 16, replica_count: int = REPLICAS,
-    terms: tuple[str, ...] = TERMS, sensor: int = 0, **options: Any,
-) -> Terms:  # fmt: skip
-    """Directional derivatives of Σ adjoint · image: `tangents` maps parameter names to (K, *shape); the parts are (N, K).
-
-    With a tangent of None the whole gradient of that (only) parameter is kept: (N, *shape).
-    """
-    integrator = {"type": "pathspace", **options}
-
-    def estimate(seed: int) -> list[Any]:
-        found = gradient(
-            scene, list(tangents), adjoint, spp=spp, seed=seed, integrator=integrator, terms=terms, sensor=sensor
-        )
-        rows = []
-        for term in terms:
-            total: Any = 0
-            for name, tangent in tangents.items():
-                value = getattr(found, term)[name].astype(np.float64)
-                total = total + (
-                    value if tangent is None else np.asarray(tangent).reshape(len(tangent), -1) @ value.ravel()
-                )
-            rows.append(total)
-        return rows
-
-    samples = replicas(estimate, replica_count, *tangents)
-    return Terms({term: samples[:, i] for i, term in enumerate(terms)})
-
-
-def derivative_of(function: Callable[..., Any], *at: float) -> Array:
-    """Partial derivatives of an analytic function of real arguments, exact in double precision (complex step)."""
-    step = 1e-40
-    return np.array(
-        [np.imag(function(*[x + 1j * step * (i == k) for i, x in enumerate(at)])) / step for k in range(len(at))]
-    )
 
 
 # ---------------------------------------------------------------------- cameras
@@ -134,22 +75,6 @@ class Probe:
         rays = forward + s[:, None] * right + t[:, None] * np.cross(forward, right)
         travel = (z - origin[2]) / rays[:, 2]
         return origin[0] + travel * rays[:, 0], origin[1] + travel * rays[:, 1], np.outer(weights, weights).ravel() / 4
-
-
-def lambert(corners: Any, x: Any, y: Any, z: Any = 0.0) -> Any:
-    """Irradiance at (x, y, z), normal upwards, from a polygon of unit radiance above that plane (form 11).
-
-    corners: (K, 3), possibly complex; x, y: (M,). Positive for corners that run clockwise when seen from below.
-    """
-    offsets = [[np.asarray(c[0] - x), np.asarray(c[1] - y), c[2] - z + 0 * x] for c in corners]
-    norms = [np.sqrt(a * a + b * b + c * c) for a, b, c in offsets]
-    total = 0.0
-    for k, (a, n) in enumerate(zip(offsets, norms, strict=True)):
-        b, m = offsets[(k + 1) % len(offsets)], norms[(k + 1) % len(offsets)]
-        cosine = (a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) / (n * m)
-        sine = np.sqrt(1 - cosine * cosine)
-        total = total + 0.5 * np.arccos(cosine) * (a[0] * b[1] - a[1] * b[0]) / (n * m * sine)
-    return total
 
 
 # ---------------------------------------------------------------------- shapes

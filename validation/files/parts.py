@@ -1,4 +1,4 @@
-"""What the random files of `file_strategies` are made of: right ones, and what may stand in their place."""
+"""What random files are made of: right ones, and what may stand in their place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+SIZE = (4, 6)  # rows, columns of every whole image
 SCENE = """<scene version="3.0.0"><emitter type="constant" id="sky"/>
 <shape type="rectangle" id="floor"><bsdf type="diffuse">
 <rgb name="reflectance" value="0.5"/></bsdf></shape>
