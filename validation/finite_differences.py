@@ -12,8 +12,9 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 
+from pbdr.integrator import TERMS
 from pbdr.parameters import list_parameters, read, traverse, write
-from pbdr.rendering import TERMS, derivative, gradient
+from pbdr.rendering import derivative, gradient
 from pbdr.seeds import hashed
 from validation.agreement import Array, assert_agrees, assert_differs, replicas
 
@@ -107,7 +108,7 @@ def check(ours: Array, differences: Array, *, max_relative_se: float) -> None:
 def assert_transposed(scene: Any, name: str, tangent: Array, weights: Array, *, max_depth: int) -> None:
     """Forward and reverse mode agree on the same samples, term by term, up to rounding; no term is zero."""
     integrator = {"type": "pathspace", "max_depth": max_depth, "adjoint_sampling": False}
-    options = {"spp": 16, "seed": 5, "integrator": integrator}
+    options: dict[str, Any] = {"spp": 16, "seed": 5, "integrator": integrator}
     found = gradient(scene, name, weights, **options)
     for term, image in derivative(scene, {name: tangent}, **options).items():
         reverse = getattr(found, term)[name].astype(np.float64)

@@ -38,7 +38,8 @@ def families() -> dict[str, Any]:
 
 def gradients(name: str, case: Any, folder: Path) -> dict[str, np.ndarray]:
     """Term → gradient of the case's parameter, for a fixed adjoint image and seed."""
-    from pbdr.rendering import TERMS, gradient
+    from pbdr.integrator import TERMS
+    from pbdr.rendering import gradient
     from pbdr.seeds import hashed
 
     scene = case.make(folder)
@@ -64,7 +65,7 @@ def record(path: Path) -> None:
             terms = gradients(name, case, Path(place))
         found |= {f"{name} | {term}": value for term, value in terms.items()}
         print(f"{number:3}/{len(cases)} {name}", file=sys.stderr, flush=True)
-    np.savez(path, **found)
+    np.savez(path, **found)  # type: ignore[arg-type]
     print(f"{len(cases)} cases, {count() - before} kernels compiled, written to {path}")
 
 

@@ -72,11 +72,11 @@ class Problem:
         reference, steps = mean_and_error(theirs), mean_and_error(theirs[:, 0] - theirs[:, 1])
         own = mean_and_error(mine)
         slack = max(abs(steps[0]) - 2 * steps[1], 0.0) / 2
-        record = {
+        record: dict[str, Any] = {
             "reference": [reference[0][2], reference[1][2]], "ours": [own[0][0], own[1][0]], "slack": slack,
             "steps": [reference[0][0], reference[0][1]], "replicas": [len(theirs), len(mine)],
         }  # fmt: skip
-        record |= verdict(*record["ours"], *record["reference"], slack)
+        record |= verdict(own[0][0], own[1][0], reference[0][2], reference[1][2], slack)
         gap = self.transposed(adjoint, hashed(seed, "transposed"))
         record["transposed"] = gap
         if record["verdict"] != FAILED and gap > TRANSPOSED:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-def mean_and_error(samples: Sequence[Any]) -> tuple[Any, Any]:
+def mean_and_error(samples: Sequence[Any] | np.ndarray) -> tuple[Any, Any]:
     """Mean over replicas (the first axis) and its standard error; not finite where samples are not, for a judge to see."""
     array = np.asarray(samples, dtype=np.float64)
     return array.mean(axis=0), array.std(axis=0, ddof=1) / np.sqrt(len(array))

@@ -17,14 +17,7 @@ from pbdr.rendering import gradient
 from pbdr.transport import grids, groups
 from pbdr.transport.features import Features
 from validation.agreement import assert_agrees, assert_differs
-from validation.finite_differences import (
-    REPLICAS,
-    Differences,
-    adjoint,
-    assert_transposed,
-    check,
-    gradients,
-)
+from validation.finite_differences import REPLICAS, Differences, adjoint, assert_transposed, check, gradients
 from validation.scenes import zoo
 from validation.scenes.grids import CASES, PLACE, case, change, distances, gate, scene
 from validation.scenes.zoo import T

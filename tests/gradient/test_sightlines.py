@@ -9,8 +9,7 @@ from pbdr.boundary import sightlines
 from pbdr.rendering import derivative, gradient
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import Differences, adjoint, gradients
-from validation.scenes import normal_maps as maps
-from validation.scenes import vertex_normals as smooth
+from validation.scenes import normal_maps, vertex_normals
 from validation.scenes.sightlines import CASES, FLOOR, PANE, PATCH, bumpy_ball, in_a_mirror, plate, scene, wobble
 
 REPLICAS = 8
@@ -23,7 +22,7 @@ def next_to_a_pane(folder):
     −0.0168 ± 0.0002.
     """
     pane = plate([0, -0.75, 0.0], [0, -4, 0.0], 0.9, PANE)
-    return scene(PATCH, ball=bumpy_ball(folder), floor=FLOOR, lamp=smooth.LAMP, pane=pane)
+    return scene(PATCH, ball=bumpy_ball(folder), floor=FLOOR, lamp=vertex_normals.LAMP, pane=pane)
 
 
 SLOW = ("in a mirror", "behind glass", "instance out of view", "normal map in a mirror")
@@ -34,7 +33,7 @@ def test_horizons(tmp_path, monkeypatch, case):
     """Against differences; negative control: without what sightlines.py finds."""
     make, name, along, depth, step, fd_spp, spp, noise, missing = CASES[case]
     made = make(tmp_path)
-    tangent = maps.texel_signs(made, name, depth) if along is None else along(made, name)
+    tangent = normal_maps.texel_signs(made, name, depth) if along is None else along(made, name)
     exact = Differences(made, name, tangent, step, spp=fd_spp, integrator={"type": "path", "max_depth": depth})
     weights = adjoint()
     expected = exact.replicas(weights, gap=0.05, count=REPLICAS)

@@ -7,10 +7,7 @@ from typing import Any
 
 from pbdr.scene import load_scene
 from validation.cases.case import Cases, one, turned
-from validation.scenes import (
-    sensors,
-    zoo,
-)
+from validation.scenes import sensors, zoo
 
 CASES = Cases()
 add = CASES.add

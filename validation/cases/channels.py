@@ -8,10 +8,7 @@ from typing import Any
 from pbdr.scene import load_scene
 from validation.cases.case import Cases, along
 from validation.cases.shapes import RED
-from validation.scenes import channels_of_shapes as of_shapes
-from validation.scenes import (
-    zoo,
-)
+from validation.scenes import channels_of_shapes, zoo
 from validation.scenes.channels import wavy
 from validation.scenes.zoo import T
 
@@ -51,6 +48,6 @@ for _shape, _channel, _aovs, _slice in (
     ("instance of a flat mesh", "shading normal", "n:sh_normal", (3, 4, 5)),
     ("linear curve", "depth", "depth:depth", (3,)),
 ):
-    add(f"{_channel}: {_shape}", "channels", "shape", lambda folder, kind=_shape: of_shapes.scene(kind, folder),
-        of_shapes.SHAPES[_shape][1], of_shapes.direction, (f"{CHANNELS_OF_SHAPES}[{_shape}]",), spp=128,
+    add(f"{_channel}: {_shape}", "channels", "shape", lambda folder, kind=_shape: channels_of_shapes.scene(kind, folder),
+        channels_of_shapes.SHAPES[_shape][1], channels_of_shapes.direction, (f"{CHANNELS_OF_SHAPES}[{_shape}]",), spp=128,
         options={"aovs": _aovs, "n_primary": 2**16}, channels=_slice, peer="0" if "instance" in _shape else "")  # fmt: skip

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from validation.cases.case import Cases
-from validation.scenes import (
-    curves,
-    sensors,
-)
+from validation.scenes import curves, sensors
 
 CASES = Cases()
 add = CASES.add

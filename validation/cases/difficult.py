@@ -7,11 +7,7 @@ from typing import Any
 
 from validation.cases.case import Cases, along
 from validation.cases.materials import MAPPED
-from validation.scenes import (
-    meshes,
-    specular,
-    zoo,
-)
+from validation.scenes import meshes, specular, zoo
 from validation.scenes.zoo import T
 
 CASES = Cases()

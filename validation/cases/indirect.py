@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pbdr.scene import load_scene
 from validation.cases.case import Cases, along, given
-from validation.scenes import (
-    indirect,
-    zoo,
-)
+from validation.scenes import indirect, zoo
 
 CASES = Cases()
 add = CASES.add

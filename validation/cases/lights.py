@@ -11,11 +11,7 @@ import numpy as np
 from validation import finite_differences as fd
 from validation.cases.case import Cases, Tangent, turned
 from validation.cases.shapes import CLOSED7
-from validation.scenes import (
-    emitters,
-    sensors,
-    zoo,
-)
+from validation.scenes import emitters, sensors, zoo
 
 CASES = Cases()
 add = CASES.add

@@ -11,11 +11,7 @@ import numpy as np
 from validation import finite_differences as fd
 from validation.cases.case import Array, Cases, along
 from validation.cases.shapes import CLOSED1, RED, TILT
-from validation.scenes import (
-    materials,
-    meshes,
-)
-from validation.scenes import normal_maps as mapped
+from validation.scenes import materials, meshes, normal_maps
 from validation.scenes.zoo import T
 
 CASES = Cases()
@@ -52,10 +48,11 @@ for _kind, _role in (
     add(f"{_kind}: {_role}", "materials", "material", material(_kind), f"ball/{_role}", material_tangent,
         (f"{MATERIALS}[{_kind}-{_role}]",), step=0.01, fd_spp=256)  # fmt: skip
 MAPPED = "tests/gradient/test_mapped.py::test_texels_and_motion"
-add("normal map that tilts by 22 degrees", "materials", "material", lambda folder: mapped.scene(), "ball/normal_map",
+add("normal map that tilts by 22 degrees", "materials", "material", lambda folder: normal_maps.scene(), "ball/normal_map",
     material_tangent, (f"{MAPPED}[normal map]",), step=0.02, fd_spp=4096, options={"n_primary": 65536})  # fmt: skip
-add("bump map", "materials", "material", lambda folder: mapped.scene("bump"), "ball/nested_texture",
-    mapped.texel_signs, (f"{MAPPED}[bump map]",), step=0.005, fd_spp=4096, options={"n_primary": 65536})  # fmt: skip
-add("normal map in reflected light, depth 3", "materials", "material", lambda folder: mapped.scene("normal", 3), "ball/normal_map",
-    lambda scene, name: mapped.texel_signs(scene, name, 3), (f"{MAPPED}[normal map in reflected light]",), step=0.02, fd_spp=4096,
-    depth=3, spp=1024, options={"n_indirect": 400_000})  # fmt: skip
+add("bump map", "materials", "material", lambda folder: normal_maps.scene("bump"), "ball/nested_texture",
+    normal_maps.texel_signs, (f"{MAPPED}[bump map]",), step=0.005, fd_spp=4096, options={"n_primary": 65536})  # fmt: skip
+add("normal map in reflected light, depth 3", "materials", "material", lambda folder: normal_maps.scene("normal", 3),
+    "ball/normal_map", lambda scene, name: normal_maps.texel_signs(scene, name, 3),
+    (f"{MAPPED}[normal map in reflected light]",), step=0.02, fd_spp=4096, depth=3, spp=1024,
+    options={"n_indirect": 400_000})  # fmt: skip

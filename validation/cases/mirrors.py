@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from validation.cases.case import Cases, one
-from validation.scenes import normal_maps as mapped
-from validation.scenes import (
-    sightlines,
-    specular,
-)
+from validation.scenes import normal_maps, sightlines, specular
 
 CASES = Cases()
 add = CASES.add
@@ -21,8 +19,8 @@ for _name, (_make, _parameter, _step, _depth, _spp) in specular.CASES.items():
 
 SIGHTS = "tests/gradient/test_sightlines.py::test_horizons"
 for _name, _feature in (("in a mirror", "mirror"), ("normal map in a mirror", "mirror"), ("instance", "instances")):
-    _make, _parameter, _along, _depth, _step, *_ = sightlines.CASES[_name]
-    _wave = _along or (lambda scene, name, depth=_depth: mapped.texel_signs(scene, name, depth))
+    _seen, _parameter, _along, _depth, _step, *_ = sightlines.CASES[_name]
+    _wave = _along or partial(normal_maps.texel_signs, depth=_depth)
     _called = {"normal map in a mirror": _name}.get(_name, f"smooth mesh: {_name}")
-    add(_called, _feature, "material" if _along is None else "shape", _make, _parameter, _wave, (f"{SIGHTS}[{_name}]",),
+    add(_called, _feature, "material" if _along is None else "shape", _seen, _parameter, _wave, (f"{SIGHTS}[{_name}]",),
         step=_step, depth=_depth, spp=256, fd_spp=8192, options={"n_primary": 120_000, "n_indirect": 200_000})  # fmt: skip

@@ -5,19 +5,15 @@ from __future__ import annotations
 from pbdr.scene import load_scene
 from validation.cases.case import Cases, one
 from validation.cases.shapes import GROUPS, MESHES
-from validation.scenes import (
-    meshes,
-    zoo,
-)
-from validation.scenes import refused as refusals
+from validation.scenes import meshes, refused, zoo
 from validation.scenes.zoo import T
 
 CASES = Cases()
 add = CASES.add
 
-for _kind in refusals.OTHERS:
+for _kind in refused.OTHERS:
     add(f"{_kind} beside a moving ball", "other shapes", "shape",
-        lambda folder, kind=_kind: load_scene({**zoo.scene(), **refusals.OTHERS[kind](folder)}), "ball/pose", one,
+        lambda folder, kind=_kind: load_scene({**zoo.scene(), **refused.OTHERS[kind](folder)}), "ball/pose", one,
         (f"tests/gradient/test_refusals.py::test_shapes_without_edges[{_kind}]",), refusal="other",
         peer="no silhouettes")  # fmt: skip
 add("sphere sunk into the floor", "meshes through each other", "shape",
@@ -28,7 +24,7 @@ GROUPED = {"type": "instance", "to_world": T().translate([0, 0, 1]), "group": {"
 add("instance of a sphere", "instances", "shape",
     lambda folder: meshes.scene(group={"type": "shapegroup", "inner": {"type": "sphere", "radius": 0.3}}, one=GROUPED), "one/pose",
     one, (GROUPS + "test_round_shapes_in_groups_are_refused",), refusal="Sphere in a shape group")  # fmt: skip
-for _name, (_make, _role) in refusals.MATERIALS.items():
+for _name, (_make, _role) in refused.MATERIALS.items():
     add(f"{_name}: refused", "materials", "material", lambda folder, make=_make: load_scene(zoo.scene(bsdf=make())),
         f"ball/{_role}", one, (f"tests/gradient/test_refusals.py::test_material_parameters[edge-{_name}]",),
         refusal="ball.")  # fmt: skip

@@ -12,14 +12,7 @@ from pbdr.parameters import read
 from pbdr.scene import load_scene
 from validation import finite_differences as fd
 from validation.cases.case import Array, Cases, along, given, one
-from validation.scenes import instances as groups
-from validation.scenes import (
-    meshes,
-    rooms,
-    small,
-    zoo,
-)
-from validation.scenes import vertex_normals as smooth
+from validation.scenes import instances, meshes, rooms, small, vertex_normals, zoo
 from validation.scenes.zoo import T
 
 CASES = Cases()
@@ -81,15 +74,15 @@ add("cylinder", "cylinder", "shape", thing(type="cylinder", p0=[-0.4, 0, 0.6], p
 
 
 def ball(folder: Path) -> Any:
-    path, _ = smooth.bumpy_ball(folder)
+    path, _ = vertex_normals.bumpy_ball(folder)
     bsdf = {"type": "diffuse", "reflectance": zoo.rgb(0.3, 0.5, 0.8)}
     lamp = zoo.above(size=0.5, emitter={"type": "area", "radiance": zoo.rgb(12.0)})
     return meshes.scene(light=lamp, ball={"type": "ply", "filename": path, "bsdf": bsdf})
 
 
 def beside_the_ball(folder: Path) -> Any:
-    path, _ = smooth.bumpy_ball(folder)
-    return smooth.scene_of(path, smooth.LAMP, smooth.BESIDE, 60, (0.8, 0.8, 0.8))
+    path, _ = vertex_normals.bumpy_ball(folder)
+    return vertex_normals.scene_of(path, vertex_normals.LAMP, vertex_normals.BESIDE, 60, (0.8, 0.8, 0.8))
 
 
 def wobble(scene: Any, name: str) -> Array:
@@ -112,13 +105,13 @@ add("vertex normals turn", "smooth-shaded mesh", "shape", ball, "ball/normals", 
 
 GROUPS = "tests/gradient/test_shapes_groups.py::"
 BUDGET = {"n_primary": 2**15, "n_direct": 2**16}
-add("instance moves", "instances", "shape", lambda folder: groups.grouped(), "one/pose", along(1, 0, 0.5),
+add("instance moves", "instances", "shape", lambda folder: instances.grouped(), "one/pose", along(1, 0, 0.5),
     (GROUPS + "test_the_instance_moves",), step=0.04, spp=128, fd_spp=2048, options=BUDGET,
     peer="0")  # fmt: skip
-add("what instances show moves", "instances", "shape", lambda folder: groups.grouped(), "group/group__large_positions",
+add("what instances show moves", "instances", "shape", lambda folder: instances.grouped(), "group/group__large_positions",
     along(0.5, 0, 1), (GROUPS + "test_what_it_shows_moves",), step=0.04, spp=128, fd_spp=2048, options=BUDGET,
     peer="0")  # fmt: skip
-add("camera before instances", "instances", "camera", lambda folder: groups.grouped(), "camera/pose", along(0.5, 0, 0.3),
+add("camera before instances", "instances", "camera", lambda folder: instances.grouped(), "camera/pose", along(0.5, 0, 0.3),
     (GROUPS + "test_the_camera_moves",), step=0.04, spp=128, fd_spp=2048, options=BUDGET)  # fmt: skip
 
 

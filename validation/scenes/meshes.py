@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pbdr.scene import load_scene
@@ -18,7 +20,8 @@ TURN = np.array(T().rotate([0, 0, 1], 30).rotate([1, 0, 0], 20).matrix)[:3, :3]
 
 def star():
     """Four sheets of different width around one edge."""
-    points, faces = [[0, 0, 0], [0, 0, 1]], []
+    points: list[Any] = [[0, 0, 0], [0, 0, 1]]
+    faces: list[list[int]] = []
     for angle, width in ((0.3, 0.5), (1.5, 0.7), (3.0, 0.6), (4.4, 0.4)):
         n = len(points)
         out = width * np.array([np.cos(angle), np.sin(angle), 0])

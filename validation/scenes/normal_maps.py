@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mitsuba as mi
 import numpy as np
 
@@ -19,7 +21,7 @@ def bent_ball(kind="normal", tilt=0.2):
     else:
         values = random.uniform(0, 1, (8, 8, 1))
     texture = {"type": "bitmap", "bitmap": mi.Bitmap(values.astype(np.float32)), "raw": True}
-    bsdf = {"type": f"{kind}map", "map": texture, "nested": {"type": "roughconductor", "alpha": 0.3}}
+    bsdf: dict[str, Any] = {"type": f"{kind}map", "map": texture, "nested": {"type": "roughconductor", "alpha": 0.3}}
     bsdf |= {"scale": 0.15} if kind == "bump" else {"normalmap": bsdf.pop("map")}
     return {"type": "sphere", "center": [0, 0, 0.6], "radius": 0.6, "bsdf": bsdf}
 

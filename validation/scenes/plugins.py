@@ -197,7 +197,7 @@ def beside(kind: str) -> Callable[[Path], Dict]:
 
 
 POINT = zoo.film(width=1, height=1)
-LENS = {"aperture_radius": 0.1, "focus_distance": 4.0}
+LENS: Dict = {"aperture_radius": 0.1, "focus_distance": 4.0}
 SCENES: dict[str, Callable[[Path], Dict]] = {
     "shapes": shapes,
     "textures": textures,

@@ -8,9 +8,7 @@ import trimesh
 from pbdr.parameters import read
 from pbdr.scene import load_scene
 from validation.finite_differences import parameters
-from validation.scenes import normal_maps as maps
-from validation.scenes import vertex_normals as smooth
-from validation.scenes import zoo
+from validation.scenes import normal_maps, vertex_normals, zoo
 from validation.scenes.small import shift
 from validation.scenes.zoo import T
 
@@ -19,19 +17,19 @@ PANE = {"type": "thindielectric"}
 VIEW = {"to_world": T().look_at([0, -4, 1.8], [0, 0, 0.7], [0, 0, 1]), "fov": 25}
 MIRRORED = {"to_world": T().look_at([1.2, 0.8, 0.9], [0, 4.4, 0.7], [0, 0, 1]), "fov": 25}
 FLOOR = {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse"}}
-PATCH = {"to_world": smooth.BESIDE, "fov": 60}  # of the floor
+PATCH = {"to_world": vertex_normals.BESIDE, "fov": 60}  # of the floor
 
 
 def coarse_ball(folder):
     """Convex, of 80 faces, smooth-shaded: it casts no shadows on itself."""
     ball = trimesh.creation.icosphere(subdivisions=1, radius=0.6)
     vertices = (ball.vertices * [1, 0.9, 1.1] + [0, 0, 0.7]).astype(np.float32)
-    path = smooth.smooth_file(folder, vertices, ball.faces)
+    path = vertex_normals.smooth_file(folder, vertices, ball.faces)
     return {"type": "ply", "filename": path, "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.6, 0.7)}}
 
 
 def bumpy_ball(folder):
-    path, _ = smooth.bumpy_ball(folder)
+    path, _ = vertex_normals.bumpy_ball(folder)
     return {"type": "ply", "filename": path, "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.8, 0.8)}}
 
 
@@ -63,13 +61,13 @@ def mapped(folder):
     """The ball of test_mapped.py in a mirror."""
     mirror = plate([0, 1.6, 0.6], [0, 0, 0.6], 1.5, SILVER)
     view = {"to_world": T().look_at([1.0, 0.3, 0.9], [0, 3.2, 0.6], [0, 0, 1]), "fov": 32}
-    return scene(view, ball=maps.bent_ball(), mirror=mirror, rim=zoo.lamp(1, 1, -0.3))
+    return scene(view, ball=normal_maps.bent_ball(), mirror=mirror, rim=zoo.lamp(1, 1, -0.3))
 
 
 def instance(view, folder):
     group = {"type": "shapegroup", "ball": bumpy_ball(folder)}
     thing = {"type": "instance", "g": {"type": "ref", "id": "group"}}
-    return scene(view, group=group, thing=thing, floor=FLOOR, lamp=smooth.LAMP)
+    return scene(view, group=group, thing=thing, floor=FLOOR, lamp=vertex_normals.LAMP)
 
 
 def wobble(given, name):
@@ -79,7 +77,7 @@ def wobble(given, name):
 
 def motion(given, name):
     tangent = shift(1, -0.8, -0.3)
-    tangent[:, :3] = [[0, 0, 0], [0, 0, 0.3], [0, -0.3, 0]]
+    tangent[:, :3] = np.array([[0, 0, 0], [0, 0, 0.3], [0, -0.3, 0]])
     return tangent
 
 
