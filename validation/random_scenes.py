@@ -29,16 +29,8 @@ ONE_SIDED = (
     "nearest", "normalmap", "bumpmap",
 )  # fmt: skip
 LIGHTS = (
-    "area",
-    "constant",
-    "point",
-    "environment",
-    "directional",
-    "spot",
-    "area-sphere",
-    "projector",
-    "area-textured",
-)
+    "area", "constant", "point", "environment", "directional", "spot", "area-sphere", "projector", "area-textured",
+)  # fmt: skip
 SENSORS = ("perspective", "perspective", "thinlens", "orthographic", "opencv")
 ROLES = ("shape", "camera", "receiver", "light", "shape", "material")
 

@@ -31,6 +31,7 @@ for _view in ("orthographic", "thinlens", "opencv_fisheye"):
 
 
 def batch(folder: Path) -> Any:
+    """Two views in one sensor."""
     views = {f"view{k}": zoo.camera(film=zoo.film(width=8)) for k in range(2)}
     return load_scene(zoo.scene(sensor={"type": "batch", "film": zoo.film(), **views}))
 

@@ -41,6 +41,7 @@ for _light, (_feature, _peer) in LIGHTS.items():
 
 
 def emitter_tangent(light: str) -> Tangent:
+    """The direction in which validation/scenes/emitters.py moves this light."""
     return lambda scene, name: np.asarray(emitters.tangent(scene, light, fd.parameters(scene, name)[name], 2))
 
 

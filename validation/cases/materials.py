@@ -21,10 +21,12 @@ MATERIALS = "tests/gradient/test_materials.py::test_material"
 
 
 def material_tangent(scene: Any, name: str) -> Array:
+    """The direction in which validation/scenes/materials.py changes a parameter."""
     return np.asarray(materials.tangent(scene, fd.parameters(scene, name)[name]))
 
 
 def material(kind: str) -> Callable[[Path], Any]:
+    """The subject of this material."""
     return lambda folder: materials.subject(kind)
 
 

@@ -32,6 +32,7 @@ def thing(**shape: Any) -> Callable[[Path], Any]:
 
 
 def welded_box(folder: Path) -> Any:
+    """A box whose faces share their vertices."""
     vertices = 0.4 * meshes.BOX @ meshes.TURN.T + [0, 0, 0.8]
     return meshes.scene(thing=small.mesh(folder, "box", vertices, meshes.TRIANGLES, bsdf=RED))
 
@@ -74,6 +75,7 @@ add("cylinder", "cylinder", "shape", thing(type="cylinder", p0=[-0.4, 0, 0.6], p
 
 
 def ball(folder: Path) -> Any:
+    """The bumpy, smooth-shaded ball under a lamp with a surface."""
     path, _ = vertex_normals.bumpy_ball(folder)
     bsdf = {"type": "diffuse", "reflectance": zoo.rgb(0.3, 0.5, 0.8)}
     lamp = zoo.above(size=0.5, emitter={"type": "area", "radiance": zoo.rgb(12.0)})
@@ -81,11 +83,13 @@ def ball(folder: Path) -> Any:
 
 
 def beside_the_ball(folder: Path) -> Any:
+    """The floor next to the ball, which lights it."""
     path, _ = vertex_normals.bumpy_ball(folder)
     return vertex_normals.scene_of(path, vertex_normals.LAMP, vertex_normals.BESIDE, 60, (0.8, 0.8, 0.8))
 
 
 def wobble(scene: Any, name: str) -> Array:
+    """Waves over the surface, of positions or of normals."""
     positions = read(scene, fd.parameters(scene, "ball/positions")["ball/positions"])
     if name.endswith("normals"):
         return np.asarray(0.3 * np.sin(5 * positions[:, [2, 0, 1]]))
@@ -116,10 +120,12 @@ add("camera before instances", "instances", "camera", lambda folder: instances.g
 
 
 def sunk(folder: Path) -> Any:
+    """A box that the floor cuts."""
     return meshes.scene(box=meshes.box(0.2))
 
 
 def two_in_one(folder: Path) -> Any:
+    """Two boxes that pass through each other, in one mesh."""
     vertices = np.concatenate([0.4 * meshes.BOX @ meshes.TURN.T, 0.25 * meshes.BOX @ meshes.TURN + [0.3, -0.2, 0.35]])
     faces = np.concatenate([meshes.TRIANGLES, np.array(meshes.TRIANGLES) + 8])
     return meshes.scene(thing=small.mesh(folder, "two", vertices + [0, 0, 0.8], faces, bsdf=meshes.TWO_SIDED))
@@ -136,6 +142,7 @@ add("mesh passes through itself", "meshes through each other", "shape", two_in_o
 
 
 def sheets(kind: str) -> Callable[[Path], Any]:
+    """A mesh that is no surface."""
     return lambda folder: meshes.scene(thing=small.mesh(folder, kind, *meshes.SHAPES[kind](), bsdf=meshes.TWO_SIDED))
 
 
@@ -154,6 +161,7 @@ add("faces on a line", "meshes that are no surface", "shape",
 
 
 def receiver(folder: Path) -> Any:
+    """A box at rest between a lamp and a floor that moves."""
     lamp = zoo.above(size=0.4, emitter={"type": "area", "radiance": zoo.rgb(30.0)})
     return meshes.scene(light=lamp, box=meshes.box(0.9))
 

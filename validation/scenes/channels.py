@@ -31,6 +31,7 @@ def wavy(folder):
 
 
 def tangent(scene, name):
+    """How positions, poses or colours change: everything in its own way."""
     value = read(scene, parameters(scene, name)[name])
     if name.endswith("positions"):
         return (value - value.mean(0)) @ TURN.T + 0.3 * value + [0.3, 0.2, 0.1]

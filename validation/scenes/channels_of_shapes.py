@@ -22,6 +22,7 @@ def on_instance(inner):
 
 
 def box(**rest):
+    """A turned cube, with what else belongs to the shape."""
     return {"type": "cube", "to_world": T().translate([0, 0, 0.6]).rotate([0, 0.6, 0.8], 30).scale(0.5), **rest}
 
 

@@ -20,6 +20,7 @@ POINTS = {
 
 
 def curve(folder, kind, points=None):
+    """The shape, through POINTS or through `points` (x, y, z, radius); its file is written to `folder`."""
     path = folder / f"{kind}.txt"
     path.write_text("\n".join(" ".join(map(str, p)) for p in points or POINTS[kind]))
     paint = {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.5, 0.3)}
@@ -27,6 +28,7 @@ def curve(folder, kind, points=None):
 
 
 def scene(folder, kind, light=None, points=None):
+    """The curve above a textured floor, under a distant lamp or `light`; loaded."""
     floor = {"type": "diffuse", "reflectance": zoo.texels(0.2, 0.9)}
     return load_scene({
         "type": "scene", "camera": zoo.camera(sampler={"type": "ldsampler"}), "light": light or zoo.lamp(-0.5, 0.3, -1.2),

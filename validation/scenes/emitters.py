@@ -16,6 +16,7 @@ SHIFT = np.array([0.3, 0.2, 0.5])
 
 
 def lit(emitter):
+    """The ball of the zoo under this emitter, loaded."""
     light = zoo.sky() if emitter == "sky" else zoo.EMITTERS[emitter]()
     return load_scene(zoo.scene(light=light, sensor=zoo.camera(sampler={"type": "ldsampler"})))
 

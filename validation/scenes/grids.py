@@ -23,12 +23,14 @@ def distances(size=10, scale=1.7):
 
 
 def blob(normals, values=None):
+    """The grid's shape: `normals` as in `sdfgrid`, `values` instead of the bumpy ball's."""
     paint = {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.5, 0.3)}
     tensor = mi.TensorXf(distances() if values is None else values)
     return {"type": "sdfgrid", "grid": tensor, "normals": normals, "to_world": PLACE, "bsdf": paint}
 
 
 def scene(normals, light=None, values=None, floor=None, **others):
+    """The grid above a floor, under a distant lamp or `light`; loaded."""
     floor = floor or {"type": "diffuse", "reflectance": zoo.texels(0.2, 0.9)}
     return load_scene({
         "type": "scene", "camera": zoo.camera(sampler={"type": "ldsampler"}), "light": light or zoo.lamp(-0.5, 0.3, -1.2),

@@ -13,10 +13,12 @@ EDGE, HEIGHT = 0.15, 0.9  # of the half-plane
 
 
 def floor():
+    """The receiver."""
     return shape("rectangle", pose(), bsdf=diffuse(ALBEDO))
 
 
 def disc_light():
+    """A disc that shines downwards, of radius A at height Z."""
     return shape("disk", pose((0, 0, Z), x=(A, 0, 0), y=(0, -A, 0), z=(0, 0, -1)), emitter=area_light(L))
 
 
@@ -52,4 +54,5 @@ def film_mean(irradiance, z=0.0, camera=PROBE):
 
 
 def scene_with(occluder, receiver=None):
+    """The occluder between the disc light and the floor, or another receiver; loaded."""
     return scene_of(camera=PROBE.sensor(), floor=receiver or floor(), light=disc_light(), occluder=occluder)

@@ -52,5 +52,6 @@ def case(name):
 
 
 def estimate(scene, tangents, count=REPLICAS, **options):
+    """Replicas (N,) of the derivative along the first tangent."""
     options = {"max_depth": DEPTH, "n_indirect": 300_000, **options}
     return gradients(scene, tangents, adjoint(), spp=16, count=count, **options)[next(iter(tangents))]

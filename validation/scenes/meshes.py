@@ -50,6 +50,7 @@ SHAPES = {"star": star, "wreck": wreck}
 
 
 def box(height, **rest):
+    """A turned cube at this height."""
     frame = T().translate([0, 0, height]).rotate([0, 0, 1], 30).rotate([1, 0, 0], 20).scale(0.4)
     return {"type": "cube", "to_world": frame, "bsdf": zoo.GREEN, **rest}
 

@@ -19,6 +19,7 @@ T = zoo.T
 
 
 def grey(value: float) -> Dict:
+    """A diffuse material."""
     return {"type": "diffuse", "reflectance": zoo.rgb(value)}
 
 
@@ -28,10 +29,12 @@ def smooth(channels: int = 3) -> Dict:
 
 
 def view(**rest: Any) -> Dict:
+    """The zoo's camera with stratified samples."""
     return zoo.camera(sampler={"type": "stratified"}, **rest)
 
 
 def floor(bsdf: Dict | None = None) -> Dict:
+    """A floor that ends in view."""
     return {"type": "rectangle", "to_world": T().scale(2.5), "bsdf": bsdf or grey(0.5)}
 
 
@@ -147,6 +150,8 @@ def lights(folder: Path) -> Dict:
 
 
 def seen_by(sensor: Dict) -> Callable[[Path], Dict]:
+    """The zoo's ball before this sensor."""
+
     def make(folder: Path) -> Dict:
         scene = {**zoo.scene(), **SUN, "camera": {**sensor, "sampler": {"type": "stratified"}}}
         scene["floor"]["to_world"] = T().translate([1.6, 0, 0]).scale(1.8)  # nothing is symmetric
@@ -176,6 +181,8 @@ def group(folder: Path) -> Dict:
 
 
 def beside(kind: str) -> Callable[[Path], Dict]:
+    """A shape of this kind above a floor."""
+
     def make(folder: Path) -> Dict:
         scene = {"type": "scene", "camera": view(), **SUN, "floor": floor()}
         if kind == "sdfgrid":

@@ -24,6 +24,8 @@ MATERIALS = {
 
 
 def ellipsoids(kind):
+    """One ellipsoid, of either kind of shape."""
+
     def make(folder):
         values = {"centers": [[1.0, 0, 1]], "scales": [[0.2, 0.3, 0.2]], "quaternions": [[0.0, 0, 0, 1]]}
         return {"other": {"type": kind, **{k: mi.TensorXf(np.array(v, np.float32)) for k, v in values.items()}}}

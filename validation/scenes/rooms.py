@@ -20,6 +20,7 @@ LIGHTS = {
 
 
 def grey(reflectance):
+    """A diffuse material, the same on both sides."""
     return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(reflectance)}}
 
 

@@ -34,6 +34,7 @@ CAMERA = {
 
 
 def scene(kind, light=None, film=None, **more):
+    """A block on a patterned floor before a sensor of this kind, loaded; `more` adds shapes."""
     camera = {"type": kind, "to_world": zoo.VIEW, "film": film or zoo.film(), "sampler": {"type": "ldsampler"}}
     pose = T().translate([0.1, -0.2, 0.6]).rotate([0, 0, 1], 30).rotate([1, 0, 0], 20).scale(0.4)
     orange = {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.5, 0.3)}
@@ -46,10 +47,12 @@ def scene(kind, light=None, film=None, **more):
 
 
 def area():
+    """A lamp with a surface."""
     return zoo.above(size=0.4, emitter={"type": "area", "radiance": zoo.rgb(30.0)})
 
 
 def tangent(found, name):
+    """A turn and a shift of camera and block; every entry alike for what else has a derivative."""
     value = read(found, parameters(found, name)[name])
     if name == "camera/pose":
         turn = np.array([[0, -0.04, 0.02], [0.04, 0, 0.06], [-0.02, -0.06, 0]])

@@ -29,11 +29,13 @@ def coarse_ball(folder):
 
 
 def bumpy_ball(folder):
+    """The ball of vertex_normals.py, bright."""
     path, _ = vertex_normals.bumpy_ball(folder)
     return {"type": "ply", "filename": path, "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.8, 0.8, 0.8)}}
 
 
 def lamp(*place):
+    """A square lamp at this place that looks at the ball."""
     pose = T().look_at(place, [0, 0, 0.7], [0, 0, 1]).scale(0.5)
     return {"type": "rectangle", "to_world": pose, "emitter": {"type": "area", "radiance": zoo.rgb(12.0)}}
 
@@ -42,18 +44,22 @@ LAMPS = {"key": lamp(2.5, -1.5, 2), "rim": lamp(-2.5, 1.5, 1)}
 
 
 def plate(origin, target, size, bsdf):
+    """A square at `origin` that faces `target`."""
     return {"type": "rectangle", "to_world": T().look_at(origin, target, [0, 0, 1]).scale(size), "bsdf": bsdf}
 
 
 def scene(view, **shapes):
+    """Shapes before a camera, loaded."""
     return load_scene({"type": "scene", "camera": {"type": "perspective", "film": zoo.film(), **view}, **shapes})
 
 
 def in_a_mirror(folder):
+    """The coarse ball, seen in a plane mirror only."""
     return scene(MIRRORED, ball=coarse_ball(folder), mirror=plate([0, 2.2, 0.7], [0, 0, 0.7], 1.5, SILVER), **LAMPS)
 
 
 def behind_glass(folder):
+    """The coarse ball behind a pane."""
     return scene(VIEW, ball=coarse_ball(folder), pane=plate([0, -1.5, 0.9], [0, -4, 0.9], 2, PANE), **LAMPS)
 
 
@@ -65,17 +71,20 @@ def mapped(folder):
 
 
 def instance(view, folder):
+    """The bumpy ball as an instance above a floor."""
     group = {"type": "shapegroup", "ball": bumpy_ball(folder)}
     thing = {"type": "instance", "g": {"type": "ref", "id": "group"}}
     return scene(view, group=group, thing=thing, floor=FLOOR, lamp=vertex_normals.LAMP)
 
 
 def wobble(given, name):
+    """Waves over the surface."""
     positions = read(given, parameters(given, name)[name])
     return np.sin(7 * positions[:, [1, 2, 0]])
 
 
 def motion(given, name):
+    """A shift and a turn of a pose."""
     tangent = shift(1, -0.8, -0.3)
     tangent[:, :3] = np.array([[0, 0, 0], [0, 0, 0.3], [0, -0.3, 0]])
     return tangent

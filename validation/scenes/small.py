@@ -81,10 +81,12 @@ class Probe:
 
 
 def area_light(radiance: float) -> dict[str, Any]:
+    """A grey emitter of this radiance."""
     return {"type": "area", "radiance": {"type": "rgb", "value": radiance}}
 
 
 def diffuse(albedo: float) -> dict[str, Any]:
+    """A grey material."""
     return {"type": "diffuse", "reflectance": {"type": "rgb", "value": albedo}}
 
 
@@ -136,4 +138,5 @@ def everywhere(*direction: float, vertices: int) -> Array:
 
 
 def scene_of(**parts: Any) -> Any:
+    """A scene of these parts, loaded."""
     return load_scene({"type": "scene", **parts})

@@ -14,14 +14,17 @@ PLATE = T().rotate([1, 0, 0], 90)
 
 
 def box(*place):
+    """A turned cube at this place."""
     return {"type": "cube", "to_world": T().translate(place).rotate([0.6, 0, 0.8], 30).scale(0.25), "bsdf": RED}
 
 
 def ball(*place):
+    """A ball at this place."""
     return {"type": "sphere", "to_world": T().translate(place).scale(0.3), "bsdf": RED}
 
 
 def scene(fov, origin, towards, **shapes):
+    """Shapes under an even sky before a camera, loaded."""
     camera = {"type": "perspective", "fov": fov, "film": film(), "to_world": T().look_at(origin, towards, [0, 0, 1])}
     return load_scene({"type": "scene", "camera": camera, "sky": {"type": "constant", "radiance": rgb(0.5)}, **shapes})
 
@@ -34,6 +37,7 @@ def flat_mirror(thing, size=1.0, **tint):
 
 
 def curved_mirror():
+    """A box seen in a ball that mirrors."""
     mirror = {"type": "sphere", "center": [0, 0.5, 1], "radius": 0.9, "bsdf": SILVER}
     return scene(40, [0, -2.2, 1.2], [0, 0.5, 1], mirror=mirror, thing=box(0.9, -1.6, 1.3))
 
@@ -45,6 +49,7 @@ def glass_plate(thing=ball):
 
 
 def glass_ball():
+    """A shining ball seen through a ball of glass."""
     glass = {"type": "sphere", "center": [0, 0, 1], "radius": 0.6, "bsdf": {"type": "smoothdielectric", "int_ior": 1.5}}
     lamp = {**ball(0.1, 1.3, 1.05), "bsdf": {"type": "diffuse", "reflectance": rgb(0.0)}}
     return scene(

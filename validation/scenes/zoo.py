@@ -16,6 +16,7 @@ Dict = dict[str, Any]
 
 
 def rgb(*value: float) -> Dict:
+    """A colour, or a grey one of a single value."""
     return {"type": "rgb", "value": list(value) if len(value) > 1 else value[0]}
 
 
@@ -26,6 +27,7 @@ def texels(low: float, high: float, channels: int = 3, size: int = 8, **rest: An
 
 
 def normals() -> Dict:
+    """A normal map of random tilts."""
     values = np.array([0.5, 0.5, 1.0]) + np.random.default_rng(3).uniform(-0.1, 0.1, (8, 8, 3))
     return {"type": "bitmap", "bitmap": mi.Bitmap(values.astype(np.float32)), "raw": True}
 
@@ -40,6 +42,7 @@ def sky() -> Dict:
 
 
 def film(**changes: Any) -> Dict:
+    """A small film without a filter that overlaps pixels."""
     return {
         "type": "hdrfilm",
         "width": SIZE,
@@ -51,6 +54,7 @@ def film(**changes: Any) -> Dict:
 
 
 def camera(kind: str = "perspective", film: Dict | None = None, **changes: Any) -> Dict:
+    """A sensor that looks at the ball; `changes` override its properties."""
     lens = {} if kind == "orthographic" else {"fov": 35.0}
     return {"type": kind, "to_world": VIEW, "film": film or globals()["film"](), **lens, **changes}
 
@@ -103,15 +107,18 @@ def lamp_in_view(shape: str) -> Dict:
 
 
 def block() -> Dict:
+    """A turned cube where the ball is."""
     pose = T().translate([0, 0, 0.6]).rotate([0, 0, 1], 30).scale(0.4)
     return {"type": "cube", "to_world": pose, "bsdf": {"type": "diffuse"}}
 
 
 def aimed(**rest: Any) -> Dict:
+    """Properties of an emitter that looks at the ball."""
     return {"to_world": T().look_at([1.5, -1, 3], [0, 0, 0.5], [0, 0, 1]), **rest}
 
 
 def cornell(**camera_film: Any) -> Dict:
+    """Mitsuba's Cornell box with a small film."""
     box = mi.cornell_box()
     box["sensor"] |= {"film": film(**camera_film), "sampler": {"type": "stratified"}}
     box.pop("integrator", None)
