@@ -18,7 +18,7 @@ from pbdr.boundary.edges import CYLINDER_LINE, SPHERE, EdgeTable, View
 from pbdr.boundary.sampling import favour_moving, systematic
 from pbdr.boundary.terms import Contribution
 from pbdr.discrete import Discrete
-from pbdr.transport import camera, convention, emission, groups, hits, rounding, spectra
+from pbdr.transport import camera, convention, emission, groups, hits, points, rounding, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -92,8 +92,9 @@ def draw_views(scene: Any, sampler: Any, count: int, shares: Discrete | None = N
     views = LightViews(
         emitter=emitter,
         view=View(dr.select(surface, on_surface.p, direction.p), mi.Vector3f(direction.d), distant),
-        normal=mi.Normal3f(on_surface.n), weight=dr.select(density > 0, 1 / (often * density * whole), 0),
-        surface=surface, delta=delta, radiance=dr.select(delta, 1, radiance),
+        normal=points.normals([light.get_shape() for light in scene.emitters()], index, on_surface),
+        weight=dr.select(density > 0, 1 / (often * density * whole), 0), surface=surface, delta=delta,
+        radiance=dr.select(delta, 1, radiance),
     )  # fmt: skip
     dr.eval(views)
     return views

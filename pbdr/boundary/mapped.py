@@ -19,7 +19,7 @@ from pbdr.boundary import horizon, indirect, primary, segment, vertex
 from pbdr.boundary.reflected import Technique
 from pbdr.boundary.sampling import one_trial, trial_lanes
 from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, hits, path
+from pbdr.transport import camera, hits, path, points
 from pbdr.transport.bent import Maps
 from pbdr.transport.eye import Eye
 
@@ -184,7 +184,8 @@ def _points(maps: Maps, sampler: Any, count: int) -> tuple[Any, ...]:
         position = shape.sample_position(0.0, at)
         texel = area**0.5 / max(texture.resolution())
         step = min(STEP * area**0.5, TEXELS * texel)
-        parts.append((position.p, position.n, dr.full(mi.Float, step, n), dr.full(mi.Float, area / n, n)))
+        normal = points.normals([shape], dr.zeros(mi.UInt32, n), position)
+        parts.append((position.p, normal, dr.full(mi.Float, step, n), dr.full(mi.Float, area / n, n)))
         begin = end
     columns = [dr.concat([mi.Vector3f(part[i]) if i < 2 else part[i] for part in parts], axis=-1) for i in range(4)]
     dr.eval(columns)  # shapes have been asked one by one

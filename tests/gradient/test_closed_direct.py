@@ -5,9 +5,12 @@ integrated over the film by Gauss–Legendre quadrature. Standard errors are bou
 replicas, an error of 4.2 % fails with a probability of 99 %. The negative control is the sum of all terms but the direct one.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pbdr.transport import points
 from validation.agreement import assert_agrees, assert_differs
 from validation.closed_forms import derivative_of, lambert
 from validation.derivatives import derivatives
@@ -21,11 +24,12 @@ from validation.scenes.half_planes import (
     Z,
     disc_beyond,
     film_mean,
+    floor,
     half_plane,
     scene_with,
     shadow_edge,
 )
-from validation.scenes.small import Probe, diffuse, everywhere, pose, quad, scene_of, shape, shift
+from validation.scenes.small import Probe, area_light, diffuse, everywhere, pose, quad, scene_of, shape, shift
 
 OPTIONS = {"max_depth": 2, "n_direct": 2**18, "spp": 64}
 
@@ -80,6 +84,39 @@ def test_form_7_for_round_occluders(kind):
 
     tangents = {"occluder/pose": [frame[:3] * [1, 1, 1, 0] / radius, shift(0, 0, 1)]}
     check(derivatives(scene, tangents, PROBE.adjoint(), **OPTIONS), -derivative_of(hidden, radius, height))
+
+
+def test_form_7_under_a_turned_ball(monkeypatch):
+    """A spherical lamp, turned about the edge, shines past a half-plane that moves along x and z.
+
+    The edge sweeps over the arc of directions in its plane that lie in the lamp's cone. Negative control: with Mitsuba's own
+    normals of the lamp, which are not turned, light comes from its limbs only.
+    """
+    turned = pose((0, 0, Z), x=(0, 0, -A), y=(0, A, 0), z=(A, 0, 0))
+    lamp = shape("sphere", turned, emitter=area_light(L))
+    occluder = shape("rectangle", half_plane(), bsdf=diffuse(0))
+    camera = replace(PROBE, half=0.1)
+    scene = scene_of(camera=camera.sensor(), floor=floor(), light=lamp, occluder=occluder)
+
+    def swept(x, y):
+        across, reach = EDGE - x, np.hypot(EDGE - x, HEIGHT)
+        offset = np.stack([-x, -y, Z + 0 * x])
+        inside = (offset[0] * across + offset[2] * HEIGHT) / reach  # of the edge's plane, at right angles to the edge
+        middle, size = np.arctan2(offset[1], inside), np.hypot(offset[1], inside)
+        half = np.arccos(np.sqrt((offset**2).sum(0) - A**2) / size)
+        arc = L * HEIGHT / reach**3 * (half + np.sin(half) * np.cos(half) * np.cos(2 * middle))
+        return np.stack([-HEIGHT * arc, across * arc])
+
+    expected = [film_mean(lambda x, y, k=k: swept(x, y)[k], camera=camera) for k in range(2)]
+    tangents = {"occluder/pose": [shift(1, 0, 0), shift(0, 0, 1)]}
+
+    def found(n_direct):  # no other term changes
+        options = {**OPTIONS, "n_direct": n_direct, "terms": ("direct",)}
+        return derivatives(scene, tangents, camera.adjoint(), **options).total
+
+    assert_agrees(found(2**19), expected, max_relative_se=0.005)
+    monkeypatch.setattr(points, "normals", lambda shapes, index, sample: sample.n)
+    assert_differs(found(2**16), expected, by=0.2)
 
 
 def test_form_7_for_a_cylinder():

@@ -1,6 +1,6 @@
 """Horizons of normal and bump maps: the curve where the bent normal turns away from the viewpoint, docs/theory.md, section 7a.
 
-A ball whose map tilts normals by up to 22 degrees, so that the term is a ninth of the derivative.
+A ball whose map tilts normals by up to 22 degrees, so that the term is a ninth of the derivative, and a fifth where it is turned.
 """
 
 import pytest
@@ -14,12 +14,12 @@ from validation.scenes import zoo
 from validation.scenes.normal_maps import bent_ball, scene, texel_signs
 from validation.scenes.small import shift
 
-NOISE = 0.025  # of the comparison: the term is 3 to 11 %
-CASES = {  # parameter, depth, step, samples of the gradient, and what is missing without horizons
-    "normal map": ("normal", "ball/normal_map", 2, 0.02, 1024, 0.05),
-    "a ball moves": ("normal", "ball/pose", 2, 0.02, 1024, None),
-    "normal map in reflected light": ("normal", "ball/normal_map", 3, 0.02, 1024, 0.04),
-    "bump map": ("bump", "ball/nested_texture", 2, 0.005, 1024, 0.05),
+NOISE = 0.025  # of the comparison: the term is 3 to 20 %
+CASES = {  # kind, parameter, depth, turn of the ball, step, samples of the gradient, and what is missing without horizons
+    "normal map": ("normal", "ball/normal_map", 2, 60, 0.02, 1024, 0.15),
+    "a ball moves": ("normal", "ball/pose", 2, 0, 0.02, 1024, None),
+    "normal map in reflected light": ("normal", "ball/normal_map", 3, 0, 0.02, 1024, 0.04),
+    "bump map": ("bump", "ball/nested_texture", 2, 0, 0.005, 1024, 0.05),
 }
 
 
@@ -28,8 +28,8 @@ CASES = {  # parameter, depth, step, samples of the gradient, and what is missin
 )
 def test_texels_and_motion(monkeypatch, case):
     """Negative control: without the horizons the derivative with respect to the texels is another one."""
-    kind, name, depth, step, spp, missing = CASES[case]
-    made = scene(kind, depth)
+    kind, name, depth, turn, step, spp, missing = CASES[case]
+    made = scene(kind, depth, turn)
     tangent = shift(0.4, 0.2, 0.3)
     if name != "ball/pose":
         tangent = texel_signs(made, name, depth)

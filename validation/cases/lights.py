@@ -33,7 +33,7 @@ SHADOW_TESTS = {
     "directional": "tests/gradient/test_sensors.py::test_camera_parameters",
     "projector": "tests/gradient/test_emitters.py::test_emitter",
     "area": "tests/gradient/test_sensors.py::test_moving_shapes",
-    "area-sphere": CLOSED7 + "test_form_7_for_round_occluders", "sky": CLOSED7 + "test_form_8_wall_under_a_uniform_sky",
+    "area-sphere": CLOSED7 + "test_form_7_under_a_turned_ball", "sky": CLOSED7 + "test_form_8_wall_under_a_uniform_sky",
 }  # fmt: skip
 for _light, (_feature, _peer) in LIGHTS.items():
     add(f"shadow of a moving block, {_light}", _feature, "shape", shadowed(_light), "block/positions", turned,

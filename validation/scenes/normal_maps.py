@@ -13,8 +13,8 @@ from validation.scenes import zoo
 from validation.scenes.zoo import T
 
 
-def bent_ball(kind="normal", tilt=0.2):
-    """The ball with its map."""
+def bent_ball(kind="normal", tilt=0.2, turn=0.0):
+    """The ball with its map, turned about the vertical by some degrees."""
     random = np.random.default_rng(3)
     if kind == "normal":
         values = np.array([0.5, 0.5, 1.0]) + random.uniform(-1, 1, (8, 8, 3)) * [tilt, tilt, 0.1]
@@ -23,12 +23,12 @@ def bent_ball(kind="normal", tilt=0.2):
     texture = {"type": "bitmap", "bitmap": mi.Bitmap(values.astype(np.float32)), "raw": True}
     bsdf: dict[str, Any] = {"type": f"{kind}map", "map": texture, "nested": {"type": "roughconductor", "alpha": 0.3}}
     bsdf |= {"scale": 0.15} if kind == "bump" else {"normalmap": bsdf.pop("map")}
-    return {"type": "sphere", "center": [0, 0, 0.6], "radius": 0.6, "bsdf": bsdf}
+    return {"type": "sphere", "to_world": T().translate([0, 0, 0.6]).rotate([0, 0, 1], turn).scale(0.6), "bsdf": bsdf}
 
 
-def scene(kind="normal", depth=2):
+def scene(kind="normal", depth=2, turn=0.0):
     """The ball; at depth 3 the floor next to it, which it lights."""
-    ball = bent_ball(kind)
+    ball = bent_ball(kind, turn=turn)
     parts = {"camera": zoo.camera(sampler={"type": "ldsampler"}), "ball": ball, "rim": zoo.lamp(-1, -0.8, -0.5)}
     if depth == 3:
         look = T().look_at([1.3, -0.2, 1], [1.3, -0.2, 0], [0, 1, 0])
