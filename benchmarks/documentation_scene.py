@@ -126,10 +126,10 @@ class Job:
 
     def check(self) -> None:
         """Raise what a gradient would raise before it renders."""
-        from pbdr.rendering import _Attached
+        from pbdr.parameters.attach import attached
 
         scene = self.scene.mi
-        with _Attached(scene, {p.name: p for p in self.parameters}):
+        with attached(scene, {p.name: p for p in self.parameters}):
             _, _, features, _ = self.ours._prepare(scene, self.camera)
             if features.edges_seen_to_move:
                 self.ours.tables.build(scene, features.moving_shapes, features)
@@ -170,11 +170,11 @@ class Job:
         import mitsuba as mi
 
         from pbdr.errors import DivergedError
-        from pbdr.rendering import _Attached
+        from pbdr.parameters.attach import attached
 
-        with _Attached(self.scene.mi, {p.name: p for p in self.parameters}) as attached:
+        with attached(self.scene.mi, {p.name: p for p in self.parameters}) as leaves:
             self.ours.backward_terms(self.scene.mi, mi.TensorXf(adjoint), self.camera, seed, SPP)
-            found = attached.gradients()
+            found = leaves.gradients()
         if int(self.ours.nonfinite[0]):
             raise DivergedError(f"{int(self.ours.nonfinite[0])} samples of the gradient are not finite")
         both = zip(self.parameters, self.tangents, strict=True)
@@ -185,25 +185,20 @@ class Job:
         import mitsuba as mi
 
         from pbdr.parameters import read, traverse, write
+        from pbdr.parameters.attach import restored
         from pbdr.verify.functionals import colours
         from pbdr.verify.sources import stencil
 
         params = traverse(self.scene)
         start = [read(None, p, params) for p in self.parameters]
-
-        def put(offset: float) -> None:
-            for p, value, tangent in zip(self.parameters, start, self.tangents, strict=True):
-                write(params, p, mi.TensorXf((value + offset * tangent).astype(np.float32)))
-            params.update()
-
         total: np.ndarray | float = 0.0
-        try:
+        with restored(params, [p.raw for p in self.parameters]):
             for place, weight in stencil(self.side).items():
-                put(place * step)
+                for p, value, tangent in zip(self.parameters, start, self.tangents, strict=True):
+                    write(params, p, mi.TensorXf((value + place * step * tangent).astype(np.float32)))
+                params.update()
                 image = mi.render(self.scene.mi, sensor=self.camera, integrator=self.theirs, spp=FD_SPP, seed=seed)
                 total = total + weight * colours(np.array(image))
-        finally:
-            put(0.0)
         return np.asarray(total / step)
 
 

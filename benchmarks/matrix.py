@@ -246,16 +246,16 @@ def theirs(
     import mitsuba as mi
 
     from pbdr.parameters import resolve
-    from pbdr.rendering import _Attached
+    from pbdr.parameters.attach import attached
 
     spp = max(case.spp // divisor, 4)
     (parameter,) = resolve(scene, case.parameter)
 
     def estimate(number: int) -> float:
-        with _Attached(scene.mi, {case.parameter: parameter}) as attached:
+        with attached(scene.mi, {case.parameter: parameter}) as leaves:
             image = mi.render(
                 scene.mi,
-                params=attached.params,
+                params=leaves.params,
                 integrator=integrator,
                 spp=1,
                 spp_grad=spp,
@@ -263,7 +263,7 @@ def theirs(
                 seed_grad=number + 1,
             )
             dr.backward(dr.sum((image * mi.TensorXf(weights.astype(np.float32))).array))
-            return float(np.sum(attached.gradients()[case.parameter].astype(np.float64) * tangent))
+            return float(np.sum(leaves.gradients()[case.parameter].astype(np.float64) * tangent))
 
     try:
         integrator = mi.load_dict(paths(case, "prb_projective", guiding="none"))

@@ -129,7 +129,7 @@ def estimator(scene: Any, speed: Any, settings: Mapping[str, Any], weights: Any)
     import mitsuba as mi
 
     from pbdr.parameters import resolve
-    from pbdr.rendering import _Attached
+    from pbdr.parameters.attach import attached
     from pbdr.scene import integrator_of
 
     integrator = integrator_of(scene, dict(settings))
@@ -139,17 +139,17 @@ def estimator(scene: Any, speed: Any, settings: Mapping[str, Any], weights: Any)
     if settings["type"] == "pathspace":
 
         def ours(seed: int) -> Any:
-            with _Attached(scene.mi, {name: parameter}) as attached:
+            with attached(scene.mi, {name: parameter}) as leaves:
                 integrator.backward_terms(scene.mi, adjoint, 0, seed, speed.spp)
-                return attached.gradients()[name].astype(np.float64)
+                return leaves.gradients()[name].astype(np.float64)
 
         return ours
 
     def theirs(seed: int) -> Any:
-        with _Attached(scene.mi, {name: parameter}) as attached:
-            integrator.render_backward(scene.mi, attached.params, adjoint, 0, seed, speed.spp)
+        with attached(scene.mi, {name: parameter}) as leaves:
+            integrator.render_backward(scene.mi, leaves.params, adjoint, 0, seed, speed.spp)
             dr.sync_thread()
-            return attached.gradients()[name].astype(np.float64)
+            return leaves.gradients()[name].astype(np.float64)
 
     return theirs
 

@@ -58,12 +58,6 @@ class DivergedError(PbdrError):
     exit_code = 4
 
 
-class TargetError(PbdrError):
-    """A run ended without meeting the target it was asked to meet."""
-
-    exit_code = 5
-
-
 class DataWarning(UserWarning):
     """A file holds something that is read in a way its author may not expect: unknown keys, negative texels, skipped frames."""
 

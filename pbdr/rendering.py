@@ -11,10 +11,11 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.aligned import aligned, on_device
-from pbdr.errors import DataError, DivergedError, OptionError, ParameterError, PbdrError
+from pbdr.aligned import aligned
+from pbdr.errors import DataError, DivergedError, OptionError, PbdrError
 from pbdr.integrator import TERMS
-from pbdr.parameters import Parameter, list_parameters, read, resolve, traverse, write
+from pbdr.parameters import Parameter, list_parameters, resolve
+from pbdr.parameters.attach import attached
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -85,10 +86,10 @@ def gradient(
     result = Gradient()
     for term in _terms(terms):
         # Anew for each term: a traversal consumes the graph behind the leaves.
-        with _Attached(target, chosen) as attached:
+        with attached(target, chosen) as leaves:
             tracer.backward_terms(target, adjoint, view, seed, spp, (term,))
             _require_finite(tracer, term)
-            setattr(result, term, attached.gradients())
+            setattr(result, term, leaves.gradients())
     tracer.left_out.tell()
     return result
 
@@ -111,8 +112,8 @@ def derivative(
         directions.update(dict.fromkeys(found, tangent))
     images = {}
     for term in _terms(terms):
-        with _Attached(target, chosen) as attached:
-            attached.set_tangents(directions)
+        with attached(target, chosen) as leaves:
+            leaves.set_tangents(directions)
             images[term] = np.array(tracer.forward_terms(target, view, seed, spp, (term,)), dtype=np.float32)
     tracer.left_out.tell()
     return images
@@ -165,47 +166,3 @@ def _adjoint(adjoint: Any, sensor: Any, tracer: Any) -> Any:
     if not dr.all(dr.isfinite(tensor.array))[0]:
         raise DataError("the adjoint image has non-finite entries; repair the loss it comes from.")
     return tensor
-
-
-class _Attached:
-    """Scene parameters as leaves with gradient tracking, for the time of a `with` block; then as they were before."""
-
-    def __init__(self, scene: Any, chosen: Mapping[str, Parameter]) -> None:
-        self.params, self.chosen = traverse(scene), chosen
-        self.leaves: dict[str, Any] = {}
-        self.originals: dict[str, Any] = {}
-
-    def __enter__(self) -> _Attached:
-        for name, parameter in self.chosen.items():
-            value = self.params[parameter.raw]
-            self.originals[name] = type(value)(value)  # a copy: Mitsuba hands out references to what it stores
-            leaf = on_device(mi.TensorXf(aligned(read(None, parameter, self.params))))
-            dr.eval(leaf)
-            dr.enable_grad(leaf)
-            self.leaves[name] = leaf
-            write(self.params, parameter, leaf)
-        self.params.update()
-        return self
-
-    def gradients(self) -> Arrays:
-        """Accumulated gradients in the parameters' shapes."""
-        return {name: np.array(dr.grad(leaf), dtype=np.float32) for name, leaf in self.leaves.items()}
-
-    def set_tangents(self, tangents: Mapping[str, Any]) -> None:
-        """Set tangents, name → scalar or array of the parameter's shape, and hand them to the scene."""
-        for name, leaf in self.leaves.items():
-            try:
-                values = np.broadcast_to(np.asarray(tangents[name], dtype=np.float32), leaf.shape)
-            except ValueError:
-                given = np.shape(tangents[name])
-                raise ParameterError(
-                    f"the tangent of '{name}' has shape {given}; the parameter has {leaf.shape}."
-                ) from None
-            dr.set_grad(leaf, mi.TensorXf(aligned(values)))
-            dr.enqueue(dr.ADMode.Forward, leaf)
-        dr.traverse(dr.ADMode.Forward, dr.ADFlag.ClearEdges)
-
-    def __exit__(self, *_: Any) -> None:
-        for name, parameter in self.chosen.items():
-            self.params[parameter.raw] = self.originals[name]
-        self.params.update()

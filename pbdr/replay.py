@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy as copy_of
 from typing import Any
 
@@ -23,6 +24,7 @@ from pbdr.attached import AttachedParameter, storage
 from pbdr.boundary import guiding
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
+from pbdr.parameters.attach import restored
 from pbdr.passes import GradientPass, Inputs
 from pbdr.transport.features import Features
 
@@ -194,14 +196,14 @@ def _error(
     """Largest difference between a replayed and a traced gradient, relative to the largest entry of the same parameter."""
     after = {} if given.learned is None else given.learned.kept()
     found = []
-    with _Leaves(scene, attached) as leaves:
+    with _leaves(scene, attached) as leaves:
         for run in (recording.one.backward, recording.backward):
             if given.learned is not None:
                 given.learned.restore(dr.copy(learned))
             with dr.isolate_grad(), dr.suspend_grad():
                 dr.eval(run(scene, sensor, given))
-            found.append([np.ravel(np.array(dr.grad(x), dtype=np.float64)) for x in leaves.values])
-            dr.clear_grad(leaves.values)
+            found.append([np.ravel(np.array(dr.grad(x), dtype=np.float64)) for x in leaves])
+            dr.clear_grad(leaves)
     if given.learned is not None:
         given.learned.restore(after)
     worst = 0.0
@@ -211,26 +213,21 @@ def _error(
     return worst
 
 
-class _Leaves:
-    """Attached parameters as leaves of their own for the time of a `with` block, so that what they are made of sees nothing."""
+@contextmanager
+def _leaves(scene: Any, attached: list[AttachedParameter]) -> Iterator[list[Any]]:
+    """Attached parameters as leaves of their own for the time of a `with` block, so that what they are made of sees nothing.
 
-    def __init__(self, scene: Any, attached: list[AttachedParameter]) -> None:
-        self.params, self.attached = traverse(scene), attached
-        self.values: list[Any] = []
-
-    def __enter__(self) -> _Leaves:
-        self.originals = {p.raw: self.params[p.raw] for p in self.attached}
-        self.originals = {raw: type(x)(x) for raw, x in self.originals.items()}  # Mitsuba hands out references
-        for parameter in self.attached:
+    Not `parameters.attach.attached`: that one reads values to the host and writes them in the shapes of `Parameter`. Here they are
+    copied from device to device in Mitsuba's own types, which is what a recording was made with.
+    """
+    params = traverse(scene)
+    with restored(params, [parameter.raw for parameter in attached]):
+        leaves = []
+        for parameter in attached:
             leaf = on_device(dr.detach(parameter.value))
             dr.eval(leaf)
             dr.enable_grad(leaf)
-            self.values.append(leaf)
-            self.params[parameter.raw] = type(self.originals[parameter.raw])(leaf)
-        self.params.update()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        for raw, value in self.originals.items():
-            self.params[raw] = value
-        self.params.update()
+            leaves.append(leaf)
+            params[parameter.raw] = type(params[parameter.raw])(leaf)
+        params.update()
+        yield leaves

@@ -10,7 +10,7 @@ from .cameras import (
     opengl_to_mitsuba,
 )
 from .files import find_images, natural_key
-from .images import LoadedImage, encode_exr, encode_png, linear_to_srgb, load_image, load_mask, srgb_to_linear
+from .images import LoadedImage, encode_exr, encode_png, load_image, load_mask
 from .splits import split_holdout
 from .text import decode, read_text
 from .transforms import Frame, read_frames, write_transforms
@@ -24,7 +24,6 @@ __all__ = [
     "encode_exr",
     "encode_png",
     "find_images",
-    "linear_to_srgb",
     "load_image",
     "load_mask",
     "mitsuba_to_colmap",
@@ -36,6 +35,5 @@ __all__ = [
     "read_frames",
     "read_text",
     "split_holdout",
-    "srgb_to_linear",
     "write_transforms",
 ]

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, closest
+from ..srgb import linear_to_srgb, srgb_to_linear
 from .headers import Header, read_header
 from .layers import colour_channels
 
 Image = NDArray[np.float32]
 
 SUFFIXES = (".exr", ".png", ".jpg", ".jpeg", ".hdr", ".pfm")
-LINEAR_SUFFIXES = (".exr", ".hdr", ".pfm", ".rgbe")
 
 Color = Literal["srgb", "linear"]
 Exif = Literal["ignore", "apply"]
@@ -41,18 +41,6 @@ class LoadedImage:
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
         return self.rgb.shape[1], self.rgb.shape[0]
-
-
-def srgb_to_linear(value: NDArray[Any]) -> NDArray[np.float64]:
-    """IEC 61966-2-1, encoded [0, 1] → linear [0, 1]."""
-    v = np.asarray(value, dtype=np.float64)
-    return np.asarray(np.where(v <= 0.04045, v / 12.92, ((np.maximum(v, 0.0) + 0.055) / 1.055) ** 2.4))
-
-
-def linear_to_srgb(value: NDArray[Any]) -> NDArray[np.float64]:
-    """IEC 61966-2-1, linear → encoded; negative values become 0, values above 1 stay above 1."""
-    v = np.maximum(np.asarray(value, dtype=np.float64), 0.0)
-    return np.asarray(np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1.0 / 2.4) - 0.055))
 
 
 def load_image(

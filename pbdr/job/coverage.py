@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..inverse import View
-from ..parameters import Parameter, read, traverse, write
+from ..parameters import Parameter
+from ..parameters.attach import attached
 from ..scene import Scene, load_object, sensor_of
 from ..seeds import hashed
 
@@ -32,25 +32,14 @@ def seen(scene: Scene, parameter: Parameter, views: Sequence[View]) -> NDArray[n
 
     if parameter.role not in ROLES or parameter.kind != "texture" or parameter.shape[0] * parameter.shape[1] == 1:
         return None
-    params: Any = traverse(scene)
     albedo = load_object({"type": "aov", "aovs": "albedo:albedo"})
-    before = mi.TensorXf(read(scene, parameter, params).astype(np.float32))
     count = np.zeros(parameter.shape[:2], dtype=np.int64)
-    try:
-        for number, view in enumerate(views):
-            value = mi.TensorXf(before)
-            dr.enable_grad(value)
-            write(params, parameter, value)
-            params.update()
-            sensor = sensor_of(scene, view.sensor)
-            image = mi.render(
-                scene.mi, params, sensor=sensor, integrator=albedo, spp=SPP, seed=hashed(0, "coverage", number)
-            )
+    for number, view in enumerate(views):
+        sensor, seed = sensor_of(scene, view.sensor), hashed(0, "coverage", number)
+        with attached(scene.mi, {parameter.name: parameter}) as leaves:
+            image = mi.render(scene.mi, leaves.params, sensor=sensor, integrator=albedo, spp=SPP, seed=seed)
             dr.backward(dr.sum(image, axis=None))
-            share = np.array(dr.grad(value)).max(axis=2)
-            if (share > 0).any():
-                count += share >= SHARE * np.median(share[share > 0])
-    finally:
-        write(params, parameter, before)
-        params.update()
+            share = leaves.gradients()[parameter.name].max(axis=2)
+        if (share > 0).any():
+            count += share >= SHARE * np.median(share[share > 0])
     return count

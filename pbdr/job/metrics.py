@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import linear_to_srgb
+from ..srgb import linear_to_srgb
 
 PSNR_PROTOCOL = (
     "PSNR in dB of sRGB-encoded images clipped to [0, 1], mean squared error over the pixels of the mask (all without "

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import encode_exr, encode_png, linear_to_srgb
+from ..data import encode_exr, encode_png
 from ..data.images import encode_png8
+from ..srgb import linear_to_srgb
 from . import storage
 
 ERROR_LIMIT = 0.2  # encoded difference at which the error images saturate

@@ -20,7 +20,6 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: int | None = None
 
     @classmethod
     def create(cls, base: str | Path, name: str, now: datetime.datetime | None = None) -> RunDirectory:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbdr.errors import OptionError, ParameterError, closest
+from pbdr.srgb import linear_to_srgb
 
 Array = NDArray[Any]
 Bounds = tuple[float, float]
@@ -100,11 +101,6 @@ def _unit_latent(value: Array, lo: float, hi: float) -> Array:
 def _unit_value(latent: Any, lo: float, hi: float) -> Any:
     length = dr.sqrt(dr.sum(latent * latent, axis=-1))
     return latent / dr.reshape(length, (*latent.shape[:-1], 1))
-
-
-def linear_to_srgb(value: Array) -> Array:
-    """Encode linear values in [0, 1] with the sRGB transfer function (IEC 61966-2-1)."""
-    return np.where(value <= 0.0031308, 12.92 * value, 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
 def _srgb_latent(value: Array, lo: float, hi: float) -> Array:

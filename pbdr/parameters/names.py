@@ -90,11 +90,6 @@ class Parameter:
     bounds: tuple[float, float]
     kind: str
 
-    @property
-    def object(self) -> str:
-        """The object part of the name."""
-        return self.name.rsplit("/", 1)[0]
-
 
 def traverse(node: Any) -> Any:
     """Return Mitsuba's parameters of a scene (`Scene` or `mitsuba.Scene`) or of any Mitsuba object."""

@@ -10,9 +10,9 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.errors import PbdrError
+from pbdr.parameters.attach import attached
 from pbdr.parameters.film import film_size
-from pbdr.parameters.names import Parameter, traverse
-from pbdr.parameters.values import read, write
+from pbdr.parameters.names import Parameter
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
 #: Edge of the probe's image in pixels, and its samples per pixel.
@@ -53,27 +53,16 @@ def probe_all(
 def _probe(scene: Any, parameters: Sequence[Parameter], sensor: Any, integrator: Any, seed: int) -> dict[str, bool]:
     if not parameters:
         return {}
-    params = traverse(mitsuba_scene(scene))
-    camera = sensor_of(scene, sensor)
-    before = {p.name: mi.TensorXf(read(scene, p, params).astype(np.float32)) for p in parameters}
-    leaves = {name: mi.TensorXf(value) for name, value in before.items()}
+    target, camera = mitsuba_scene(scene), sensor_of(scene, sensor)
     width, height = camera.film().size()
     scale = min(1.0, SIZE / max(width, height))
-    with film_size(camera, (max(1, round(width * scale)), max(1, round(height * scale)))):
-        try:
-            for p in parameters:
-                dr.enable_grad(leaves[p.name])
-                write(params, p, leaves[p.name])
-            params.update()
-            image = mi.render(
-                mitsuba_scene(scene), params, sensor=camera, integrator=integrator_of(scene, integrator),
-                spp=SPP, seed=2 * seed + 1, seed_grad=2 * seed + 2,
-            )  # fmt: skip
-            # Uneven weights, so that opposite contributions of two pixels do not cancel.
-            weights = np.random.default_rng(seed).uniform(0.5, 1.5, image.shape).astype(np.float32)
-            dr.backward(dr.sum(image * mi.TensorXf(weights), axis=None))
-            return {n: bool(np.any(np.array(dr.grad(v)) != 0)) for n, v in leaves.items()}
-        finally:
-            for p in parameters:
-                write(params, p, before[p.name])
-            params.update()
+    small = film_size(camera, (max(1, round(width * scale)), max(1, round(height * scale))))
+    with small, attached(target, {p.name: p for p in parameters}) as leaves:
+        image = mi.render(
+            target, leaves.params, sensor=camera, integrator=integrator_of(scene, integrator),
+            spp=SPP, seed=2 * seed + 1, seed_grad=2 * seed + 2,
+        )  # fmt: skip
+        # Uneven weights, so that opposite contributions of two pixels do not cancel.
+        weights = np.random.default_rng(seed).uniform(0.5, 1.5, image.shape).astype(np.float32)
+        dr.backward(dr.sum(image * mi.TensorXf(weights), axis=None))
+        return {name: bool(np.any(gradient != 0)) for name, gradient in leaves.gradients().items()}

@@ -68,7 +68,6 @@ class Decision:
     difference: statistics.Difference
     slack: Array
     scale: float
-    scale_error: float
     p_global: Array
     p_blocks: Array
     p_chi: float
@@ -108,7 +107,7 @@ def decide(ours: Array, reference: Array, truncation: Array, apart: Array, toler
     p_global, p_blocks = statistics.holm(p[:GLOBALS]), statistics.holm(p[GLOBALS:])
     p_chi = statistics.chi_square(difference.normal_scores(within)[GLOBALS:][apart]) if apart.any() else 1.0
     heavy = statistics.heavy_tailed(ours[:, :GLOBALS]) or statistics.heavy_tailed(reference[:, :GLOBALS])
-    found = Decision(UNDECIDED, difference, slack, scale, float(error[0]), p_global, p_blocks, p_chi, heavy)
+    found = Decision(UNDECIDED, difference, slack, scale, p_global, p_blocks, p_chi, heavy)
     level = FALSE_ALARM * spend / 3
     distance = np.abs(difference.mean)
     in_blocks = p_blocks <= level

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pbdr.errors import DivergedError, OptionError, PbdrError, SceneError
 from pbdr.integrator import TERMS
 from pbdr.parameters import Parameter, read, traverse, write
-from pbdr.rendering import _Attached, derivative, gradient
+from pbdr.parameters.attach import attached, restored
+from pbdr.rendering import derivative, gradient
 from pbdr.scene import mitsuba_scene
 from pbdr.verify.functionals import colours
 
@@ -46,19 +47,15 @@ class Differences:
     def image(self, step: float, seed: int, spp: int) -> Array:
         """Derivative image (H, W, C) of a difference over ± `step`; over 0, `step` and 2 · `step` where it is one-sided."""
         total: Array | float = 0.0
-        try:
+        with restored(self.params, [self.parameter.raw]):
             for place, weight in stencil(self.side).items():
-                self._write(self.start + place * step * self.tangent)
+                value = self.start + place * step * self.tangent
+                write(self.params, self.parameter, mi.TensorXf(value.astype(np.float32)))
+                self.params.update()
                 with dr.suspend_grad():
                     rendered = mi.render(self.scene, sensor=self.sensor, integrator=self.integrator, spp=spp, seed=seed)
                 total = total + weight * colours(np.array(rendered))
-        finally:
-            self._write(self.start)
         return np.asarray(total / step)
-
-    def _write(self, value: Array) -> None:
-        write(self.params, self.parameter, mi.TensorXf(value.astype(np.float32)))
-        self.params.update()
 
 
 class Derivative:
@@ -114,7 +111,7 @@ class Derivative:
         return float(np.sum(found.astype(np.float64) * self.tangent))
 
     def _attached(self) -> Any:
-        return _Attached(mitsuba_scene(self.scene), {self.parameter.name: self.parameter})
+        return attached(mitsuba_scene(self.scene), {self.parameter.name: self.parameter})
 
 
 class told:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pbdr.parameters import read, resolve
-from pbdr.rendering import _Attached, gradient, pathspace_of
+from pbdr.parameters.attach import attached
+from pbdr.rendering import gradient, pathspace_of
 from pbdr.scene import load_scene
 from pbdr.transport import pixels
 from pbdr.transport.film import FilmMap
@@ -165,7 +166,7 @@ def test_an_adjoint_that_is_not_finite_is_noticed():
     for on in (True, False):
         tracer = pathspace_of(scene, {"type": "pathspace", "max_depth": 2, "adjoint_sampling": on})
         chosen = {p.name: p for p in resolve(scene, "floor/base_color")}
-        with _Attached(scene.mi, chosen):
+        with attached(scene.mi, chosen):
             tracer.backward_terms(scene.mi, mi.TensorXf(adjoint), 0, 1, 16, ("interior",))
         counts.append(int(tracer.nonfinite[0]))
     assert counts[0] == counts[1] > 0

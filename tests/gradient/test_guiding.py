@@ -16,7 +16,8 @@ import pytest
 from pbdr import inverse
 from pbdr.boundary import guiding, reflected
 from pbdr.parameters import VariableSpec, read, resolve, traverse, write
-from pbdr.rendering import _Attached, derivative, gradient
+from pbdr.parameters.attach import attached
+from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_object
 from pbdr.seeds import hashed
 from validation.agreement import Array, assert_agrees, assert_differs
@@ -119,7 +120,7 @@ def test_what_is_learned_belongs_to_edges_and_to_what_moves(scene):
 
     def remembers(*names: str) -> bool:
         """Whether something learned before a call with these parameters is still there; learns something."""
-        with _Attached(scene.mi, {name: resolve(scene, name)[0] for name in names}):
+        with attached(scene.mi, {name: resolve(scene, name)[0] for name in names}):
             sensor, _, features, options = guide._prepare(scene.mi, 0)
             one = guide._pass(sensor, features, options, 1, 1, ("indirect",))
             memory = guide._inputs(scene.mi, sensor, one, 0, 0, None).learned.memory

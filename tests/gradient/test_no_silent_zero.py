@@ -16,8 +16,9 @@ import pytest
 
 from pbdr.errors import PbdrError
 from pbdr.parameters import list_parameters, read, traverse, write
+from pbdr.parameters.attach import attached, restored
 from pbdr.parameters.names import is_radiometric
-from pbdr.rendering import _Attached, gradient
+from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from validation.agreement import replicas, summary
 from validation.scenes.plugins import SCENES
@@ -96,10 +97,10 @@ def refusal(scene, raw):
 
 def ours(scene, chosen, tangents, spp, seed):
     """Directional derivatives of all `chosen` parameters from one pass over all terms."""
-    with _Attached(scene.mi, {p.name: p for p in chosen}) as attached:
+    with attached(scene.mi, {p.name: p for p in chosen}) as leaves:
         tracer = integrator("pathspace", n_primary=2**15, n_direct=2**15)
         tracer.backward_terms(scene.mi, mi.TensorXf(weights(scene)), 0, seed, spp)
-        found = attached.gradients()
+        found = leaves.gradients()
     return [float(np.sum(found[p.name].astype(np.float64) * tangents[p.name])) for p in chosen]
 
 
@@ -107,13 +108,12 @@ def theirs(scene, parameter, along, spp, seed):
     """Central difference of Mitsuba's `path`."""
     params, start, step = traverse(scene), read(scene, parameter), STEPS.get(parameter.role, 0.02)
     pair = []
-    for offset in (step, -step, 0):
-        write(params, parameter, mi.TensorXf((start + offset * along).astype(np.float32)))
-        params.update()
-        if offset:
-            pair.append(
-                np.array(mi.render(scene.mi, integrator=integrator("path"), spp=spp, seed=seed), dtype=np.float64)
-            )
+    with restored(params, [parameter.raw]):
+        for offset in (step, -step):
+            write(params, parameter, mi.TensorXf((start + offset * along).astype(np.float32)))
+            params.update()
+            image = mi.render(scene.mi, integrator=integrator("path"), spp=spp, seed=seed)
+            pair.append(np.array(image, dtype=np.float64))
     return float(np.sum((pair[0] - pair[1]) * weights(scene)) / (2 * step))
 
 

@@ -13,8 +13,8 @@ import trimesh
 from pbdr import replay
 from pbdr.errors import OptionError, SceneError
 from pbdr.parameters import read, resolve, traverse, write
+from pbdr.parameters.attach import attached
 from pbdr.passes import GradientPass
-from pbdr.rendering import _Attached
 from pbdr.scene import integrator_of, load_scene
 from validation.finite_differences import adjoint
 from validation.scenes import zoo
@@ -87,9 +87,9 @@ def steps(scene, names, integrator, change=None, calls=CALLS):
         if change is not None:
             change(params, k)
         params.update()
-        with _Attached(scene.mi, chosen) as attached:
+        with attached(scene.mi, chosen) as leaves:
             integrator.backward_terms(scene.mi, weights * (1 + 0.1 * k), 0, 7 + k, 16)
-            found.append(attached.gradients())
+            found.append(leaves.gradients())
     return found
 
 

@@ -14,7 +14,6 @@ from pbdr.data import (
     colmap_to_mitsuba,
     encode_exr,
     encode_png,
-    linear_to_srgb,
     load_image,
     mitsuba_to_colmap,
     mitsuba_to_opencv,
@@ -23,13 +22,13 @@ from pbdr.data import (
     opengl_to_mitsuba,
     read_frames,
     split_holdout,
-    srgb_to_linear,
     transforms,
     write_transforms,
 )
 from pbdr.errors import DataError, OptionError
 from pbdr.parameters import traverse
 from pbdr.scene import load_object
+from pbdr.srgb import linear_to_srgb, srgb_to_linear
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:

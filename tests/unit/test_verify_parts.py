@@ -90,7 +90,7 @@ def test_functionals():
 def decision(ours, reference, error=0.01, verdict="wrong", reason="globals", **rest):
     size = len(ours)
     difference = statistics.Difference(ours - reference, np.full(size, error), np.full(size, 20.0))
-    return Decision(verdict, difference, np.zeros(size), abs(reference[0]), 0.0, np.ones(2), np.ones(size - 2), 1.0, False,
+    return Decision(verdict, difference, np.zeros(size), abs(reference[0]), np.ones(2), np.ones(size - 2), 1.0, False,
                     reason=reason, **rest)  # fmt: skip
 
 
