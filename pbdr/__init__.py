@@ -30,6 +30,7 @@ _HOMES = {
     "allocate": "pbdr.pilot",
     "verify": "pbdr.verify",
     "fit": "pbdr.inverse",
+    "register_loss": "pbdr.inverse.losses",
     "estimate_materials": "pbdr.inverse",
     "estimate_lighting": "pbdr.inverse",
 }

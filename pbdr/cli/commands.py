@@ -34,7 +34,7 @@ class Demo:
 
     def run(self, rest: list[str]) -> Result:
         """Write the demo's files beside the runs, then fit."""
-        from ..job.config import parse_overrides
+        from ..job.overrides import parse_overrides
 
         overrides = parse_overrides(rest)
         _activate("auto")
@@ -58,11 +58,13 @@ class Fit:
 
     def run(self, rest: list[str]) -> Result:
         """Check, then fit."""
-        from ..job.config import load_job, parse_overrides
+        from ..job.overrides import parse_overrides, wanted_variant
 
-        job, text = load_job(self.job, parse_overrides(rest))
-        _activate(job.scene.variant)
-        return _start(job, text)
+        overrides = parse_overrides(rest)
+        _activate(wanted_variant(self.job, overrides))
+        from ..job.config import load_job
+
+        return _start(*load_job(self.job, overrides))
 
 
 @dataclass
@@ -77,13 +79,11 @@ class Resume:
     def run(self, rest: list[str]) -> Result:
         """Continue."""
         _no_more(rest)
-        from ..data import read_text
-        from ..job.config import parse_job
+        from ..job.overrides import wanted_variant
         from ..job.rundir import RunDirectory
 
         directory = RunDirectory.open(self.folder)
-        path = directory.path / "job.toml"
-        _activate(parse_job(read_text(path), str(path)).scene.variant)
+        _activate(wanted_variant(directory.path / "job.toml", {}))
         return _work(directory, None)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pbdr import rendering
 from pbdr.errors import DataError, DivergedError
-from pbdr.inverse import gauge, losses, optimisers, priors, schedules
+from pbdr.inverse import gauge, schedules
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import Progress, State
 from pbdr.parameters.film import film_size
@@ -76,7 +76,7 @@ def init(problem: Problem) -> State:
         latents[gauge.TINT] = gauge.no_tint()
     if problem.gauge is not None:
         latents = gauge.fix(problem.gauge, problem.bound, latents)
-    return State(0, latents, optimisers.init(latents))
+    return State(0, latents, problem.optimiser.init(latents))
 
 
 def step(problem: Problem, state: State) -> tuple[State, Info]:
@@ -112,10 +112,10 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     if options.gauge_lr is not None:
         rates[gauge.TINT] = options.gauge_lr * decay
     wrong = _not_finite(loss, extra, norms)
-    latents, adam, skipped = state.latents, state.adam, state.skipped + bool(wrong)
+    latents, memory, skipped = state.latents, state.memory, state.skipped + bool(wrong)
     if not wrong:
-        latents, adam = optimisers.step(
-            adam, latents, gradients, {key: rates[_variable(problem, key)] for key in gradients}
+        latents, memory = problem.optimiser.step(
+            memory, latents, gradients, {key: rates[_variable(problem, key)] for key in gradients}
         )
         latents = {**latents, **bound.project(latents)}
         if problem.gauge is not None:
@@ -133,7 +133,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
             "Lower lr, raise spp, or tighten the bounds of the variable"
         )
     learned = problem.learned.kept() if problem.learned is not None else {}
-    return State(state.step + 1, latents, adam, skipped, state.seconds + seconds, progress, learned), info
+    return State(state.step + 1, latents, memory, skipped, state.seconds + seconds, progress, learned), info
 
 
 def fit(
@@ -203,19 +203,18 @@ def _view_loss(problem: Problem, params: Any, index: int, step: int) -> Any:
     seeds = [hashed(options.seed, stream, step, index) for stream in ("primal", "gradient", "residual")]
     image = _render(problem, params, index, options.spp, spp_grad, seeds[0], seeds[1])
     target, mask = problem.target(index, image.shape)
-    if options.loss != "l2_dual":
-        return losses.get_loss(options.loss)(image, target, mask)
-    with dr.suspend_grad():
-        other = _render(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
-    return losses.l2_dual(image, target, mask, other=other)
+    given = {}
+    if "other" in problem.loss.needs:
+        with dr.suspend_grad():
+            given["other"] = _render(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
+    return problem.loss(image, target, mask, **given)
 
 
 def _prior(problem: Problem, values: dict[str, Any]) -> Any:
     total = mi.Float(0)
     for key, latent in problem.bound.latents.items():
-        for name, weight in problem.bound.specs[latent.variable].prior.items():
-            if weight:
-                total += weight * priors.PRIORS[name](values[key], wrap=latent.parameter.kind == "environment")
+        for weight, prior in problem.priors[latent.variable]:
+            total += weight * prior(values[key], latent.place)
     return total
 
 
@@ -253,9 +252,12 @@ def _patience_over(options: Options, state: State) -> bool:
 
 
 def _checked(problem: Problem, state: State) -> State:
-    wanted = {key: tuple(value.shape) for key, value in init(problem).latents.items()}
+    first = init(problem)
+    wanted = {key: tuple(value.shape) for key, value in first.latents.items()}
     given = {key: tuple(value.shape) for key, value in state.latents.items()}
     if wanted != given:
         differ = sorted(k for k in wanted.keys() | given.keys() if wanted.get(k) != given.get(k))
         raise DataError(f"the checkpoint is of another problem: {', '.join(differ)} differ in name or shape")
+    if first.memory.slots.keys() != state.memory.slots.keys():
+        raise DataError(f"the checkpoint is of another optimiser than {problem.optimiser.name!r}")
     return state

@@ -13,9 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbdr.errors import DataError, OptionError, ParameterError
-from pbdr.inverse import gauge, losses, schedules
+from pbdr.inverse import gauge, schedules
+from pbdr.inverse.losses import Loss, get_loss
+from pbdr.inverse.optimisers import OPTIMISERS, Optimiser
+from pbdr.inverse.priors import Prior, get_priors
+from pbdr.options import Options as Pathspace
 from pbdr.parameters import Variables, VariableSpec
 from pbdr.parameters.textures import resize
+from pbdr.registry import Choice
 from pbdr.scene import integrator_of, sensor_of
 
 
@@ -35,11 +40,16 @@ class View:
     name: str = ""
 
 
+#: What a loss or gradient that is not finite may do.
+NONFINITE = ("skip", "stop")
+
+
 @dataclass(frozen=True)
 class Options:
     """How to optimise.
 
-    loss         l1, l2, l2_dual, relmse or log
+    loss         one of `inverse.losses.LOSSES`: its name, or a table of `type` and options
+    optimiser    one of `inverse.optimisers.OPTIMISERS`, likewise
     spp          samples per pixel of the image; `spp_grad` of its derivative (None: the same)
     resolution   ((step, scale), …): from that step on, films have this fraction of their size
     lr_decay     cosine (to 1 % at the last step) or none
@@ -57,7 +67,8 @@ class Options:
     spp: int = 16
     spp_grad: int | None = None
     seed: int = 0
-    loss: str = "l1"
+    loss: Choice = "l1"
+    optimiser: Choice = "adam"
     lr_decay: str = "cosine"
     resolution: Sequence[tuple[int, float]] = ((0, 1.0),)
     integrator: Any = None
@@ -69,14 +80,15 @@ class Options:
     max_minutes: float | None = None
 
     def __post_init__(self) -> None:
-        losses.get_loss(self.loss)
+        get_loss(self.loss)
+        OPTIMISERS.make(self.optimiser)
         schedules.check_decay(self.lr_decay)
         schedules.check_resolution(self.resolution)
         for name, low in (("steps", 1), ("views_per_step", 1), ("spp", 1), ("max_skips", 0)):
             if getattr(self, name) < low:
                 raise OptionError(f"{name} = {getattr(self, name)!r}: it is at least {low}")
-        if self.nonfinite not in ("skip", "stop"):
-            raise OptionError(f"nonfinite = {self.nonfinite!r}: it is 'skip' or 'stop'")
+        if self.nonfinite not in NONFINITE:
+            raise OptionError(f"nonfinite = {self.nonfinite!r}: it is {' or '.join(map(repr, NONFINITE))}")
         if self.gauge_lr is not None and self.gauge is None:
             raise OptionError("gauge_lr is given without a gauge: name the albedo whose tint it moves")
         for name in ("spp_grad", "patience", "max_minutes", "gauge_lr"):
@@ -85,18 +97,36 @@ class Options:
                 raise OptionError(f"{name} = {value!r}: it is a number above 0, or absent")
 
 
+#: What a job file means where it says nothing. It differs from `Options()` in three things, because nobody waits beside a job: more
+#: steps, several views in each, and a loss whose value is free of noise bias, at the price of a second render.
+JOB = Options(
+    steps=400, views_per_step=4, loss="l2_dual", integrator={"type": "pathspace", "max_depth": Pathspace.max_depth}
+)
+
+
 def check_variables(bound: Variables) -> None:
-    """Raise ParameterError for what cannot be estimated, though it has a gradient: poses, and priors that mean nothing."""
+    """Raise ParameterError for what cannot be estimated, though it has a gradient: poses, and priors that mean nothing.
+
+    Raises OptionError for priors that do not exist.
+    """
     for key, latent in bound.latents.items():
         name = latent.parameter.name
-        if latent.parameter.kind == "transform":
+        if latent.parameter.kind == "transform" and not latent.map.poses:
             raise ParameterError(
                 f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one they shear "
                 f'and scale. Poses cannot be estimated yet: leave it out, for example by match = ["...", "!{name}"]'
             )
-        given = [prior for prior, weight in bound.specs[latent.variable].prior.items() if weight]
-        if given and len(latent.parameter.shape) != 3:
-            raise ParameterError(f"prior {given[0]} of {key!r}: a constant has no variation; give 'texture' or drop it")
+        for _, prior in _priors(bound, latent.variable):
+            wrong = prior.refusal(latent.place)
+            if wrong:
+                raise ParameterError(f"prior {prior.name} of {key!r}: {wrong}")
+
+
+def _priors(bound: Variables, variable: str) -> list[tuple[float, Prior]]:
+    try:
+        return get_priors(bound.specs[variable].prior)
+    except OptionError as error:
+        raise OptionError(f"variable {variable!r}: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +154,21 @@ class Problem:
     def bound(self) -> Variables:
         """The variables bound to the scene; `problem.bound.scene` is the scene that is rendered."""
         return Variables(self.scene, self.variables)
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The image loss."""
+        return get_loss(self.options.loss)
+
+    @cached_property
+    def optimiser(self) -> Optimiser:
+        """What moves the latents."""
+        return OPTIMISERS.make(self.options.optimiser)
+
+    @cached_property
+    def priors(self) -> dict[str, list[tuple[float, Prior]]]:
+        """Weights and priors by variable."""
+        return {name: _priors(self.bound, name) for name in self.bound.specs}
 
     @cached_property
     def gauge(self) -> gauge.Gauge | None:

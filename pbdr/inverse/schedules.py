@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pbdr.errors import OptionError, closest
 from pbdr.seeds import hashed
 
-DECAYS = ("cosine", "none")
-
 #: Fraction of the learning rate that cosine decay ends at.
 FINAL = 0.01
+
+#: Decays of the learning rate: from the fraction of all steps that is done to the factor.
+DECAYS: dict[str, Callable[[float], float]] = {
+    "cosine": lambda done: FINAL + (1 - FINAL) * 0.5 * (1 + math.cos(math.pi * done)),
+    "none": lambda done: 1.0,
+}
 
 
 def decay(name: str, step: int, steps: int) -> float:
     """Return the factor of the learning rate at `step` of `steps`."""
-    if name == "none":
-        return 1.0
-    return FINAL + (1 - FINAL) * 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
+    return DECAYS[name](min(step / max(steps, 1), 1.0))
 
 
 def check_decay(name: str) -> None:
     """Raise OptionError unless `name` is a decay."""
     if name not in DECAYS:
-        raise OptionError(f"lr_decay {name!r} is unknown. Closest: {', '.join(closest(name, DECAYS)) or DECAYS[0]}")
+        near = closest(name, DECAYS)
+        hint = f" Closest: {', '.join(near)}." if near else ""
+        raise OptionError(f"lr_decay {name!r} is unknown.{hint} Decays: {', '.join(DECAYS)}")
 
 
 def check_resolution(schedule: Sequence[tuple[int, float]]) -> None:

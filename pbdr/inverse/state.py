@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pbdr.aligned import aligned
 from pbdr.errors import DataError
-from pbdr.inverse.optimisers import Adam
+from pbdr.inverse.optimisers import Adam, Memory
 
 VERSION = 1
 
@@ -32,7 +32,7 @@ class State:
     """State after `step` steps. Random numbers need none: they are hashed from the seed and the step.
 
     latents   latent tensors by key
-    adam      moments and update counts
+    memory    what the optimiser remembers: tensors by slot and key, and update counts
     skipped   steps skipped so far because something was not finite
     seconds   wall time spent so far
     learned   what the integrator has learned from earlier steps (`guiding` of `pathspace`), device arrays by name
@@ -40,7 +40,7 @@ class State:
 
     step: int
     latents: dict[str, Any]
-    adam: Adam
+    memory: Memory
     skipped: int = 0
     seconds: float = 0.0
     progress: Progress = Progress()
@@ -48,13 +48,14 @@ class State:
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return (arrays, meta): arrays by name, and a dictionary that JSON can hold."""
-        groups = {"latent": self.latents, "m": self.adam.m, "v": self.adam.v, "learned": self.learned}
+        groups = {"latent": self.latents, **self.memory.slots, "learned": self.learned}
         arrays = {f"{kind}/{key}": np.array(x) for kind, group in groups.items() for key, x in group.items()}
         smoothed, best = (x if math.isfinite(x) else None for x in (self.progress.smoothed, self.progress.best))
         meta = {
             "version": VERSION,
             "step": self.step,
-            "updates": dict(self.adam.t),
+            "updates": dict(self.memory.t),
+            "slots": list(self.memory.slots),
             "skipped": self.skipped,
             "seconds": self.seconds,
             "smoothed": smoothed,
@@ -68,19 +69,22 @@ class State:
         """Inverse of `to_arrays`; DataError when something is missing or of another version."""
         if meta.get("version") != VERSION:
             raise DataError(f"checkpoint version {meta.get('version')!r} is not {VERSION}: it is from another pbdr")
+        slots = meta.get(
+            "slots", Adam.slots
+        )  # checkpoints that do not say are of the time when there was nothing but Adam
         try:
             groups: dict[str, dict[str, Any]] = {
                 kind: {key: mi.TensorXf(np.asarray(arrays[f"{kind}/{key}"], np.float32)) for key in meta["updates"]}
-                for kind in ("latent", "m", "v")
+                for kind in ("latent", *slots)
             }
             smoothed, best = (math.inf if meta[k] is None else float(meta[k]) for k in ("smoothed", "best"))
             progress = Progress(smoothed, best, int(meta["best_step"]))
             updates = {str(key): int(count) for key, count in meta["updates"].items()}
-            adam = Adam(groups["m"], groups["v"], updates)
+            memory = Memory({slot: groups[slot] for slot in slots}, updates)
             learned = {
                 k.removeprefix("learned/"): aligned(x, x.dtype) for k, x in arrays.items() if k.startswith("learned/")
             }
             skipped, seconds = int(meta["skipped"]), float(meta["seconds"])
-            return cls(int(meta["step"]), groups["latent"], adam, skipped, seconds, progress, learned)
+            return cls(int(meta["step"]), groups["latent"], memory, skipped, seconds, progress, learned)
         except KeyError as error:
             raise DataError(f"checkpoint is incomplete: {error.args[0]!r} is missing") from None

@@ -10,8 +10,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..data.text import read_text
-from ..errors import OptionError, closest, unusual
+from ..errors import OptionError, unusual
+from ..inverse.losses import LOSSES
+from ..inverse.optimisers import OPTIMISERS
+from ..inverse.priors import PRIORS
+from ..inverse.problem import JOB, NONFINITE
+from ..inverse.schedules import DECAYS
+from ..parameters import VariableSpec
+from ..parameters.maps import MAPS
+from ..registry import Choice
 from . import messages
+from . import overrides as command_line
+from .choices import entry_of, keys_of, one_of
+from .overrides import Variant
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -31,7 +42,7 @@ class SceneSection(Section):
     file: str = Field(min_length=1)
     define: dict[str, Define] = {}
     clamp: bool = True
-    variant: Literal["auto", "llvm_ad_rgb", "cuda_ad_rgb"] = "auto"
+    variant: Variant = "auto"
 
 
 class DataSection(Section):
@@ -91,9 +102,9 @@ class ResolutionStep(Section):
 class RenderSection(Section):
     """How the estimate is rendered while fitting; ``integrator`` is a Mitsuba integrator as a table."""
 
-    integrator: dict[str, Any] = {"type": "pathspace", "max_depth": 6}
-    spp: Count = 16
-    spp_grad: Count | None = None
+    integrator: dict[str, Any] = JOB.integrator
+    spp: Count = JOB.spp
+    spp_grad: Count | None = JOB.spp_grad
     resolution: list[ResolutionStep] = []
 
     @field_validator("integrator")
@@ -113,39 +124,40 @@ class RenderSection(Section):
 
 
 class LossSection(Section):
-    """Image loss; "l2_dual" multiplies residual and derivative of independent seeds and so has no noise bias."""
+    """Image loss, one of `inverse.losses.LOSSES`: its name, or { type = "relmse", floor = 0.1 } with options."""
 
-    image: Literal["l1", "l2", "l2_dual", "relmse", "log"] = "l2_dual"
+    image: Annotated[Choice, entry_of(LOSSES)] = JOB.loss
 
 
 class OptimSection(Section):
-    """Adam, per variable; each step takes the next ``views_per_step`` views of a shuffled round."""
+    """Each step takes the next ``views_per_step`` views of a shuffled round.
 
-    steps: Count = 400
-    views_per_step: Count = 4
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    lr_decay: Literal["cosine", "none"] = "cosine"
+    ``optimiser``: one of `inverse.optimisers.OPTIMISERS`, its name or a table of its type and options.
+    """
 
-
-class PriorSection(Section):
-    """Weights of what is added to the loss; tv: total variation of a texture; tv_relative: of it over its mean."""
-
-    tv: NonNegative = 0.0
-    tv_relative: NonNegative = 0.0
+    steps: Count = JOB.steps
+    views_per_step: Count = JOB.views_per_step
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = JOB.seed
+    lr_decay: Annotated[str, one_of(DECAYS)] = JOB.lr_decay
+    optimiser: Annotated[Choice, entry_of(OPTIMISERS)] = JOB.optimiser
 
 
 class VarSection(Section):
-    """One estimated quantity: which parameters, how a latent maps to their value, and where it starts."""
+    """One estimated quantity: which parameters, how a latent maps to their value, and where it starts.
+
+    ``prior``: for names of `inverse.priors.PRIORS` the weight, or { weight = 1e-3 } with the prior's options, of what is added to
+    the loss.
+    """
 
     match: str | list[str] | None = None
     raw: str | None = None
     texture: Annotated[int, Field(ge=1, le=16384)] | None = None
-    map: Literal["clamp", "sigmoid", "exp", "softplus", "unit", "srgb"] = "clamp"
+    map: Annotated[Choice, entry_of(MAPS)] = VariableSpec.map
     bounds: tuple[float, float] | None = None
     init: float | list[float] | None = None
-    lr: Positive = 1e-2
-    start: Annotated[int, Field(ge=0)] = 0
-    prior: PriorSection = PriorSection()
+    lr: Positive = VariableSpec.lr
+    start: Annotated[int, Field(ge=0)] = VariableSpec.start
+    prior: Annotated[dict[str, NonNegative | dict[str, Any]], keys_of(PRIORS)] = {}
 
     @field_validator("bounds", mode="before")
     @classmethod
@@ -168,21 +180,21 @@ class GaugeSection(Section):
     """
 
     fix: str
-    lr: Positive | None = None
+    lr: Positive | None = JOB.gauge_lr
 
 
 class GuardSection(Section):
     """What happens when a loss or a gradient is not finite."""
 
-    nonfinite: Literal["skip", "stop"] = "skip"
-    max_skips: Annotated[int, Field(ge=0)] = 5
+    nonfinite: Annotated[str, one_of(NONFINITE)] = JOB.nonfinite
+    max_skips: Annotated[int, Field(ge=0)] = JOB.max_skips
 
 
 class StopSection(Section):
     """Reasons to end before the last step: no improvement for ``patience`` steps, or ``max_minutes`` of work."""
 
-    patience: Count | None = None
-    max_minutes: Positive | None = None
+    patience: Count | None = JOB.patience
+    max_minutes: Positive | None = JOB.max_minutes
 
 
 class GoalSection(Section):
@@ -296,70 +308,10 @@ def parse_job(text: str, source: str, overrides: Mapping[str, Any] | None = None
     except RecursionError as error:
         raise OptionError(f"{source}: not a job file: it is nested too deeply") from error
     given = dict(overrides or {})
-    _check_variables(document, given)
+    command_line.check_variables(document, given)
     for key, value in given.items():
-        _set(document, key, value)
+        command_line.put(document, key, value)
     try:
         return Job.model_validate(document)
     except ValidationError as error:
         raise OptionError(messages.first(error, Job, source, text, given)) from error
-
-
-def parse_overrides(arguments: list[str]) -> dict[str, Any]:
-    """Command-line words ``--section.key value`` or ``--section.key=value`` → {"section.key": value}.
-
-    A value is read as TOML (``1e-3``, ``[0, 1]``, ``true``, ``{ tv = 0.1 }``) and is a string when that fails.
-    """
-    result: dict[str, Any] = {}
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--") or len(word) < 3:
-            raise OptionError(f"{word!r} is not an option; settings of the job are given as --section.key value")
-        key, equals, value = word[2:].partition("=")
-        if not equals:
-            if not words or (words[0].startswith("--") and not _is_number(words[0])):
-                raise OptionError(f"--{key} needs a value: --{key} VALUE")
-            value = words.pop(0)
-        result[key] = _toml_value(value)
-    return result
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, KeyError, RecursionError):
-        pass
-    return float(text) if _is_number(text) else text
-
-
-def _check_variables(document: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """A setting of a variable that the job does not have is a typing mistake, unless it says what it matches."""
-    variables = document.get("vars")
-    names = list(variables) if isinstance(variables, dict) else []
-    for key in overrides:
-        parts = key.split(".")
-        if len(parts) < 3 or parts[0] != "vars" or parts[1] in names:
-            continue
-        if not {f"vars.{parts[1]}.match", f"vars.{parts[1]}.raw"} & set(overrides):
-            near = closest(parts[1], names)
-            hint = f"Closest: '{near[0]}'." if near else f"Known: {', '.join(names)}."
-            raise OptionError(f"command line, --{key}: there is no variable '{parts[1]}'. {hint}")
-
-
-def _set(document: dict[str, Any], dotted: str, value: Any) -> None:
-    *sections, key = dotted.split(".")
-    table: Any = document
-    for section in sections:
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise OptionError(f"--{dotted}: '{section}' is a value, not a section")
-    table[key] = value

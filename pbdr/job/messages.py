@@ -13,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import closest
 
+#: Kinds of errors about keys that do not exist: of the model, and of tables whose keys a registry knows (choices.py).
+UNKNOWN = ("extra_forbidden", "unknown_key")
+
 
 def missing_file(path: Path, what: str, suffix: str) -> str:
     """Message for a file that is not there, with the closest name in its folder."""
@@ -26,16 +29,18 @@ def missing_file(path: Path, what: str, suffix: str) -> str:
 def first(error: ValidationError, model: type[BaseModel], source: str, text: str, overrides: Mapping[str, Any]) -> str:
     """The message of the error's most useful entry: unknown keys before everything else."""
     entries = error.errors()
-    entry = next((e for e in entries if e["type"] == "extra_forbidden"), entries[0])
+    entry = next((e for e in entries if e["type"] in UNKNOWN), entries[0])
     # Entries of unions carry their branch's name ("str", "list[str]") at the end: not a part of the location.
     location = [part for part in entry["loc"] if not _is_branch(part)]
+    if entry["type"] == "unknown_key":
+        location.append(entry["ctx"]["key"])
     dotted = ".".join(str(part) for part in location if not isinstance(part, int))
     place = _place(location, source, text, dotted, overrides)
     key = str(location[-1]) if location else "the job"
     section = ".".join(str(p) for p in location[:-1])
     where = f"[{section}] {key}" if section else key
-    if entry["type"] == "extra_forbidden":
-        candidates = _keys(model, location[:-1])
+    if entry["type"] in UNKNOWN:
+        candidates = entry["ctx"]["known"] if entry["type"] == "unknown_key" else _keys(model, location[:-1])
         near = closest(key, candidates)
         hint = f"Closest: '{near[0]}'." if near else f"Known: {', '.join(candidates)}."
         what = f"[{section}] has no key '{key}'" if section else f"there is no section or key '{key}'"
@@ -68,7 +73,7 @@ def _what(entry: Any) -> str:
 
 def _is_branch(part: int | str) -> bool:
     return isinstance(part, str) and bool(
-        re.fullmatch(r"(str|int|float|bool|list\[.*\]|tuple\[.*\]|constrained-.*)", part)
+        re.fullmatch(r"(str|int|float|bool|(list|tuple|dict)\[.*\]|constrained-.*)", part)
     )
 
 

@@ -311,7 +311,7 @@ def _specs(job: Job) -> dict[str, VariableSpec]:
     return {
         name: VariableSpec(
             match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
-            texture=v.texture, start=v.start, prior={name: weight for name, weight in v.prior.model_dump().items() if weight},
+            texture=v.texture, start=v.start, prior=v.prior,
         )
         for name, v in job.vars.items()
     }  # fmt: skip
@@ -325,6 +325,7 @@ def _options(job: Job, training_views: int) -> Options:
         spp_grad=job.render.spp_grad,
         seed=job.optim.seed,
         loss=job.loss.image,
+        optimiser=job.optim.optimiser,
         lr_decay=job.optim.lr_decay,
         resolution=tuple((entry.step, entry.scale) for entry in job.render.resolution) or ((0, 1.0),),
         integrator=job.render.integrator,

@@ -12,13 +12,13 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.errors import OptionError, ParameterError, closest
+from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import maps
 from pbdr.parameters.names import Parameter, resolve, traverse
+from pbdr.parameters.place import Bounds, Place
 from pbdr.parameters.textures import with_textures
 from pbdr.parameters.values import read, write
-
-PRIORS = ("tv", "tv_relative")
+from pbdr.registry import Choice
 
 
 @dataclass(frozen=True)
@@ -27,47 +27,47 @@ class VariableSpec:
 
     match     names, globs and exclusions: `"mat-*/base_color"`, `("mat-*/base_color", "!mat-floor/*")`
     raw       instead of `match`: Mitsuba keys, globs allowed
-    map       clamp, sigmoid, exp, softplus, unit or srgb
+    map       one of `parameters.maps.MAPS`: its name, or a table of `type` and options
     bounds    (lower, upper) of the value; None: what the role allows
     init      None (the scene's value), a number, one number per channel, or an array of the value's shape
     lr        learning rate of the latent variable
     texture   N, or (height, width): promote a constant to a texture, or change a texture's resolution
     start     first step at which the variable moves
-    prior     {"tv": weight} adds weight × total variation of the value to the loss; "tv_relative" that of the value
-              divided by its mean, by channel, which leaves the scale alone
+    prior     {"tv": weight} adds weight × that prior of the value to the loss; the names are those of `inverse.priors.PRIORS`.
+              Instead of a weight, {"weight": weight} and the prior's options
     """
 
     match: str | Sequence[str] | None = None
     raw: str | Sequence[str] | None = None
-    map: str = "clamp"
+    map: Choice = "clamp"
     bounds: tuple[float, float] | None = None
     init: float | Sequence[float] | NDArray[Any] | None = None
     lr: float = 1e-2
     texture: int | tuple[int, int] | None = None
     start: int = 0
-    prior: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    prior: Mapping[str, float | Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        if self.map not in maps.MAPS:
-            maps.get_map(self.map, (0.0, 1.0))
+        maps.MAPS.make(self.map)
         if not (np.isfinite(self.lr) and self.lr > 0):
             raise OptionError(f"lr = {self.lr!r}: a learning rate is a positive number")
         if self.start < 0:
             raise OptionError(f"start = {self.start!r}: the first step is 0")
-        for name, weight in self.prior.items():
-            if name not in PRIORS:
-                raise OptionError(f"prior {name!r} is unknown. Closest: {', '.join(closest(name, PRIORS)) or 'none'}")
-            if not (np.isfinite(weight) and weight >= 0):
-                raise OptionError(f"prior {name} = {weight!r}: a weight is a number of at least 0")
 
 
 @dataclass(frozen=True)
 class Latent:
-    """One latent tensor: the `variable` it belongs to, the scene `parameter` it drives, its map's `bounds`."""
+    """One latent tensor: the `variable` it belongs to, the scene `parameter` it drives, the `map` between them and its `place`."""
 
     variable: str
     parameter: Parameter
-    bounds: tuple[float, float]
+    map: maps.Map
+    place: Place
+
+    @property
+    def bounds(self) -> Bounds:
+        """The range that the map keeps."""
+        return self.place.bounds
 
     @property
     def key(self) -> str:
@@ -93,11 +93,12 @@ class Variables:
                 bounds = tuple(float(b) for b in (parameter.bounds if spec.bounds is None else spec.bounds))
                 if len(bounds) != 2:
                     raise OptionError(f"variable {name!r}: bounds are two numbers, got {spec.bounds!r}")
+                place = Place((bounds[0], bounds[1]), parameter, self.scene)
                 try:
-                    maps.get_map(spec.map, (bounds[0], bounds[1]))
+                    chosen = maps.get_map(spec.map, place)
                 except OptionError as error:
                     raise OptionError(f"variable {name!r}, {parameter.name!r}: {error}") from None
-                latent = Latent(name, parameter, (bounds[0], bounds[1]))
+                latent = Latent(name, parameter, chosen, place)
                 self.latents[latent.key] = latent
         self._params = traverse(self.scene)
         self._params.keep([_exactly(x.parameter.raw) for x in self.latents.values()])
@@ -145,28 +146,21 @@ class Variables:
                 what = f"the scene's value of {parameter.name!r}"
             else:
                 value = _broadcast(np.asarray(spec.init, dtype=np.float64), parameter, what)
-            result[key] = mi.TensorXf(maps.to_latent(spec.map, value, latent.bounds, what).astype(np.float32))
+            result[key] = mi.TensorXf(maps.to_latent(latent.map, value, latent.place, what).astype(np.float32))
         return result
 
     def values(self, latents: Mapping[str, Any]) -> dict[str, Any]:
         """Return the value tensors (attached to `latents`) by latent key."""
-        return {
-            key: maps.to_value(self.specs[latent.variable].map, latents[key], latent.bounds)
-            for key, latent in self.latents.items()
-        }
+        return {key: maps.to_value(x.map, latents[key], x.place) for key, x in self.latents.items()}
 
     def to_latent(self, key: str, value: NDArray[Any]) -> NDArray[np.float32]:
         """Return the latent array of one value array; inverse of `values`. Raises ParameterError if out of bounds."""
         latent = self.latents[key]
-        name = self.specs[latent.variable].map
-        return maps.to_latent(name, value, latent.bounds, latent.parameter.name).astype(np.float32)
+        return maps.to_latent(latent.map, value, latent.place, latent.parameter.name).astype(np.float32)
 
     def project(self, latents: Mapping[str, Any]) -> dict[str, Any]:
         """Return the latents moved back to where their maps keep the bounds."""
-        return {
-            key: maps.project(self.specs[latent.variable].map, latents[key], latent.bounds)
-            for key, latent in self.latents.items()
-        }
+        return {key: maps.project(x.map, latents[key], x.place) for key, x in self.latents.items()}
 
     def apply(self, latents: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> Any:
         """Write the (attached) values of `latents` into the scene and return its `mitsuba.SceneParameters`.

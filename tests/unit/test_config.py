@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pbdr.errors import OptionError
 from pbdr.job import toml
-from pbdr.job.config import load_job, parse_job, parse_overrides
+from pbdr.job.config import load_job, parse_job
+from pbdr.job.overrides import parse_overrides
 
 TEXT = """version = 1
 name = "bunny"
@@ -31,7 +32,7 @@ lr = 1e-2
 
 def test_defaults_and_round_trip() -> None:
     job = parse_job(TEXT, "job.toml", {"data.background": [1, 1, 1], "vars.albedo.prior.tv": 0.1, "goal.psnr": 30})
-    assert job.optim.steps == 10 and job.vars["albedo"].prior.tv == 0.1
+    assert job.optim.steps == 10 and job.vars["albedo"].prior == {"tv": 0.1}
     assert job.data.background == (1.0, 1.0, 1.0)
     assert parse_job(toml.dumps(job.model_dump()), "again") == job
 

@@ -71,8 +71,8 @@ def test_dual_loss_is_unbiased_under_noise_and_the_plain_one_is_not():
     for _ in range(replicas):
         first, second = (mi.TensorXf((truth + rng.normal(0, sigma, truth.shape)).astype(np.float32)) for _ in range(2))
         target = mi.TensorXf(TARGET)
-        plain.append(float(losses.l2(first, target).array[0]))
-        dual.append(float(losses.l2_dual(first, target, other=second).array[0]))
+        plain.append(float(losses.get_loss("l2")(first, target).array[0]))
+        dual.append(float(losses.get_loss("l2_dual")(first, target, other=second).array[0]))
     error = np.std(dual) / np.sqrt(replicas)
     assert error < 0.0005  # power: a fifth of the loss itself would be seen at five standard errors
     assert abs(np.mean(dual) - 0.05**2) < 4 * error

@@ -367,8 +367,6 @@ def test_two_variables_cannot_share_a_parameter(scene):
         ({"bounds": (0.0, 1.0, 2.0)}, OptionError, "two numbers"),
         ({"lr": 0.0}, OptionError, "lr"),
         ({"start": -1}, OptionError, "start"),
-        ({"prior": {"tvv": 1.0}}, OptionError, "Closest: tv"),
-        ({"prior": {"tv": -1.0}}, OptionError, "weight"),
     ],
 )
 def test_a_wrong_specification_is_refused(scene, spec, error, message):

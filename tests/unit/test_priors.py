@@ -5,8 +5,9 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.inverse import priors
-from pbdr.parameters.variables import PRIORS
+from pbdr.errors import OptionError
+from pbdr.inverse.priors import get_priors
+from pbdr.inverse.priors import tv as priors
 
 
 def texture(scale=(1.0, 1.0, 1.0)):
@@ -14,8 +15,23 @@ def texture(scale=(1.0, 1.0, 1.0)):
     return mi.TensorXf(values.astype(np.float32))
 
 
-def test_every_prior_a_variable_may_name_exists():
-    assert tuple(priors.PRIORS) == PRIORS
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"tvv": 1.0}, "Closest: tv"),
+        ({"tv": -1.0}, "weight"),
+        ({"tv": {"smooth": 1e-4}}, "weight"),
+        ({"tv": {"weight": 1.0, "smoth": 1e-4}}, "no option 'smoth'. Closest: smooth"),
+    ],
+)
+def test_a_wrong_table_of_priors_is_refused(table, message):
+    with pytest.raises(OptionError, match=message):
+        get_priors(table)
+
+
+def test_a_prior_is_a_weight_or_a_table():
+    ((weight, prior),) = get_priors({"tv": {"weight": 2, "smooth": 0.1}, "tv_relative": 0.0})
+    assert (weight, prior.name, prior.smooth) == (2.0, "tv", 0.1)
 
 
 @pytest.mark.parametrize("wrap", [False, True])

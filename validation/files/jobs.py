@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pbdr.errors import PbdrError
-from pbdr.job import config, runner, toml, views
+from pbdr.job import config, overrides, runner, toml, views
 from validation.files.parts import CHOICES, JOB
 from validation.files.text import encoded, names, one_line, values
 
@@ -75,7 +75,7 @@ def check_job(case: JobFile, folder: Path) -> bool:
     """A job is refused, or is what its written form is, loads its scene, finds its names and its images."""
     (folder / "job.toml").write_bytes(case.data)
     try:
-        job, _ = config.load_job(folder / "job.toml", config.parse_overrides(case.words))
+        job, _ = config.load_job(folder / "job.toml", overrides.parse_overrides(case.words))
         assert config.parse_job(toml.dumps(job.model_dump(mode="python")), "again") == job
         scene = runner.preflight(job)
         if job.data.target is None:

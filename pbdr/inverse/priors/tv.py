@@ -1,0 +1,86 @@
+"""Total variation: neighbouring texels are probably alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.inverse.priors.prior import Prior
+from pbdr.parameters.place import Place
+from pbdr.registry import option
+
+#: Default of what rounds the corner of |x| at 0.
+SMOOTH = 1e-3
+
+
+@dataclass(frozen=True)
+class TotalVariation(Prior):
+    """Total variation of a texture: its colours change seldom."""
+
+    name: ClassVar[str] = "tv"
+    smooth: float = option(SMOOTH, "rounds the corner of |x| at 0, in the units of the value")
+
+    def __call__(self, value: Any, place: Place) -> Any:
+        return tv(value, wrap=place.wraps, smooth=self.smooth)
+
+    def refusal(self, place: Place) -> str:
+        return _constant(place)
+
+
+@dataclass(frozen=True)
+class RelativeTotalVariation(Prior):
+    """Total variation of a texture divided by its mean, channel by channel, which leaves the scale alone."""
+
+    name: ClassVar[str] = "tv_relative"
+    smooth: float = option(
+        SMOOTH, "rounds the corner of |x| at 0, relative to the mean; the least mean that is divided by"
+    )
+
+    def __call__(self, value: Any, place: Place) -> Any:
+        return tv_relative(value, wrap=place.wraps, smooth=self.smooth)
+
+    def refusal(self, place: Place) -> str:
+        return _constant(place)
+
+
+def tv(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> Any:
+    """Return the total variation of a texture (H, W, C): the mean over texels and channels of |∂x| + |∂y|.
+
+    The differences are per texel; `wrap` adds the one across the left and right edge, as environments need.
+    """
+    h, w, c = value.shape
+    lane = dr.arange(mi.UInt32, h * w * c)
+    row, column = lane // (w * c), (lane // c) % w
+    right = dr.select(column + 1 < w, column + 1, 0 if wrap else column)
+    below = dr.select(row + 1 < h, row + 1, row)
+    channel = lane % c
+    flat = value.array
+    dx = dr.gather(mi.Float, flat, (row * w + right) * c + channel) - flat
+    dy = dr.gather(mi.Float, flat, (below * w + column) * c + channel) - flat
+    return dr.mean(_smooth_abs(dx, smooth) + _smooth_abs(dy, smooth))
+
+
+def tv_relative(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> Any:
+    """Return the total variation of a texture (H, W, C) whose channels are divided by their means first.
+
+    Scaling a channel does not change it. Images leave the scale of albedo times light open, channel by channel; `tv` of
+    either would settle it by making that one smaller, this does not.
+    """
+    h, w, c = value.shape
+    channel = dr.arange(mi.UInt32, h * w * c) % c
+    mean = dr.zeros(mi.Float, c)
+    dr.scatter_add(mean, value.array, channel)
+    mean = dr.maximum(mean / (h * w), smooth)
+    return tv(mi.TensorXf(value.array / dr.gather(mi.Float, mean, channel), value.shape), wrap=wrap, smooth=smooth)
+
+
+def _smooth_abs(x: Any, smooth: float) -> Any:
+    return dr.sqrt(dr.square(x) + smooth * smooth) - smooth
+
+
+def _constant(place: Place) -> str:
+    texels = place.parameter is None or len(place.parameter.shape) == 3
+    return "" if texels else "a constant has no variation; give 'texture' or drop it"

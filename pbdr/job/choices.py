@@ -1,0 +1,56 @@
+"""Types of the job file that ask a registry: what is registered is allowed, and a new entry needs no change to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+from ..errors import OptionError
+from ..registry import Registry
+
+
+def one_of(names: Collection[str]) -> BeforeValidator:
+    """A text that is one of `names`."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, str) or value not in names:
+            raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, names))})
+        return value
+
+    return BeforeValidator(check)
+
+
+def entry_of(registry: Registry[Any]) -> BeforeValidator:
+    """An entry of `registry`: its name, or a table of `type` and options."""
+    name = one_of(registry)  # type: ignore[arg-type]
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return name.func(value)  # type: ignore[call-arg]
+        try:
+            registry.make(value)
+        except OptionError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    return BeforeValidator(check)
+
+
+def keys_of(registry: Registry[Any]) -> BeforeValidator:
+    """A table whose keys are names of `registry`; messages.py tells an unknown one as it tells an unknown key of the job."""
+
+    def check(table: Any) -> Any:
+        for key, given in table.items() if isinstance(table, Mapping) else ():
+            if key not in registry:
+                raise PydanticCustomError("unknown_key", "no such key", {"key": key, "known": sorted(registry)})
+            try:
+                options = {k: v for k, v in given.items() if k != "weight"} if isinstance(given, Mapping) else {}
+                registry.make({"type": key, **options})
+            except OptionError as error:
+                raise ValueError(str(error)) from error
+        return table
+
+    return BeforeValidator(check)

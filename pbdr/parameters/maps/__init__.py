@@ -1,0 +1,67 @@
+"""Maps by name. A new one is a file here and a place in the list below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mitsuba as mi
+import numpy as np
+
+from pbdr.errors import OptionError, ParameterError
+from pbdr.parameters.maps.bounded import Clamp, Exp, Sigmoid, Softplus
+from pbdr.parameters.maps.map import INSIDE, Array, Map
+from pbdr.parameters.maps.srgb import SRGB
+from pbdr.parameters.maps.unit import Unit
+from pbdr.parameters.place import Bounds, Place
+from pbdr.registry import Choice, Registry
+
+__all__ = ["INSIDE", "MAPS", "Map", "get_map", "project", "to_latent", "to_value"]
+
+MAPS: Registry[Map] = Registry("map", "Maps", (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB))
+
+
+def get_map(choice: Choice, place: Place | Bounds) -> Map:
+    """Return the map that a name, or a table of `type` and options, means, after checking that it can serve at `place`.
+
+    Raises OptionError if there is no such map, and where it cannot keep the bounds.
+    """
+    place = _place(place)
+    chosen, (lo, hi) = MAPS.make(choice), place.bounds
+    if not lo < hi:
+        raise OptionError(f"bounds [{lo:g}, {hi:g}] are empty: the lower one must be smaller")
+    wrong = chosen.refusal(place)
+    if wrong:
+        raise OptionError(f"map {chosen.name!r} {wrong}, got [{lo:g}, {hi:g}]")
+    return chosen
+
+
+def to_latent(choice: Choice | Map, value: Array, place: Place | Bounds, what: str = "init") -> Array:
+    """Return the latent (float64) that a map takes to `value`.
+
+    Open maps reach a bound only at infinity: a value on the bound starts 0.1 % of the range inside. Raises ParameterError when a
+    value is not finite, lies outside the bounds, or (`unit`) is a zero vector.
+    """
+    place = _place(place)
+    chosen = choice if isinstance(choice, Map) else get_map(choice, place)
+    value = np.asarray(value, dtype=np.float64)
+    if not np.isfinite(value).all():
+        raise ParameterError(f"{what} has {int((~np.isfinite(value)).sum())} non-finite value(s)")
+    return np.asarray(chosen.to_latent(chosen.check(value, place, what), place), dtype=np.float64)
+
+
+def to_value(choice: Choice | Map, latent: Any, place: Place | Bounds) -> Any:
+    """Return the parameter value (tensor) of a latent, differentiable."""
+    place = _place(place)
+    chosen = choice if isinstance(choice, Map) else get_map(choice, place)
+    return chosen.to_value(mi.TensorXf(latent), place)
+
+
+def project(choice: Choice | Map, latent: Any, place: Place | Bounds) -> Any:
+    """Return the latent moved back to where its map reaches the bounds."""
+    place = _place(place)
+    chosen = choice if isinstance(choice, Map) else get_map(choice, place)
+    return chosen.project(mi.TensorXf(latent), place)
+
+
+def _place(place: Place | Bounds) -> Place:
+    return place if isinstance(place, Place) else Place(place)
