@@ -7,6 +7,7 @@ default and what they do. A choice is a name, `"relmse"`, or a table of a name a
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -49,6 +50,10 @@ class Registry(Generic[T]):
         self._entries[name] = entry
         return entry
 
+    def forget(self, name: str) -> None:
+        """Take an entry out again; nothing happens if there is none."""
+        self._entries.pop(name, None)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
@@ -86,6 +91,17 @@ def options(entry: Any) -> dict[str, tuple[Any, str]]:
     return {
         field.name: (field.default, field.metadata["text"]) for field in dataclasses.fields(entry) if field.metadata
     }
+
+
+def table(registry: Registry[Any]) -> list[str]:
+    """Return the rows of a Markdown table: what it is, its name, the first paragraph of its docstring, its options."""
+    rows = []
+    for name in registry:
+        text = " ".join((inspect.getdoc(registry[name]) or "").split("\n\n")[0].split())
+        given = "; ".join(f"`{key} = {default}`: {what}" for key, (default, what) in options(registry[name]).items())
+        cells = (cell.replace("|", "\\|") for cell in (text, given))  # absolute values
+        rows.append(f"| {registry.what} | `{name}` | {' | '.join(cells)} |")
+    return rows
 
 
 def _closest(name: str, names: Iterable[str]) -> str:

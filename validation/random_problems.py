@@ -88,13 +88,13 @@ class Problem:
         import mitsuba as mi
 
         from pbdr.errors import DivergedError
-        from pbdr.rendering import _Attached
+        from pbdr.parameters.attach import attached
 
         scene, name = self.scene.mi, self.parameter.name
         tracer = tracer or self.ours
-        with _Attached(scene, {name: self.parameter}) as attached:
+        with attached(scene, {name: self.parameter}) as leaves:
             tracer.backward_terms(scene, mi.TensorXf(adjoint), self.scene.sensors[0], seed, spp)
-            found = attached.gradients()[name].astype(np.float64)
+            found = leaves.gradients()[name].astype(np.float64)
         if int(tracer.nonfinite[0]) or not np.isfinite(found).all():
             raise DivergedError(f"{int(tracer.nonfinite[0])} samples of the gradient are not finite")
         return float(np.sum(found * self.tangent))
@@ -104,11 +104,11 @@ class Problem:
 
         Both by an integrator that has learned nothing yet: what one learns from a call changes the samples of the next.
         """
-        from pbdr.rendering import _Attached
+        from pbdr.parameters.attach import attached
 
         scene, name = self.scene.mi, self.parameter.name
-        with _Attached(scene, {name: self.parameter}) as attached:
-            attached.set_tangents({name: self.tangent})
+        with attached(scene, {name: self.parameter}) as leaves:
+            leaves.set_tangents({name: self.tangent})
             image = np.array(self.fresh().forward_terms(scene, self.scene.sensors[0], seed, SPP), dtype=np.float64)
         size = np.abs(image * adjoint).sum()
         gap = abs(float((image * adjoint).sum()) - self.reverse(adjoint, seed, SPP, self.fresh()))

@@ -1,0 +1,112 @@
+"""Registries: names, options, their page, and that the state of any optimiser goes through a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mitsuba as mi
+import numpy as np
+import pytest
+
+from pbdr.errors import DataError, OptionError
+from pbdr.inverse.losses import LOSSES
+from pbdr.inverse.optimisers import OPTIMISERS, Adam, Memory, Optimiser
+from pbdr.inverse.priors import PRIORS
+from pbdr.inverse.state import State
+from pbdr.job.config import parse_job
+from pbdr.parameters.maps import MAPS
+from pbdr.registry import Registry, option, options, table
+
+ALL = (LOSSES, PRIORS, OPTIMISERS, MAPS)
+JOB = 'version = 1\nname = "a"\n[scene]\nfile = "s.xml"\n[data]\ncameras = "t.json"\n[vars.x]\nmatch = "a/b"\n'
+PLACES = {"loss": "loss.image", "optimiser": "optim.optimiser", "map": "vars.x.map"}
+
+
+@pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.what)
+def test_the_page_lists_every_entry_with_its_options(registry, root):
+    page = (root / "docs" / "reference" / "jobs.md").read_text()
+    assert [row for row in table(registry) if row not in page] == []
+
+
+@pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.what)
+def test_the_job_file_takes_every_entry_by_name_and_with_its_options(registry):
+    for name in registry:
+        given = {key: default for key, (default, _) in options(registry[name]).items()}
+        assert all(text for _, text in options(registry[name]).values())
+        if registry is PRIORS:
+            choices = ({"vars.x.prior": {name: 0.5}}, {"vars.x.prior": {name: {"weight": 0.5, **given}}})
+        else:
+            choices = ({PLACES[registry.what]: name}, {PLACES[registry.what]: {"type": name, **given}})
+        for overrides in choices:
+            parse_job(JOB, "job.toml", overrides)
+    wrong = {"vars.x.prior": {"nonsense": 1.0}} if registry is PRIORS else {PLACES[registry.what]: "nonsense"}
+    with pytest.raises(OptionError, match=f"{next(iter(registry))}"):
+        parse_job(JOB, "job.toml", wrong)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("on", r"thing 'on' is unknown\. Closest: one\. Things: one"),
+        ({"size": 1.0}, 'with its name as type: { type = "one" }'),
+        ({"type": "one", "sise": 1.0}, r"has no option 'sise'\. Closest: size\. Options: size, count, soft, kind"),
+        ({"type": "one", "size": True}, "size = True: give a finite number"),
+        ({"type": "one", "size": float("nan")}, "give a finite number"),
+        ({"type": "one", "count": 1.5}, "give a whole number"),
+        ({"type": "one", "soft": 1}, "give true or false"),
+        ({"type": "one", "kind": 1}, "give text"),
+    ],
+)
+def test_a_wrong_choice_is_refused(choice, message):
+    @dataclass(frozen=True)
+    class One:
+        name: ClassVar[str] = "one"
+        size: float = option(0.5, "how large")
+        count: int = option(2, "how many")
+        soft: bool = option(False, "whether")
+        kind: str = option("x", "which")
+
+    things: Registry[One] = Registry("thing", "Things", (One,))
+    assert things.make({"type": "one", "size": 3}) == One(size=3.0)
+    with pytest.raises(OptionError, match=message):
+        things.make(choice)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimiser):
+    """Gradient descent with momentum: one slot."""
+
+    name: ClassVar[str] = "momentum"
+    slots: ClassVar[tuple[str, ...]] = ("mean",)
+    share: float = option(0.5, "share of the past")
+
+    def step(self, memory, latents, gradients, lr):
+        mean = {**memory.slots["mean"]}
+        for key, gradient in gradients.items():
+            mean[key] = self.share * mean[key] + gradient
+        moved = {key: value - lr[key] * mean[key] if key in gradients else value for key, value in latents.items()}
+        return moved, Memory({"mean": mean}, {key: n + (key in gradients) for key, n in memory.t.items()})
+
+
+@pytest.mark.parametrize("optimiser", [Adam(), Momentum()], ids=lambda optimiser: optimiser.name)
+def test_what_an_optimiser_remembers_goes_through_a_checkpoint(optimiser):
+    latents = {"x": mi.TensorXf(np.ones((2, 3), np.float32)), "still": mi.TensorXf(np.ones(1, np.float32))}
+    gradients = {"x": mi.TensorXf(np.full((2, 3), 0.5, np.float32))}
+    moved, memory = optimiser.step(optimiser.init(latents), latents, gradients, {"x": 0.1})
+    arrays, meta = State(1, moved, memory).to_arrays()
+    again = State.from_arrays(arrays, meta)
+    assert again.memory.t == {"x": 1, "still": 0} and again.memory.slots.keys() == memory.slots.keys()
+    first, second = (optimiser.step(m, moved, gradients, {"x": 0.1})[0]["x"] for m in (memory, again.memory))
+    np.testing.assert_array_equal(np.array(first), np.array(second))
+    del arrays[next(name for name in arrays if not name.startswith(("latent", "learned")))]
+    with pytest.raises(DataError, match="incomplete"):
+        State.from_arrays(arrays, meta)
+
+
+def test_a_checkpoint_of_before_there_was_a_choice_is_adams():
+    latents = {"x": mi.TensorXf(np.ones(3, np.float32))}
+    arrays, meta = State(0, latents, Adam().init(latents)).to_arrays()
+    assert set(arrays) == {"latent/x", "m/x", "v/x"}
+    del meta["slots"]
+    assert set(State.from_arrays(arrays, meta).memory.slots) == {"m", "v"}
