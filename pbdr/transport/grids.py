@@ -332,8 +332,9 @@ class Grids:
         si.p = mi.Point3f(value(mi.Vector3f(si.p), mi.Vector3f(now)))
         si.t = value(si.t, distance)
         si.n = mi.Normal3f(value(mi.Vector3f(si.n), normal))
+        # The frame that belongs to Mitsuba's normal, also where `groups` has none for want of a tangent.
+        s, t = mi.coordinate_system(dr.replace_grad(mi.Vector3f(si.sh_frame.n), shading))
         si.sh_frame.n = mi.Normal3f(value(mi.Vector3f(si.sh_frame.n), shading))
-        s, t = mi.coordinate_system(si.sh_frame.n)
         si.sh_frame.s, si.sh_frame.t = dr.select(here, s, si.sh_frame.s), dr.select(here, t, si.sh_frame.t)
         return si
 
