@@ -23,13 +23,11 @@ from pbdr.aligned import on_device
 from pbdr.attached import AttachedParameter, storage
 from pbdr.boundary import guiding
 from pbdr.errors import SceneError
-from pbdr.parameters import traverse
+from pbdr.parameters import roles, traverse
 from pbdr.parameters.attach import restored
 from pbdr.passes import GradientPass, Inputs
 from pbdr.transport.features import Features
 
-#: What was compared with traced gradients (tests/gradient/test_replay.py).
-ROLES = ("positions", "pose", "fov", "radiance", "base_color", "roughness")
 LIGHTS = (
     "AreaLight", "ConstantBackgroundEmitter", "EnvironmentMapEmitter", "PointLight", "SpotLight", "DirectionalEmitter",
 )  # fmt: skip
@@ -145,7 +143,7 @@ def _reason(scene: Any, sensor: Any, features: Features, attached: list[Attached
     if not sensor.film().rfilter().is_box_filter():
         return f"films with the filter '{sensor.film().rfilter().class_name()}' (only rfilter = 'box')"
     for parameter in attached:
-        if parameter.role not in (*ROLES, "normals"):  # normals follow positions
+        if not roles.find(parameter.role).replayed:
             return f"derivatives of '{parameter.raw}'"
     if features.delta_bsdfs:
         return "mirrors, glass and cut-outs"

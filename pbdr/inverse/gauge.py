@@ -21,7 +21,6 @@ from pbdr.errors import OptionError
 from pbdr.parameters import Variables
 from pbdr.parameters.names import resolve
 
-LIGHTS = frozenset(("radiance", "intensity", "irradiance"))
 LUMINANCE = np.array([0.212671, 0.715160, 0.072169])
 
 #: Key of the tint among the latents: the logarithm of a factor per channel, folded into the others after every step.
@@ -59,7 +58,7 @@ def parse(text: str, variables: Variables) -> Gauge:
     missing = wanted - {variables.latents[k].parameter.raw for k in albedo}
     if missing:
         raise OptionError(f"gauge {text!r} names {sorted(missing)}, which no variable optimises")
-    lights = tuple(k for k, latent in variables.latents.items() if latent.parameter.role in LIGHTS)
+    lights = tuple(k for k, latent in variables.latents.items() if latent.parameter.row.emitted)
     if not lights:
         raise OptionError(f"gauge {text!r} needs a light among the variables to trade its scale with")
     return Gauge(target, albedo, lights)

@@ -14,9 +14,8 @@ from pbdr.inverse.fit import fit
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import State
 from pbdr.parameters import VariableSpec, list_parameters, resolve
-
-MATERIALS = ("*/base_color", "*/roughness", "*/metallic")
-LIGHTS = ("*/radiance", "*/intensity", "*/irradiance")
+from pbdr.parameters.roles import Kind, preset
+from pbdr.parameters.textures import is_sky
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,9 @@ def estimate_materials(
     scene's. Raises DataError, ParameterError, OptionError, DivergedError.
     """
     specs = {}
-    for pattern in _patterns(scene, match, MATERIALS):
-        size = texture if pattern.endswith("base_color") else None
+    textured = tuple(row.name for row in preset("materials") if row.kind is Kind.COLOR)
+    for pattern in _patterns(scene, match, "materials"):
+        size = texture if pattern.endswith(textured) else None
         specs[pattern] = VariableSpec(match=pattern, init=init, lr=lr, texture=size)
     return _estimate(scene, images, sensors, masks, specs, options, callback)
 
@@ -84,9 +84,9 @@ def estimate_lighting(
     becoming a map; `tv` is the weight of its total-variation prior.
     """
     specs = {}
-    for pattern in _patterns(scene, match, LIGHTS):
-        skies = _environments(scene, pattern)
-        others = [p.name for p in resolve(scene, pattern) if p.name not in skies]
+    for pattern in _patterns(scene, match, "lighting"):
+        found = resolve(scene, pattern)
+        skies, others = ([p.name for p in found if is_sky(p) == wanted] for wanted in (True, False))
         if skies:
             prior = {"tv": tv} if tv else {}
             specs[f"{pattern} (sky)"] = VariableSpec(
@@ -97,19 +97,17 @@ def estimate_lighting(
     return _estimate(scene, images, sensors, masks, specs, options, callback)
 
 
-def _patterns(scene: Any, match: str | Sequence[str] | None, defaults: Sequence[str]) -> list[str]:
+def _patterns(scene: Any, match: str | Sequence[str] | None, name: str) -> list[str]:
+    """What `match` names; by default all of the roles that the preset `name` estimates, one pattern each."""
     if match is not None:
         return [match] if isinstance(match, str) else list(match)
-    roles = {p.role for p in list_parameters(scene) if p.kind != "integer"}
-    found = [pattern for pattern in defaults if pattern.split("/")[1] in roles]
+    wanted = [row.name for row in preset(name)]
+    there = {p.role for p in list_parameters(scene) if p.kind != "integer"}
+    found = [f"*/{role}" for role in wanted if role in there]
     if not found:
-        raise ParameterError(f"the scene has none of {', '.join(defaults)}: say with match what to estimate")
+        every = ", ".join(f"*/{role}" for role in wanted)
+        raise ParameterError(f"the scene has none of {every}: say with match what to estimate")
     return found
-
-
-def _environments(scene: Any, pattern: str) -> list[str]:
-    """Return the names that `pattern` selects and that light from infinity: maps, and constants that may become one."""
-    return [p.name for p in resolve(scene, pattern) if p.role == "radiance" and ".emitter." not in p.raw]
 
 
 def _estimate(

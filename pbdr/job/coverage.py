@@ -17,8 +17,6 @@ SPP = 16
 #: A view sees a texel when its share of the image is at least this fraction of the median share of the texels in view.
 #: Texels at the rim, which a camera ray hits by chance, would count otherwise.
 SHARE = 0.25
-#: Colour of surfaces that Mitsuba's albedo channel reports.
-ROLES = frozenset(("base_color", "albedo"))
 
 
 def seen(scene: Scene, parameter: Parameter, views: Sequence[View]) -> NDArray[np.int64] | None:
@@ -30,7 +28,7 @@ def seen(scene: Scene, parameter: Parameter, views: Sequence[View]) -> NDArray[n
     import drjit as dr
     import mitsuba as mi
 
-    if parameter.role not in ROLES or parameter.kind != "texture" or parameter.shape[0] * parameter.shape[1] == 1:
+    if not parameter.row.albedo or parameter.kind != "texture" or parameter.shape[0] * parameter.shape[1] == 1:
         return None
     albedo = load_object({"type": "aov", "aovs": "albedo:albedo"})
     count = np.zeros(parameter.shape[:2], dtype=np.int64)

@@ -9,7 +9,6 @@ the path inside the object tells them apart: `wall.brdf_1/base_color`.
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,54 +17,8 @@ from typing import Any
 import mitsuba as mi
 
 from pbdr.errors import ParameterError, closest
+from pbdr.parameters import roles
 from pbdr.scene import Scene, mitsuba_scene
-
-INF = math.inf
-
-#: Mitsuba's parameter name → role, where the two differ.
-ROLES = {
-    "reflectance": "base_color",
-    "diffuse_reflectance": "base_color",
-    "specular_reflectance": "specular",
-    "specular_transmittance": "transmission",
-    "alpha": "roughness",
-    "alpha_u": "roughness_u",
-    "alpha_v": "roughness_v",
-    "vertex_positions": "positions",
-    "vertex_normals": "normals",
-    "vertex_texcoords": "texcoords",
-    "to_world": "pose",
-    "to_uv": "uv",
-    "x_fov": "fov",
-    "principal_point_offset_x": "principal_point_x",
-    "principal_point_offset_y": "principal_point_y",
-    "normalmap": "normal_map",
-}
-
-#: Role → bounds a value must keep for the renderer to make sense of it. Others are unbounded.
-BOUNDS = {
-    **dict.fromkeys(("base_color", "specular", "transmission", "metallic", "opacity", "albedo", "weight"), (0.0, 1.0)),
-    **dict.fromkeys(("spec_trans", "spec_tint", "sheen", "sheen_tint", "clearcoat", "clearcoat_gloss"), (0.0, 1.0)),
-    **dict.fromkeys(("anisotropic", "flatness", "diff_trans"), (0.0, 1.0)),
-    **dict.fromkeys(("roughness", "roughness_u", "roughness_v"), (0.01, 1.0)),
-    **dict.fromkeys(("radiance", "intensity", "irradiance", "scale", "sigma_t", "k"), (0.0, INF)),
-    **dict.fromkeys(("aperture_radius", "focus_distance", "focal_x", "focal_y"), (1e-6, INF)),
-    "eta": (0.01, 10.0),
-    "fov": (1.0, 179.0),
-    "g": (-0.999, 0.999),
-    "turbidity": (1.0, 10.0),
-}
-
-#: Roles whose value scales light and moves nothing: no boundary term can depend on them.
-RADIOMETRIC = frozenset(
-    ("base_color", "transmission", "roughness", "roughness_u", "roughness_v", "metallic", "spec_tint", "anisotropic")
-    + ("sheen", "sheen_tint", "clearcoat", "clearcoat_gloss", "flatness", "k")
-    + ("radiance", "intensity", "irradiance", "scale", "albedo", "turbidity", "weight", "opacity", "diff_trans")
-    + ("cutoff_angle", "beam_width")
-)
-
-#: What the parameters of a measured spectrum add to the role of the quantity that it gives.
-OF_SPECTRA = ("_d65_values", "_values", "_wavelengths", "_temperature")
 
 #: Path components that only say where in a shape or wrapper a quantity sits.
 WRAPPERS = frozenset(
@@ -89,6 +42,11 @@ class Parameter:
     shape: tuple[int, ...]
     bounds: tuple[float, float]
     kind: str
+
+    @property
+    def row(self) -> roles.Role:
+        """What the table of roles says of it. Whatever its name, a transform is a pose."""
+        return roles.find("pose" if self.kind == "transform" else self.role)
 
 
 def traverse(node: Any) -> Any:
@@ -125,14 +83,8 @@ def _bounds(params: Any, raw: str, role: str, shape: tuple[int, ...], kind: str)
     name = params.properties[raw][2].class_name()
     fitted = kind == "coefficients" or (kind == "texture" and name.startswith("BitmapTexture") and shape[-1] == 3)
     if mi.is_spectral and (fitted or kind == "environment"):
-        return -INF, INF
-    return BOUNDS.get(_quantity(role) if role.endswith("_values") else role, (-INF, INF))
-
-
-def _quantity(role: str) -> str:
-    """Role of the quantity that a measured spectrum gives: `base_color` for `base_color_values`."""
-    suffix = next((s for s in OF_SPECTRA if role.endswith(s)), "")
-    return role.removesuffix(suffix)
+        return roles.EVERYWHERE
+    return roles.find(role).bounds
 
 
 def resolve(
@@ -172,9 +124,7 @@ def is_radiometric(raw: str, role: str | None = None) -> bool:
     if role is None:
         parts = raw.split(".")[1:]
         role = "radiance" if parts == ["data"] else _role(parts)[1]
-    if role == "specular":
-        return "specular_reflectance" in raw.split(".")
-    return _quantity(role) in RADIOMETRIC
+    return roles.find(role).moves_nothing(raw)
 
 
 def _listed(match: str | Iterable[str] | None) -> list[str]:
@@ -282,4 +232,4 @@ def _role(path: Sequence[str]) -> tuple[tuple[str, ...], str]:
         inner.append(rest.pop(0))
     if len(rest) > 1 and rest[-1] in ("value", "data"):
         rest.pop()
-    return tuple(inner), "_".join(ROLES.get(part, part) for part in rest)
+    return tuple(inner), "_".join(roles.ALIASES.get(part, part) for part in rest)

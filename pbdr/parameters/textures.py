@@ -14,9 +14,6 @@ from pbdr.parameters.names import Parameter, list_parameters, traverse
 from pbdr.parameters.values import read, write
 from pbdr.scene import Scene
 
-#: Roles that are colours: their promoted texture has three channels even when the constant is grey.
-COLORS = frozenset(("base_color", "specular", "transmission", "radiance", "k", "eta"))
-
 
 def resize(image: NDArray[Any], size: tuple[int, int], *, wrap: bool = False) -> NDArray[np.float64]:
     """Resample `image` (H, W, …) to `size` (h, w): exact area average where it shrinks, linear where it grows.
@@ -50,19 +47,20 @@ def _weights(old: int, new: int, wrap: bool) -> NDArray[np.float64]:
 def texture_size(parameter: Parameter, texture: int | Sequence[int]) -> tuple[int, int]:
     """Return (height, width) of `texture`: a pair, or N for N × N, for an environment N rows × 2N columns."""
     if isinstance(texture, int):
-        size = (texture, 2 * texture if parameter.role == "radiance" and _is_sky(parameter) else texture)
+        size = (texture, 2 * texture if is_sky(parameter) else texture)
     else:
         size = (int(texture[0]), int(texture[1])) if len(texture) == 2 else (0, 0)
     if min(size) < 1:
         raise ParameterError(f"texture = {texture!r} for {parameter.name!r}: give one or two positive sizes")
-    if parameter.role == "radiance" and _is_sky(parameter) and (size[0] < 3 or size[1] < 2):
+    if is_sky(parameter) and (size[0] < 3 or size[1] < 2):
         raise ParameterError(f"texture = {texture!r} for {parameter.name!r}: an environment has at least 3 rows of 2")
     return size
 
 
-def _is_sky(parameter: Parameter) -> bool:
+def is_sky(parameter: Parameter) -> bool:
+    """Return whether it is radiance that arrives from infinity: an environment map, or a constant that may become one."""
     # A constant environment's key is '<id>.radiance.value', an area light's '<shape>.emitter.radiance.value'.
-    return parameter.kind == "environment" or (parameter.role == "radiance" and parameter.raw.count(".emitter.") == 0)
+    return parameter.row.sky and ".emitter." not in parameter.raw
 
 
 def with_textures(scene: Any, sizes: Mapping[str, int | Sequence[int]]) -> Any:
@@ -104,7 +102,7 @@ def _promote(scene: Scene, constants: Mapping[str, tuple[Parameter, tuple[int, i
         if not sky:
             _require_uv(scene, parameter, owner.id())
         constant = read(scene, parameter, params)
-        channels = 3 if parameter.role in COLORS else len(constant)
+        channels = parameter.row.channels or len(constant)
         pixels = np.broadcast_to(constant, (*size, channels)).astype(np.float32)
         edits.append((owner.id(), raw.rsplit(".", 2)[-2], pixels, sky))
 

@@ -18,17 +18,11 @@ NAMES = (*AXES, "smooth", "all")
 
 
 def defaults(parameter: Parameter) -> tuple[str, ...]:
-    """Names of the directions tried when none is asked for.
+    """Names of the directions tried when none is asked for, as the table of roles has them.
 
     Vertices: the three translations, and a smooth deformation; poses and points: the translations; all else: every entry alike.
     """
-    if parameter.role == "positions":
-        return ("x", "y", "z", "smooth")
-    if parameter.role == "normals":
-        return ("smooth",)
-    if parameter.kind == "transform" or parameter.role in ("position", "center"):
-        return ("x", "y", "z")
-    return ("all",)
+    return parameter.row.directions
 
 
 def direction(scene: Any, parameter: Parameter, name: str) -> Array:
@@ -125,7 +119,7 @@ def longest_step(scene: Any, parameter: Parameter, tangent: Array, side: int = 0
     `side` from `feasible`: one-sided differences go twice as far.
     """
     largest = float(np.abs(tangent).max())
-    if parameter.role in ("positions", "position", "center") or parameter.kind == "transform":
+    if parameter.row.length:
         return 0.04 * _size(scene, parameter) / largest
     value = np.asarray(read(scene, parameter))
     size = float(np.abs(value).mean()) or 1.0
