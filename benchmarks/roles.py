@@ -12,8 +12,9 @@ PAGE = ROOT / "docs" / "reference" / "roles.md"
 INTRODUCTION = """# Roles of parameters
 
 Made by `python -m benchmarks.roles` from `pbdr/parameters/roles.py`; a test compares the two. A parameter's name is
-`<object>/<role>`; `pbdr params SCENE` lists those of a scene. What the table does not know, such as the parameters of other plugins,
-has no bounds, and counts as something that may move. So do roles made of a path, such as `base_color_color0` of a checkerboard.
+`<object>/<role>`; `pbdr params SCENE` lists those of a scene. What the table does not know, such as the parameters of other
+plugins, has no bounds, and counts as something that may move. So do roles made of a path, such as `base_color_color0` of a
+checkerboard.
 
 * **range**: values outside it are refused as initial values, and an optimiser keeps to it; `bounds` of a variable changes it.
 * **moves nothing**: it scales light, so that its gradient has no boundary term. With a name: where Mitsuba calls it so.

@@ -12,10 +12,10 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import OptionError, PbdrError
+from ..errors import OptionError, PbdrError, closest
 from ..job.signals import Interruption
 from . import console
-from .commands import COMMANDS
+from .commands import COMMANDS, union
 from .shared import Command
 
 DESCRIPTION = "Physically based differentiable rendering: estimate materials and lights of a scene from its images."
@@ -55,7 +55,7 @@ def _run(words: list[str]) -> tuple[int, dict[str, Any]]:
         words = ["--help"]
     _check_command(words[0])
     parsed: tuple[Command, list[str]] = tyro.cli(
-        COMMANDS,
+        union(),
         prog="pbdr",
         description=DESCRIPTION,
         args=words,
@@ -68,13 +68,10 @@ def _run(words: list[str]) -> tuple[int, dict[str, Any]]:
 
 def _check_command(word: str) -> None:
     """A wrong command gets one line with the closest name, as every other mistake does."""
-    from ..errors import closest
-    from .commands import NAMES
-
-    if word.startswith("-") or word in NAMES:
+    if word.startswith("-") or word in COMMANDS:
         return
-    near = closest(word, NAMES)
-    hint = f"Closest: '{near[0]}'." if near else f"Commands: {', '.join(NAMES)}."
+    near = closest(word, COMMANDS)
+    hint = f"Closest: '{near[0]}'." if near else f"Commands: {', '.join(COMMANDS)}."
     raise OptionError(f"there is no command '{word}'. {hint} All: pbdr --help")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import tyro
+from tyro.conf import Positional
 
 from ..errors import OptionError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Result = tuple[int, dict[str, Any]]
 Json = Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout; everything else goes to stderr.")]
+SceneFile = Annotated[Positional[Path], tyro.conf.arg(metavar="SCENE", help="Mitsuba XML file.")]
+Run = Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="runs/NAME/TIME, or runs/NAME for its newest.")]
 Defines = Annotated[
     tyro.conf.UseAppendAction[list[str]],
     tyro.conf.arg(aliases=["-D"], metavar="NAME=VALUE", help="Set a $NAME of the scene file; may be repeated."),
@@ -21,10 +24,14 @@ Defines = Annotated[
 
 
 class Command(Protocol):
-    """One parsed command; ``rest`` are words that it does not know, kept for the job's settings."""
+    """One parsed command: a dataclass whose fields are its options and whose docstring is its help; its name is the command's."""
 
     def run(self, rest: list[str]) -> Result:
-        """Do it."""
+        """Do it, and return (exit code, object for --json). ``rest``: words that it does not know, for the job's settings.
+
+        What is wrong raises a PbdrError. What needs Mitsuba is imported here, after `activate`, so that help comes quickly and
+        `doctor` works without a backend.
+        """
 
 
 def activate(variant: str) -> None:
@@ -35,11 +42,13 @@ def activate(variant: str) -> None:
 
 
 def no_more(rest: list[str]) -> None:
+    """Raise OptionError for words that the command does not know."""
     if rest:
         raise OptionError(f"{rest[0]!r} is not an option here; see --help of the command")
 
 
 def load(path: Path, defines: list[str]) -> Scene:
+    """Load a scene file with NAME=VALUE words; raises OptionError for other words, SceneError."""
     from ..scene import load_scene
 
     pairs = {}

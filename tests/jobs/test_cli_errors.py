@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pbdr import cli
-from pbdr.cli import bench
+from pbdr.cli.commands import COMMANDS, bench
 from pbdr.data import Camera, encode_exr, write_transforms
 from pbdr.errors import DataError, OptionError
 from pbdr.job import checkpoint, storage
@@ -283,7 +283,19 @@ def test_help_lists_the_commands_and_is_quick() -> None:
     command = [sys.executable, "-m", "pbdr.cli", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and time.monotonic() - begin < 20
-    for name in ("demo", "fit", "resume", "render", "gradient", "verify", "params", "report", "bench", "doctor"):
+    assert set(COMMANDS) == {
+        "demo",
+        "fit",
+        "resume",
+        "render",
+        "gradient",
+        "verify",
+        "params",
+        "report",
+        "bench",
+        "doctor",
+    }
+    for name in COMMANDS:
         assert f"• {name}" in done.stdout
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pbdr.cli.verification import parsed
+from pbdr.cli.derivatives import integrator_options
 from pbdr.errors import OptionError
 from validation.command_line import assert_one_line, run
 
@@ -94,7 +94,7 @@ def test_mistakes(scene: Path, capfd: pytest.CaptureFixture[str], words: list[st
 
 
 def test_options_of_integrators() -> None:
-    assert parsed(["a=3", "b=0.5", "c=true", "d=none", "e=1e-3"]) == {
+    assert integrator_options(["a=3", "b=0.5", "c=true", "d=none", "e=1e-3"]) == {
         "a": 3,
         "b": 0.5,
         "c": True,
@@ -103,4 +103,4 @@ def test_options_of_integrators() -> None:
     }
     for wrong in ("a", "=3", "type=prb"):
         with pytest.raises(OptionError, match="NAME=VALUE"):
-            parsed([wrong])
+            integrator_options([wrong])

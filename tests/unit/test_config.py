@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from pbdr.errors import OptionError
 from pbdr.job import toml
 from pbdr.job.config import load_job, parse_job
-from pbdr.job.overrides import parse_overrides
+from pbdr.job.overrides import parse_overrides, wanted_variant
 
 TEXT = """version = 1
 name = "bunny"
@@ -172,6 +174,32 @@ def test_wrong_overrides_are_blamed_on_the_command_line(overrides: dict[str, Any
 def test_a_new_variable_may_come_from_the_command_line() -> None:
     job = parse_job(TEXT, "job.toml", {"vars.rough.match": "mat/roughness", "vars.rough.lr": 0.1})
     assert job.vars["rough"].match == "mat/roughness"
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "variant"),
+    [
+        ('[scene]\nvariant = "llvm_ad_rgb"', {}, "llvm_ad_rgb"),
+        ('[scene]\nvariant = "llvm_ad_rgb"', {"scene.variant": "cuda_ad_rgb"}, "cuda_ad_rgb"),
+        ("[scene]", {"scene.variant": "llvm_ad_rgb"}, "llvm_ad_rgb"),
+        ('[scene]\nvariant = "llvm"', {}, "auto"),
+        ("[scene]\nvariant = 3", {}, "auto"),
+        ("scene = 3", {}, "auto"),
+        ("not TOML", {}, "auto"),
+    ],
+)
+def test_the_variant_is_found_before_the_job_is_checked(
+    tmp_path: Path, text: str, overrides: dict[str, Any], variant: str
+) -> None:
+    (tmp_path / "job.toml").write_text(text)
+    assert wanted_variant(tmp_path / "job.toml", overrides) == variant
+    assert wanted_variant(tmp_path / "none.toml", {}) == "auto"
+
+
+def test_nothing_imports_mitsuba_before_the_backend_is_prepared(root: Path) -> None:
+    """Dr.Jit looks for LLVM while it is imported."""
+    program = "import sys; sys.argv = ['pbdr']; import pbdr.cli, pbdr.job.overrides; sys.exit('drjit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, timeout=60, check=False).returncode == 0
 
 
 def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,30 @@
+"""The commands, in the order of `pbdr --help`. A new one is a file here and a place in the list below."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+
+import tyro
+
+from .bench import Bench
+from .demo import Demo
+from .doctor import Doctor
+from .fit import Fit
+from .gradient import Gradient
+from .params import Params
+from .render import Render
+from .report import Report
+from .resume import Resume
+from .verify import Verify
+
+COMMANDS: dict[str, Any] = {
+    command.__name__.lower(): command
+    for command in (Demo, Fit, Resume, Render, Gradient, Verify, Params, Report, Bench, Doctor)
+}
+
+
+def union() -> Any:
+    """All commands as one type, which tyro parses."""
+    return reduce(or_, (Annotated[command, tyro.conf.subcommand(name)] for name, command in COMMANDS.items()))

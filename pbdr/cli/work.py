@@ -1,0 +1,67 @@
+"""What the commands that run a job share: demo, fit, resume."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BusyError, PbdrError
+from . import console
+from .progress import Progress
+from .shared import Result
+
+if TYPE_CHECKING:
+    from ..job.runner import Outcome
+
+
+def start(job: Any, text: str) -> Result:
+    """Check a job against its scene, make its run directory, and run it."""
+    from ..job import runner
+
+    scene = runner.preflight(job)
+    return work(runner.create(job, text), scene)
+
+
+def work(directory: Any, scene: Any) -> Result:
+    """Run, and write the report whatever happens; the run's own error is the one that is told."""
+    from .. import report
+    from ..job import runner
+
+    try:
+        outcome = runner.run(directory, Progress(), scene)
+    except BusyError:  # the page is written by whoever is at work
+        raise
+    except PbdrError as error:
+        console.error(f"run directory: {directory.path}")
+        with contextlib.suppress(PbdrError):
+            report.write(directory)
+        raise error
+    path = report.write(directory)
+    return _told(outcome, path)
+
+
+def _told(outcome: Outcome, report: Path) -> Result:
+    verdict = outcome.metrics.get("verdict", {})
+    for goal in outcome.metrics.get("goals", []):
+        sign = ">=" if goal["kind"] == "psnr" else "<="
+        met = "met" if goal["met"] else "NOT met"
+        console.out(f"{goal['label']}: {goal['value']:.4g} (goal {sign} {goal['limit']:g}: {met})")
+    for group, label in (("held_out", "held-out PSNR"), ("training", "training PSNR")):
+        part = outcome.metrics.get(group)
+        if part:
+            console.out(
+                f"{label}: {part['psnr']:.2f} dB over {part['views']} views (start: {part['psnr_init']:.2f} dB)"
+            )
+    console.out(f"report: {report}")
+    return outcome.exit_code, {
+        "ok": outcome.exit_code == 0,
+        "run": str(outcome.run.path),
+        "report": str(report),
+        "step": outcome.step,
+        "verdict": verdict.get("word", "Interrupted"),
+        "message": verdict.get("text", ""),
+        "held_out": outcome.metrics.get("held_out"),
+        "training": outcome.metrics.get("training"),
+        "goals": outcome.metrics.get("goals", []),
+    }
