@@ -119,10 +119,10 @@ class Job:
 
     def small(self) -> Any:
         """The film, made small."""
-        from pbdr.parameters.film import film_size
+        from pbdr.parameters.film import resized_film
         from pbdr.verify.checks import fitting_size
 
-        return film_size(self.camera, fitting_size(self.camera, SIDE))
+        return resized_film(self.camera, fitting_size(self.camera, SIDE))
 
     def check(self) -> None:
         """Raise what a gradient would raise before it renders."""

@@ -18,7 +18,7 @@ from pbdr.errors import DataError, DivergedError
 from pbdr.inverse import gauge, schedules
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import Progress, State
-from pbdr.parameters.film import film_size
+from pbdr.parameters.film import resized_film
 from pbdr.seeds import hashed
 
 __all__ = ["Info", "Options", "Problem", "Result", "State", "View", "fit", "init", "render_view", "step"]
@@ -99,7 +99,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     with ExitStack() as films:
         image_loss = mi.Float(0)
         for index in views:
-            films.enter_context(film_size(problem.sensor(index), problem.film(index, scale)))
+            films.enter_context(resized_film(problem.sensor(index), problem.film(index, scale)))
             image_loss += _view_loss(problem, params, index, state.step).array / len(views)
         prior = _prior(problem, values)
         dr.backward(image_loss + prior) if active else None

@@ -126,7 +126,7 @@ def _tell_orientation(images: Sequence[LoadedImage], data: DataSection, progress
         progress(f"{len(found)} of {len(images)} images have an EXIF orientation ({first}), {what}")
 
 
-def film_size(sensor: Any) -> tuple[int, int]:
+def image_size(sensor: Any) -> tuple[int, int]:
     """(width, height) of the image a sensor makes: its crop window."""
     size = sensor.film().crop_size()
     return int(size[0]), int(size[1])
@@ -186,7 +186,7 @@ def _given(
     _tell_orientation(images, job.data, progress)
     views, seen_by = [], {}
     for number, (image, sensor) in enumerate(zip(images, scene.sensors, strict=True)):
-        width, height = film_size(sensor)
+        width, height = image_size(sensor)
         if image.size != (width, height):
             hint = ""
             if image.orientation >= 5 and image.size == (height, width):
@@ -271,9 +271,9 @@ def _cameras_of_target(
         "cameras are unknown; targets <- estimates: " + described([(ids[k], others[j]) for k, j in enumerate(partners)])
     )
     for label, truth, j in zip(labels, truths, partners, strict=True):
-        if film_size(truth) != film_size(starts[j]):
+        if image_size(truth) != image_size(starts[j]):
             raise DataError(
-                f"{label} has a film of {film_size(truth)}, sensor {j} of {scene.source} one of {film_size(starts[j])}"
+                f"{label} has a film of {image_size(truth)}, sensor {j} of {scene.source} one of {image_size(starts[j])}"
             )
     return [(s, j, label) for s, j, label in zip(truths, partners, labels, strict=True)]
 
@@ -289,7 +289,7 @@ def render(scene: Scene, sensor: Any, integrator: Any, spp: int, seed: int) -> N
     import drjit as dr
     import mitsuba as mi
 
-    width, height = film_size(sensor)
+    width, height = image_size(sensor)
     launches = max(1, math.ceil(spp * width * height / LANES))
     total = np.zeros(1)
     with dr.suspend_grad():

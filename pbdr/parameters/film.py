@@ -10,7 +10,7 @@ from pbdr.parameters.names import traverse
 
 
 @contextmanager
-def film_size(sensor: Any, size: tuple[int, int]) -> Iterator[None]:
+def resized_film(sensor: Any, size: tuple[int, int]) -> Iterator[None]:
     """Give the film of `sensor` the `size` (width, height) inside the block; its crop window is scaled with it."""
     film = sensor.film()
     before, window, offset = (list(x) for x in (film.size(), film.crop_size(), film.crop_offset()))

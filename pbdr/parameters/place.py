@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pbdr.parameters.names import Parameter
@@ -12,11 +12,15 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Place:
-    """The range that a value must keep; the scene's `parameter` whose value it is, and the scene, where there are any."""
+    """The range that a value must keep; the scene's `parameter` whose value it is, and the scene, where there are any.
+
+    `prepared`: what the map there has made once, of the scene as it was when the problem was stated (`Map.prepare`).
+    """
 
     bounds: Bounds
     parameter: Parameter | None = None
     scene: Any = None
+    prepared: Any = field(default=None, repr=False, compare=False)
 
     @property
     def wraps(self) -> bool:

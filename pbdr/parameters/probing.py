@@ -11,7 +11,7 @@ import numpy as np
 
 from pbdr.errors import PbdrError
 from pbdr.parameters.attach import attached
-from pbdr.parameters.film import film_size
+from pbdr.parameters.film import resized_film
 from pbdr.parameters.names import Parameter
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
@@ -56,7 +56,7 @@ def _probe(scene: Any, parameters: Sequence[Parameter], sensor: Any, integrator:
     target, camera = mitsuba_scene(scene), sensor_of(scene, sensor)
     width, height = camera.film().size()
     scale = min(1.0, SIZE / max(width, height))
-    small = film_size(camera, (max(1, round(width * scale)), max(1, round(height * scale))))
+    small = resized_film(camera, (max(1, round(width * scale)), max(1, round(height * scale))))
     with small, attached(target, {p.name: p for p in parameters}) as leaves:
         image = mi.render(
             target, leaves.params, sensor=camera, integrator=integrator_of(scene, integrator),

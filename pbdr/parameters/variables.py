@@ -95,7 +95,7 @@ class Variables:
                     raise OptionError(f"variable {name!r}: bounds are two numbers, got {spec.bounds!r}")
                 place = Place((bounds[0], bounds[1]), parameter, self.scene)
                 try:
-                    chosen = maps.get_map(spec.map, place)
+                    chosen, place = maps.bind(spec.map, place)
                 except OptionError as error:
                     raise OptionError(f"variable {name!r}, {parameter.name!r}: {error}") from None
                 latent = Latent(name, parameter, chosen, place)

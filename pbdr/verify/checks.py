@@ -10,7 +10,7 @@ import numpy as np
 
 from pbdr.errors import OptionError, ParameterError, PbdrError
 from pbdr.parameters import Parameter, is_radiometric, read, resolve
-from pbdr.parameters.film import film_size
+from pbdr.parameters.film import resized_film
 from pbdr.scene import Scene, integrator_of, sensor_of
 from pbdr.seeds import hashed
 from pbdr.verify import diagnosis, statistics
@@ -66,7 +66,7 @@ def verify(
     names = (tuple(directions) or defaults(parameter))[: 1 if quick else None]
     tangents = {name: direction(scene, parameter, name) for name in names}
     tell = progress or (lambda text, fraction: None)
-    with film_size(camera, fitting_size(camera, resolution)):
+    with resized_film(camera, fitting_size(camera, resolution)):
         job = _Job(
             scene, parameter, options, tracer, integrator_of(scene, primal_options), camera, budget / len(names), tolerance, step,
             seed, other, reverse,

@@ -61,7 +61,7 @@ def cause(found: Decision, ours: Array, reference: Array, terms: Mapping[str, Ar
     if np.linalg.norm(ours) <= ROUNDING * np.linalg.norm(reference):
         empty = "the derivative is zero but for rounding" if np.any(ours) else "the derivative is exactly zero"
     fits: list[tuple[float, str]] = []
-    factor, left = _fit(mine, right, error)
+    factor, left = _fit(mine, right)
     if not empty and _alike(mine, right, error):
         if abs(factor + 1) < 0.15:
             fits.append((left, "it has the right size and the wrong sign everywhere"))
@@ -76,7 +76,7 @@ def cause(found: Decision, ours: Array, reference: Array, terms: Mapping[str, Ar
         together["whole boundary"] = np.sum([parts[name] for name in names], axis=0)
     for name, pattern in together.items():
         if _alike(delta, pattern, error):
-            factor, left = _fit(delta, pattern, error)
+            factor, left = _fit(delta, pattern)
             fits.append((left * (1.05 if name == "whole boundary" else 1), _part(name, factor, own)))
     zero = [name for name, value in terms.items() if not np.any(value)]
     hint = f" ({', '.join(zero)}: exactly zero)" if zero and own and len(zero) < len(terms) else ""
@@ -112,7 +112,7 @@ def _part(name: str, factor: float, own: bool) -> str:
     )
 
 
-def _fit(target: Array, pattern: Array, error: Array) -> tuple[float, float]:
+def _fit(target: Array, pattern: Array) -> tuple[float, float]:
     """Least-squares factor of `pattern` in `target`, and the squared norm that is left."""
     norm = float(pattern @ pattern)
     factor = float(target @ pattern) / norm if norm > 0 else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pbdr.parameters.film import film_size
+from pbdr.parameters.film import resized_film
 from pbdr.scene import integrator_of, sensor_of
 from pbdr.verify.checks import fitting_size, one_parameter, with_depth
 from pbdr.verify.directions import defaults, direction
@@ -27,7 +27,7 @@ def derivative_images(
     names = tuple(directions) or defaults(parameter)
     tangents = {name: direction(scene, parameter, name) for name in names}
     result = {}
-    with film_size(camera, fitting_size(camera, resolution)):
+    with resized_film(camera, fitting_size(camera, resolution)):
         for number, (name, tangent) in enumerate(tangents.items()):
             if progress is not None:
                 progress(name, number / len(names))

@@ -17,7 +17,7 @@ from pbdr.parameters import (
     traverse,
     write,
 )
-from pbdr.parameters.film import film_size
+from pbdr.parameters.film import resized_film
 from pbdr.parameters.probing import probe_all
 from pbdr.parameters.textures import resize
 from pbdr.parameters.values import wrap_columns
@@ -253,13 +253,13 @@ def test_probing_tells_what_the_image_depends_on_and_changes_nothing(scene):
 
 def test_film_size_comes_back_even_after_an_error(scene):
     camera = scene.sensors[0]
-    with pytest.raises(RuntimeError), film_size(camera, (12, 8)):
+    with pytest.raises(RuntimeError), resized_film(camera, (12, 8)):
         assert mi.render(scene.mi, integrator=load_object(PRB), spp=1).shape == (8, 12, 3)
         raise RuntimeError
     assert list(camera.film().crop_size()) == [24, 16]
     # A scaled film sees the same view.
     full = np.array(mi.render(scene.mi, integrator=load_object(PRB), spp=64))
-    with film_size(camera, (12, 8)):
+    with resized_film(camera, (12, 8)):
         half = np.array(mi.render(scene.mi, integrator=load_object(PRB), spp=256))
     assert np.abs(resize(full, (8, 12)) - half).mean() < 0.05 * half.mean()
 

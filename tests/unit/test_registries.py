@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.errors import DataError, OptionError
+from pbdr.errors import DataError, OptionError, ParameterError
 from pbdr.inverse.losses import LOSSES
 from pbdr.inverse.optimisers import OPTIMISERS, Adam, Memory, Optimiser
 from pbdr.inverse.priors import PRIORS
+from pbdr.inverse.problem import check_variables
 from pbdr.inverse.state import State
 from pbdr.job.config import parse_job
-from pbdr.parameters.maps import MAPS
+from pbdr.parameters import Variables, VariableSpec, read
+from pbdr.parameters.maps import MAPS, Map
 from pbdr.registry import Registry, option, options, table
+from pbdr.scene import load_scene
 
 ALL = (LOSSES, PRIORS, OPTIMISERS, MAPS)
 JOB = 'version = 1\nname = "a"\n[scene]\nfile = "s.xml"\n[data]\ncameras = "t.json"\n[vars.x]\nmatch = "a/b"\n'
@@ -71,6 +75,50 @@ def test_a_wrong_choice_is_refused(choice, message):
     assert things.make({"type": "one", "size": 3}) == One(size=3.0)
     with pytest.raises(OptionError, match=message):
         things.make(choice)
+
+
+@dataclass(frozen=True)
+class Shift(Map):
+    """A pose that is moved, and nothing else: three numbers of latent for the twelve of the value."""
+
+    name: ClassVar[str] = "shift"
+    poses: ClassVar[bool] = True
+
+    def prepare(self, place):
+        return read(place.scene, place.parameter).astype(np.float32)
+
+    def to_latent(self, value, place):
+        return value[:, 3] - place.prepared[:, 3]
+
+    def to_value(self, latent, place):
+        start = mi.TensorXf(place.prepared)
+        column = np.zeros((3, 4), np.float32)
+        column[:, 3] = 1
+        return start + dr.reshape(latent, (3, 1)) * mi.TensorXf(column)
+
+
+def test_a_map_of_a_pose_is_an_entry_like_any_other():
+    """What is refused by default, because twelve numbers are not free, is not where the map says that it serves poses."""
+    scene = load_scene(
+        {"type": "scene", "camera": {"type": "perspective"}, "sky": {"type": "constant"}, "ball": {"type": "rectangle"}}
+    )
+    with pytest.raises(ParameterError, match="is a pose"):
+        check_variables(Variables(scene, {"where": VariableSpec("ball/pose")}))
+    MAPS.register(Shift)
+    try:
+        bound = Variables(scene, {"where": VariableSpec("ball/pose", map="shift")})
+        check_variables(bound)
+        ((key, latent),) = bound.init().items()
+        assert latent.shape == (3,)
+        moved = mi.TensorXf(np.array([1, 2, 3], np.float32))
+        np.testing.assert_array_equal(bound.numpy({key: moved})["ball/pose"][:, 3], [1, 2, 3])
+        bound.apply({key: moved})
+        np.testing.assert_allclose(read(scene, bound.latents[key].parameter)[:, 3], [1, 2, 3])
+        np.testing.assert_array_equal(
+            bound.numpy({key: moved})["ball/pose"][:, 3], [1, 2, 3]
+        )  # from where it was bound
+    finally:
+        MAPS.forget("shift")
 
 
 @dataclass(frozen=True)

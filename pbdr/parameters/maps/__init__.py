@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import mitsuba as mi
@@ -15,7 +16,7 @@ from pbdr.parameters.maps.unit import Unit
 from pbdr.parameters.place import Bounds, Place
 from pbdr.registry import Choice, Registry
 
-__all__ = ["INSIDE", "MAPS", "Map", "get_map", "project", "to_latent", "to_value"]
+__all__ = ["INSIDE", "MAPS", "Map", "bind", "get_map", "project", "to_latent", "to_value"]
 
 MAPS: Registry[Map] = Registry("map", "Maps", (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB))
 
@@ -25,24 +26,28 @@ def get_map(choice: Choice, place: Place | Bounds) -> Map:
 
     Raises OptionError if there is no such map, and where it cannot keep the bounds.
     """
-    place = _place(place)
+    return bind(choice, place)[0]
+
+
+def bind(choice: Choice, place: Place | Bounds) -> tuple[Map, Place]:
+    """Return the map as `get_map` does, and the place with what the map prepares there."""
+    place = place if isinstance(place, Place) else Place(place)
     chosen, (lo, hi) = MAPS.make(choice), place.bounds
     if not lo < hi:
         raise OptionError(f"bounds [{lo:g}, {hi:g}] are empty: the lower one must be smaller")
     wrong = chosen.refusal(place)
     if wrong:
         raise OptionError(f"map {chosen.name!r} {wrong}, got [{lo:g}, {hi:g}]")
-    return chosen
+    return chosen, replace(place, prepared=chosen.prepare(place))
 
 
 def to_latent(choice: Choice | Map, value: Array, place: Place | Bounds, what: str = "init") -> Array:
-    """Return the latent (float64) that a map takes to `value`.
+    """Return the latent (float64) that a map takes to `value`; a `Map` comes with the place that it is bound to.
 
     Open maps reach a bound only at infinity: a value on the bound starts 0.1 % of the range inside. Raises ParameterError when a
     value is not finite, lies outside the bounds, or (`unit`) is a zero vector.
     """
-    place = _place(place)
-    chosen = choice if isinstance(choice, Map) else get_map(choice, place)
+    chosen, place = _bound(choice, place)
     value = np.asarray(value, dtype=np.float64)
     if not np.isfinite(value).all():
         raise ParameterError(f"{what} has {int((~np.isfinite(value)).sum())} non-finite value(s)")
@@ -51,17 +56,17 @@ def to_latent(choice: Choice | Map, value: Array, place: Place | Bounds, what: s
 
 def to_value(choice: Choice | Map, latent: Any, place: Place | Bounds) -> Any:
     """Return the parameter value (tensor) of a latent, differentiable."""
-    place = _place(place)
-    chosen = choice if isinstance(choice, Map) else get_map(choice, place)
+    chosen, place = _bound(choice, place)
     return chosen.to_value(mi.TensorXf(latent), place)
 
 
 def project(choice: Choice | Map, latent: Any, place: Place | Bounds) -> Any:
     """Return the latent moved back to where its map reaches the bounds."""
-    place = _place(place)
-    chosen = choice if isinstance(choice, Map) else get_map(choice, place)
+    chosen, place = _bound(choice, place)
     return chosen.project(mi.TensorXf(latent), place)
 
 
-def _place(place: Place | Bounds) -> Place:
-    return place if isinstance(place, Place) else Place(place)
+def _bound(choice: Choice | Map, place: Place | Bounds) -> tuple[Map, Place]:
+    if isinstance(choice, Map):
+        return choice, place if isinstance(place, Place) else Place(place)
+    return bind(choice, place)

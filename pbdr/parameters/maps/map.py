@@ -27,8 +27,8 @@ class Map(ABC):
 
     Maps are smooth (or, like `clamp`, smooth after projection) and differentiable by Dr.Jit; the latent may have another shape than
     the value. `to_latent` works on the host, `to_value` and `project` on tensors. NaN passes through unchanged: it is the fit loop
-    that counts and refuses it. `Variables` calls `refusal` and `check` once, `to_latent` for initial values and where a gauge moves
-    them, `to_value` and `project` in every step.
+    that counts and refuses it. `Variables` calls `refusal` and `prepare` once, `check` and `to_latent` for initial values and where
+    a gauge moves them, `to_value` and `project` in every step.
     """
 
     name: ClassVar[str]
@@ -37,6 +37,10 @@ class Map(ABC):
     def refusal(self, place: Place) -> str:
         """Return why the map cannot keep the bounds of `place`, to follow "map 'name'"; "" if it can."""
         return ""
+
+    def prepare(self, place: Place) -> Any:
+        """Return what the other methods find as `place.prepared`: the factors of a matrix, a pose to start from."""
+        return None
 
     def check(self, value: Array, place: Place, what: str) -> Array:
         """Return finite values (float64) moved into the bounds where rounding took them out; else raise ParameterError."""
