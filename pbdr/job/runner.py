@@ -15,12 +15,12 @@ import numpy as np
 from .. import backend, inverse
 from ..data import read_text
 from ..errors import DataError, DivergedError, PbdrError
-from ..inverse import Options, Problem, State
-from ..parameters import Variables, VariableSpec
-from ..scene import Scene, integrator_of, load_scene, sensor_of
+from ..inverse import Problem, State
+from ..parameters import Variables
+from ..scene import Scene, integrator_of, sensor_of
 from ..seeds import hashed
 from ..transport import media
-from . import checkpoint, evaluate, messages, metrics, results, storage, toml, views
+from . import checkpoint, evaluate, messages, metrics, results, statement, storage, toml, views
 from .config import Job, parse_job
 from .events import Events, Silent
 from .rundir import RunDirectory
@@ -57,12 +57,12 @@ def preflight(job: Job) -> Scene:
     for path, what in ((job.data.cameras, "transforms.json"), (job.data.target, "target scene")):
         if path not in (None, "scene") and not Path(str(path)).is_file():
             raise DataError(messages.missing_file(Path(str(path)), what, Path(str(path)).suffix))
-    scene = _load(job)
+    scene = statement.load(job)
     views.camera_unknowns(job, scene)
-    bound = Variables(scene, _specs(job))
+    bound = Variables(scene, statement.specs(job))
     inverse.check_variables(bound)
     bound.init()
-    _options(job, job.optim.views_per_step)
+    statement.options(job, job.optim.views_per_step)
     tracer = integrator_of(scene, job.render.integrator)
     if getattr(tracer, "is_pathspace", False) and tracer.options.media != "ignore":
         for sensor in scene.sensors:
@@ -153,12 +153,12 @@ class _Worker:
         """Everything from loading to evaluation."""
         self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
         self.say(f"run directory {self.run.path}")
-        scene = scene or _load(self.job)
+        scene = scene or statement.load(self.job)
         for note in scene.notes:
             self.run.log(note)
         data = views.load(self.job, scene, self.run, self.say)
         self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
-        problem = _problem(self.job, scene, data)
+        problem = statement.problem(self.job, scene, data)
         first = inverse.init(problem)
         self.state = self._restore(first)
         shown = evaluate.shown(data)
@@ -296,46 +296,6 @@ class _Worker:
         self.say(f"{verdict['word']}. {verdict['text']}")
         self.run.write_status("finished", step=self.step, steps=self.job.optim.steps, exit_code=code)
         return Outcome(self.run, code, self.step, found)
-
-
-def _load(job: Job) -> Scene:
-    required = job.data.cameras == "scene" and job.data.target is None
-    return load_scene(job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp)
-
-
-def _problem(job: Job, scene: Scene, data: views.Dataset) -> Problem:
-    return Problem(scene, data.training, _specs(job), _options(job, len(data.training)))
-
-
-def _specs(job: Job) -> dict[str, VariableSpec]:
-    return {
-        name: VariableSpec(
-            match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
-            texture=v.texture, start=v.start, prior=v.prior,
-        )
-        for name, v in job.vars.items()
-    }  # fmt: skip
-
-
-def _options(job: Job, training_views: int) -> Options:
-    return Options(
-        steps=job.optim.steps,
-        views_per_step=min(job.optim.views_per_step, training_views),
-        spp=job.render.spp,
-        spp_grad=job.render.spp_grad,
-        seed=job.optim.seed,
-        loss=job.loss.image,
-        optimiser=job.optim.optimiser,
-        lr_decay=job.optim.lr_decay,
-        resolution=tuple((entry.step, entry.scale) for entry in job.render.resolution) or ((0, 1.0),),
-        integrator=job.render.integrator,
-        gauge=None if job.gauge is None else job.gauge.fix,
-        gauge_lr=None if job.gauge is None else job.gauge.lr,
-        nonfinite=job.guard.nonfinite,
-        max_skips=job.guard.max_skips,
-        patience=job.stop.patience,
-        max_minutes=job.stop.max_minutes,
-    )
 
 
 def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any]:
