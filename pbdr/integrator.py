@@ -7,13 +7,13 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr import memory, replay, seeds, sequence
+from pbdr import memory, replay, seeds
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.boundary import direct, guiding, left_out, mapped, patterns, segment, sightlines, warp_camera
+from pbdr.boundary import direct, guiding, left_out, motion, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
-from pbdr.passes import SHARES, TERMS, GradientPass, Inputs
+from pbdr.passes import SHARES, TERMS, GradientPass, Inputs, applicable
 from pbdr.transport import (
     camera,
     channels,
@@ -31,6 +31,7 @@ from pbdr.transport import (
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 from pbdr.transport.pixels import Pixels
+from pbdr.transport.tracer import Tracer
 
 UNIFORM_LOBE = 0.1  # defensive weights of the gradient pass, docs/theory.md section 3
 UNIFORM_ENVIRONMENT = 0.5
@@ -54,20 +55,20 @@ class PathSpaceMethods:
                 "llvm_ad_rgb."
             )
         self.options = options
-        self.channels = channels.parse(options.aovs)
+        self.left_out = left_out.Counts(recorded=options.replay)
+        extra = channels.parse(options.aovs)
+        self.tracer = Tracer(options.max_depth, options.rr_depth, self.hide_emitters, extra, self.left_out)
         self.tables = TableBuilder()
         self.learned = guiding.State()  # from call to call
         self.recordings = replay.Recordings()
-        self.left_out = left_out.Counts(recorded=options.replay)
         self.nonfinite: Any = (
             None  # samples of the last gradient pass whose contribution was not finite (device counter)
         )
 
     @property
     def max_depth(self) -> int:
-        """Longest path, in Mitsuba's counting; bounded for memory when unlimited (see `UNBOUNDED_DEPTH`)."""
-        depth = self.options.max_depth
-        return path.UNBOUNDED_DEPTH if depth == -1 else depth
+        """Longest path, in Mitsuba's counting; bounded for memory when unlimited."""
+        return self.tracer.max_depth
 
     def to_string(self) -> str:
         """One line for logs."""
@@ -75,7 +76,7 @@ class PathSpaceMethods:
 
     def aov_names(self) -> list[str]:
         """Names of the extra channels on the film, in the order of the option `aovs`."""
-        return [name for channel in self.channels for name in channel.film_names]
+        return self.tracer.aov_names()
 
     def sample(self, *_: Any, **__: Any) -> Any:
         """Called by integrators around this one, which would differentiate its samples without their boundary."""
@@ -86,40 +87,9 @@ class PathSpaceMethods:
 
     # ------------------------------------------------------------------ primal
 
-    def _path_options(self, **changes: Any) -> path.PathOptions:
-        return path.PathOptions(
-            max_depth=self.max_depth, rr_depth=self.options.rr_depth, hide_emitters=self.hide_emitters, **changes
-        )
-
     @staticmethod
     def _sensor(scene: Any, sensor: Any) -> Any:
         return scene.sensors()[sensor] if isinstance(sensor, int) else sensor
-
-    def _sampler(
-        self, sensor: Any, seed: Any, spp: int, *stream: str, own: bool = False, curve: Any = None
-    ) -> tuple[Any, int]:
-        """Sampler of the film's pixels from a hashed, named stream, and the samples per pixel, which samplers may round.
-
-        `own`: the sensor's own sampler in any case; `curve`: the order of the pixels, if not row by row.
-        """
-        own = own or self.options.sequence == "independent"
-        if own:
-            sampler = sensor.sampler().clone()
-            if spp:
-                sampler.set_sample_count(spp)
-            spp = sampler.sample_count()
-            sampler.set_samples_per_wavefront(spp)
-        width, height = camera.film_size(sensor.film())
-        lanes = width * height * spp
-        if lanes >= 2**32:
-            raise OptionError(
-                f"pathspace: {width}×{height} pixels × {spp} spp = {lanes} samples exceed 2^32 in one call. "
-                "Lower spp and average several calls with different seeds."
-            )
-        if not own:
-            return sequence.over_film(width, height, spp, seeds.stream(seed, *stream), curve), spp
-        sampler.seed(seeds.stream(seed, *stream), lanes)
-        return sampler, spp
 
     def render(
         self, scene: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0, develop: bool = True, evaluate: bool = True
@@ -130,7 +100,7 @@ class PathSpaceMethods:
         sensor = self._sensor(scene, sensor)
         support.check_film(sensor)
         film = sensor.film()
-        channels.check(self.channels, scene)
+        channels.check(self.tracer.channels, scene)
         if self.options.media != "ignore":
             media.warn(scene, sensor)
         with dr.suspend_grad():
@@ -140,11 +110,14 @@ class PathSpaceMethods:
             block.set_coalesce(block.coalesce() and self._spp(sensor, spp) // parts >= 4)
             for part in range(parts):
                 own = seed if part == 0 else seeds.stream(seed, "part", part)
-                sampler, n = self._sampler(sensor, own, self._spp(sensor, spp) // parts, "primal", own=True)
+                sampler, n = pixels.sampler(sensor, own, self._spp(sensor, spp) // parts, "primal", own=True)
                 ray, weight, position = camera.sample_rays(sensor, sampler, Pixels.alike(film, n).index)
-                hit = hits.first_hit(self, scene, ray, bundled=True)
-                radiance, _, valid = path.trace(scene, ray, hit, sampler, self._path_options())
-                others = [dr.select(valid, mi.Float(1), 0), *channels.values(self.channels, scene, hit, ray, ray)]
+                hit = hits.first_hit(self.tracer, scene, ray, bundled=True)
+                radiance, _, valid = path.trace(scene, ray, hit, sampler, self.tracer.path_options())
+                others = [
+                    dr.select(valid, mi.Float(1), 0),
+                    *channels.values(self.tracer.channels, scene, hit, ray, ray),
+                ]
                 colour = spectra.to_rgb(radiance * weight, ray.wavelengths)
                 FilmMap.put(film, block, position, colour, others, mi.Float(1))
                 if parts > 1:
@@ -157,8 +130,8 @@ class PathSpaceMethods:
     def _gradient_options(self, scene: Any, sensor: Any, features: Features) -> path.PathOptions:
         warp = None
         if self.options.boundary == "warp" and features.edges_seen_to_move:
-            warp = warp_camera.build(scene, sensor, self, features, self.tables, self.options.warp)
-        return self._path_options(
+            warp = warp_camera.build(scene, sensor, self.tracer, features, self.tables, self.options.warp)
+        return self.tracer.path_options(
             uniform_lobe=UNIFORM_LOBE,
             uniform_environment=UNIFORM_ENVIRONMENT if features.environment_radiance else 0.0,
             h=dr.opaque(mi.Float, self.options.blend_distance or default_blend_distance(scene, features)),
@@ -175,7 +148,7 @@ class PathSpaceMethods:
         if self.options.media != "ignore":
             media.check(scene, sensor, [p.raw for p in attached])
         features = inspect(scene, sensor, attached)
-        channels.check(self.channels, scene, features.moving_edges)
+        channels.check(self.tracer.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
             warped = self.options.boundary == "warp"
             support.check_boundary(scene, sensor, features, attached, self.max_depth, warped)
@@ -237,7 +210,8 @@ class PathSpaceMethods:
         """One of several equal parts of a call."""
         spp = self._spp(sensor, spp) // parts
         budgets = {term: -(-self.samples(sensor.film(), term, parts * spp) // parts) for term in SHARES}
-        return GradientPass(self, features, options, spp, budgets, chosen)
+        edges, follows = self.options.boundary == "edge", self.options.follows_adjoint
+        return GradientPass(self.tracer, edges, follows, features, options, spp, budgets, chosen)
 
     def _inputs(self, scene: Any, sensor: Any, one: GradientPass, seed: Any, part: int, adjoint: Any) -> Inputs:
         """What a pass needs on the device. All that waits for the device happens here, before anything large is launched."""
@@ -250,7 +224,7 @@ class PathSpaceMethods:
         features = one.features
         if self.options.boundary == "edge" and features.edges_seen_to_move:
             given.table = self.tables.build(scene, features.moving_shapes, features)
-            given.slot = segment.Motion.slots(scene, features.moving_shapes)
+            given.slot = motion.Motion.slots(scene, features.moving_shapes)
             if self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(one.chosen):
                 count = one.budgets["direct"] or one.budgets["indirect"]
                 given.outlines = direct.Outlines.of(scene, given.table, given.stream, count)
@@ -272,22 +246,11 @@ class PathSpaceMethods:
         """Number of parts into which a call is cut to stay below the ceiling of memory."""
         width, height = camera.film_size(sensor.film())
         spp, planes = self._spp(sensor, spp), 5 + len(self.aov_names())
-        budgets: dict[str, int] = {}
-        if self.options.boundary == "edge" and features is not None and features.moving:
-            given = {term: self.samples(sensor.film(), term, spp) for term in SHARES}
-            if features.edges_seen_to_move:
-                budgets |= given
-            if not all(features.maps.grouped):
-                budgets["maps"] = max(given["primary"], given["indirect"] // 6) * mapped.MEMORY // memory.SAMPLE
-            if features.horizons_in_mirrors or features.horizons_in_sight:
-                budgets["sights"] = (
-                    max(given["primary"] // 2, given["indirect"] // 6) * sightlines.MEMORY // memory.SAMPLE
-                )
-            if features.patterns is not None:
-                budgets["patterns"] = (
-                    max(given["primary"] // 2, given["indirect"] // 6) * patterns.MEMORY // memory.SAMPLE
-                )
-        return memory.parts(self.options.memory_bytes, spp, width * height, planes, budgets)
+        needs: list[int] = []
+        if self.options.boundary == "edge" and features is not None:
+            budgets = {part: self.samples(sensor.film(), part, spp) for part in SHARES}
+            needs = [term.count(budgets) * term.memory for term in applicable(features, self.tracer)]
+        return memory.parts(self.options.memory_bytes, spp, width * height, planes, needs)
 
     @staticmethod
     def _spp(sensor: Any, spp: int) -> int:

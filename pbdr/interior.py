@@ -16,6 +16,7 @@ from pbdr.transport import camera, channels, groups, hits, path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField, FilmMap
 from pbdr.transport.pixels import Pixels
+from pbdr.transport.tracer import Tracer
 
 
 def visible_emission(
@@ -44,12 +45,12 @@ class Recorded:
 
 
 def _record(
-    scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any, pixels: Pixels
+    scene: Any, sensor: Any, tracer: Tracer, options: path.PathOptions, sampler: Any, pixels: Pixels
 ) -> Recorded:
     """Trace and keep camera paths."""
     ray, weight, position = camera.sample_rays(sensor, sampler, pixels.index)
     detached = dr.detach(ray)
-    hit = hits.first_hit(integrator, scene, detached, bundled=True)
+    hit = hits.first_hit(tracer, scene, detached, bundled=True)
     store = path.PathStore(options.max_depth, ray.wavelengths, options.warp)
     jacobian, shift = mi.Float(1), None
     if options.warp is not None:
@@ -68,21 +69,21 @@ def _alpha(hit: Any) -> Any:
 
 
 def backward(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, field: AdjointField,
+    scene: Any, sensor: Any, tracer: Tracer, features: Features, options: path.PathOptions, field: AdjointField,
     sampler: Any, pixels: Pixels,
 ) -> Any:  # fmt: skip
     """Accumulate the interior gradient of the scene parameters for the adjoint image behind `field`.
 
     Returns the number of paths whose contribution was not finite. (Dr.Jit's scatter-add drops NaN: it must be counted here.)
     """
-    kept = _record(scene, sensor, integrator, options, sampler, pixels)
+    kept = _record(scene, sensor, tracer, options, sampler, pixels)
     ray, hit, scale = kept.ray, kept.hit, kept.weight / pixels.number
     adjoint, others = field.read(kept.position, True, ray.wavelengths)
     adjoint *= scale
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, True)
-        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray, features=features)]
+        seen = [_alpha(hit), *channels.values(tracer.channels, scene, hit, ray, ray, features=features)]
         objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
         for along, value in zip(others, seen, strict=False):
             objective += along / pixels.number * value * kept.jacobian
@@ -101,16 +102,16 @@ def backward(
 
 
 def forward(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, film_map: FilmMap,
+    scene: Any, sensor: Any, tracer: Tracer, features: Features, options: path.PathOptions, film_map: FilmMap,
     sampler: Any, pixels: Pixels,
 ) -> list[tuple[Any, Any, list[Any], Any]]:  # fmt: skip
     """Interior derivatives of every sample: (film position, of the colour / spp, of the other channels / spp, active)."""
-    kept = _record(scene, sensor, integrator, options, sampler, pixels)
+    kept = _record(scene, sensor, tracer, options, sampler, pixels)
     ray, hit, spp = kept.ray, kept.hit, pixels.number
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, True)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
-        seen = [_alpha(hit), *channels.values(integrator.channels, scene, hit, ray, ray, features=features)]
+        seen = [_alpha(hit), *channels.values(tracer.channels, scene, hit, ray, ray, features=features)]
         moving = [value * kept.jacobian for value in seen]
         shift = [] if kept.shift is None else [mi.Float(x) for x in kept.shift]
         d_emitted, d_origin, d_direction, d_start, *rest = sweep.tangents(

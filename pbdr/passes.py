@@ -7,37 +7,23 @@ and glass are searched for.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import mitsuba as mi
 
 from pbdr import interior, seeds, sequence
-from pbdr.boundary import (
-    chains,
-    clipped,
-    direct,
-    frustum,
-    guiding,
-    horizon,
-    indirect,
-    mapped,
-    patterns,
-    primary,
-    reflected,
-    segment,
-    shadows,
-    sightlines,
-    specular,
-    terminator,
-    terms,
-)
+from pbdr.boundary import chains, direct, guiding, motion, sample
+from pbdr.boundary.context import Context
 from pbdr.boundary.edges import EdgeTable
-from pbdr.transport import path
+from pbdr.boundary.term import Term
+from pbdr.boundary.terms import TERMS as BOUNDARY
+from pbdr.transport import path, pixels
 from pbdr.transport.features import Features
 from pbdr.transport.film import FilmMap, Magnitude
 from pbdr.transport.pixels import Pixels
+from pbdr.transport.tracer import Tracer
 
 TERMS = ("interior", "primary", "direct", "indirect")
 #: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
@@ -49,7 +35,7 @@ class Inputs:
     """What changes from call to call, on the device.
 
     `h`: blend distance; `weights`: normalisation of the film; `adjoint`: image, in reverse mode; `table`: None when no edge is seen
-    to move; `slot`: of `segment.Motion`; `learned`: None without guiding; `curve`: order of the pixels, if δL favours some.
+    to move; `slot`: of `motion.Motion`; `learned`: None without guiding; `curve`: order of the pixels, if δL favours some.
     """
 
     seed: Any
@@ -70,165 +56,84 @@ class Inputs:
         return sequence.over_lanes(count, seeds.stream(self.seed, name))
 
 
+def applicable(features: Features, tracer: Tracer) -> list[Term]:
+    """Boundary terms of a scene with these features, by edge sampling."""
+    return [term for term in BOUNDARY if features.moving and term.applies(features, tracer.max_depth)]
+
+
 @dataclass
 class GradientPass:
-    """What stays the same from call to call: features and options, sample counts, the terms asked for."""
+    """What stays the same from call to call: settings, features and options, sample counts, the terms asked for.
 
-    integrator: Any
+    `edges`: whether boundaries are sampled, not warped or left out; `follows_adjoint`: whether samples are where δL is large.
+    """
+
+    tracer: Tracer
+    edges: bool
+    follows_adjoint: bool
     features: Features
     options: path.PathOptions
     spp: int
-    budgets: dict[str, int]
+    budgets: Mapping[str, int]
     chosen: tuple[str, ...]
 
     def backward(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Accumulate the gradients of the attached parameters; returns the number of samples that were not finite."""
-        features = self.features
-        options, film_map, mirrors, motion = self._begin(scene, sensor, given)
+        options, film_map = self._begin(sensor, given)
         field = film_map.transpose(given.adjoint)
-        magnitude = field.magnitude() if self.integrator.options.follows_adjoint else None
+        magnitude = field.magnitude() if self.follows_adjoint else None
+        context = self._context(scene, sensor, options, given, magnitude)
         nonfinite = mi.UInt32(0)
         if "interior" in self.chosen:
             sampler, starts = self._starts(sensor, given, magnitude)
-            nonfinite += interior.backward(scene, sensor, self.integrator, features, options, field, sampler, starts)
-        for samples in self._boundary(scene, sensor, given, motion, magnitude):
-            nonfinite += terms.backward(samples, field)
-        for drawn in self._indirect(scene, sensor, options, given, motion, mirrors):
-            nonfinite += indirect.backward(scene, features, options, field, drawn)
+            nonfinite += interior.backward(scene, sensor, self.tracer, self.features, options, field, sampler, starts)
+        for one in self._samples(context):
+            nonfinite += sample.backward(scene, self.features, options, field, one)
         return nonfinite
 
     def forward(self, scene: Any, sensor: Any, given: Inputs) -> Any:
         """Derivative image (H, W, C) for the tangents of the attached parameters."""
-        features = self.features
-        options, film_map, mirrors, motion = self._begin(scene, sensor, given)
+        options, film_map = self._begin(sensor, given)
+        context = self._context(scene, sensor, options, given, None)
         parts = []
         if "interior" in self.chosen:
             sampler, starts = self._starts(sensor, given, None)
-            parts += interior.forward(scene, sensor, self.integrator, features, options, film_map, sampler, starts)
-        for samples in self._boundary(scene, sensor, given, motion, None):
-            parts += terms.forward(samples)
-        for drawn in self._indirect(scene, sensor, options, given, motion, mirrors):
-            parts += indirect.forward(scene, features, options, drawn)
+            parts += interior.forward(scene, sensor, self.tracer, self.features, options, film_map, sampler, starts)
+        for one in self._samples(context):
+            parts += sample.forward(scene, self.features, options, one)
         return film_map.splat(parts)
 
-    def _begin(self, scene: Any, sensor: Any, given: Inputs) -> tuple[path.PathOptions, FilmMap, Any, segment.Motion]:
-        """What both modes start with: (path options, film, mirrors that the camera sees, motion of the edges)."""
+    def _begin(self, sensor: Any, given: Inputs) -> tuple[path.PathOptions, FilmMap]:
         options = dataclasses.replace(self.options, h=given.h)
-        film_map = FilmMap(sensor, self.integrator.aov_names(), given.weights)
-        mirrors = self._mirrors(scene, sensor, given)
-        return options, film_map, mirrors, segment.Motion(scene, self.features, given.slot)
+        return options, FilmMap(sensor, self.tracer.aov_names(), given.weights)
+
+    def _context(
+        self, scene: Any, sensor: Any, options: path.PathOptions, given: Inputs, magnitude: Magnitude | None
+    ) -> Context:
+        moves = motion.Motion(scene, self.features, given.slot)
+        mirrors = None
+        if given.table is not None and self.features.delta_bsdfs and self.tracer.max_depth > 1:
+            mirrors = chains.cells(scene, sensor, self.tracer, given.stream)
+        return Context(
+            scene, sensor, self.tracer, self.features, options, given.table, moves, given.outlines, given.learned, mirrors,
+            magnitude, given.stream,
+        )  # fmt: skip
 
     def _starts(self, sensor: Any, given: Inputs, magnitude: Magnitude | None) -> tuple[Any, Pixels]:
         """Sampler of the interior's paths and the pixels that they start from: all alike without `magnitude`."""
         film, curve = sensor.film(), None if magnitude is None else given.curve
-        sampler, spp = self.integrator._sampler(sensor, given.seed, self.spp, "interior", curve=curve)
+        own = given.sequence == "independent"
+        sampler, spp = pixels.sampler(sensor, given.seed, self.spp, "interior", own=own, curve=curve)
         if magnitude is None:
             return sampler, Pixels.alike(film, spp)
         offset = sequence.number(seeds.stream(given.seed, "pixels"))
         return sampler, Pixels.favoured(curve, spp, magnitude.values, offset)
 
-    def _mirrors(self, scene: Any, sensor: Any, given: Inputs) -> Any:
-        """Where the camera sees mirrors and glass; None if nowhere."""
-        if given.table is None or not self.features.delta_bsdfs or self.integrator.max_depth < 2:
-            return None
-        return chains.cells(scene, sensor, self.integrator, given.stream)
-
-    def _boundary(
-        self, scene: Any, sensor: Any, given: Inputs, motion: segment.Motion, magnitude: Magnitude | None
-    ) -> Iterator[list[terms.Contribution]]:
-        """Samples of the boundary terms asked for; nothing when nothing moves. `magnitude`: what edges on film are favoured by."""
-        features, table, stream, tracer = self.features, given.table, given.stream, self.integrator
-        options = tracer._path_options()
-        count = self.budgets["primary"]
-        if tracer.options.boundary == "edge" and features.moving and "primary" in self.chosen and count:
-            yield mapped.sample(scene, sensor, tracer, features.maps, options, stream, count)
-        if table is None or not features.moving_edges:
+    def _samples(self, context: Context) -> Iterator[sample.Sample]:
+        """Samples of the boundary terms asked for, one set after the other; nothing when nothing moves."""
+        if not self.edges:
             return
-        if "primary" in self.chosen and features.patterns_on_film and count:
-            technique = reflected.Technique(scene, sensor, tracer, features, table, motion, self.options)
-            yield patterns.sample(technique, stream, options, max(count // 2, 1))
-        if "primary" in self.chosen and (features.moving_shapes or features.sensor_moves) and count:
-            yield primary.sample(
-                scene, sensor, tracer, features, table, motion, options, stream("primary", count), count, magnitude
-            )
-            half = max(count // 2, 1)
-            rims = stream("horizon", half)
-            smooth = frozenset(range(len(scene.shapes()))) if features.sensor_moves else features.moving_shapes
-            yield horizon.sample(scene, sensor, tracer, smooth, options, rims, half, magnitude)
-            for plane in sorted(features.clipped):
-                lines = stream(f"{plane} plane", half)
-                yield clipped.sample(scene, sensor, tracer, features, options, lines, half, plane)
-        count = self.budgets["direct"]
-        if "direct" in self.chosen and tracer.max_depth > 1 and count:
-            points = stream("direct edges", count)
-            yield direct.sample(scene, sensor, tracer, features, table, motion, given.outlines, points, count)
-            half = max(count // 2, 1)
-            for side in (1, -1):  # with the same random numbers
-                yield terminator.sample(scene, sensor, tracer, features, stream("terminator", half), half, side)
-
-    def _indirect(
-        self, scene: Any, sensor: Any, options: path.PathOptions, given: Inputs, motion: segment.Motion, mirrors: Any
-    ) -> Iterator[indirect.Sample]:
-        """Samples of the boundary terms whose x_S lies on a kept path: edges in mirrors and glass, and the indirect term."""
-        features, table, stream = self.features, given.table, given.stream
-        tracer, chosen = self.integrator, self.chosen
-        technique = reflected.Technique(scene, sensor, tracer, features, table, motion, options, given.learned)
-        deeper = "indirect" in chosen and tracer.max_depth > 2 and self.budgets["indirect"] > 0
-        sixth = max(self.budgets["indirect"] // 6, 1)
-        if tracer.options.boundary == "edge" and features.moving:
-            count = self.budgets["primary"]
-            lengths = sightlines.lengths(features, mirrors, tracer.max_depth - 2)
-            if "primary" in chosen and count and lengths is not None:
-                drawn = sightlines.seen_by_camera(technique, stream, max(count // 2, 1), lengths)
-                if drawn is not None:
-                    yield drawn
-            lengths = sightlines.lengths_from_surfaces(features, tracer.max_depth - 3)
-            if deeper and lengths is not None:
-                yield sightlines.seen_from_surfaces(technique, stream, sixth, lengths)
-            if deeper:
-                drawn = mapped.seen_from_surfaces(technique, features.maps, stream, sixth)
-                if drawn is not None:
-                    yield drawn
-        if table is None:
-            return
-        ways = (None,) if mirrors is None or tracer.max_depth == 2 else (None, mirrors)
-        if mirrors is not None and "primary" in chosen and count:
-            yield specular.draw(scene, sensor, tracer, table, motion, options, stream, count, mirrors)
-        if features.patterns is not None:
-            yield from self._patterns(technique, given, mirrors, deeper)
-        count = self.budgets["direct"]
-        if "direct" in chosen and tracer.max_depth > 1 and count:
-            yield from filter(
-                None, (frustum.draw(scene, sensor, tracer, features, options, stream, count, x) for x in ways)
-            )
-        count = self.budgets["indirect"]
-        if deeper:
-            third = max(count // 3, 1)
-            yield reflected.from_camera(technique, stream("indirect from the camera", third), third)
-            for way in ways:
-                if way is None or tracer.max_depth > 3:
-                    sampler = stream("indirect from edges" if way is None else "mirrored edges", third)
-                    yield reflected.from_edges(technique, sampler, third, way)
-                if way is None or tracer.max_depth > 3 or features.delta_lights:
-                    drawn = shadows.draw(
-                        scene, sensor, tracer, features, table, motion, options, given.outlines, stream, third, way
-                    )
-                    if drawn is not None:
-                        yield drawn
-            for rims in (horizon.seen_from_surfaces, terminator.on_paths):
-                drawn = rims(technique, stream, sixth)
-                if drawn is not None:
-                    yield drawn
-
-    def _patterns(
-        self, technique: reflected.Technique, given: Inputs, mirrors: Any, deeper: bool
-    ) -> Iterator[indirect.Sample]:
-        """Textures that jump inside faces, as they are seen in mirrors, through glass and from other surfaces."""
-        stream, limit, count = given.stream, self.integrator.max_depth - 1, self.budgets["primary"]
-        if mirrors is not None and "primary" in self.chosen and count:
-            drawn = patterns.seen_in_mirrors(technique, stream, max(count // 2, 1), mirrors.lengths(limit))
-            if drawn is not None:
-                yield drawn
-        if deeper and self.features.patterns_from_surfaces:
-            lengths = patterns.lengths_from_surfaces(self.features, limit - 1)
-            yield patterns.seen_from_surfaces(technique, stream, max(self.budgets["indirect"] // 6, 1), lengths)
+        for term in applicable(self.features, self.tracer):
+            count = term.count(self.budgets)
+            if term.part in self.chosen and count and not (term.needs_table and context.table is None):
+                yield from term.draw(context, count)

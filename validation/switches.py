@@ -63,7 +63,7 @@ def _outwards(share: float) -> Callable[..., Any]:
     return lambda cosine, distance, reach: share + 0 * distance
 
 
-_EDGES = [f"pbdr.boundary.{name}" for name in ("primary", "direct", "reflected", "horizon", "specular", "frustum")]
+_EDGES = [f"pbdr.boundary.{name}" for name in ("primary", "direct", "from_camera", "from_edges", "horizon", "specular", "frustum")]
 
 #: Name on the command line, which says what is gone → switch. The order is that of the ablation's rows.
 SWITCHES = {
@@ -95,10 +95,10 @@ SWITCHES = {
     ),
     "guiding": Switch("no guiding", {"guiding": "none"}, deep=True),
     "candidates": Switch(
-        "edge points for x_S by length alone", patches={"pbdr.boundary.reflected.CANDIDATES": 1}, deep=True
+        "edge points for x_S by length alone", patches={"pbdr.boundary.from_camera.CANDIDATES": 1}, deep=True
     ),
     "silhouettes": Switch(
-        "no directions for silhouettes", patches={"pbdr.boundary.reflected.SILHOUETTES": 0.0}, deep=True
+        "no directions for silhouettes", patches={"pbdr.boundary.from_edges.SILHOUETTES": 0.0}, deep=True
     ),
     "roulette": Switch("no Russian roulette", {"rr_depth": 2**20}, deep=True, row=False),
     "silhouette-lists": Switch(

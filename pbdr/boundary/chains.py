@@ -12,9 +12,11 @@ import numpy as np
 
 from pbdr import seeds
 from pbdr.boundary import segment
+from pbdr.boundary.context import Context
 from pbdr.discrete import Discrete
 from pbdr.transport import camera, hits, lobes, rounding, spectra
 from pbdr.transport.support import incomplete
+from pbdr.transport.tracer import Tracer
 
 MAX_LENGTH = 12  # delta vertices of a chain
 LEFT_OUT = 0.002  # chains are as long as it takes to leave out no more than this share of what delta lobes show
@@ -75,7 +77,7 @@ class Chain:
 
     scene: Any
     sensor: Any
-    integrator: Any
+    tracer: Tracer
     length: Any
     probability: Any  # of the length
     bits: Any
@@ -93,7 +95,7 @@ class Chain:
         """The ray through a film position (or in a direction of the bundle), and its first hit."""
         if self.bundle is None:
             ray = dr.detach(camera.ray_through(self.sensor, position, self.aperture, self.wavelengths))
-            return ray, hits.first_hit(self.integrator, self.scene, ray, active)
+            return ray, hits.first_hit(self.tracer, self.scene, ray, active)
         ray = spectra.carry(self.bundle.ray(position), self.wavelengths)
         return ray, self.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
 
@@ -102,7 +104,7 @@ class Chain:
         get = lambda x: None if x is None else dr.gather(type(x), x, index)  # noqa: E731
         bundle = None if self.bundle is None else self.bundle.at(index)
         return Chain(
-            self.scene, self.sensor, self.integrator, get(self.length), get(self.probability), get(self.bits), get(self.aperture),
+            self.scene, self.sensor, self.tracer, get(self.length), get(self.probability), get(self.bits), get(self.aperture),
             self.max_length, get(self.wavelengths), bundle,
         )  # fmt: skip
 
@@ -149,7 +151,7 @@ class Mirrors:
         return dr.gather(mi.Point2f, self.corners, index) + sampler.next_2d() * self.size
 
 
-def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int], Any]) -> Mirrors | None:
+def cells(scene: Any, sensor: Any, tracer: Tracer, stream: Callable[[str, int], Any]) -> Mirrors | None:
     """Cells of the film in which a random camera ray meets a delta lobe; None without any."""
     numbers = stream("delta lobes", CELLS * CELLS)
     film = sensor.film()
@@ -160,7 +162,7 @@ def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int],
     wavelengths, _ = spectra.sample(sensor, numbers)
     aperture = camera.aperture_sample(sensor, numbers)
     ray = dr.detach(camera.ray_through(sensor, corner + numbers.next_2d() * size, aperture, wavelengths))
-    hit = hits.first_hit(integrator, scene, ray)
+    hit = hits.first_hit(tracer, scene, ray)
     # The same numbers in every call: how long chains are is a part of kernels.
     met, weight = _lobes_met(scene, ray, hit, seeds.lanes(CELLS * CELLS, mi.UInt32(0), "length of chains"))
     si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, hit.is_valid())
@@ -172,7 +174,7 @@ def cells(scene: Any, sensor: Any, integrator: Any, stream: Callable[[str, int],
     beyond = 1 - np.cumsum(share)[:MAX_LENGTH]  # share of more than 1, 2, … lobes
     enough = np.nonzero(beyond <= LEFT_OUT)[0]
     longest = int(enough[0]) + 1 if len(enough) else MAX_LENGTH
-    if not len(enough) and integrator.max_depth - 1 > MAX_LENGTH:
+    if not len(enough) and tracer.max_depth - 1 > MAX_LENGTH:
         incomplete(
             f"{beyond[-1]:.1%} of what is seen in mirrors and through glass is seen by way of more than {MAX_LENGTH} of them: "
             "edges have no boundary term there."
@@ -202,14 +204,14 @@ def _lobes_met(scene: Any, ray: Any, hit: Any, sampler: Any) -> tuple[Any, Any]:
     return met, weight
 
 
-def random_chain(
-    scene: Any, sensor: Any, integrator: Any, sampler: Any, lengths: Lengths, wavelengths: Any, bundle: Any = None
-) -> Chain:
+def random_chain(context: Context, sampler: Any, lengths: Lengths, wavelengths: Any, bundle: Any = None) -> Chain:
     """A chain of one of these lengths, chosen at random, at these wavelengths."""
     length, probability = lengths.draw(sampler)
     bits = mi.UInt32(sampler.next_1d() * (1 << lengths.last))
-    aperture = None if bundle is not None else camera.aperture_sample(sensor, sampler)
-    return Chain(scene, sensor, integrator, length, probability, bits, aperture, lengths.last, wavelengths, bundle)
+    aperture = None if bundle is not None else camera.aperture_sample(context.sensor, sampler)
+    return Chain(
+        context.scene, context.sensor, context.tracer, length, probability, bits, aperture, lengths.last, wavelengths, bundle
+    )  # fmt: skip
 
 
 @dr.syntax

@@ -5,6 +5,7 @@ Straight lines in the plane find them by the rays that all shapes know how to me
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import primary, segment
-from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, clipping, groups, hits, path
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Sample
+from pbdr.boundary.term import Term
+from pbdr.transport import camera, clipping, groups, hits
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -71,10 +74,24 @@ def _lines(scene: Any, eye: Eye, film: Any, depth: float, sampler: Any, count: i
     return Crossing(hit, ray(distance), number), dr.pi * window.radius / count  # Eq. (18)
 
 
-def sample(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: path.PathOptions, sampler: Any, count: int, plane: str
-) -> list[Contribution]:  # fmt: skip
+class Sections(Term):
+    """Curves in which the near and the far plane of the camera cut surfaces."""
+
+    part, divisor = "primary", 2
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where a plane cuts what is seen to move."""
+        return bool(features.clipped) and primary.on_film(features)
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """As many for each plane."""
+        for plane in sorted(context.features.clipped):
+            yield sample(context, context.stream(f"{plane} plane", count), count, plane)
+
+
+def sample(context: Context, sampler: Any, count: int, plane: str) -> Sample:
     """`count` lines in a plane (clipping.NEAR or FAR), and what the camera sees on either side of the sections that they cross."""
+    scene, sensor, tracer, features = context.scene, context.sensor, context.tracer, context.features
     film = sensor.film()
     centre = Eye.of(sensor)
     depth, near = clipping.depth_of(centre, plane), plane == clipping.NEAR
@@ -108,14 +125,14 @@ def sample(
     if near:
         beyond = mi.Point3f(point + surface * dr.mulsign(reach, dr.dot(surface, omega)))
         back_ray = mi.Ray3f(beyond, omega)
-        back = primary.first_behind(scene, integrator, sight.reach)(back_ray, active)
+        back = primary.first_behind(scene, tracer, sight.reach)(back_ray, active)
     else:
         active &= primary.visible(
-            scene, integrator, sight.start, seen, sight.distance, primary.clear_of(seen, sight.distance), active
+            scene, tracer, sight.start, seen, sight.distance, primary.clear_of(seen, sight.distance), active
         )
         back_ray = mi.Ray3f(seen, omega)
         back = dr.select(active, hits.no_hit(), hits.no_hit())
-    active &= ~(integrator.hide_emitters & (hit.shape.emitter() != None))  # noqa: E711 (Dr.Jit comparison)
+    active &= ~(tracer.hide_emitters & (hit.shape.emitter() != None))  # noqa: E711 (Dr.Jit comparison)
     scale = dr.norm(mi.Vector3f(eye.to_local @ tangent))  # an orthographic frame may have other units than the world
     weight = mi.Float(crossing.number) * length / scale
 
@@ -131,4 +148,4 @@ def sample(
     found = primary.Seen(
         seen, omega, normal, sine, weight, side, (hit, front), (back, back_ray), position, active
     )  # fmt: skip
-    return [primary.contribution(scene, sensor, integrator, eye, options, sampler, found)]
+    return primary.contribution(context, eye, sampler, found)

@@ -6,21 +6,24 @@ draws a view and an edge, and finds the receiver x_S behind the edge.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import segment, silhouettes
+from pbdr.boundary import segment, sides, silhouettes
+from pbdr.boundary.context import Context
 from pbdr.boundary.edges import CYLINDER_LINE, SPHERE, EdgeTable, View
+from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.sampling import favour_moving, systematic
-from pbdr.boundary.terms import Contribution
+from pbdr.boundary.term import Term
 from pbdr.discrete import Discrete
 from pbdr.transport import camera, convention, emission, groups, hits, points, rounding, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
+from pbdr.transport.tracer import Tracer
 
 MAX_ENTRIES = 1 << 21  # views × edges held at once
 IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the distance
@@ -268,8 +271,8 @@ def cast(scene: Any, sensor: Any, table: EdgeTable, outlines: Outlines, sampler:
     active &= receiver_hit.is_valid()
     depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
     size = dr.minimum(to_light, edge.row.extent)
-    active &= ~segment.touches(scene, edge, receiver_hit, receiver_ray, size, active)
-    active &= ~segment.covered(scene, edge, -edge.omega, size, segment.first_behind(scene), active)
+    active &= ~sides.touches(scene, edge, receiver_hit, receiver_ray, size, active)
+    active &= ~sides.covered(scene, edge, -edge.omega, size, sides.first_behind(scene), active)
     return Shadow(
         edge, chosen, probability * count, light_ray, light_hit, to_light, receiver_ray, receiver_hit, depth, spectral_weight,
         active,
@@ -296,13 +299,13 @@ def tolerance_of(point: Any, distance: Any) -> Any:
     return rounding.GRAZING * rounding.blur(point, distance, mi.math.ShadowEpsilon / rounding.GRAZING)
 
 
-def connect(scene: Any, sensor: Any, integrator: Any, point: Any, shape: Any, active: Any) -> Connection:
+def connect(scene: Any, sensor: Any, tracer: Tracer, point: Any, shape: Any, active: Any) -> Connection:
     """Connect a surface point to the camera, through a random point of its lens if it has one."""
     aperture = camera.aperture_of(sensor, point)
     sight = Eye.of(sensor, aperture).sight(point)
     ray = mi.Ray3f(sight.start, sight.omega)
     active = active & sight.inside
-    hit = hits.first_hit(integrator, scene, ray, active)
+    hit = hits.first_hit(tracer, scene, ray, active)
     tolerance = tolerance_of(point, sight.distance)
     active &= hit.is_valid() & (dr.abs(hit.t - sight.distance) < tolerance) & (hit.shape == shape)
     return Connection(sight.position, aperture, ray, hit, sight.importance, active)
@@ -314,7 +317,7 @@ class Straight:
 
     scene: Any
     sensor: Any
-    integrator: Any
+    tracer: Tracer
 
     @property
     def length(self) -> Any:
@@ -323,7 +326,7 @@ class Straight:
 
     def connect(self, point: Any, shape: Any, store: Any, active: Any) -> Connection:
         """Connect a surface point."""
-        return connect(self.scene, self.sensor, self.integrator, point, shape, active)
+        return connect(self.scene, self.sensor, self.tracer, point, shape, active)
 
 
 def light_seen(scene: Any, features: Features, shadow: Shadow, origin: Any, active: Any) -> tuple[Any, Any]:
@@ -358,28 +361,39 @@ def scattered_without_cosine(si: Any, omega: Any, active: Any) -> Any:
     return dr.select(active & (cosine > 0), value / dr.select(cosine > 0, cosine, 1), 0)
 
 
-def sample(
-    scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    outlines: Outlines | None, sampler: Any, count: int,
-) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the direct boundary: x_S is seen by the camera."""
-    if outlines is None:
-        return []
-    shadow = cast(scene, sensor, table, outlines, sampler, count)
+class ShadowEdges(Term):
+    """Edges that cast shadows on what the camera sees."""
+
+    part = "direct"
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where edges move, and paths reach a light by way of a surface."""
+        return features.moving_edges and max_depth > 1
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """From the lights' side; none where no edge casts a shadow."""
+        if context.outlines is not None:
+            yield sample(context, context.outlines, context.stream("direct edges", count), count)
+
+
+def sample(context: Context, outlines: Outlines, sampler: Any, count: int) -> Sample:
+    """`count` edge points that cast a shadow; x_S is seen by the camera."""
+    scene, sensor, features = context.scene, context.sensor, context.features
+    shadow = cast(scene, sensor, context.table, outlines, sampler, count)
     edge = shadow.edge
     receiver = shadow.receiver_ray(shadow.receiver_hit.t)
-    seen = connect(scene, sensor, integrator, receiver, shadow.receiver_hit.shape, shadow.active)
+    seen = connect(scene, sensor, context.tracer, receiver, shadow.receiver_hit.shape, shadow.active)
     active = seen.active
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.
         ray = camera.ray_through(sensor, seen.position, seen.aperture, shadow.light_ray.wavelengths)
         attached = groups.sliding(features, seen.hit, ray, active)
         ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
-        speed = segment.rule(edge.normal, motion.position(edge, active), ray_point)
+        speed = segment.rule(edge.normal, context.motion.position(edge, active), ray_point)
     local = dr.detach(attached)
     local.wi = local.to_local(-seen.ray.d)
     scattered = scattered_without_cosine(local, edge.omega, active)
     factor = seen.importance * dr.abs_dot(local.n, seen.ray.d) * scattered * shadow_measure(shadow)
     factor *= shadow.spectral_weight
     weight = segment.weigh(-edge.front_side, radiance, factor)
-    return [Contribution(seen.position, dr.select(active, weight, 0), [], speed, active, ray.wavelengths)]
+    return Sample.on_film(seen.position, Side(dr.select(active, weight, 0), speed), active, ray.wavelengths)

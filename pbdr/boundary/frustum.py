@@ -6,7 +6,7 @@ does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import indirect, segment, specular, walk
+from pbdr.boundary import segment, specular, walk
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.boundary.sampling import systematic
+from pbdr.boundary.term import Term
 from pbdr.parameters import traverse
 from pbdr.transport import camera, cones, emission, spectra
 from pbdr.transport.features import Features
-from pbdr.transport.path import PathOptions
 
 INSIDE = 1e-5  # of the image's width: distance from the border at which the light is evaluated
 WITHIN = 1e-3  # the same for beams, of their angle: single precision does not know their edges better
@@ -125,20 +127,32 @@ def _corners(emitter: Any) -> Any:
     return (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) - uv[0]) @ np.linalg.inv(scale)
 
 
-def draw(
-    scene: Any, sensor: Any, integrator: Any, features: Features, options: PathOptions, stream: Callable[[str, int], Any],
-    count: int, mirrors: Any = None,
-) -> indirect.Sample | None:  # fmt: skip
-    """`count` points on borders and what they light, seen by the camera directly or after scatterings; None without borders.
+class BordersOfLight(Term):
+    """Borders of projected images and of beams, on what the camera sees directly or after scatterings."""
+
+    part = "direct"
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where paths reach a light by way of a surface."""
+        return max_depth > 1
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """From the lights, by every way to the camera; none where no light has a border."""
+        borders = Borders.of(context.scene, context.features.cones)
+        if borders is not None:
+            for mirrors in context.ways:
+                yield draw(context, borders, count, mirrors)
+
+
+def draw(context: Context, borders: Borders, count: int, mirrors: Any = None) -> Sample:
+    """`count` points on borders and what they light.
 
     With `mirrors` (of `chains.cells`), the camera sees the end of the walk in mirrors or through glass.
     """
-    borders = Borders.of(scene, features.cones)
-    if borders is None:
-        return None
-    sampler = stream("projected border" if mirrors is None else "mirrored border", count)
+    scene, sensor, options, features = context.scene, context.sensor, context.options, context.features
+    sampler = context.stream("projected border" if mirrors is None else "mirrored border", count)
     wavelengths, spectral_weight = spectra.sample(sensor, sampler)
-    link = specular.link(scene, sensor, integrator, mirrors, sampler, options.max_depth, wavelengths)
+    link = specular.link(context, mirrors, sampler, wavelengths)
     u = systematic(sampler, count) * borders.count
     index = dr.minimum(mi.UInt32(u), borders.count - 1)
     where, between = u - mi.Float(index), sampler.next_1d()
@@ -163,16 +177,18 @@ def draw(
     radiance = _bare(borders, border, place, receiver_ray.wavelengths, active)
     weight = walked.throughput * spectral_weight * radiance * (dr.norm(turn) * borders.count / count)  # Eq. (14)
 
-    def sides(origin: Any, _: Any) -> list[tuple[Any, Any]]:
+    def carried(origin: Any, _: Any) -> list[Side]:
         """The border gains what it overtakes."""
         light, edge = borders.to_world(border.light, borders.at(index, where, between).direction)
         seen = dr.normalize(mi.Vector3f(origin - light))
-        return [(weight, segment.rule(normal, dr.normalize(edge), seen))]
+        return [Side(weight, segment.rule(normal, dr.normalize(edge), seen))]
 
     seen = walked.connection
     attached_ray = camera.ray_through(sensor, seen.position, seen.aperture, wavelengths)
     receiver = mi.Point3f(receiver_ray(receiver_hit.t))
-    return indirect.Sample(attached_ray, seen.position, walked.store, walked.count, receiver, omega, sides, active)
+    return Sample.on_path(
+        Kept(attached_ray, walked.store, walked.count, receiver, omega), seen.position, carried, active
+    )
 
 
 def _bare(borders: Borders, border: Point, place: Any, wavelengths: Any, active: Any) -> Any:

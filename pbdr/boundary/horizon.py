@@ -7,20 +7,22 @@ it moves with the vertices and with the normals. (Without it, gradients of coars
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, primary, segment, vertex
-from pbdr.boundary.reflected import Technique
+from pbdr.boundary import primary, segment, sides, vertex
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.sampling import systematic
-from pbdr.boundary.terms import Contribution
+from pbdr.boundary.term import Term
 from pbdr.discrete import Discrete, mixed
-from pbdr.transport import camera, convention, groups, hits, path, smooth, spectra
+from pbdr.transport import camera, convention, groups, hits, smooth, spectra
 from pbdr.transport.eye import Eye
+from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude
 
 
@@ -212,27 +214,40 @@ def rim(scene: Any, faces: SmoothFaces, index: Any, s: Any, view: Any) -> Rim:
     return Rim(point, omega, across, sine, length, lit_side, (lit, dark), valid, normal, arm, slope, view.distant)
 
 
-def sample(
-    scene: Any, sensor: Any, integrator: Any, moving: frozenset[int], options: path.PathOptions, sampler: Any, count: int,
-    magnitude: Magnitude | None,
-) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the primary boundary on shading horizons, more where `magnitude` is large if it is given."""
-    faces = collect(scene, moving)
-    if faces is None:
-        return []
-    distribution = Discrete.of(film_mass(faces, Eye.of(sensor), magnitude))
+class HorizonsOnFilm(Term):
+    """Shading horizons of meshes, as the camera sees them."""
+
+    part, divisor = "primary", 2
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where meshes that interpolate normals move on the film."""
+        return features.smooth and primary.on_film(features)
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """More of them where |δL| is large, if it is known."""
+        features = context.features
+        everything = frozenset(range(len(context.scene.shapes())))
+        faces = collect(context.scene, everything if features.sensor_moves else features.moving_shapes)
+        if faces is not None:
+            yield sample(context, faces, context.stream("horizon", count), count)
+
+
+def sample(context: Context, faces: SmoothFaces, sampler: Any, count: int) -> Sample:
+    """`count` points on horizons in `faces`, as seen from the camera."""
+    scene, sensor = context.scene, context.sensor
+    distribution = Discrete.of(film_mass(faces, Eye.of(sensor), context.magnitude))
     index, probability, s = distribution.sample(systematic(sampler, count))
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
     edge = rim(scene, faces, index, s, eye)
     sight = eye.sight(edge.point)
     active = edge.valid & (probability > 0) & sight.inside
     clear = primary.clear_of(edge.point, sight.distance)
-    active &= primary.visible(scene, integrator, sight.start, edge.point, sight.distance, clear, active)
+    active &= primary.visible(scene, context.tracer, sight.start, edge.point, sight.distance, clear, active)
     seen = primary.Seen(
         edge.point, sight.omega, edge.normal, edge.sine, edge.length / (probability * count), edge.side, *edge.starts,
         lambda: edge.position(camera.attached_viewpoint(sensor, count, eye.aperture), active), active,
     )  # fmt: skip
-    return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
+    return primary.contribution(context, eye, sampler, seen)
 
 
 def face_mass(faces: SmoothFaces) -> Any:
@@ -244,29 +259,37 @@ def face_mass(faces: SmoothFaces) -> Any:
     return size * bend
 
 
-def seen_from_surfaces(technique: Technique, stream: Callable[[str, int], Any], count: int) -> indirect.Sample | None:
-    """`count` shading horizons as vertices of camera paths see them, with the light that they reflect; None if there are none."""
-    t = technique
-    scene = t.scene
-    faces = collect(scene, frozenset(range(len(scene.shapes()))))
-    if faces is None:
-        return None
-    sampler = stream("horizons from surfaces", count)
-    from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
-    index, probability, s = Discrete.of(face_mass(faces)).sample(systematic(sampler, count))
-    edge = rim(scene, faces, index, s, Viewpoint(mi.Point3f(from_here.si.p)))
-    weight = dr.select(probability > 0, edge.length / (probability * count), 0)
-    return reflected(t, from_here, edge, weight, lambda x: edge.position(x, from_here.active), sampler)
+class HorizonsFromSurfaces(Term):
+    """Shading horizons of meshes as vertices of camera paths see them, with the light that they reflect."""
+
+    part, divisor = "indirect", 6
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where meshes interpolate normals."""
+        return features.smooth and max_depth > 2
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """One horizon for each vertex."""
+        scene = context.scene
+        faces = collect(scene, frozenset(range(len(scene.shapes()))))
+        if faces is None:
+            return
+        sampler = context.stream("horizons from surfaces", count)
+        from_here = vertex.draw(context, sampler)
+        index, probability, s = Discrete.of(face_mass(faces)).sample(systematic(sampler, count))
+        edge = rim(scene, faces, index, s, Viewpoint(mi.Point3f(from_here.si.p)))
+        weight = dr.select(probability > 0, edge.length / (probability * count), 0)
+        yield reflected(context, from_here, edge, weight, lambda x: edge.position(x, from_here.active), sampler)
 
 
 def reflected(
-    technique: Technique, from_here: vertex.Vertex, curve: Any, weight: Any, position: Callable[[Any], Any], sampler: Any
-) -> indirect.Sample:  # fmt: skip
+    context: Context, from_here: vertex.Vertex, curve: Any, weight: Any, position: Callable[[Any], Any], sampler: Any
+) -> Sample:
     """A horizon seen from x_S: light that the surface reflects on either side of a `Rim`, or whatever has its fields.
 
     `weight`: 1 / density along the curve; `position(x_S)`: the attached x_B.
     """
-    t = technique
+    t = context
     distance = dr.norm(curve.point - from_here.si.p)
     active = from_here.active & curve.valid & (weight > 0) & (distance > 0)
     scattered = from_here.scattered(curve.omega, active)
@@ -275,15 +298,15 @@ def reflected(
     factor = from_here.factor * scattered * (curve.sine * weight / dr.square(distance))
     for _, start in curve.starts:
         spectra.carry(start, from_here.wavelengths)
-    lit, dark = indirect.radiance(t.scene, curve.starts, sampler, t.options, active, from_here.count, True)
+    lit, dark = sides.radiance(t.scene, curve.starts, sampler, t.options, active, from_here.count, True)
     jump = segment.weigh(curve.side, lit, factor) + segment.weigh(-curve.side, dark, factor)
 
-    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+    def carried(origin: Any, direction: Any) -> list[Side]:
         """Equations (5), (6a) and (10): both sides are hits of the same face."""
         hit, ray = curve.starts[0]
         far = groups.material(t.features, hit, ray, active)
         onward, _ = convention.scattered_direction(origin, curve.omega, far, t.options.h, active)
         ray_point = convention.ray_point_scattered(origin, onward, distance)
-        return [(jump, segment.rule(curve.normal, position(origin), ray_point))]
+        return [Side(jump, segment.rule(curve.normal, position(origin), ray_point))]
 
-    return from_here.sample(curve.omega, sides, active)
+    return from_here.sample(curve.omega, carried, active)

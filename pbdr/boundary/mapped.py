@@ -8,27 +8,28 @@ known by the sign on either side only: it is found by root finding along short s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import horizon, indirect, primary, segment, vertex
-from pbdr.boundary.reflected import Technique
+from pbdr.boundary import horizon, primary, segment, vertex
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Sample
 from pbdr.boundary.sampling import one_trial, trial_lanes
-from pbdr.boundary.terms import Contribution
-from pbdr.transport import camera, hits, path, points
+from pbdr.boundary.term import Term
+from pbdr.transport import camera, hits, points
 from pbdr.transport.bent import Maps
 from pbdr.transport.eye import Eye
+from pbdr.transport.features import Features
 
 STEP = 0.003  # longest step, in units of the square root of a shape's area: the surface is nearly flat along it
 TEXELS = 0.5  # and in texels, so that few steps cross the curve twice
 HALVINGS = 14
 NEAR = 0.05  # of a step: between the points of a difference
 TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
-MEMORY = 64 * TRIALS  # bytes a sample
 
 
 @dataclass
@@ -192,15 +193,31 @@ def _points(maps: Maps, sampler: Any, count: int) -> tuple[Any, ...]:
     return tuple(columns)
 
 
-def sample(
-    scene: Any, sensor: Any, integrator: Any, maps: Maps, options: path.PathOptions, stream: Callable[[str, int], Any], count: int
-) -> list[Contribution]:  # fmt: skip
-    """The primary boundary on horizons of maps, from `TRIALS * count` steps; empty without maps.
+class _Horizons(Term):
+    """What the camera's view of such horizons shares with those of other surfaces."""
 
-    `stream` makes samplers by name and number of lanes.
-    """
-    if all(maps.grouped):  # horizons on instances: sightlines.py
-        return []
+    memory, needs_table = 64 * TRIALS, False
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where there are maps on shapes of the scene itself: for those on instances, see sightlines.py."""
+        return features.moving and not all(features.maps.grouped)
+
+
+class MapsOnFilm(_Horizons):
+    """Horizons of maps as the camera sees them, from `TRIALS` steps for each sample."""
+
+    part = "primary"
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """Those that the steps cross."""
+        found = sample(context, count)
+        if found is not None:
+            yield found
+
+
+def sample(context: Context, count: int) -> Sample | None:
+    """Horizons that `TRIALS * count` steps cross, as seen from the camera; None if they cross none."""
+    scene, sensor, maps, stream = context.scene, context.sensor, context.features.maps, context.stream
     trials = TRIALS * count
     sampler = stream("normal maps", trials)
     step = Step.draw(maps, sampler, trials)
@@ -209,7 +226,7 @@ def sample(
     chosen = dr.compress(crosses)
     number = dr.width(chosen)
     if number == 0:
-        return []
+        return None
     get = lambda x: dr.gather(type(x), x, chosen)  # noqa: E731
     aperture = None if aperture is None else get(aperture)
     sampler = stream("paths to normal maps", number)
@@ -218,26 +235,33 @@ def sample(
     sight = eye.sight(curve.point)
     active = curve.valid & sight.inside
     clear = primary.clear_of(curve.point, sight.distance)
-    active &= primary.visible(scene, integrator, sight.start, curve.point, sight.distance, clear, active)
+    active &= primary.visible(scene, context.tracer, sight.start, curve.point, sight.distance, clear, active)
     seen = primary.Seen(
         curve.point, sight.omega, curve.normal, curve.sine, curve.weight, curve.side, *curve.starts,
         lambda: curve.position(maps, camera.attached_viewpoint(sensor, number, aperture), eye.distant, active), active,
     )  # fmt: skip
-    return [primary.contribution(scene, sensor, integrator, eye, options, sampler, seen)]
+    return primary.contribution(context, eye, sampler, seen)
 
 
-def seen_from_surfaces(
-    technique: Technique, maps: Maps, stream: Callable[[str, int], Any], count: int
-) -> indirect.Sample | None:
-    """Horizons of maps as vertices of `count` camera paths see them, with the light that they reflect; None without maps.
+class MapsFromSurfaces(_Horizons):
+    """Horizons of maps as vertices of camera paths see them, with the light that they reflect."""
 
-    `TRIALS` steps for each vertex; one of those that cross a horizon stands for all.
-    """
-    if all(maps.grouped):  # horizons on instances: sightlines.py
-        return None
-    t = technique
+    part, divisor = "indirect", 6
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """As above, and paths are long enough."""
+        return max_depth > 2 and super().applies(features, max_depth)
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """`TRIALS` steps for each vertex; one of those that cross a horizon stands for all."""
+        yield seen_from_surfaces(context, count)
+
+
+def seen_from_surfaces(context: Context, count: int) -> Sample:
+    """Horizons as vertices of `count` camera paths see them."""
+    t, maps, stream = context, context.features.maps, context.stream
     scene, trials = t.scene, TRIALS * count
-    paths = lambda: vertex.draw(scene, t.sensor, t.integrator, t.options, stream("maps from surfaces", count))  # noqa: E731
+    paths = lambda: vertex.draw(t, stream("maps from surfaces", count))  # noqa: E731
     first = paths()
     dr.eval(first.si.p, first.active)
     sampler = stream("normal maps from surfaces", trials)

@@ -13,7 +13,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import chains, indirect, segment
+from pbdr.boundary import chains, segment, sides
 from pbdr.transport import groups, hits, path, rounding, spectra
 from pbdr.transport.features import Features
 from pbdr.transport.texels import FARTHEST
@@ -240,7 +240,7 @@ class Crossing:
     def jump(self, sights: Sights, sampler: Any, options: path.PathOptions, depth: Any, silent: Any) -> Any:
         """Radiance ahead minus behind; without what the surface itself emits on lanes that are `silent`."""
         starts = [(look.hit, look.ray) for look in (self.ahead, self.behind)]
-        ahead, behind = indirect.radiance(sights.chain.scene, starts, sampler, options, self.active, depth, silent)
+        ahead, behind = sides.radiance(sights.chain.scene, starts, sampler, options, self.active, depth, silent)
         return ahead - behind
 
 

@@ -5,24 +5,24 @@ pattern_lines.py finds the lines along which they jump (docs/theory.md, section 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import chains, indirect, vertex
+from pbdr.boundary import chains, vertex
+from pbdr.boundary.context import Context
 from pbdr.boundary.pattern_lines import Crossing, Sights, Step
-from pbdr.boundary.reflected import Technique
+from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.boundary.sampling import one_trial, random_direction, trial_lanes
-from pbdr.boundary.terms import Contribution
+from pbdr.boundary.term import Term
 from pbdr.transport import camera, channels, convention, emission, groups, path, spectra
 from pbdr.transport.features import Features
 
 STEP = 0.01  # of the film's width, or radians
 TRIALS = 16  # steps for each sample: looking is cheap
-MEMORY = 64 * TRIALS  # bytes a sample
 ANYWHERE = 0.25  # share of directions that are spread over the sphere, for surfaces that let light through, too
 FROM_SURFACES = 4  # delta lobes by way of which other surfaces than the camera see them
 
@@ -39,14 +39,12 @@ class Drawn:
     number: int
 
     @staticmethod
-    def of(
-        technique: Technique, stream: Callable[[str, int], Any], count: int, lengths: chains.Lengths
-    ) -> Drawn | None:
+    def of(context: Context, count: int, lengths: chains.Lengths) -> Drawn | None:
         """Of `TRIALS * count` steps those that cross lines, but `count` at most; None if there are none."""
-        t, trials = technique, TRIALS * count
+        t, stream, trials = context, context.stream, TRIALS * count
         sampler = stream(f"steps over patterns {lengths.first}", trials)
         wavelengths, spectral_weight = spectra.sample(t.sensor, sampler)
-        chain = chains.random_chain(t.scene, t.sensor, t.integrator, sampler, lengths, wavelengths)
+        chain = chains.random_chain(t, sampler, lengths, wavelengths)
         sights = Sights(chain, t.features, sampler.next_1d())
         film = t.sensor.film()
         size, corner = mi.ScalarVector2f(camera.film_size(film)), mi.ScalarVector2f(camera.film_origin(film))
@@ -76,63 +74,98 @@ class Drawn:
         )
 
 
-def sample(
-    technique: Technique, stream: Callable[[str, int], Any], options: path.PathOptions, count: int
-) -> list[Contribution]:
-    """The primary boundary on patterns that the camera sees in a straight line, from `TRIALS * count` steps over the film."""
-    t = technique
-    drawn = Drawn.of(t, stream, count, chains.Lengths(0, 0))
-    if drawn is None:
-        return []
-    sampler = stream("light on patterns", drawn.number)
+class PatternsOnFilm(Term):
+    """Lines of textures as the camera sees them in a straight line, from `TRIALS` steps over the film for each sample."""
+
+    part, divisor, memory = "primary", 2, 64 * TRIALS
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where textures move on the film."""
+        return features.moving_edges and features.patterns_on_film
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """Those that the steps cross."""
+        drawn = Drawn.of(context, count, chains.Lengths(0, 0))
+        if drawn is not None:
+            yield sample(context, drawn)
+
+
+def sample(context: Context, drawn: Drawn) -> Sample:
+    """What the camera sees on either side of the lines that were found."""
+    t, options = context, context.tracer.path_options()
+    sampler = t.stream("light on patterns", drawn.number)
     found = drawn.crossing(sampler, None)
     chain, twin = drawn.sights.chain, sampler.clone()
     ray = camera.ray_through(t.sensor, found.position, chain.aperture, chain.wavelengths)
     along = dr.detach(ray)
-    sides = []
+    values = []
     for look, numbers in ((found.ahead, sampler), (found.behind, twin)):
         light, _, valid = path.trace(t.scene, look.ray, look.hit, numbers, options, active=found.active)
-        others = channels.values(t.integrator.channels, t.scene, look.hit, look.ray, along, found.active)
-        sides.append([light * drawn.spectral_weight, dr.select(valid, mi.Float(1), 0), *others])
+        others = channels.values(t.tracer.channels, t.scene, look.hit, look.ray, along, found.active)
+        values.append([light * drawn.spectral_weight, dr.select(valid, mi.Float(1), 0), *others])
     factor = found.weight / drawn.density
-    weight, *others = [dr.select(found.active, (a - b) * factor, 0) for a, b in zip(*sides, strict=True)]
+    weight, *others = [dr.select(found.active, (a - b) * factor, 0) for a, b in zip(*values, strict=True)]
     with dr.resume_grad():
         speed = found.speed(drawn.sights, ray.o, ray.d)
-    return [Contribution(found.position, weight, others, speed, found.active, chain.wavelengths)]
+    return Sample.on_film(found.position, Side(weight, speed, others), found.active, chain.wavelengths)
 
 
-def seen_in_mirrors(
-    technique: Technique, stream: Callable[[str, int], Any], count: int, lengths: chains.Lengths
-) -> indirect.Sample | None:
+class PatternsInMirrors(Term):
     """The same by way of delta lobes."""
-    t = technique
-    drawn = Drawn.of(t, stream, count, lengths)
-    if drawn is None:
-        return None
+
+    part, divisor, memory = "primary", 2, 64 * TRIALS
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where there are both."""
+        return features.patterns is not None and features.delta_bsdfs
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """Those that the steps cross; none where the camera sees no mirror."""
+        if context.mirrors is None:
+            return
+        drawn = Drawn.of(context, count, context.mirrors.lengths(context.tracer.max_depth - 1))
+        if drawn is not None:
+            yield seen_in_mirrors(context, drawn)
+
+
+def seen_in_mirrors(context: Context, drawn: Drawn) -> Sample:
+    """Light on either side of the lines that were found, by way of their chains."""
+    t = context
     sights, chain = drawn.sights, drawn.sights.chain
-    sampler = stream("light on mirrored patterns", drawn.number)
+    sampler = t.stream("light on mirrored patterns", drawn.number)
     store = path.PathStore(t.options.max_depth, chain.wavelengths)
     found = drawn.crossing(sampler, store)
     end = found.look.end
     jump = found.jump(sights, sampler, t.options, chain.length, False)
     jump *= end.weight * drawn.spectral_weight * (found.weight / (drawn.density * chain.probability))
-    sides = lambda origin, direction: [(jump, found.speed(sights, origin, direction))]  # noqa: E731
+    carried = lambda origin, direction: [Side(jump, found.speed(sights, origin, direction))]  # noqa: E731
     ray = camera.ray_through(t.sensor, found.position, chain.aperture, chain.wavelengths)
-    return indirect.Sample(
-        ray, found.position, store, chain.length, mi.Point3f(end.origin), end.direction, sides, found.active
-    )
+    kept = Kept(ray, store, chain.length, mi.Point3f(end.origin), end.direction)
+    return Sample.on_path(kept, found.position, carried, found.active)
 
 
-def seen_from_surfaces(
-    technique: Technique, stream: Callable[[str, int], Any], count: int, lengths: chains.Lengths
-) -> indirect.Sample:
-    """The same for vertices of `count` camera paths, which look in `TRIALS` directions each; one that crosses stands for all.
+class PatternsFromSurfaces(Term):
+    """The same as vertices of camera paths see it, which look in `TRIALS` directions each."""
+
+    part, divisor, memory = "indirect", 6, 64 * TRIALS
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where points that see such textures move, or the textures do."""
+        return features.patterns_from_surfaces and max_depth > 2
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """One direction that crosses a line stands for all."""
+        yield seen_from_surfaces(context, count, lengths_from_surfaces(context.features, context.tracer.max_depth - 2))
+
+
+def seen_from_surfaces(context: Context, count: int, lengths: chains.Lengths) -> Sample:
+    """Lines as vertices of `count` camera paths see them.
 
     What a surface in a straight line emits is left out: its emission follows the material point, and its texture with it.
     """
-    t = technique
-    scene, trials = t.scene, TRIALS * count
-    paths = lambda: vertex.draw(scene, t.sensor, t.integrator, t.options, stream("paths to patterns", count))  # noqa: E731
+    t, stream = context, context.stream
+    trials = TRIALS * count
+    paths = lambda: vertex.draw(t, stream("paths to patterns", count))  # noqa: E731
     first = paths()
     dr.eval(first.si.p, first.si.n, first.si.t, first.count, first.active, first.wavelengths)
     lane = trial_lanes(trials, count)
@@ -142,7 +175,7 @@ def seen_from_surfaces(
     omega, density = _look_around(normal, dr.gather(mi.Bool, dr.dot(first.si.n, first.arriving.d) > 0, lane), sampler)
     point, reach = (dr.gather(type(x), x, lane) for x in (first.si.p, first.si.t))
     bundle = chains.Bundle(point, normal, before, omega, reach)
-    chain = chains.random_chain(scene, t.sensor, t.integrator, sampler, lengths, wavelengths, bundle)
+    chain = chains.random_chain(t, sampler, lengths, wavelengths, bundle)
     sights = Sights(chain, t.features, sampler.next_1d())
     possible = dr.gather(mi.Bool, first.active, lane) & (before + chain.length < t.options.max_depth)
     start = dr.zeros(mi.Point2f, trials)
@@ -167,16 +200,15 @@ def seen_from_surfaces(
     weight = found.weight * mi.Float(number) / (density * chain.probability)
     jump *= found.look.end.weight * scattered * from_here.factor * weight
 
-    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+    def carried(origin: Any, direction: Any) -> list[Side]:
         """The segment leaves a delta lobe, or as the convention says."""
         far = groups.material(t.features, found.look.hit, found.look.ray, found.active)
         onward, _ = convention.scattered_direction(origin, omega, far, t.options.h, found.active)
-        return [(jump, found.speed(sights, origin, dr.select(mirrored, direction, onward)))]
+        return [Side(jump, found.speed(sights, origin, dr.select(mirrored, direction, onward)))]
 
     end = found.look.end
-    return indirect.Sample(
-        from_here.ray, from_here.position, store, depth, mi.Point3f(end.origin), end.direction, sides, found.active
-    )
+    kept = Kept(from_here.ray, store, depth, mi.Point3f(end.origin), end.direction)
+    return Sample.on_path(kept, from_here.position, carried, found.active)
 
 
 def _look_around(normal: Any, turned: Any, sampler: Any) -> tuple[Any, Any]:

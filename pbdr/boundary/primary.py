@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import segment
+from pbdr.boundary import segment, sides
+from pbdr.boundary.context import Context
 from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.sampling import systematic
-from pbdr.boundary.terms import Contribution
+from pbdr.boundary.term import Term
 from pbdr.discrete import Discrete, mixed
 from pbdr.transport import camera, channels, convention, hits, path, rounding, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude
+from pbdr.transport.tracer import Tracer
 
 UNIFORM = 0.2  # share of the samples that does not care for |δL|
 PIECES = 2**16  # of all edges together, into which they are cut where |δL| counts
@@ -125,12 +128,29 @@ class Seen:
     active: Any
 
 
-def sample(
-    scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    options: path.PathOptions, sampler: Any, count: int, magnitude: Magnitude | None,
-) -> list[Contribution]:  # fmt: skip
-    """`count` samples of the primary boundary on edges of shapes, more where `magnitude` is large if it is given."""
-    distribution = OnFilm.of(table, Eye.of(sensor), sensor.film(), features.sensor_moves, magnitude)
+def on_film(features: Features) -> bool:
+    """Whether shapes move on the film: they do, or the camera does."""
+    return features.moving_edges and (bool(features.moving_shapes) or features.sensor_moves)
+
+
+class EdgesOnFilm(Term):
+    """Edges of shapes, as the camera sees them."""
+
+    part = "primary"
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where shapes move on the film."""
+        return on_film(features)
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """More of them where |δL| is large, if it is known."""
+        yield sample(context, context.stream("primary", count), count)
+
+
+def sample(context: Context, sampler: Any, count: int) -> Sample:
+    """`count` points on edges of shapes, as seen from the camera."""
+    scene, sensor, tracer, table = context.scene, context.sensor, context.tracer, context.table
+    distribution = OnFilm.of(table, Eye.of(sensor), sensor.film(), context.features.sensor_moves, context.magnitude)
     index, probability, u = distribution.sample(systematic(sampler, count))
     eye = Eye.of(sensor, camera.aperture_sample(sensor, sampler))
     edge = segment.at(table.row(index), u, view_of(eye), away=True)
@@ -140,41 +160,41 @@ def sample(
 
     # ---- visibility of x_B from the camera
     target = segment.outside(edge, distance)
-    active &= visible(scene, integrator, sight.start, target, distance, segment.clearance(edge, distance), active)
+    active &= visible(scene, tracer, sight.start, target, distance, segment.clearance(edge, distance), active)
 
     # ---- either side: the visible face, and the background or the other face
-    onwards = first_behind(scene, integrator, sight.reach - distance)
-    edge = segment.in_contact(scene, edge, target, distance, onwards, active)
+    onwards = first_behind(scene, tracer, sight.reach - distance)
+    edge = sides.in_contact(scene, edge, target, distance, onwards, active)
     active &= edge.counts
-    first, second = segment.both_sides(scene, table, edge, target, distance, onwards, active)
-    active &= ~(integrator.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711
+    first, second = sides.both_sides(scene, table, edge, target, distance, onwards, active)
+    active &= ~(tracer.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711
     weight = edge.share * edge.length / (probability * count)
     seen = Seen(
         edge.point, edge.omega, edge.normal, edge.sine, weight, edge.front_side, first, second,
-        lambda: motion.position(edge, active), active,
+        lambda: context.motion.position(edge, active), active,
     )  # fmt: skip
-    return [contribution(scene, sensor, integrator, eye, options, sampler, seen)]
+    return contribution(context, eye, sampler, seen)
 
 
-def first_behind(scene: Any, integrator: Any, rest: Any) -> Callable[[Any, Any], Any]:
+def first_behind(scene: Any, tracer: Tracer, rest: Any) -> Callable[[Any, Any], Any]:
     """The first hit of a ray that goes on along a line of sight, of which `rest` is left up to the far plane."""
 
     def trace(ray: Any, active: Any) -> Any:
         limited = mi.Ray3f(ray)
         limited.maxt = dr.minimum(ray.maxt, rest)
-        return hits.first_hit(integrator, scene, limited, active)
+        return hits.first_hit(tracer, scene, limited, active)
 
     return trace
 
 
-def visible(scene: Any, integrator: Any, start: Any, target: Any, distance: Any, clearance: Any, active: Any) -> Any:
+def visible(scene: Any, tracer: Tracer, start: Any, target: Any, distance: Any, clearance: Any, active: Any) -> Any:
     """Whether nothing lies between the start of a line of sight and a point `distance` away, in the direction of `target`.
 
     What is nearer to the point than `clearance` does not count.
     """
     ray = mi.Ray3f(start, dr.normalize(target - start))
     ray.maxt = distance - clearance
-    hit = hits.first_hit(integrator, scene, ray, active)
+    hit = hits.first_hit(tracer, scene, ray, active)
     return ~hit.is_valid() | (hit.t >= distance - clearance)
 
 
@@ -183,10 +203,9 @@ def clear_of(point: Any, distance: Any) -> Any:
     return dr.maximum(segment.CLEARANCE * distance, segment.AROUND * segment.WIDER * rounding.blur(point, distance))
 
 
-def contribution(
-    scene: Any, sensor: Any, integrator: Any, eye: Eye, options: path.PathOptions, sampler: Any, seen: Seen
-) -> Contribution:
+def contribution(context: Context, eye: Eye, sampler: Any, seen: Seen) -> Sample:
     """Equation (7) for sampled points: every channel on both sides, with common random numbers, times the speed of the edge."""
+    scene, sensor, options = context.scene, context.sensor, context.tracer.path_options()
     sight = eye.sight(seen.point)
     position, active = sight.position, seen.active & sight.inside
     factor = seen.weight * seen.sine * sight.importance  # Eq. (7)
@@ -199,18 +218,22 @@ def contribution(
     with dr.resume_grad():
         ray = camera.ray_through(sensor, position, eye.aperture)
     along = dr.detach(ray)
-    sides = [  # radiance, alpha, extra channels
-        [light, dr.select(valid, mi.Float(1), 0), *channels.values(integrator.channels, scene, *start, along, active)]
+    values = [  # radiance, alpha, extra channels
+        [
+            light,
+            dr.select(valid, mi.Float(1), 0),
+            *channels.values(context.tracer.channels, scene, *start, along, active),
+        ]
         for light, valid, start in (
             (first * spectral_weight, first_valid, seen.first),
             (second * spectral_weight, second_valid, seen.second),
         )
     ]
     jumps = [
-        segment.weigh(seen.side, a, factor) + segment.weigh(-seen.side, b, factor) for a, b in zip(*sides, strict=True)
+        segment.weigh(seen.side, a, factor) + segment.weigh(-seen.side, b, factor) for a, b in zip(*values, strict=True)
     ]
     weight, *others = [dr.select(active, jump, 0) for jump in jumps]
     with dr.resume_grad():
         depth = dr.dot(seen.point - dr.detach(ray.o), seen.omega)
         speed = segment.rule(seen.normal, seen.position(), convention.ray_point_direction(ray.o, ray.d, depth))
-    return Contribution(position, weight, others, speed, active, wavelengths)
+    return Sample.on_film(position, Side(weight, speed, others), active, wavelengths)

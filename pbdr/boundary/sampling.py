@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -40,6 +41,32 @@ def edge_mass(table: EdgeTable) -> Any:
     known = table.segment | table.winding
     length = dr.select(known, table.size, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
     return favour_moving(length, table.moving)
+
+
+@dataclass
+class Reservoir:
+    """One of several candidates, chosen in proportion to its value (Talbot et al. 2005): what is kept while they come by.
+
+    `total`: sum of their shares, value over density; `best`: value of the one that is chosen now.
+    """
+
+    total: Any
+    best: Any
+
+    @staticmethod
+    def empty() -> Reservoir:
+        """Before the first one."""
+        return Reservoir(mi.Float(0), mi.Float(0))
+
+    def add(self, value: Any, share: Any, u: Any) -> tuple[Reservoir, Any]:
+        """With one more; and whether it takes the place of the one before. `u`: a random number in [0, 1)."""
+        total = self.total + share
+        taken = u * total < share
+        return Reservoir(total, dr.select(taken, value, self.best)), taken
+
+    def weight(self, count: int) -> Any:
+        """What stands in place of 1 / density of the chosen one, after `count` candidates."""
+        return dr.select(self.best > 0, self.total / (count * self.best), 0)
 
 
 def trial_lanes(trials: int, count: int) -> Any:

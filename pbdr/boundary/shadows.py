@@ -6,35 +6,50 @@ light sends there is no part of the image, since paths cannot find it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import direct, indirect, segment, specular, walk
-from pbdr.boundary.edges import EdgeTable
+from pbdr.boundary import direct, segment, specular, walk
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Kept, Sample, Side
+from pbdr.boundary.term import Term
 from pbdr.transport import camera, convention, emission
 from pbdr.transport.features import Features
-from pbdr.transport.path import PathOptions
 
 
-def draw(
-    scene: Any, sensor: Any, integrator: Any, features: Features, table: EdgeTable, motion: segment.Motion,
-    options: PathOptions, outlines: direct.Outlines | None, stream: Callable[[str, int], Any], count: int, mirrors: Any = None,
-) -> indirect.Sample | None:  # fmt: skip
-    """`count` shadows that the camera sees after one or more scatterings beyond x_S; None if no edge casts any.
+class IndirectShadows(Term):
+    """Shadows that the camera sees after one or more scatterings beyond x_S."""
+
+    part, divisor = "indirect", 3
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where paths are long enough."""
+        return max_depth > 2
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """By every way to the camera; none where no edge casts a shadow."""
+        if context.outlines is None:
+            return
+        for mirrors in context.ways:
+            if mirrors is None or context.tracer.max_depth > 3 or context.features.delta_lights:
+                yield draw(context, context.outlines, count, mirrors)
+
+
+def draw(context: Context, outlines: direct.Outlines, count: int, mirrors: Any = None) -> Sample:
+    """`count` shadows, and walks from there to the camera.
 
     With `mirrors` (of `chains.cells`), the camera sees the end of the walk in mirrors or through glass; then only those shadows
     are sampled that camera paths cannot find: of point-like and distant lights, and within caustics.
     """
+    scene, sensor, features, options = context.scene, context.sensor, context.features, context.options
     name = "indirect shadow" if mirrors is None else "mirrored shadow"
-    if outlines is None:
-        return None
-    shadow = direct.cast(scene, sensor, table, outlines, stream(f"{name} edges", count), count)
+    shadow = direct.cast(scene, sensor, context.table, outlines, context.stream(f"{name} edges", count), count)
     edge = shadow.edge
-    sampler = stream(f"{name} walk", count)
-    link = specular.link(scene, sensor, integrator, mirrors, sampler, options.max_depth, shadow.light_ray.wavelengths)
+    sampler = context.stream(f"{name} walk", count)
+    link = specular.link(context, mirrors, sampler, shadow.light_ray.wavelengths)
     least = 1 if mirrors is None else 0
     walked = walk.to_camera(
         scene, link, shadow.receiver_hit, shadow.receiver_ray, edge.omega, (least, options.max_depth - 2), sampler,
@@ -50,17 +65,16 @@ def draw(
     if mirrors is not None:
         factor *= dr.select(chained | shadow.lights.delta, mi.Float(1), 0)
 
-    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+    def carried(origin: Any, direction: Any) -> list[Side]:
         """Equations (5), (6b) and (6d): only the side that sees the light carries it."""
         ray_point, radiance = direct.light_seen(scene, features, shadow, origin, walked.active)
         sliding = convention.ray_point_direction(origin, direction, shadow.depth)
         ray_point = dr.select(chained, sliding, ray_point)
-        speed = segment.rule(edge.normal, motion.position(edge, walked.active), ray_point)
-        return [(segment.weigh(-edge.front_side, radiance, factor), speed)]
+        speed = segment.rule(edge.normal, context.motion.position(edge, walked.active), ray_point)
+        return [Side(segment.weigh(-edge.front_side, radiance, factor), speed)]
 
     seen = walked.connection
     receiver = mi.Point3f(shadow.receiver_ray(shadow.receiver_hit.t))
     attached_ray = camera.ray_through(sensor, seen.position, seen.aperture, shadow.light_ray.wavelengths)
-    return indirect.Sample(
-        attached_ray, seen.position, walked.store, walked.count, receiver, edge.omega, sides, walked.active
-    )
+    kept = Kept(attached_ray, walked.store, walked.count, receiver, edge.omega)
+    return Sample.on_path(kept, seen.position, carried, walked.active)

@@ -8,16 +8,18 @@ it, however many delta lobes lie in between. How fast it moves there follows fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import chains, indirect, segment, vertex
-from pbdr.boundary.reflected import Technique
+from pbdr.boundary import chains, segment, sides, vertex
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.boundary.sampling import one_trial, random_direction, trial_lanes
+from pbdr.boundary.term import Term
 from pbdr.transport import camera, convention, emission, groups, hits, path, rounding, spectra
 from pbdr.transport.features import Features
 
@@ -26,7 +28,6 @@ NEAR = 1e-3  # of a step: between the points of a difference; what is seen at gr
 NEAR_LIT = 2e-2  # the same where light grazes: in shorter ones, rounding of hits on grids makes slopes uncertain
 HALVINGS = 18
 TRIALS = 16  # steps for each sample: few cross the curve, and looking is cheap
-MEMORY = 64 * TRIALS  # bytes a sample
 SHADING, MAPPED, LIT = range(3)
 FROM_SURFACES = 4  # delta lobes by way of which other surfaces than the camera see horizons
 
@@ -219,7 +220,7 @@ class Crossing:
             for side in (1, -1)
         ]
         towards = sights.kind == LIT
-        lit, dark = indirect.radiance(scene, starts, sampler, options, self.active & ~towards, depth, reflected_only)
+        lit, dark = sides.radiance(scene, starts, sampler, options, self.active & ~towards, depth, reflected_only)
         if not sights.lights:
             return lit - dark
         towards &= self.active & (depth + 2 <= options.max_depth)
@@ -265,15 +266,30 @@ def lengths_from_surfaces(features: Features, limit: int) -> chains.Lengths | No
     return chains.Lengths(first, last) if first <= last and limit >= 0 else None
 
 
-def seen_by_camera(
-    technique: Technique, stream: Callable[[str, int], Any], count: int, lengths: chains.Lengths
-) -> indirect.Sample | None:
+class SightsOfCamera(Term):
+    """Horizons that lines of sight of the camera find, from `TRIALS` steps over the film for each sample."""
+
+    part, divisor, memory, needs_table = "primary", 2, 64 * TRIALS, False
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where horizons are on instances or grids, or mirrors may show some."""
+        return features.moving and (features.horizons_in_mirrors or features.horizons_in_sight)
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """Those that the steps cross."""
+        possible = lengths(context.features, context.mirrors, context.tracer.max_depth - 2)
+        found = None if possible is None else seen_by_camera(context, count, possible)
+        if found is not None:
+            yield found
+
+
+def seen_by_camera(context: Context, count: int, lengths: chains.Lengths) -> Sample | None:
     """Horizons that `TRIALS * count` steps on the film cross; None if they cross none."""
-    t = technique
+    t, stream = context, context.stream
     trials = TRIALS * count
     sampler = stream("steps of sight", trials)
     wavelengths, spectral_weight = spectra.sample(t.sensor, sampler)
-    chain = chains.random_chain(t.scene, t.sensor, t.integrator, sampler, lengths, wavelengths)
+    chain = chains.random_chain(t, sampler, lengths, wavelengths)
     sights = Sights.of(chain, t.features, sampler)
     film = t.sensor.film()
     size, corner = mi.ScalarVector2f(camera.film_size(film)), mi.ScalarVector2f(camera.film_origin(film))
@@ -298,21 +314,34 @@ def seen_by_camera(
     jump = found.jump(sights, stream("light on sights", number), t.options, chain.length, False)
     weight = found.weight * (area * sights.kinds / trials) / chain.probability
     jump *= found.look.end.weight * spectral_weight * weight
-    sides = lambda origin, direction: [(jump, found.speed(sights, origin, direction))]  # noqa: E731
+    carried = lambda origin, direction: [Side(jump, found.speed(sights, origin, direction))]  # noqa: E731
     ray = camera.ray_through(t.sensor, found.position, chain.aperture, chain.wavelengths)
     end = found.look.end
-    return indirect.Sample(
-        ray, found.position, store, chain.length, mi.Point3f(end.origin), end.direction, sides, found.active
-    )
+    kept = Kept(ray, store, chain.length, mi.Point3f(end.origin), end.direction)
+    return Sample.on_path(kept, found.position, carried, found.active)
 
 
-def seen_from_surfaces(
-    technique: Technique, stream: Callable[[str, int], Any], count: int, lengths: chains.Lengths
-) -> indirect.Sample:
-    """The same for vertices of `count` camera paths, which look in `TRIALS` directions each; one that crosses stands for all."""
-    t = technique
-    scene, trials = t.scene, TRIALS * count
-    paths = lambda: vertex.draw(scene, t.sensor, t.integrator, t.options, stream("paths to sights", count))  # noqa: E731
+class SightsOfSurfaces(Term):
+    """The same for vertices of camera paths, which look in `TRIALS` directions each."""
+
+    part, divisor, memory, needs_table = "indirect", 6, 64 * TRIALS, False
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where the vertices may see any."""
+        return features.moving and max_depth > 2 and lengths_from_surfaces(features, max_depth - 3) is not None
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """One direction that crosses a horizon stands for all."""
+        possible = lengths_from_surfaces(context.features, context.tracer.max_depth - 3)
+        if possible is not None:
+            yield seen_from_surfaces(context, count, possible)
+
+
+def seen_from_surfaces(context: Context, count: int, lengths: chains.Lengths) -> Sample:
+    """Horizons as vertices of `count` camera paths see them."""
+    t, stream = context, context.stream
+    trials = TRIALS * count
+    paths = lambda: vertex.draw(t, stream("paths to sights", count))  # noqa: E731
     first = paths()
     dr.eval(first.si.p, first.si.n, first.si.t, first.count, first.active, first.wavelengths)
     lane = trial_lanes(trials, count)
@@ -321,7 +350,7 @@ def seen_from_surfaces(
     omega = mi.warp.square_to_uniform_sphere(sampler.next_2d())
     get = lambda x: dr.gather(type(x), x, lane)  # noqa: E731
     bundle = chains.Bundle(get(first.si.p), get(first.si.n), get(first.count), omega, get(first.si.t))
-    chain = chains.random_chain(scene, t.sensor, t.integrator, sampler, lengths, wavelengths, bundle)
+    chain = chains.random_chain(t, sampler, lengths, wavelengths, bundle)
     sights = Sights.of(chain, t.features, sampler)
     possible = dr.gather(mi.Bool, first.active, lane) & (bundle.count + chain.length < t.options.max_depth)
     start = dr.zeros(mi.Point2f, trials)
@@ -351,13 +380,12 @@ def seen_from_surfaces(
     weight = found.weight * mi.Float(number) * (sights.kinds / (emission.UNIFORM_SPHERE * trials)) / chain.probability
     jump *= found.look.end.weight * scattered * from_here.factor * weight
 
-    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+    def carried(origin: Any, direction: Any) -> list[Side]:
         """The segment leaves a delta lobe, or as the convention says."""
         far = groups.material(t.features, found.look.hit, found.look.ray, found.active)
         onward, _ = convention.scattered_direction(origin, omega, far, t.options.h, found.active)
-        return [(jump, found.speed(sights, origin, dr.select(chain.length > 0, direction, onward)))]
+        return [Side(jump, found.speed(sights, origin, dr.select(chain.length > 0, direction, onward)))]
 
     end = found.look.end
-    return indirect.Sample(
-        from_here.ray, from_here.position, store, depth, mi.Point3f(end.origin), end.direction, sides, found.active
-    )
+    kept = Kept(from_here.ray, store, depth, mi.Point3f(end.origin), end.direction)
+    return Sample.on_path(kept, from_here.position, carried, found.active)

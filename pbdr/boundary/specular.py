@@ -7,19 +7,23 @@ once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import direct, indirect, segment
+from pbdr.boundary import direct, segment, sides
 from pbdr.boundary.chains import Chain, End, Mirrors, random_chain, trace
+from pbdr.boundary.context import Context
 from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.boundary.sampling import edge_mass, systematic
+from pbdr.boundary.term import Term
 from pbdr.discrete import Discrete
 from pbdr.transport import camera, convention, path, rounding, spectra
+from pbdr.transport.features import Features
 
 MAX_STEPS = 16  # of Newton's method
 MAX_TRIALS = 1000  # an image found less often is left out, and counted (left_out.py)
@@ -61,24 +65,39 @@ class Fixed(Target):
         return self.u
 
 
-def draw(
-    scene: Any, sensor: Any, integrator: Any, table: EdgeTable, motion: segment.Motion, options: path.PathOptions,
-    stream: Callable[[str, int], Any], count: int, starts: Mirrors,
-) -> indirect.Sample:  # fmt: skip
+class EdgesInMirrors(Term):
+    """Edges that the camera sees in mirrors and through glass."""
+
+    part = "primary"
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where something may be a mirror."""
+        return features.delta_bsdfs and max_depth > 1
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """Images of edge points; none where the camera sees no mirror."""
+        if context.mirrors is not None:
+            yield draw(context, context.mirrors, count)
+
+
+def draw(context: Context, starts: Mirrors, count: int) -> Sample:
     """`count` edge points and their images in mirrors and glass; `starts` from `chains.cells`."""
-    sampler = stream("delta chains", count)
+    scene, sensor, tracer, table, options = (
+        context.scene, context.sensor, context.tracer, context.table, context.options,
+    )  # fmt: skip
+    sampler = context.stream("delta chains", count)
     distribution = Discrete.of(edge_mass(table))
     index, probability, u = distribution.sample(systematic(sampler, count))
     row = table.row(index)
     wavelengths, spectral_weight = spectra.sample(sensor, sampler)
-    chain = random_chain(scene, sensor, integrator, sampler, starts.lengths(options.max_depth - 1), wavelengths)
+    chain = random_chain(context, sampler, starts.lengths(options.max_depth - 1), wavelengths)
     length = chain.length
     target = Target(row, u)
 
     # ---- an image of x_B, and the reciprocal of the probability to find it
     found, position = search(chain, starts.start(sampler), target, probability > 0)
     trials = repeat(chain, sampler, starts, target, position, found)
-    active = found & integrator.left_out.images(found, trials, MAX_TRIALS)
+    active = found & tracer.left_out.images(found, trials, MAX_TRIALS)
     store = path.PathStore(options.max_depth, wavelengths)
     end = trace(chain, position, active, store)
     active &= end.valid
@@ -102,22 +121,23 @@ def draw(
         inverse * edge.sine * edge.length * trials / (chain.probability * probability * count)
     )  # Eq. (13)
     factor *= spectral_weight
-    edge = segment.in_contact(scene, edge, aim, distance, segment.first_behind(scene), active)
+    edge = sides.in_contact(scene, edge, aim, distance, sides.first_behind(scene), active)
     active &= edge.counts
     factor *= edge.share
-    front, back = segment.both_sides(scene, table, edge, aim, distance, segment.first_behind(scene), active)
+    front, back = sides.both_sides(scene, table, edge, aim, distance, sides.first_behind(scene), active)
     for _, beginning in (front, back):
         spectra.carry(beginning, wavelengths)
-    seen = indirect.radiance(scene, (front, back), sampler, options, active, length, False)
+    seen = sides.radiance(scene, (front, back), sampler, options, active, length, False)
     weight = segment.weigh(edge.front_side, seen[0], factor) + segment.weigh(-edge.front_side, seen[1], factor)
 
-    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+    def carried(origin: Any, direction: Any) -> list[Side]:
         """Equations (5) and (6d): both sides are seen along the same attached ray."""
         ray_point = convention.ray_point_direction(origin, direction, distance)  # Eq. (6d)
-        return [(weight, segment.rule(edge.normal, motion.position(edge, active), ray_point))]
+        return [Side(weight, segment.rule(edge.normal, context.motion.position(edge, active), ray_point))]
 
     attached_ray = camera.ray_through(sensor, position, chain.aperture, wavelengths)
-    return indirect.Sample(attached_ray, position, store, length, mi.Point3f(end.origin), end.direction, sides, active)
+    kept = Kept(attached_ray, store, length, mi.Point3f(end.origin), end.direction)
+    return Sample.on_path(kept, position, carried, active)
 
 
 @dataclass
@@ -138,7 +158,7 @@ class Seen:
         chain, target = self.chain, Fixed(None, point)  # type: ignore[arg-type]
         found, position = search(chain, self.starts.start(self.sampler), target, active)
         trials = repeat(chain, self.sampler, self.starts, target, position, found)
-        active = found & chain.integrator.left_out.images(found, trials, MAX_TRIALS)
+        active = found & chain.tracer.left_out.images(found, trials, MAX_TRIALS)
         end = trace(chain, position, active, store)
         active &= end.valid
         away = point - end.origin
@@ -161,13 +181,11 @@ class Seen:
         return direct.Connection(position, chain.aperture, ray, hit, importance, active)
 
 
-def link(
-    scene: Any, sensor: Any, integrator: Any, mirrors: Any, sampler: Any, max_depth: int, wavelengths: Any
-) -> direct.Straight | Seen:
+def link(context: Context, mirrors: Any, sampler: Any, wavelengths: Any) -> direct.Straight | Seen:
     """How walks end at the camera: in a straight line or, with `mirrors` from `chains.cells`, by way of them."""
     if mirrors is None:
-        return direct.Straight(scene, sensor, integrator)
-    chain = random_chain(scene, sensor, integrator, sampler, mirrors.lengths(max_depth - 2), wavelengths)
+        return direct.Straight(context.scene, context.sensor, context.tracer)
+    chain = random_chain(context, sampler, mirrors.lengths(context.tracer.max_depth - 2), wavelengths)
     return Seen(chain, mirrors, sampler)
 
 

@@ -7,16 +7,17 @@ moves when the face turns or the light moves past it. Flat shading has no such j
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect, vertex
-from pbdr.boundary.reflected import Technique
-from pbdr.boundary.terms import Contribution
+from pbdr.boundary import sides, vertex
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Sample, Side
+from pbdr.boundary.term import Term
 from pbdr.transport import camera, convention, emission, groups, hits, rounding, spectra
 from pbdr.transport.features import Features
 
@@ -66,19 +67,31 @@ class Grazing:
         return scene.ray_intersect_preliminary(ray, coherent=False, active=self.active), ray
 
 
-def sample(
-    scene: Any, sensor: Any, integrator: Any, features: Features, sampler: Any, count: int, side: int
-) -> list[Contribution]:
+class Terminators(Term):
+    """Light of emitters that grazes the faces that the camera sees."""
+
+    part, divisor = "direct", 2
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where meshes interpolate normals, and edges move."""
+        return features.smooth and features.moving_edges and max_depth > 1
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """From above the face and from below, with the same random numbers."""
+        for side in (1, -1):
+            yield sample(context, context.stream("terminator", count), count, side)
+
+
+def sample(context: Context, sampler: Any, count: int, side: int) -> Sample:
     """`count` camera samples, each with one direction on the horizon of the face it sees, emission from one side of it.
 
-    `side`: +1 above the face, −1 below. Empty without smooth meshes.
+    `side`: +1 above the face, −1 below.
     """
-    if not features.smooth:
-        return []
+    scene, sensor, features = context.scene, context.sensor, context.features
     width, height = camera.film_size(sensor.film())
     ray, ray_weight, position = camera.spread_rays(sensor, sampler)
     camera_ray = mi.Ray3f(dr.detach(ray))
-    hit = hits.first_hit(integrator, scene, camera_ray, bundled=True)
+    hit = hits.first_hit(context.tracer, scene, camera_ray, bundled=True)
     si = hit.compute_surface_interaction(camera_ray, mi.RayFlags.All)
     si.wi = si.to_local(-camera_ray.d)
     grazing = Grazing.of(scene, si, sampler, si.is_valid())
@@ -90,36 +103,47 @@ def sample(
         speed = dr.dot(attached.n, direction)  # Eq. (11)
     measure = dr.detach(ray_weight) * (width * height / (count * grazing.density))
     weight = side * grazing.scattered * dr.detach(radiance) * measure
-    return [Contribution(position, dr.select(active, weight, 0), [], speed, active, camera_ray.wavelengths)]
+    return Sample.on_film(position, Side(dr.select(active, weight, 0), speed), active, camera_ray.wavelengths)
 
 
-def on_paths(technique: Technique, stream: Callable[[str, int], Any], count: int) -> indirect.Sample | None:
-    """The same for `count` vertices of camera paths: reflected light, and beyond the first vertex emission, too."""
-    t = technique
+class TerminatorsOnPaths(Term):
+    """The same for vertices of camera paths: reflected light, and beyond the first vertex emission, too."""
+
+    part, divisor = "indirect", 6
+
+    def applies(self, features: Features, max_depth: int) -> bool:
+        """Where meshes interpolate normals."""
+        return features.smooth and max_depth > 2
+
+    def draw(self, context: Context, count: int) -> Iterator[Sample]:
+        """One direction for each vertex."""
+        yield on_paths(context, context.stream("terminators on paths", count), count)
+
+
+def on_paths(context: Context, sampler: Any, count: int) -> Sample:
+    """`count` vertices of camera paths, each with one direction on the horizon of its face."""
+    t = context
     scene = t.scene
-    if not t.features.smooth:
-        return None
-    sampler = stream("terminators on paths", count)
-    from_here = vertex.draw(scene, t.sensor, t.integrator, t.options, sampler)
+    from_here = vertex.draw(t, sampler)
     si = from_here.si
     grazing = Grazing.of(scene, si, sampler, from_here.active)
     active = grazing.active
     factor = from_here.factor * grazing.scattered / (count * grazing.density)
     starts = [grazing.towards(scene, si, side, from_here.wavelengths) for side in (1, -1)]
-    reflected = indirect.radiance(scene, starts, sampler, t.options, active, from_here.count, True)
+    reflected = sides.radiance(scene, starts, sampler, t.options, active, from_here.count, True)
     shining = active & (from_here.count > 1)
 
-    def sides(origin: Any, direction: Any) -> list[tuple[Any, Any]]:
+    def carried(origin: Any, direction: Any) -> list[Side]:
         """Equation (11): the face turns, and the direction moves as the convention says for this light."""
         normal = groups.material(t.features, from_here.hit, from_here.arriving, active).n
         result = []
         for side, (hit, ray), radiance in zip((1, -1), starts, reflected, strict=True):
             far = groups.material(t.features, hit, ray, active & hit.is_valid())
             onward, _ = convention.scattered_direction(origin, grazing.omega, far, t.options.h, active & far.is_valid())
-            result.append((side * factor * radiance, dr.dot(normal, onward)))  # Eq. (11)
+            result.append(Side(side * factor * radiance, dr.dot(normal, onward)))  # Eq. (11)
             towards, _, light, _ = emission.hit_emission(scene, t.features, origin, hit, ray, shining)
             light = dr.select(shining, dr.detach(light), 0)
-            result.append((side * factor * light, dr.dot(normal, towards)))  # Eq. (11)
+            result.append(Side(side * factor * light, dr.dot(normal, towards)))  # Eq. (11)
         return result
 
-    return from_here.sample(grazing.omega, sides, active)
+    return from_here.sample(grazing.omega, carried, active)

@@ -9,7 +9,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import indirect
+from pbdr.boundary.context import Context
+from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.transport import camera, hits, path, rounding, spectra
 
 
@@ -47,19 +48,19 @@ class Vertex:
         """f_s cosθ towards a world direction."""
         return self.si.bsdf().eval(mi.BSDFContext(), self.si, self.si.to_local(omega), active)
 
-    def sample(self, omega: Any, sides: Callable[[Any, Any], list[tuple[Any, Any]]], active: Any) -> indirect.Sample:
+    def sample(self, omega: Any, sides: Callable[[Any, Any], list[Side]], active: Any) -> Sample:
         """The segment that leaves x_S in direction ω."""
-        return indirect.Sample(
-            self.ray, self.position, self.store, self.count, mi.Point3f(self.si.p), omega, sides, active
-        )
+        kept = Kept(self.ray, self.store, self.count, mi.Point3f(self.si.p), omega)
+        return Sample.on_path(kept, self.position, sides, active)
 
 
-def draw(scene: Any, sensor: Any, integrator: Any, options: path.PathOptions, sampler: Any) -> Vertex:
+def draw(context: Context, sampler: Any) -> Vertex:
     """A camera path on every lane, and one of its vertices, all with the same probability; the last one only sees lights."""
-    width, height = camera.film_size(sensor.film())
-    ray, ray_weight, position = camera.spread_rays(sensor, sampler)
+    scene, options = context.scene, context.options
+    width, height = camera.film_size(context.sensor.film())
+    ray, ray_weight, position = camera.spread_rays(context.sensor, sampler)
     camera_ray = dr.detach(ray)
-    first = hits.first_hit(integrator, scene, camera_ray, bundled=True)
+    first = hits.first_hit(context.tracer, scene, camera_ray, bundled=True)
     store = path.PathStore(options.max_depth, camera_ray.wavelengths)
     _, length, _ = path.trace(scene, camera_ray, first, sampler, options, store)
     choice = mi.UInt32(sampler.next_1d() * length)

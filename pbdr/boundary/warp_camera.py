@@ -16,6 +16,7 @@ from pbdr.errors import SceneError
 from pbdr.transport import camera, convention, hits
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
+from pbdr.transport.tracer import Tracer
 
 STEP = 1e-2  # radians, of central differences of the lens's own smooth functions
 
@@ -66,8 +67,8 @@ def borders(warp: Warp, eye: Eye, film: Any, position: Any, around: Metric, reac
 class CameraWarp:
     """Camera segments of one sensor. Not a dataclass: Dr.Jit must not take it for loop state."""
 
-    def __init__(self, warp: Warp, sensor: Any, integrator: Any, moves: bool) -> None:
-        self.warp, self.sensor, self.integrator, self.moves = warp, sensor, integrator, moves
+    def __init__(self, warp: Warp, sensor: Any, tracer: Tracer, moves: bool) -> None:
+        self.warp, self.sensor, self.tracer, self.moves = warp, sensor, tracer, moves
 
     def find(self, scene: Any, ray: Any, position: Any, sampler: Any) -> tuple[Any, ...]:
         """`Warp.find` for camera rays (detached)."""
@@ -76,7 +77,7 @@ class CameraWarp:
 
         def shoot(direction: Any, lanes: Any) -> Any:
             start = eye.sight(mi.Point3f(eye.point + direction)).start
-            return hits.first_hit(self.integrator, scene, mi.Ray3f(start, direction), lanes)
+            return hits.first_hit(self.tracer, scene, mi.Ray3f(start, direction), lanes)
 
         reach = dr.minimum(self.warp.options.reach, pixel(eye))
         anchors = borders(self.warp, eye, self.sensor.film(), position, metric(eye, ray.d), reach)
@@ -127,10 +128,10 @@ class CameraWarp:
 
 
 def build(
-    scene: Any, sensor: Any, integrator: Any, features: Features, builder: TableBuilder, options: WarpOptions
+    scene: Any, sensor: Any, tracer: Tracer, features: Features, builder: TableBuilder, options: WarpOptions
 ) -> Warp:
     """Edges that rays follow, of all shapes of a scene."""
-    warp_support.check(scene, sensor, features, integrator.max_depth)
+    warp_support.check(scene, sensor, features, tracer.max_depth)
     table = builder.build(scene, features.moving_shapes, features)
     if table.pairs is not None:
         raise SceneError(
@@ -141,6 +142,6 @@ def build(
     if moving:
         warp_support.warn_of_contacts(scene, table)
     warp = Warp(scene, table, Incidence(scene, builder, table), moving, options)
-    warp.left_out = integrator.left_out
-    warp.camera = CameraWarp(warp, sensor, integrator, features.sensor_moves)
+    warp.left_out = tracer.left_out
+    warp.camera = CameraWarp(warp, sensor, tracer, features.sensor_moves)
     return warp

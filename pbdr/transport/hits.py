@@ -66,14 +66,14 @@ def material_point(hit: Any, ray: Any, active: Any = True) -> Any:
     return hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, active).p
 
 
-def first_hit(integrator: Any, scene: Any, ray: Any, active: Any = True, bundled: bool = False) -> Any:
-    """First hit of a camera ray; skips area emitters when the integrator hides them. `t` counts from the ray's origin.
+def first_hit(tracer: Any, scene: Any, ray: Any, active: Any = True, bundled: bool = False) -> Any:
+    """First hit of a camera ray; skips area emitters where `tracer` hides them. `t` counts from the ray's origin.
 
     `bundled`: Embree may look for many rays at once, 2.5 times as fast. Far from the origin that loses faces next to their borders:
     of rays that pass an edge at 10⁻³ of its length, 7 to 15 % at x = 256. Paths do not care, lines of sight to edges do.
     """
     hit = scene.ray_intersect_preliminary(ray, coherent=bundled, active=active)
-    if integrator is not None and integrator.hide_emitters:
+    if tracer is not None and tracer.hide_emitters:
         hit = _behind_emitters(scene, mi.Ray3f(ray), hit, mi.Bool(active))
     return hit
 

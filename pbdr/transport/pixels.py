@@ -15,9 +15,10 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr import sequence
+from pbdr import seeds, sequence
 from pbdr.aligned import aligned
 from pbdr.discrete import Discrete, mixed
+from pbdr.errors import OptionError
 from pbdr.transport import camera
 
 UNIFORM = 0.2  # share of the paths that is spread over all pixels alike
@@ -52,6 +53,31 @@ class Pixels:
         density = Discrete.of(mixed(alike, dr.gather(mi.Float, magnitude, curve), UNIFORM))
         place, number = density.systematic(dr.width(curve) * spp, offset)
         return Pixels(dr.gather(mi.UInt32, curve, place), number)
+
+
+def sampler(sensor: Any, seed: Any, spp: int, *stream: str, own: bool = False, curve: Any = None) -> tuple[Any, int]:
+    """Sampler of the film's pixels from a hashed, named stream, and the samples per pixel, which samplers may round.
+
+    `own`: the sensor's own sampler in place of Sobol' points; `curve`: the order of the pixels, if not row by row. Raises
+    OptionError for more samples than one call can have.
+    """
+    if own:
+        numbers = sensor.sampler().clone()
+        if spp:
+            numbers.set_sample_count(spp)
+        spp = numbers.sample_count()
+        numbers.set_samples_per_wavefront(spp)
+    width, height = camera.film_size(sensor.film())
+    lanes = width * height * spp
+    if lanes >= 2**32:
+        raise OptionError(
+            f"pathspace: {width}×{height} pixels × {spp} spp = {lanes} samples exceed 2^32 in one call. "
+            "Lower spp and average several calls with different seeds."
+        )
+    if not own:
+        return sequence.over_film(width, height, spp, seeds.stream(seed, *stream), curve), spp
+    numbers.seed(seeds.stream(seed, *stream), lanes)
+    return numbers, spp
 
 
 def morton_curve(film: Any) -> Any:

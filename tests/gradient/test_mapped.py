@@ -41,8 +41,8 @@ def test_texels_and_motion(monkeypatch, case):
     scale = abs(expected.mean())
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
     if missing is not None:
-        monkeypatch.setattr(mapped, "sample", lambda *_: [])
-        monkeypatch.setattr(mapped, "seen_from_surfaces", lambda *_: None)
+        monkeypatch.setattr(mapped.MapsOnFilm, "draw", lambda *_: iter(()))
+        monkeypatch.setattr(mapped.MapsFromSurfaces, "draw", lambda *_: iter(()))
         part = gradients(made, {name: tangent}, weights, **options)[name]
         assert_differs(part - expected, 0.0, scale=scale, by=missing)
 

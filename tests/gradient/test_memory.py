@@ -49,7 +49,7 @@ def test_a_call_that_fits_is_left_as_it_is(scene):
 
 def test_parts_have_the_same_expectation(scene):
     """Eight replicas each; the difference of means stays within four of its standard errors."""
-    assert memory.parts(QUARTER, SPP, PIXELS, 5, {"primary": 1}) == 4
+    assert memory.parts(QUARTER, SPP, PIXELS, 5, [memory.SAMPLE]) == 4
     direction = np.array([0.3, 0.2, 1.0])
     found = []
     for options in ({}, {"memory": QUARTER}):
@@ -75,7 +75,7 @@ def test_forward_mode_and_images_in_parts(scene):
     for term, image in images.items():
         assert (image * weights()).sum() == pytest.approx(getattr(reverse, term)[NAME].sum(), rel=1e-3, abs=1e-6), term
     ceiling = PIXEL_BYTES + memory.SAMPLE * PIXELS * 16
-    assert memory.parts(ceiling, 64, PIXELS, 5, {}) == 4
+    assert memory.parts(ceiling, 64, PIXELS, 5, []) == 4
     images = [
         np.array(render(scene, spp=64, seed=k, integrator=tracer(**options)))
         for k, options in ((1, {}), (2, {"memory": ceiling}))

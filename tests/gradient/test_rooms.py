@@ -6,7 +6,7 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import segment
+from pbdr.boundary import segment, sides
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed
@@ -34,8 +34,8 @@ def test_a_camera_moves_in_a_room(monkeypatch):
     """Negative control: counted by both shapes, the edge is twice as strong."""
     made, tangent = corner(), shift(0.3, 0.2, 0.4)
     weights, expected = agrees(made, "camera/pose", tangent, 0.01)
-    once = segment.in_contact
-    monkeypatch.setattr(segment, "in_contact", lambda *given: replace(once(*given), share=1.0))
+    once = sides.in_contact
+    monkeypatch.setattr(sides, "in_contact", lambda *given: replace(once(*given), share=1.0))
     part = gradients(made, {"camera/pose": tangent}, weights, spp=64, max_depth=2)["camera/pose"]
     assert part.mean() == pytest.approx(2 * expected.mean(), rel=0.03)
 
@@ -64,7 +64,7 @@ def test_a_box_of_rectangles_is_a_box(monkeypatch, light):
     names = [f"side{k}/pose" for k in range(6)]
     parts = moves(box(True, light), names, 2)
     assert_agrees(parts - whole, 0.0, scale=abs(whole.mean()), max_relative_se=0.03)
-    monkeypatch.setattr(segment, "covered", lambda scene, edge, away, distance, trace, active: mi.Bool(False))
+    monkeypatch.setattr(sides, "covered", lambda scene, edge, away, distance, trace, active: mi.Bool(False))
     doubled = moves(box(True, light), names, 2)
     assert_differs(doubled - whole, 0.0, scale=abs(whole.mean()), by=0.1)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import crossings, segment
+from pbdr.boundary import crossings, motion, sides
 from pbdr.rendering import gradient
 from pbdr.transport import support
 from validation.agreement import assert_differs
@@ -112,7 +112,7 @@ def test_what_stands_on_the_floor_sinks_into_it(monkeypatch, tmp_path, moves):
     expected = samples @ [-1, 2]
     found = gradients(made, {name: tangent}, weights, spp=256, max_depth=2)[name]
     check(found, expected, max_relative_se=0.02)
-    monkeypatch.setattr(segment.Motion, "_in_contact", lambda self, edge, contact, result: result)
+    monkeypatch.setattr(motion.Motion, "_in_contact", lambda self, edge, contact, result: result)
     part = gradients(made, {name: tangent}, weights, spp=64, max_depth=2)[name]
     assert_differs(part, expected.mean(), by=0.1)
 
@@ -133,7 +133,7 @@ def test_a_box_that_stands_on_the_floor(monkeypatch):
     tangent = everywhere(1, 0.3, 0, vertices=24)
     weights, expected = agrees(made, "box/positions", tangent, step=0.01, spp=16384)
 
-    monkeypatch.setattr(segment, "in_contact", lambda scene, edge, *rest: edge)
+    monkeypatch.setattr(sides, "in_contact", lambda scene, edge, *rest: edge)
     part = gradients(made, {"box/positions": tangent}, weights, spp=64, max_depth=2)["box/positions"]
     assert_differs(part, expected.mean(), by=0.02)
 
@@ -144,7 +144,7 @@ def test_a_lit_block_slides_over_the_floor(monkeypatch, tmp_path, one_mesh):
     made = scene(thing=frustum(tmp_path, one_mesh), **({"floor": None} if one_mesh else {}))
     tangent = everywhere(0, 1, 0, vertices=12 if one_mesh else 8) * (np.arange(12 if one_mesh else 8) < 8)[:, None]
     weights, expected = agrees(made, "thing/positions", tangent)
-    monkeypatch.setattr(segment, "touches", lambda *_: mi.Bool(False))
+    monkeypatch.setattr(sides, "touches", lambda *_: mi.Bool(False))
     part = gradients(made, {"thing/positions": tangent}, weights, spp=64, max_depth=2)["thing/positions"]
     assert_differs(part, expected.mean(), by=0.1)
 

@@ -13,7 +13,6 @@ import pytest
 
 import pbdr.errors
 from pbdr.boundary import patterns
-from pbdr.passes import GradientPass
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.transport import support, texels
@@ -192,7 +191,7 @@ def test_jumps_agree(kind, tmp_path, monkeypatch):
     ours = ours_for(found, name, weights, **MANY)
     scale = abs(expected.mean())
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=0.03, rounding=5e-3)
-    monkeypatch.setattr(patterns, "sample", lambda *_: [])
+    monkeypatch.setattr(patterns.PatternsOnFilm, "draw", lambda *_: iter(()))
     without = ours_for(found, name, weights, **MANY)
     assert_differs(without - expected, 0.0, scale=scale, by=0.1)
 
@@ -209,7 +208,7 @@ def test_jumps_behind_a_pane(monkeypatch):
     assert_agrees(
         ours_for(found, name, weights, **options) - expected, 0.0, scale=scale, max_relative_se=0.025, rounding=5e-3
     )
-    monkeypatch.setattr(patterns, "seen_in_mirrors", lambda *_: None)
+    monkeypatch.setattr(patterns.PatternsInMirrors, "draw", lambda *_: iter(()))
     assert_differs(ours_for(found, name, weights, **options) - expected, 0.0, scale=scale, by=0.3)
 
 
@@ -233,7 +232,8 @@ def test_jumps_in_indirect_light(monkeypatch):
     ours = {h: gradients(found, {name: along}, weights, blend_distance=h, **options)[name] for h in (0.05, 2.0)}
     for h in ours:
         assert_agrees(ours[h] - expected, 0.0, scale=scale, max_relative_se=0.05, rounding=5e-3)
-    monkeypatch.setattr(GradientPass, "_patterns", lambda *_: iter(()))
+    for term in (patterns.PatternsInMirrors, patterns.PatternsFromSurfaces):
+        monkeypatch.setattr(term, "draw", lambda *_: iter(()))
     without = gradients(found, {name: along}, weights, blend_distance=2.0, **options)[name]
     assert_differs(without - ours[0.05], 0.0, scale=scale, by=0.1)
 
