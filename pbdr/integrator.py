@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import drjit as dr
@@ -10,6 +11,7 @@ import mitsuba as mi
 from pbdr import memory, replay, seeds
 from pbdr.attached import AttachedParameter, attached_parameters
 from pbdr.boundary import direct, guiding, left_out, motion, warp_camera
+from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.options import Options
@@ -173,31 +175,46 @@ class PathSpaceMethods:
         self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS
     ) -> None:
         """`render_backward` for some of the terms only."""
+        for _ in self.backward_each(scene, grad_in, sensor, seed, spp, [chosen]):
+            pass
+
+    def backward_each(
+        self, scene: Any, grad_in: Any, sensor: Any, seed: Any, spp: int, groups: Iterable[tuple[str, ...]]
+    ) -> Iterator[tuple[str, ...]]:
+        """`backward_terms` for one group of terms after the other, with what they share prepared once.
+
+        Yields each group once its gradients are added to those of the attached parameters; a caller who wants them apart takes
+        and clears them then.
+        """
         sensor, attached, features, options = self._prepare(scene, sensor)
         parts = self._parts(sensor, features, spp)
-        # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of all terms.
-        with dr.isolate_grad(), dr.suspend_grad():
-            self.nonfinite = mi.UInt32(0)
-            adjoint = grad_in if parts == 1 else grad_in / parts
-            for part in range(parts):
-                one = self._pass(sensor, features, options, spp, parts, chosen)
-                given = self._inputs(scene, sensor, one, seed, part, adjoint)
-                if self.options.replay:
-                    self.nonfinite += self.recordings.backward(one, scene, sensor, attached, given)
-                else:
-                    self.nonfinite += one.backward(scene, sensor, given)
-                dr.eval(self.nonfinite)
-        self.recordings.examine(scene, sensor, attached)
+        edges = self._edges(scene, features)
+        for chosen in groups:
+            # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of the group, and is kept.
+            with dr.isolate_grad(), dr.suspend_grad():
+                self.nonfinite = mi.UInt32(0)
+                adjoint = grad_in if parts == 1 else grad_in / parts
+                for part in range(parts):
+                    one = self._pass(sensor, features, options, spp, parts, chosen)
+                    given = self._inputs(scene, sensor, one, seed, part, adjoint, edges)
+                    if self.options.replay:
+                        self.nonfinite += self.recordings.backward(one, scene, sensor, attached, given)
+                    else:
+                        self.nonfinite += one.backward(scene, sensor, given)
+                    dr.eval(self.nonfinite)
+            self.recordings.examine(scene, sensor, attached)
+            yield chosen
 
     def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
         """`render_forward` for some of the terms only."""
         sensor, _, features, options = self._prepare(scene, sensor)
         parts = self._parts(sensor, features, spp)
+        edges = self._edges(scene, features)
         image: Any = 0
         with dr.suspend_grad():
             for part in range(parts):
                 one = self._pass(sensor, features, options, spp, parts, chosen)
-                found = one.forward(scene, sensor, self._inputs(scene, sensor, one, seed, part, None))
+                found = one.forward(scene, sensor, self._inputs(scene, sensor, one, seed, part, None, edges))
                 if parts == 1:
                     return found
                 image += found / parts
@@ -213,8 +230,20 @@ class PathSpaceMethods:
         edges, follows = self.options.boundary == "edge", self.options.follows_adjoint
         return GradientPass(self.tracer, edges, follows, features, options, spp, budgets, chosen)
 
-    def _inputs(self, scene: Any, sensor: Any, one: GradientPass, seed: Any, part: int, adjoint: Any) -> Inputs:
-        """What a pass needs on the device. All that waits for the device happens here, before anything large is launched."""
+    def _edges(self, scene: Any, features: Features) -> tuple[EdgeTable | None, Any]:
+        """The table of edges, and the slots of `Motion`; None where no edge is sampled."""
+        if self.options.boundary != "edge" or not features.edges_seen_to_move:
+            return None, None
+        moving = features.moving_shapes
+        return self.tables.build(scene, moving, features), motion.Motion.slots(scene, moving)
+
+    def _inputs(
+        self, scene: Any, sensor: Any, one: GradientPass, seed: Any, part: int, adjoint: Any, edges: tuple[Any, Any]
+    ) -> Inputs:
+        """What a pass needs on the device. All that waits for the device happens here, before anything large is launched.
+
+        `edges`: from `_edges`.
+        """
         seed = mi.UInt32(seed) if part == 0 else seeds.stream(seed, "part", part)
         dr.make_opaque(seed)
         weights = FilmMap(sensor, self.aov_names()).weights
@@ -222,9 +251,8 @@ class PathSpaceMethods:
         if adjoint is not None and self.options.follows_adjoint:
             given.curve = pixels.morton_curve(sensor.film())
         features = one.features
-        if self.options.boundary == "edge" and features.edges_seen_to_move:
-            given.table = self.tables.build(scene, features.moving_shapes, features)
-            given.slot = motion.Motion.slots(scene, features.moving_shapes)
+        given.table, given.slot = edges
+        if given.table is not None:
             if self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(one.chosen):
                 count = one.budgets["direct"] or one.budgets["indirect"]
                 given.outlines = direct.Outlines.of(scene, given.table, given.stream, count)

@@ -84,12 +84,12 @@ def gradient(
     adjoint = _adjoint(adjoint, view, tracer)
     chosen = _resolve(scene, names)
     result = Gradient()
-    for term in _terms(terms):
-        # Anew for each term: a traversal consumes the graph behind the leaves.
-        with attached(target, chosen) as leaves:
-            tracer.backward_terms(target, adjoint, view, seed, spp, (term,))
+    groups = [(term,) for term in _terms(terms)]
+    with attached(target, chosen) as leaves:
+        for (term,) in tracer.backward_each(target, adjoint, view, seed, spp, groups):
             _require_finite(tracer, term)
             setattr(result, term, leaves.gradients())
+            leaves.clear()
     tracer.left_out.tell()
     return result
 
@@ -110,10 +110,10 @@ def derivative(
         found = _resolve(scene, pattern)
         chosen.update(found)
         directions.update(dict.fromkeys(found, tangent))
-    images = {}
-    for term in _terms(terms):
-        with attached(target, chosen) as leaves:
-            leaves.set_tangents(directions)
+    images, names = {}, _terms(terms)
+    with attached(target, chosen) as leaves:
+        leaves.set_tangents(directions)
+        for term in names:
             images[term] = np.array(tracer.forward_terms(target, view, seed, spp, (term,)), dtype=np.float32)
     tracer.left_out.tell()
     return images

@@ -45,6 +45,10 @@ class Leaves:
         """Return the accumulated gradients by name, in the parameters' shapes."""
         return {name: np.array(dr.grad(leaf), dtype=np.float32) for name, leaf in self.values.items()}
 
+    def clear(self) -> None:
+        """Set the accumulated gradients to zero."""
+        dr.clear_grad(list(self.values.values()))
+
     def set_tangents(self, tangents: Mapping[str, Any]) -> None:
         """Set tangents, name → scalar or array of the parameter's shape, and hand them to the scene.
 
@@ -67,7 +71,7 @@ class Leaves:
 def attached(scene: Any, chosen: Mapping[str, Parameter]) -> Iterator[Leaves]:
     """Make the parameters `chosen` (by any names) of a `mitsuba.Scene` leaves for the time of the block.
 
-    Their values stay the same. A block is good for one traversal of derivatives, which consumes the graph behind the leaves.
+    Their values stay the same.
     """
     params = traverse(scene)
     with restored(params, [parameter.raw for parameter in chosen.values()]):

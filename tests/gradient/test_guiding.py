@@ -123,7 +123,7 @@ def test_what_is_learned_belongs_to_edges_and_to_what_moves(scene):
         with attached(scene.mi, {name: resolve(scene, name)[0] for name in names}):
             sensor, _, features, options = guide._prepare(scene.mi, 0)
             one = guide._pass(sensor, features, options, 1, 1, ("indirect",))
-            memory = guide._inputs(scene.mi, sensor, one, 0, 0, None).learned.memory
+            memory = guide._inputs(scene.mi, sensor, one, 0, 0, None, guide._edges(scene.mi, features)).learned.memory
         before = float(memory.number[0])
         memory.number += 1
         return before > 0
