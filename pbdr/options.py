@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pbdr import memory
@@ -15,38 +15,93 @@ SEQUENCES = ("sobol", "independent")
 GUIDING = ("edges", "none")
 
 
+def _option(default: Any, what: str, when: str, values: str = "") -> Any:
+    """An option: its default, what it does, when to change it, and the values it takes (else its type says so)."""
+    return field(default=default, metadata={"what": what, "when": when, "values": values})
+
+
+def _samples(part: str, share: str) -> Any:
+    return _option(
+        None, f"Number of samples of the {part} boundary, in a whole call.",
+        f"Give more where this part is the noisy one (`pbdr.allocate` measures that); 0 switches it off. By default {share} "
+        "of the samples of all pixels together.", "a number ≥ 0",
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Options:
-    """Validated options of `pathspace`; sample counts are absolute, per call; None means chosen automatically.
+    """Validated options of `pathspace`. docs/reference/options.md is made from what is written here."""
 
-    sequence  random numbers of gradients: "sobol" (sequence.py), or "independent": the sensor's own sampler for the interior, PCG32
-              for the boundary
-    guiding   of the indirect boundary: "edges" (boundary/guiding.py), or "none"
-    adjoint_sampling  reverse mode samples pixels, and edges on the film, in proportion to |δL| (transport/pixels.py); its samples
-              are then not those of forward mode. None: with "sobol"
-    media     participating media of the scene: gradients are "refuse"d and images warn, or both "ignore" them (transport/media.py)
-    replay    gradient passes in reverse mode are recorded in the first call and replayed in later ones (replay.py)
-    """
-
-    max_depth: int = 6
-    rr_depth: int = 5
-    hide_emitters: bool = False
-    boundary: str = "edge"
-    n_primary: int | None = None
-    n_direct: int | None = None
-    n_indirect: int | None = None
-    blend_distance: float | None = None
-    warp_rays: int = WarpOptions.rays
-    warp_concentration: float = WarpOptions.concentration
-    warp_exponent: float = WarpOptions.exponent
-    warp_unbiased: bool = WarpOptions.unbiased
-    aovs: str = ""
-    sequence: str = "sobol"
-    guiding: str = "edges"
-    adjoint_sampling: bool | None = None
-    media: str = "refuse"
-    replay: bool = False
-    memory: str | int | float | None = None
+    max_depth: int = _option(
+        6, "Longest path, in edges: 1 shows emitters only, 2 direct light, 3 light that was reflected once; -1 is unlimited.",
+        "Each vertex more costs time, and gradients a few more terms from 3 on.", "-1, or a number ≥ 1",
+    )  # fmt: skip
+    rr_depth: int = _option(
+        5, "Number of edges from which on Russian roulette may end a path.",
+        "Raise it where the noise of long paths matters more than their time.", "a number ≥ 1",
+    )  # fmt: skip
+    hide_emitters: bool = _option(
+        False, "The camera does not see area lights and the environment; they light the scene all the same.",
+        "Set it where the picture has no lamps in it.",
+    )  # fmt: skip
+    boundary: str = _option(
+        "edge", "How the boundary is estimated: by sampling edges, by warping rays around them, or not at all.",
+        "`warp` is a second, independent estimator, slower and for fewer scenes. `none` leaves gradients of geometry wrong, and is "
+        "right for parameters that move nothing, such as colours.", ", ".join(f"`{x}`" for x in BOUNDARIES),
+    )  # fmt: skip
+    n_primary: int | None = _samples("primary", "a third")
+    n_direct: int | None = _samples("direct", "a quarter")
+    n_indirect: int | None = _samples("indirect", "a sixth")
+    blend_distance: float | None = _option(
+        None, "Distance at which the motion of path vertices blends between that of directions and that of surfaces, h of "
+        "equation (3a), in scene units.", "The result does not depend on it, the noise does. By default half the size of the "
+        "smallest moving shape.", "a length > 0",
+    )  # fmt: skip
+    warp_rays: int = _option(
+        WarpOptions.rays, "With `boundary = 'warp'`: auxiliary rays of each segment.", "More rays lower the bias of the warp.",
+    )  # fmt: skip
+    warp_concentration: float = _option(
+        WarpOptions.concentration, "With `boundary = 'warp'`: how closely auxiliary rays follow their segment.",
+        "See docs/theory.md, section 7.",
+    )  # fmt: skip
+    warp_exponent: float = _option(
+        WarpOptions.exponent, "With `boundary = 'warp'`: power of the distance by which edges weigh.",
+        "See docs/theory.md, section 7.",
+    )  # fmt: skip
+    warp_unbiased: bool = _option(
+        WarpOptions.unbiased, "With `boundary = 'warp'`: a random number of rays, so that the mean has no bias.",
+        "Costs noise; set it to tell bias from noise.",
+    )  # fmt: skip
+    aovs: str = _option(
+        "", "Extra channels of the film, as Mitsuba's `aov` integrator names them: `\"depth:depth, normals:sh_normal\"`.",
+        "Set it where a loss compares depth, normals, masks or albedo as well.", "names and kinds",
+    )  # fmt: skip
+    sequence: str = _option(
+        "sobol", "Random numbers of gradients: scrambled Sobol' points, or independent ones (the sensor's own sampler for the "
+        "interior).", "`independent` is the reference that Sobol' points are measured against.",
+        ", ".join(f"`{x}`" for x in SEQUENCES),
+    )  # fmt: skip
+    guiding: str = _option(
+        "edges", "What the indirect boundary learns from one call to the next: which directions past which edges matter.",
+        "`none` makes calls with the same seed on the same integrator equal.", ", ".join(f"`{x}`" for x in GUIDING),
+    )  # fmt: skip
+    adjoint_sampling: bool | None = _option(
+        None, "Reverse mode puts samples where the derivative of the loss is large.",
+        "Switch it off where forward and reverse mode must take the same samples. By default on with Sobol' points.",
+    )  # fmt: skip
+    media: str = _option(
+        "refuse", "What to do about participating media, which pathspace does not trace: refuse gradients and warn of images, or "
+        "ignore the media in both.", "`ignore` where the medium does not matter for what is estimated.",
+        ", ".join(f"`{x}`" for x in media.HANDLING),
+    )  # fmt: skip
+    replay: bool = _option(
+        False, "Gradient passes in reverse mode are recorded in the first call and replayed in later ones.",
+        "Saves most of the time of small images; scenes that it is not for are refused.",
+    )  # fmt: skip
+    memory: str | int | float | None = _option(
+        None, "Ceiling of the memory that a call takes on top of the scene; calls that need more are cut into parts.",
+        "Give one where the machine runs out of memory.", "bytes, or a string such as `4GB`",
+    )  # fmt: skip
 
     @staticmethod
     def parse(props: Any) -> Options:

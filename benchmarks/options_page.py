@@ -1,0 +1,38 @@
+"""`python -m benchmarks.options_page`: docs/reference/options.md from what the options of `pathspace` say of themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from pbdr.options import Options
+
+from .harness import ROOT, table
+
+PAGE = ROOT / "docs" / "reference" / "options.md"
+INTRODUCTION = """# Options of the integrator `pathspace`
+
+Made by `python -m benchmarks.options_page` from `pbdr/options.py`; a test compares the two. In Python they are entries of the
+integrator's dictionary, `{"type": "pathspace", "max_depth": 3}`; in a job file, of its table `[integrator]`; in a scene file,
+properties of `<integrator type="pathspace">`."""
+
+
+def made() -> str:
+    """The page."""
+    rows = []
+    for option in dataclasses.fields(Options):
+        default = "chosen" if option.default is None else f"`{option.default!r}`".replace("'", '"')
+        kind = str(option.type).replace(" | None", "").replace(" | ", ", ")
+        values = option.metadata["values"] or ("`true`, `false`" if kind == "bool" else f"a number ({kind})")
+        rows.append([f"`{option.name}`", values, default, option.metadata["what"], option.metadata["when"]])
+    return f"{INTRODUCTION}\n\n{table(['option', 'values', 'default', 'what it does', 'when to change it'], rows)}\n"
+
+
+def main() -> int:
+    """Write the page."""
+    PAGE.write_text(made(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
