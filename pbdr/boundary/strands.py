@@ -17,11 +17,14 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.errors import SceneError
-from pbdr.transport import curves
+from pbdr.transport import curves, rounding
 
 NEWTON = 8  # safeguarded steps: the silhouette's angle is known exactly where the radius is constant
 STRAIGHT = 1e-4  # sine of a bend below which the normals on either side do not differ
-TINY = 1e-12
+TINY = 1e-12  # of lengths: only keeps divisions from dividing by zero
+EVALUATION = 16 * 2.0**-23  # Embree's bound for what evaluating a B-spline costs, relative to its largest coordinate
+BOUNDED = 2e-4  # of a tube's length, and
+TAPERED = 1 / 128  # of how much its radius changes along that: how far Embree's bounds stand off from the tube, measured
 
 
 @dataclass
@@ -61,13 +64,13 @@ def tube(segment: curves.Segment, view: Any, v: Any, branch: Any) -> Found:
 
     low, high = mi.Float(0), branch * dr.pi
     at_low, at_high = height(low)[0], height(high)[0]
-    exists = (at_low > 0) & (at_high < 0) & (across > TINY)
-    start = (cone / bend(branch, 0) - near * axis.r) / dr.maximum(across, TINY)
+    exists = (at_low > 0) & (at_high < 0) & (across > 0)
+    start = (cone / bend(branch, 0) - near * axis.r) / dr.select(across > 0, across, 1)
     phi = branch * dr.safe_acos(start)
     for _ in range(NEWTON):
         value, slope = height(phi)
         low, high = dr.select(value > 0, phi, low), dr.select(value > 0, high, phi)
-        guess = phi - value / dr.select(dr.abs(slope) > TINY, slope, -branch)
+        guess = phi - value / dr.select(slope != 0, slope, -branch)
         inside = (guess - low) * (guess - high) <= 0
         phi = dr.select(inside, guess, 0.5 * (low + high))
     sine, cosine = dr.sincos(phi)
@@ -83,11 +86,11 @@ def tube(segment: curves.Segment, view: Any, v: Any, branch: Any) -> Found:
     vv = axis.dr * dr.sqrt(speed2) * forward - b * outward
     position = axis.c + axis.r * rho
     sight, _ = offset(view, position)
-    along_u = dr.dot(sight, side) / dr.maximum(axis.r, TINY)
+    along_u = dr.dot(sight, side) / dr.select(axis.r > 0, axis.r, 1)
     along_v = dr.dot(sight, surface.along) / dr.squared_norm(surface.along)
     on_u, on_v = along_u * uu + along_v * uv, along_u * uv + along_v * vv
     # The outline's direction is conjugate to the line of sight; it is seen where the surface curves away from the eye.
-    exposed = exists & (dr.abs(on_u) > TINY) & (along_u * on_u + along_v * on_v > 0)
+    exposed = exists & (dr.abs(on_u) > TINY * dr.abs(on_v)) & (along_u * on_u + along_v * on_v > 0)
     derivative = surface.along - on_v / dr.select(exposed, on_u, 1) * axis.r * side
     return Found(position, derivative, -surface.n, mi.Vector3f(0), _anything(), exposed)
 
@@ -231,7 +234,8 @@ def rows(shape: Any, kinds: dict[str, int], offset: int) -> dict[str, Any]:
     """Rows of one curve shape as host arrays; its control points begin at `offset` of the scene's.
 
     `first`: the control point that a row's segment or ball begins with; `prim`: Mitsuba's number of its segment; `prim1`: of the
-    second segment, for creases. Raises SceneError for curves that fold or whose balls swallow each other.
+    second segment, for creases; `gap`: how far from a tube rays are hits to Embree. Raises SceneError for curves that fold or
+    whose balls swallow each other.
     """
     points, starts = curves.on_host(shape)
     found: list[tuple[Any, ...]] = []
@@ -265,7 +269,27 @@ def rows(shape: Any, kinds: dict[str, int], offset: int) -> dict[str, Any]:
                 found.append((kinds["CREASE"], b[:3], size, zero, 0.0, first + 1, prim, number[after[first]]))
     names = ("kind", "a", "b", "d", "sign", "first", "prim", "prim1")
     columns = {name: np.array([row[i] for row in found]) for i, name in enumerate(names)}
-    return {**columns, "c": np.zeros((len(found), 3)), "first": columns["first"] + offset}
+    tubes = np.isin(columns["kind"], [kinds["TUBE"], kinds["TUBE_END"]])
+    near = np.array([tolerance(points, int(k)) for k in starts])
+    gap = np.where(tubes, near[columns["prim"]], 0.0) if shape.class_name() == curves.TUBES else np.zeros(len(found))
+    return {**columns, "c": np.zeros((len(found), 3)), "first": columns["first"] + offset, "gap": gap}
+
+
+def tolerance(points: Any, first: int) -> float:
+    """How far from a tube rays may pass and still be hits to Embree; 0 where that is less than every ray's own distance from edges.
+
+    Embree takes a point for a hit as soon as its distance from the tube is below a bound of rounding (`f_err`, `g_err`) that adds
+    lengths to their squares and to plain numbers. In large or small units it is so large that only cylinders about parts of the tube,
+    which Embree asks first, end it: their distance from it was measured (three spans of radius 0.1, in units of 2⁻¹² to 2¹⁰).
+    """
+    four = points[first : first + 4]
+    ends = [blend(points, first, v) for v in (0.0, 1.0)]
+    chord = max(float(np.linalg.norm(ends[1][:3] - ends[0][:3])), 1e-30)
+    radius = four[:, 3].max()
+    rounding_ = EVALUATION * np.ptp(four[:, :3], axis=0).max()
+    across = (1 + radius) * rounding_ + (1 + radius) * rounding_ / chord
+    found = min(rounding_ + across + EVALUATION * radius, BOUNDED * chord + TAPERED * abs(ends[1][3] - ends[0][3]))
+    return float(found) if found > rounding.AWAY_ROUGH * chord else 0.0
 
 
 def blend(points: Any, first: int, v: float) -> Any:

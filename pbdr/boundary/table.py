@@ -330,7 +330,8 @@ def _strand_rows(shape: Any, index: int, control_points: int) -> dict[str, Any]:
     rows = strands.rows(shape, kinds, control_points)
     n = len(rows["kind"])
     number = lambda name: _number(rows[name])  # noqa: E731
-    return {
+    gap = {"gap": mi.Float(aligned(rows["gap"]))} if rows["gap"].any() else {}
+    return gap | {
         **{k: _device(k, rows[k]) for k in ("kind", "a", "b", "c", "d", "sign")},
         "face0": number("prim"), "face1": number("prim1"), "corners0": dr.zeros(mi.UInt32, n), "corners1": number("first"),
         "jump": dr.full(mi.Bool, True, n), "shape": dr.full(mi.UInt32, index, n), "member": dr.full(mi.UInt32, NO_MEMBER, n),

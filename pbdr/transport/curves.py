@@ -22,6 +22,7 @@ from pbdr.parameters import traverse
 TUBES, CONES = "BSplineCurve", "LinearCurve"
 NOWHERE = 0xFFFFFFFF
 ON_CONE = 1e-3  # cosine within which a hit on a linear curve belongs to the cone, where cone and ball touch
+CUT = 2.0**-23  # Embree's cones begin where (p − p₀)·(p₁ − p₀), in squares of the scene's unit, exceeds this (isInsideCappedCone)
 
 
 def is_curve(shape: Any) -> bool:
@@ -34,6 +35,13 @@ def on_host(shape: Any) -> tuple[Any, Any]:
     parameters = traverse(shape)
     points = np.array(dr.detach(parameters["control_points"]), dtype=np.float64).reshape(-1, 4)
     return points, np.array(parameters["segment_indices"]).astype(np.int64)
+
+
+def lost(shape: Any) -> float:
+    """Share of the length of linear curves that Embree takes for empty where cones begin; it grows as units get smaller."""
+    points, starts = on_host(shape)
+    length = np.linalg.norm(points[starts + 1, :3] - points[starts, :3], axis=1)
+    return float(np.minimum(CUT / np.maximum(length, CUT), length).sum() / max(length.sum(), CUT))
 
 
 @dataclass

@@ -20,6 +20,7 @@ ALONE = "Use boundary='none' for the interior part alone."
 FARTHEST = (
     8192  # sizes from the origin: up to there a box on a floor was right within 1 %, at twice that its shadow lost 11 %
 )
+LOST = 0.005  # of the length of linear curves: at 4 % (segments of two thousandths of a unit) a primary term was 1.5 % off
 LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
 SKIES = ("SunskyEmitter", "TimedSunskyEmitter")
 BENT = ("normal_map", "nested_texture")  # roles of what bends normals in these BSDFs
@@ -193,7 +194,7 @@ def _check_declared(scene: Any, features: Features, attached: list[AttachedParam
 
 
 def _check_curves(scene: Any, features: Features, attached: list[AttachedParameter]) -> None:
-    """Raise where textures are seen to slide over curves, whose texture coordinates jump from segment to segment."""
+    """Raise where textures are seen to slide over curves, whose texture coordinates jump, and where curves are too short."""
     shapes = scene.shapes()
     shown = range(len(shapes)) if features.sensor_moves or features.moving_chains else sorted(features.moving_shapes)
     for shape in (shapes[i] for i in shown):
@@ -201,6 +202,12 @@ def _check_curves(scene: Any, features: Features, attached: list[AttachedParamet
             raise SceneError(
                 f"curve shape '{shape.id()}' has a texture that changes around the curve, where its texture coordinates jump: the "
                 f"gradient of {_names(attached)} would be wrong. Use a texture that changes along the curve only. {ALONE}"
+            )
+        if shape.class_name() == curves.CONES and not on_gpu() and curves.lost(shape) > LOST:
+            raise SceneError(
+                f"curve shape '{shape.id()}' has segments so short in the scene's unit that Embree traces them wrongly: "
+                f"{curves.lost(shape):.1%} of its length is missing, and so is as much of the gradient of {_names(attached)}. Scale "
+                "the whole scene up, its lights with it, or use longer segments."
             )
 
 
