@@ -119,7 +119,7 @@ class EdgeTable:
     grids: Grids | None = None  # None if the scene has none
     straight: bool = False  # every row is a SEGMENT: what the other kinds need is left out of the kernels
     fans: bool = True  # some rows count as seen from one wedge only
-    gap: Any = None  # how far the two faces are apart where corners do not quite agree, and how far off tubes are hit; None if all 0
+    gap: Any = None  # how far two faces are apart whose corners do not quite agree, or how far off tubes are hit; None if all 0
     has_seams: bool = False
 
     @property

@@ -23,8 +23,8 @@ NEWTON = 8  # safeguarded steps: the silhouette's angle is known exactly where t
 STRAIGHT = 1e-4  # sine of a bend below which the normals on either side do not differ
 TINY = 1e-12  # of lengths: only keeps divisions from dividing by zero
 EVALUATION = 16 * 2.0**-23  # Embree's bound for what evaluating a B-spline costs, relative to its largest coordinate
-BOUNDED = 2e-4  # of a tube's length, and
-TAPERED = 1 / 128  # of how much its radius changes along that: how far Embree's bounds stand off from the tube, measured
+BOUNDED = 2e-4  # of a tube's length: how far Embree's bounds stand off from it,
+TAPERED = 1 / 128  # and this share of the change of its radius
 
 
 @dataclass
@@ -269,9 +269,9 @@ def rows(shape: Any, kinds: dict[str, int], offset: int) -> dict[str, Any]:
                 found.append((kinds["CREASE"], b[:3], size, zero, 0.0, first + 1, prim, number[after[first]]))
     names = ("kind", "a", "b", "d", "sign", "first", "prim", "prim1")
     columns = {name: np.array([row[i] for row in found]) for i, name in enumerate(names)}
-    tubes = np.isin(columns["kind"], [kinds["TUBE"], kinds["TUBE_END"]])
-    near = np.array([tolerance(points, int(k)) for k in starts])
-    gap = np.where(tubes, near[columns["prim"]], 0.0) if shape.class_name() == curves.TUBES else np.zeros(len(found))
+    gap = np.zeros(len(found))
+    if shape.class_name() == curves.TUBES:
+        gap = np.array([tolerance(points, int(k)) for k in starts])[columns["prim"]]
     return {**columns, "c": np.zeros((len(found), 3)), "first": columns["first"] + offset, "gap": gap}
 
 
@@ -279,8 +279,8 @@ def tolerance(points: Any, first: int) -> float:
     """How far from a tube rays may pass and still be hits to Embree; 0 where that is less than every ray's own distance from edges.
 
     Embree takes a point for a hit as soon as its distance from the tube is below a bound of rounding (`f_err`, `g_err`) that adds
-    lengths to their squares and to plain numbers. In large or small units it is so large that only cylinders about parts of the tube,
-    which Embree asks first, end it: their distance from it was measured (three spans of radius 0.1, in units of 2⁻¹² to 2¹⁰).
+    lengths to their squares and to plain numbers. In large or small units it is so large that only cylinders about parts of the
+    tube, which Embree asks first, end it: their distance from it was measured (spans of radius 0.1, in units of 2⁻¹² to 2¹⁰).
     """
     four = points[first : first + 4]
     ends = [blend(points, first, v) for v in (0.0, 1.0)]

@@ -22,7 +22,7 @@ from pbdr.parameters import traverse
 TUBES, CONES = "BSplineCurve", "LinearCurve"
 NOWHERE = 0xFFFFFFFF
 ON_CONE = 1e-3  # cosine within which a hit on a linear curve belongs to the cone, where cone and ball touch
-CUT = 2.0**-23  # Embree's cones begin where (p − p₀)·(p₁ − p₀), in squares of the scene's unit, exceeds this (isInsideCappedCone)
+CUT = 2.0**-23  # Embree's cones begin where (p − p₀)·(p₁ − p₀) exceeds this, in whatever unit (isInsideCappedCone)
 
 
 def is_curve(shape: Any) -> bool:

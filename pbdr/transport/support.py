@@ -20,7 +20,7 @@ ALONE = "Use boundary='none' for the interior part alone."
 FARTHEST = (
     8192  # sizes from the origin: up to there a box on a floor was right within 1 %, at twice that its shadow lost 11 %
 )
-LOST = 0.005  # of the length of linear curves: at 4 % (segments of two thousandths of a unit) a primary term was 1.5 % off
+LOST = 0.005  # of the length of linear curves: at 4 %, a primary term was 1.5 % off
 LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
 SKIES = ("SunskyEmitter", "TimedSunskyEmitter")
 BENT = ("normal_map", "nested_texture")  # roles of what bends normals in these BSDFs
@@ -206,8 +206,8 @@ def _check_curves(scene: Any, features: Features, attached: list[AttachedParamet
         if shape.class_name() == curves.CONES and not on_gpu() and curves.lost(shape) > LOST:
             raise SceneError(
                 f"curve shape '{shape.id()}' has segments so short in the scene's unit that Embree traces them wrongly: "
-                f"{curves.lost(shape):.1%} of its length is missing, and so is as much of the gradient of {_names(attached)}. Scale "
-                "the whole scene up, its lights with it, or use longer segments."
+                f"{curves.lost(shape):.1%} of its length is missing, and the gradient of {_names(attached)} lacks as much. "
+                "Scale the whole scene up, its lights with it, or use longer segments."
             )
 
 

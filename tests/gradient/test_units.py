@@ -14,7 +14,8 @@ from pbdr.boundary import frustum
 from pbdr.rendering import gradient
 from pbdr.transport import rounding
 from pbdr.transport.support import IncompleteGradientWarning
-from validation.units import CASES, TERMS, Place, adjoint, compared, derivatives, right
+from validation.unit_cases import CASES
+from validation.units import TERMS, Place, adjoint, compared, derivatives, refuses, right
 
 ROUNDING = 2e-4  # of the largest term: sums of a thousand samples in another order
 SCALES = (2.0**-10, 2.0**10)
@@ -26,6 +27,9 @@ def agrees_in_all_units(name, spp):
     case = CASES[name]
     here = derivatives(case, Place(), 1, spp)
     for scale in SCALES:
+        if scale < case.refused:
+            assert refuses(case, Place(scale))
+            continue
         there = derivatives(case, Place(scale), 1, spp)
         np.testing.assert_allclose(
             there, here, rtol=0, atol=ROUNDING * np.abs(here).max(), err_msg=f"scale {scale}: {TERMS}"
@@ -75,7 +79,13 @@ def test_coordinates_without_digits_are_told(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_in_all_units(name):
-    agrees_in_all_units(name, 32)
+    """Embree's hits on B-spline curves depend on the unit, by 1e-5 of their size; short linear curves are refused."""
+    if CASES[name].alike:
+        agrees_in_all_units(name, 32)
+        return
+    here = derivatives(CASES[name], Place(), 4, 32)
+    for scale in SCALES:
+        assert right(compared(here, derivatives(CASES[name], Place(scale), 4, 32))), scale
 
 
 @pytest.mark.slow
