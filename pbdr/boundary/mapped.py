@@ -123,6 +123,10 @@ class Crossing:
     arm: Any
     steep: Any
 
+    def clearance(self, distance: Any) -> Any:
+        """Distance from x_B within which what is met in front of it does not count."""
+        return primary.clear_of(self.point, distance)
+
     @staticmethod
     def of(scene: Any, maps: Maps, view: Any, step: Step, shape: Any, sign: Any, active: Any) -> Crossing:
         """The one that `step` crosses, as seen from `view`."""
@@ -234,7 +238,7 @@ def sample(context: Context, count: int) -> Sample | None:
     curve = Crossing.of(scene, maps, eye, step.at(chosen), get(shape), get(sign), active)
     sight = eye.sight(curve.point)
     active = curve.valid & sight.inside
-    clear = primary.clear_of(curve.point, sight.distance)
+    clear = curve.clearance(sight.distance)
     active &= primary.visible(scene, context.tracer, sight.start, curve.point, sight.distance, clear, active)
     seen = primary.Seen(
         curve.point, sight.omega, curve.normal, curve.sine, curve.weight, curve.side, *curve.starts,
