@@ -120,7 +120,7 @@ class Job:
     def small(self) -> Any:
         """The film, made small."""
         from pbdr.parameters.film import resized_film
-        from pbdr.verify.checks import fitting_size
+        from pbdr.verify.arguments import fitting_size
 
         return resized_film(self.camera, fitting_size(self.camera, SIDE))
 

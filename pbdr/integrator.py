@@ -10,7 +10,7 @@ import mitsuba as mi
 
 from pbdr import memory, replay, seeds
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.boundary import direct, guiding, left_out, motion, warp_camera
+from pbdr.boundary import guiding, left_out, light_points, motion, warp_camera
 from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
@@ -255,7 +255,7 @@ class PathSpaceMethods:
         if given.table is not None:
             if self.max_depth > 1 and not {"direct", "indirect"}.isdisjoint(one.chosen):
                 count = one.budgets["direct"] or one.budgets["indirect"]
-                given.outlines = direct.Outlines.of(scene, given.table, given.stream, count)
+                given.outlines = light_points.Outlines.of(scene, given.table, given.stream, count)
             deeper = self.max_depth > 2 and one.budgets["indirect"] > 0 and "indirect" in one.chosen
             if self.options.guiding != "none" and deeper:
                 shapes = tuple(shape.id() for shape in scene.shapes())

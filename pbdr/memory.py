@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pbdr.boundary.direct import MAX_ENTRIES
+from pbdr.boundary.light_points import MAX_ENTRIES
 from pbdr.boundary.term import SAMPLE
 from pbdr.errors import OptionError
 

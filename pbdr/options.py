@@ -6,13 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pbdr import memory
-from pbdr.boundary.warp import WarpOptions
+from pbdr.boundary.warp_options import WarpOptions
 from pbdr.errors import OptionError, closest
 from pbdr.transport import channels, media
 
 BOUNDARIES = ("edge", "warp", "none")
 SEQUENCES = ("sobol", "independent")
 GUIDING = ("edges", "none")
+#: Options of one type, and those that are a number of one of these types, or None.
+KINDS = {
+    "max_depth": int, "rr_depth": int, "hide_emitters": bool, "warp_rays": int, "warp_unbiased": bool, "boundary": str, "aovs": str,
+    "sequence": str, "guiding": str, "media": str, "replay": bool,
+}  # fmt: skip
+NUMBERS = {"n_primary": int, "n_direct": int, "n_indirect": int, "blend_distance": (int, float)}
 
 
 def _option(default: Any, what: str, when: str, values: str = "") -> Any:
@@ -140,30 +146,13 @@ class Options:
 
     def check(self) -> None:
         """Raise OptionError for values of the wrong type or out of range."""
-        for name, kind in (
-            ("max_depth", int),
-            ("rr_depth", int),
-            ("hide_emitters", bool),
-            ("warp_rays", int),
-            ("warp_unbiased", bool),
-            ("boundary", str),
-            ("aovs", str),
-            ("sequence", str),
-            ("guiding", str),
-            ("media", str),
-            ("replay", bool),
-        ):
+        for name, kind in KINDS.items():
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise OptionError(
                     f"pathspace: {name} = {value!r}; give {kind.__name__} instead of {type(value).__name__}."
                 )
-        for name, types in (
-            ("n_primary", int),
-            ("n_direct", int),
-            ("n_indirect", int),
-            ("blend_distance", (int, float)),
-        ):
+        for name, types in NUMBERS.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, types):
                 raise OptionError(f"pathspace: {name} = {value!r}; give a number instead of {type(value).__name__}.")

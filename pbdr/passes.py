@@ -14,7 +14,7 @@ from typing import Any
 import mitsuba as mi
 
 from pbdr import interior, seeds, sequence
-from pbdr.boundary import chains, direct, guiding, motion, sample
+from pbdr.boundary import chains, guiding, light_points, motion, sample
 from pbdr.boundary.context import Context
 from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.term import Term
@@ -44,7 +44,7 @@ class Inputs:
     adjoint: Any
     sequence: str
     table: EdgeTable | None = None
-    outlines: direct.Outlines | None = None
+    outlines: light_points.Outlines | None = None
     slot: Any = None
     learned: guiding.State | None = None
     curve: Any = None

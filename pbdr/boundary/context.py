@@ -15,7 +15,7 @@ from pbdr.transport.tracer import Tracer
 
 if TYPE_CHECKING:
     from pbdr.boundary.chains import Mirrors
-    from pbdr.boundary.direct import Outlines
+    from pbdr.boundary.light_points import Outlines
 
 
 @dataclass

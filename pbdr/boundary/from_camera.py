@@ -11,10 +11,11 @@ import mitsuba as mi
 
 from pbdr.boundary import reflected, segment, vertex
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Sample
 from pbdr.boundary.sampling import Reservoir, edge_mass, systematic
 from pbdr.boundary.term import Term
+from pbdr.boundary.view import View
 from pbdr.discrete import Discrete
 from pbdr.transport import rounding
 from pbdr.transport.features import Features

@@ -12,10 +12,11 @@ import mitsuba as mi
 
 from pbdr.boundary import segment, sides
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.sampling import systematic
 from pbdr.boundary.term import Term
+from pbdr.boundary.view import View
 from pbdr.discrete import Discrete, mixed
 from pbdr.transport import camera, channels, convention, hits, path, rounding, spectra
 from pbdr.transport.eye import Eye

@@ -14,7 +14,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.backend import on_gpu
-from pbdr.boundary.edges import EdgeTable, View
+from pbdr.boundary.edges import EdgeTable
+from pbdr.boundary.view import View
 from pbdr.transport import rounding
 
 OUTWARD = rounding.DISTANCE  # shift of rays that pass an edge, away from the surface: relative to distance and size

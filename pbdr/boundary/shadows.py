@@ -12,7 +12,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import direct, segment, specular, walk
+from pbdr.boundary import direct, light_points, segment, specular, walk
 from pbdr.boundary.context import Context
 from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.boundary.term import Term
@@ -38,7 +38,7 @@ class IndirectShadows(Term):
                 yield draw(context, context.outlines, count, mirrors)
 
 
-def draw(context: Context, outlines: direct.Outlines, count: int, mirrors: Any = None) -> Sample:
+def draw(context: Context, outlines: light_points.Outlines, count: int, mirrors: Any = None) -> Sample:
     """`count` shadows, and walks from there to the camera.
 
     With `mirrors` (of `chains.cells`), the camera sees the end of the walk in mirrors or through glass; then only those shadows

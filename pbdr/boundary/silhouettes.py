@@ -37,7 +37,7 @@ class Regions:
 def regions(scene: Any, draw: Callable[[], Any]) -> Regions | None:
     """Where the lights of a scene are; None if one of them is all around.
 
-    `draw()`: one `direct.LightViews` entry for each emitter, in order; asked for if there are lights without a surface.
+    `draw()`: one `light_points.LightViews` entry for each emitter, in order; asked for if there are lights without a surface.
     """
     emitters = scene.emitters()
     surface = np.array([bool(mi.has_flag(emitter.flags(), mi.EmitterFlags.Surface)) for emitter in emitters])

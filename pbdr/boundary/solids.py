@@ -14,7 +14,7 @@ from pbdr.boundary import crossings, strands, voxels, weld
 from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import curves, grids, groups
+from pbdr.transport import curves, grid_values, grids, groups
 from pbdr.transport.support import incomplete
 
 ROUND, SPANS = 12, 6  # of the polygonal tubes that stand for curve shapes: corners around, lengths along a segment
@@ -63,7 +63,7 @@ class Placed:
         if curves.is_curve(self.shape):
             return _tubes(self.shape)
         if grids.is_grid(self.shape):
-            return voxels.net(grids.on_host(self.shape), self.matrix())
+            return voxels.net(grid_values.on_host(self.shape), self.matrix())
         if not self.shape.is_mesh():
             return _polygons(self.shape.class_name(), self.matrix())
         positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)

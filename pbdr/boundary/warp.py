@@ -16,7 +16,7 @@ import mitsuba as mi
 from pbdr.boundary import levels, nearby
 from pbdr.boundary.edges import SEGMENT, EdgeTable
 from pbdr.boundary.incidence import Incidence
-from pbdr.errors import OptionError
+from pbdr.boundary.warp_options import WarpOptions
 from pbdr.parameters import traverse
 from pbdr.transport import convention, groups, rounding
 
@@ -24,30 +24,6 @@ JITTER = 0.5  # radius of the kernel around ω, in radii of the pattern of auxil
 NARROWEST = 1e-3  # smallest distance from an edge, in units of the reach: closer, weights lose their digits
 RING = 4  # auxiliary rays of a ring
 R2 = (0.7548776662466927, 0.5698402909980532)  # the plane's low-discrepancy sequence of Roberts
-
-
-@dataclass(frozen=True)
-class WarpOptions:
-    """`rays`: auxiliary rays a segment (even); `concentration` κ: the reach is 1/√κ radians; `exponent` γ of the weights;
-    `unbiased`: Russian roulette over more and more rays (9e)."""
-
-    rays: int = 10
-    concentration: float = 4e4
-    exponent: float = 2.0
-    unbiased: bool = False
-
-    def check(self) -> None:
-        """Raise OptionError for values out of range."""
-        if self.rays < 4 or self.rays % 2:
-            raise OptionError(f"pathspace: warp_rays = {self.rays}; give an even number ≥ 4.")
-        for name, value, least in (("concentration", self.concentration, 10.0), ("exponent", self.exponent, 1.5)):
-            if not (isinstance(value, int | float) and least < value < float("inf")):
-                raise OptionError(f"pathspace: warp_{name} = {value!r}; give a number > {least:g}.")
-
-    @property
-    def reach(self) -> float:
-        """Angle in radians within which rays follow an edge."""
-        return float(self.concentration**-0.5)
 
 
 @dataclass

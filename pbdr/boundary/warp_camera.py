@@ -11,7 +11,8 @@ import mitsuba as mi
 from pbdr.boundary import nearby, warp_support
 from pbdr.boundary.incidence import Incidence
 from pbdr.boundary.table import TableBuilder
-from pbdr.boundary.warp import Anchor, Warp, WarpOptions
+from pbdr.boundary.warp import Anchor, Warp
+from pbdr.boundary.warp_options import WarpOptions
 from pbdr.errors import SceneError
 from pbdr.transport import camera, convention, hits
 from pbdr.transport.eye import Eye

@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from pbdr.errors import OptionError, ParameterError, PbdrError
-from pbdr.parameters import Parameter, is_radiometric, read, resolve
+from pbdr.errors import PbdrError
+from pbdr.parameters import Parameter, is_radiometric, read
 from pbdr.parameters.film import resized_film
 from pbdr.scene import Scene, integrator_of, sensor_of
 from pbdr.seeds import hashed
 from pbdr.verify import diagnosis, statistics
-from pbdr.verify.decision import AGREES, LEAST, UNDECIDED, WRONG, Decision, Stream, sequence
+from pbdr.verify.arguments import check, fitting_size, one_parameter, with_depth
+from pbdr.verify.decision import LEAST, UNDECIDED, WRONG, Decision, sequence
 from pbdr.verify.directions import defaults, direction, feasible, longest_step
 from pbdr.verify.functionals import GLOBALS, Functionals
+from pbdr.verify.recording import STEPS, Pilot, Recorded, extrapolated, recorded
 from pbdr.verify.result import Along, Array, Estimate, Step, Verification
 from pbdr.verify.sources import Derivative, Differences, primal_of
 
 Told = Callable[[str, float], None]
-STEPS = 4  # of finite differences, each half of the one before
-PILOT = 4  # replicas that choose the step and the signs, and are then thrown away
 FIRST_SPP = 64
 LANES = 1 << 21  # most samples of one launch
 # Of a quick answer: seconds, relative error, pixels a side. It looks along one direction, and at neither reverse mode nor the other
@@ -54,7 +54,7 @@ def verify(
     Raises ParameterError, OptionError, SceneError for what cannot be verified.
     """
     begin = time.perf_counter()
-    _check(budget, tolerance, resolution, step)
+    check(budget, tolerance, resolution, step)
     if quick:
         budget, tolerance = min(budget, QUICK_BUDGET), max(tolerance, QUICK_TOLERANCE)
         resolution, other, reverse = min(resolution or QUICK_RESOLUTION, QUICK_RESOLUTION), False, False
@@ -111,17 +111,17 @@ class _Job:
         fd_spp = self._samples(
             "reference", lambda n: differences.image(longest, hashed(seed, "warm"), n), self.budget / REPLICAS / 2
         )
-        pilot = _Pilot(differences, longest, fd_spp, seed)
+        pilot = Pilot(differences, longest, fd_spp, seed)
         look = Functionals.fitted(pilot.images[:, min(1, STEPS - 1)])
         steps, chosen = pilot.choose(look, self.tolerance)
 
-        ours = _recorded("ours", lambda number: source.images(number, spp), look)
+        ours = recorded("ours", lambda number: source.images(number, spp), look)
         plateau, found = chosen is not None, None
         first = 0 if chosen is None else chosen
         begin = time.perf_counter()
         for k in range(first, STEPS - 1):  # shorter steps where the measurement shows that truncation matters
             pair = (pilot.steps[k], pilot.steps[k + 1])
-            reference = _recorded(
+            reference = recorded(
                 f"reference {k}",
                 lambda number, pair=pair: {str(h): differences.image(h, number, fd_spp) for h in pair},
                 look,
@@ -160,7 +160,7 @@ class _Job:
         return self.spp[side]
 
     def _result(
-        self, name: str, found: Decision, look: Functionals, ours: _Recorded, reference: _Recorded, source: Derivative,
+        self, name: str, found: Decision, look: Functionals, ours: Recorded, reference: Recorded, source: Derivative,
         steps: list[Step], plateau: bool, pair: tuple[float, float], spp: int, fd_spp: int, seed: int, tell: Told,
     ) -> Along:  # fmt: skip
         mine, right = ours.stream.values, reference.stream.values
@@ -169,7 +169,7 @@ class _Job:
         own = source.terms != ("total",) and _plain(self.options)
         parts = {term: np.array([row[i] for row in ours.stream.samples]) for i, term in enumerate(source.terms)}
         terms_of, seconds = "the integrator", ours.stream.second
-        pictures = {"ours": ours.mean(), "reference": _extrapolated(reference)}
+        pictures = {"ours": ours.mean(), "reference": extrapolated(reference)}
         if len(source.terms) > 1:
             pictures |= ours.means()
         if verdict == WRONG and not own:
@@ -226,7 +226,7 @@ class _Job:
                 sensor=self.camera,
                 integrator=integrator_of(self.scene, plain),
             )
-            record = _recorded("terms", lambda number: other.images(number, spp), look)
+            record = recorded("terms", lambda number: other.images(number, spp), look)
             for _ in range(LEAST):
                 record.stream.grow(seed)
         except PbdrError:
@@ -274,7 +274,7 @@ class _Job:
             tracer = integrator_of(self.scene, {**keep, "boundary": boundary})
             other = Derivative(self.scene, self.parameter, source.tangent, sensor=self.camera, integrator=tracer)
             other.images(hashed(seed, boundary, "warm"), FIRST_SPP)
-            record = _recorded(boundary, lambda number: other.images(number, spp), look)
+            record = recorded(boundary, lambda number: other.images(number, spp), look)
             begin = time.perf_counter()
             while len(record.stream.samples) < LEAST or (
                 time.perf_counter() - begin < 0.25 * self.budget and len(record.stream.samples) < len(mine)
@@ -293,68 +293,6 @@ class _Job:
         }
 
 
-class _Pilot:
-    """Differences at all steps: which pair of them is on the plateau?"""
-
-    def __init__(self, differences: Differences, longest: float, spp: int, seed: int) -> None:
-        self.steps = [longest / 2**k for k in range(STEPS)]
-        numbers = [hashed(seed, "pilot", n) for n in range(PILOT)]
-        self.images = np.array([[differences.image(h, number, spp) for h in self.steps] for number in numbers])
-
-    def choose(self, look: Functionals, tolerance: float) -> tuple[list[Step], int | None]:
-        """The steps with their means, and the first (longest) of the pair to use; None where no pair settles.
-
-        The longest pair is least noisy. It is taken if its two steps differ by what extrapolation removes (three quarters of the
-        tolerance) or by their noise, and its extrapolation agrees with the next pair's.
-        """
-        values = np.array([[look.summary(image)[:GLOBALS] for image in row] for row in self.images])
-        mean, error = statistics.mean_and_error(values)
-        rows = [Step(h, float(m[0]), float(e[0])) for h, m, e in zip(self.steps, mean, error, strict=True)]
-        scale = np.abs(mean[:, 0]).max() or 1.0
-        extrapolated = (4 * values[:, 1:] - values[:, :-1]) / 3
-        for k in range(STEPS - 1):
-            change, noise = statistics.mean_and_error(values[:, k] - values[:, k + 1])
-            calm = np.abs(change) <= np.maximum(0.75 * tolerance * scale, 2 * noise)
-            if k + 1 < STEPS - 1:
-                drift, noise = statistics.mean_and_error(extrapolated[:, k] - extrapolated[:, k + 1])
-                calm &= np.abs(drift) <= np.maximum(0.5 * tolerance * scale, 3 * noise)
-            if calm.all():
-                return rows, k
-        return rows, None
-
-
-class _Recorded:
-    """A stream of summaries of images, and the sum of the images."""
-
-    def __init__(self, name: str, images: Callable[[int], Mapping[str, Array]], look: Functionals, value: Any) -> None:
-        self.total: dict[str, Array] = {}
-
-        def draw(number: int) -> Array:
-            found = images(number)
-            for term, image in found.items():
-                self.total[term] = self.total.get(term, 0) + image
-            return np.array([look.summary(image) for image in found.values()])
-
-        self.stream = Stream(name, draw, value)
-
-    def means(self) -> dict[str, Array]:
-        """Mean image of every part."""
-        return {term: np.asarray(total / len(self.stream.samples)) for term, total in self.total.items()}
-
-    def mean(self) -> Array:
-        """Mean of their sum."""
-        return np.asarray(np.sum(list(self.means().values()), axis=0))
-
-
-def _recorded(name: str, images: Any, look: Functionals, value: Any = lambda rows: rows.sum(0)) -> _Recorded:
-    return _Recorded(name, images, look, value)
-
-
-def _extrapolated(reference: _Recorded) -> Array:
-    whole, half = reference.means().values()
-    return np.asarray((4 * half - whole) / 3)
-
-
 def _state(found: Decision | None) -> str:
     return (
         "measuring" if found is None else f"difference {diagnosis.percent(found.bias)} ± {100 * found.bias_error:.2g} %"
@@ -368,46 +306,4 @@ def _plain(options: Mapping[str, Any]) -> bool:
     )
 
 
-def one_parameter(scene: Any, param: str) -> Parameter:
-    """The parameter of this name or raw key; ParameterError when it is none or several."""
-    from pbdr.parameters import list_parameters
-
-    raw = any(parameter.raw == param for parameter in list_parameters(scene))
-    found = resolve(scene, raw=param) if raw else resolve(scene, param)
-    if len(found) > 1:
-        raise ParameterError(
-            f"'{param}' matches {len(found)} parameters; give one of {', '.join(p.name for p in found[:6])}"
-        )
-    return found[0]
-
-
-def with_depth(scene: Any, integrator: Any) -> dict[str, Any]:
-    """The integrator as a dictionary, with the scene's path depth where it names none."""
-    if integrator is not None and not isinstance(integrator, Mapping):
-        raise OptionError(f"integrator: give a dictionary such as {{'type': 'prb'}}, not {type(integrator).__name__}")
-    options = {"type": "pathspace", **(integrator or {})}
-    depth = scene.integrator_options().get("max_depth") if isinstance(scene, Scene) else None
-    options.setdefault("max_depth", 6 if depth is None else int(depth))
-    return options
-
-
-def fitting_size(camera: Any, resolution: int | None) -> tuple[int, int]:
-    """(width, height) of the film, made smaller so that no side is longer than `resolution`."""
-    width, height = (int(n) for n in camera.film().size())
-    if resolution is None or max(width, height) <= resolution:
-        return width, height
-    scale = resolution / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _check(budget: float, tolerance: float, resolution: int | None, step: float | None) -> None:
-    for name, value, low, high in (("budget", budget, 0.1, 1e6), ("tolerance", tolerance, 1e-4, 0.5)):
-        if not low <= value <= high:
-            raise OptionError(f"{name} = {value}: give a number from {low:g} to {high:g}")
-    if resolution is not None and resolution < 4:
-        raise OptionError(f"resolution = {resolution}: give at least 4 pixels")
-    if step is not None and not (np.isfinite(step) and step > 0):
-        raise OptionError(f"step = {step}: give a positive number, in units of the parameter along the direction")
-
-
-__all__ = ["AGREES", "UNDECIDED", "WRONG", "verify"]
+__all__ = ["verify"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pbdr.parameters.film import resized_film
 from pbdr.scene import integrator_of, sensor_of
-from pbdr.verify.checks import fitting_size, one_parameter, with_depth
+from pbdr.verify.arguments import fitting_size, one_parameter, with_depth
 from pbdr.verify.directions import defaults, direction
 from pbdr.verify.functionals import Array
 from pbdr.verify.sources import Derivative

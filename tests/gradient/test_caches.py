@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pbdr.boundary.known import Known
-from pbdr.boundary.table import COLUMNS, TableBuilder
+from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.table_rows import COLUMNS
 from pbdr.errors import PbdrError
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pbdr import seeds
-from pbdr.boundary import direct, table
+from pbdr.boundary import direct, light_points, table
 from pbdr.scene import load_scene
 from pbdr.transport import points
 from pbdr.transport.features import inspect
@@ -102,7 +102,7 @@ def drawn(scene, moving):
     features = inspect(scene.mi, sensor, [])
     edges = table.TableBuilder().build(scene.mi, frozenset(moving), features)
     stream = lambda name, count: seeds.lanes(count, 3, name)  # noqa: E731
-    outlines = direct.Outlines.of(scene.mi, edges, stream, COUNT)
+    outlines = light_points.Outlines.of(scene.mi, edges, stream, COUNT)
     return features, direct.cast(scene.mi, sensor, edges, outlines, stream("edges", COUNT), COUNT)
 
 
@@ -124,7 +124,7 @@ def test_a_ball_of_light_has_no_outline_for_itself(monkeypatch):
     scene = lit("ball")
     used = lambda: float(np.array(drawn(scene, ())[1].active).mean())  # noqa: E731
     assert used() > 0.02
-    monkeypatch.setattr(direct, "SPHERE", 1000)
+    monkeypatch.setattr(light_points, "SPHERE", 1000)
     monkeypatch.setattr(points, "normals", lambda shapes, index, sample: sample.n)
     assert used() < 0.002
 
@@ -134,15 +134,15 @@ def test_no_sample_stands_out(lights, monkeypatch):
     """The largest sample is up to 5 times the mean; where edges are chosen blindly, 17 (spots) to 1,800 times."""
     scene = lit(lights)
     assert largest_share(scene) < 10 / COUNT
-    draw = direct.draw_views
+    draw = light_points.draw_views
 
     def blind(scene, sampler, count, shares=None):
         views = draw(scene, sampler, count)
         views.radiance = mi.Float(1)
         return views
 
-    monkeypatch.setattr(direct, "draw_views", blind)
-    monkeypatch.setattr(direct, "_brightness", lambda *_: mi.Float(1))
+    monkeypatch.setattr(light_points, "draw_views", blind)
+    monkeypatch.setattr(light_points, "_brightness", lambda *_: mi.Float(1))
     assert largest_share(scene) > 12 / COUNT
 
 

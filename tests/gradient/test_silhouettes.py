@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pbdr.boundary import direct, silhouettes, table
+from pbdr.boundary import light_points, silhouettes, table
 from pbdr.scene import load_scene
 from pbdr.seeds import lanes
 from validation.scenes import zoo
@@ -29,11 +29,11 @@ def listed(folder, lights):
     scene = load_scene({"type": "scene", "camera": zoo.camera(), "ball": thing, **lights}).mi
     edges = table.TableBuilder().build(scene, frozenset([0]))
     emitters = len(scene.emitters())
-    pilot = lambda: direct.draw_views(scene, lanes(emitters, 0, "pilot"), emitters)  # noqa: E731
-    views = direct.draw_views(scene, lanes(VIEWS, 1, "views"), VIEWS)
+    pilot = lambda: light_points.draw_views(scene, lanes(emitters, 0, "pilot"), emitters)  # noqa: E731
+    views = light_points.draw_views(scene, lanes(VIEWS, 1, "views"), VIEWS)
     chosen = silhouettes.candidates(edges, silhouettes.regions(scene, pilot))
     every = silhouettes.candidates(edges, None)
-    masses = [np.array(direct.shadow_mass(scene, edges, which, views)) for which in (every, chosen)]
+    masses = [np.array(light_points.shadow_mass(scene, edges, which, views)) for which in (every, chosen)]
     return len(every), len(chosen), *masses
 
 

@@ -68,3 +68,23 @@ def test_linters_find_something_where_there_is_something(root, tmp_path):
     config = str(root / "pyproject.toml")
     assert "F401" in run(root, "ruff", "check", "--config", config, str(bad)).stdout
     assert "return-value" in run(root, "mypy", "--config-file", config, str(bad)).stdout
+
+
+LONGEST_FILE, LONGEST_FUNCTION = 350, 60  # lines
+#: Longer, because they are one recorded loop whose parts share its state, or a table.
+LONG = {"pbdr/transport/path.py": ("trace", "scatter"), "pbdr/parameters/roles.py": ("_rows",)}
+
+
+def too_long(name: str, text: str) -> list[str]:
+    """What is too long in a file."""
+    known = LONG.get(name, ())
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name not in known]
+    long = [f"{name}: {n.name}" for n in functions if (n.end_lineno or 0) - n.lineno >= LONGEST_FUNCTION]
+    return long + ([name] if text.count("\n") > LONGEST_FILE else [])
+
+
+def test_files_and_functions_are_short(root):
+    files = sorted((root / "pbdr").rglob("*.py"))
+    assert [x for file in files for x in too_long(file.relative_to(root).as_posix(), file.read_text())] == []
+    assert too_long("a.py", "x = 1\n" * 351) == ["a.py"]
+    assert too_long("a.py", "def f():\n" + "    x = 1\n" * 60) == ["a.py: f"]

@@ -1,0 +1,235 @@
+"""Horizons that lines of sight find: what they look for, steps across them, and where these cross (docs/theory.md, section 7a)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr.boundary import chains, segment, sides
+from pbdr.transport import emission, groups, hits, path, rounding, spectra
+from pbdr.transport.features import Features
+
+NEAR = 1e-3  # of a step: between the points of a difference; what is seen at grazing angles is narrow on the film
+NEAR_LIT = 2e-2  # the same where light grazes: in shorter ones, rounding of hits on grids makes slopes uncertain
+HALVINGS = 18
+SHADING, MAPPED, LIT = range(3)
+
+
+@dataclass
+class Sights:
+    """Lines of sight: `chain` of delta lobes; `kind` of curve they look for.
+
+    SHADING: where the shading normal turns away from the viewer; MAPPED: the normal that a map bends; LIT: where smooth-shaded
+    grids, whose own normal turns within a voxel, turn away from `light`, one of those without size, of which there are `lights`.
+    """
+
+    chain: chains.Chain
+    features: Features
+    kind: Any
+    light: Any
+    lights: int
+
+    @staticmethod
+    def of(chain: chains.Chain, features: Features, sampler: Any) -> Sights:
+        """Those of `chain`; kind and light are chosen at random, for each sight its own."""
+        emitters = chain.scene.emitters()
+        delta = [k for k, emitter in enumerate(emitters) if emission.is_delta(emitter)] if features.lit_grids else []
+        kinds = mi.UInt32([SHADING, *([MAPPED] if features.maps.shapes else []), *([LIT] if delta else [])])
+        kind = dr.gather(mi.UInt32, kinds, mi.UInt32(sampler.next_1d() * dr.width(kinds)))
+        light = dr.zeros(mi.EmitterPtr)
+        if delta:
+            number = dr.gather(mi.UInt32, mi.UInt32(delta), mi.UInt32(sampler.next_1d() * len(delta)))
+            light = dr.gather(mi.EmitterPtr, chain.scene.emitters_dr(), number)
+        return Sights(chain, features, kind, light, len(delta))
+
+    def at(self, index: Any) -> Sights:
+        """Those of some lanes."""
+        light = dr.gather(mi.EmitterPtr, self.light, index) if self.lights else self.light
+        return Sights(self.chain.at(index), self.features, dr.gather(mi.UInt32, self.kind, index), light, self.lights)
+
+    @property
+    def kinds(self) -> int:
+        """Number of kinds to choose from."""
+        return 1 + bool(self.features.maps.shapes) + bool(self.lights)
+
+    def facing(self, si: Any, hit: Any, ray: Any, active: Any) -> tuple[Any, Any, Any]:
+        """g = n·ω_i at `si`, positive where the normal looks back along `ray` (to the light); that normal; whether there is one."""
+        normal, towards, known = mi.Vector3f(si.sh_frame.n), -ray.d, active
+        if self.features.maps.shapes:
+            mapped = self.kind == MAPPED
+            _, bent, has_map = self.features.maps.facing(si.shape, si, -ray.d, active & mapped)
+            normal, known = dr.select(has_map, bent, normal), active & (has_map | ~mapped)
+        if self.lights and self.features.grids is not None:
+            lit = active & (self.kind == LIT)
+            direction, _, _ = emission.delta_emission(self.light, si, lit)
+            normal, towards = dr.select(lit, mi.Vector3f(si.n), normal), dr.select(lit, direction, towards)
+            known = known & (~lit | self.features.grids.smooth_on(hit, lit))
+        return dr.dot(normal, towards), normal, known
+
+
+@dataclass
+class Look:
+    """What a line of sight meets, without derivatives: hit of `ray`, which leaves the last delta vertex; g; the normal."""
+
+    end: chains.End
+    hit: Any
+    ray: Any
+    facing: Any
+    normal: Any
+    known: Any
+
+    @staticmethod
+    def along(sights: Sights, position: Any, active: Any, store: Any = None) -> Look:
+        """Through a film position, or in a direction; with a `store`, the chain's vertices are kept there."""
+        chain = sights.chain
+        end = chains.trace(chain, position, active, store)
+        towards = end.direction
+        skip = dr.select(chain.length > 0, rounding.blur(end.origin, end.reach, segment.clear_of_round()), 0)
+        ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
+        active = active & end.valid
+        hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
+        # In a straight line, horizons on other shapes than instances and grids are found from the surfaces.
+        here = (chain.length > 0) | (hit.instance != dr.zeros(mi.ShapePtr))
+        if sights.features.grids is not None:
+            here |= sights.features.grids.on(hit, active)[0]
+        known = active & hit.is_valid() & here
+        facing, normal, known = sights.facing(hits.sliding(hit, ray, known), hit, ray, known)
+        return Look(end, hit, ray, facing, normal, known)
+
+    def on(self, hit: Any) -> Any:
+        """Whether it is on the surface of another hit."""
+        same = (self.hit.shape == hit.shape) & (self.hit.instance == hit.instance)
+        return self.known & same & (self.hit.shape_index == hit.shape_index)
+
+
+@dataclass
+class Step:
+    """A step from a film position (or direction) across what may be a horizon.
+
+    `looks`: whether the normal looks at the viewer at the start; `same`: the end is on the same surface.
+    """
+
+    start: Any
+    across: Any
+    looks: Any
+    same: Any
+
+    @staticmethod
+    def try_out(sights: Sights, start: Any, across: Any, active: Any) -> tuple[Step, Any]:
+        """The step, and whether there may be a horizon on the surface that is seen at its start."""
+        here = Look.along(sights, start, active)
+        there = Look.along(sights, mi.Point2f(start + across), here.known)
+        looks, same = here.facing > 0, there.on(here.hit)
+        # Where the step leaves the surface, the curve may lie before the rim.
+        return Step(start, across, looks, same), here.known & (~same | ((there.facing > 0) != looks))
+
+    def at(self, index: Any) -> Step:
+        """Those at `index`."""
+        return Step(*(dr.gather(type(x), x, index) for x in (self.start, self.across, self.looks, self.same)))
+
+
+@dr.syntax
+def _last(sights: Sights, start: Any, across: Any, anchor: Any, looks: Any, by_sign: bool, active: Any) -> Any:
+    """Share of the step up to which the sights are on the surface of `anchor`; `by_sign`: and g keeps its sign. By halving."""
+    k = mi.UInt32(0)
+    low, width = mi.Float(0), mi.Float(1)
+    active = mi.Bool(active)
+    while dr.hint(active & (k < HALVINGS), label="pathspace: horizon in sight"):
+        width *= 0.5
+        there = Look.along(sights, start + across * (low + width), active)
+        on = there.on(anchor)
+        if dr.hint(by_sign, mode="scalar"):
+            on &= (there.facing > 0) == looks
+        low = dr.select(on, low + width, low)
+        k += 1
+    return low
+
+
+def _slope(sights: Sights, position: Any, here: Look, reach: Any, active: Any) -> tuple[Any, Any]:
+    """Gradient of g over positions, and whether it could be found: the curve may run along the rim of a surface."""
+    slopes, usable = [], mi.Bool(active)
+    for axis in (mi.Vector2f(reach, 0), mi.Vector2f(0, reach)):
+        ahead, behind = (Look.along(sights, mi.Point2f(position + sign * axis), active) for sign in (1, -1))
+        forth, back = (dr.select(end.on(here.hit), end.facing, here.facing) for end in (ahead, behind))
+        span = reach * sum(dr.select(end.on(here.hit), mi.Float(1), 0) for end in (ahead, behind))
+        usable &= span > 0
+        slopes.append((forth - back) / dr.select(span > 0, span, 1))
+    return mi.Vector2f(*slopes), usable
+
+
+@dataclass
+class Crossing:
+    """A point on a horizon, detached. `weight`: 1 / density of such points along the curve, for a unit density of steps; `steep`:
+    slope of g over positions."""
+
+    position: Any
+    look: Look
+    weight: Any
+    steep: Any
+    active: Any
+
+    @staticmethod
+    def of(sights: Sights, step: Step, reach: float, store: Any, active: Any) -> Crossing:
+        """The one that `step`, `reach` long, crosses."""
+        anchor = Look.along(sights, step.start, active).hit
+        beside = active & ~step.same
+        rim = dr.select(beside, _last(sights, step.start, step.across, anchor, step.looks, False, beside), 1)
+        last = Look.along(sights, mi.Point2f(step.start + step.across * rim), beside)
+        active = active & (step.same | (last.on(anchor) & ((last.facing > 0) != step.looks)))
+        across = step.across * rim
+        position = step.start + across * _last(sights, step.start, across, anchor, step.looks, True, active)
+        found = Look.along(sights, mi.Point2f(position), active, store)
+        step_share = dr.select(sights.kind == LIT, mi.Float(NEAR_LIT), NEAR)
+        near = step_share * reach
+        slope, usable = _slope(sights, mi.Point2f(position), found, near, active & found.on(anchor))
+        steep = dr.norm(slope)
+        beyond = Look.along(sights, mi.Point2f(position + step.across * (0.1 * step_share)), active)
+        # Else g jumps: another part of the surface is in front of it.
+        active &= usable & (steep > 0) & (dr.abs(beyond.facing - found.facing) < 0.3 * near * steep)
+        steep = dr.select(active, steep, 1)
+        cosine = dr.abs(dr.dot(step.across, slope)) / (reach * steep)
+        # A step with both ends on the surface is found from either; over all angles the squared cosine is a half.
+        weight = cosine * dr.select(step.same, 2, 4) / reach  # Eq. (10b)
+        return Crossing(mi.Point2f(position), found, weight, steep, active)
+
+    def jump(self, sights: Sights, sampler: Any, options: path.PathOptions, depth: Any, reflected_only: bool) -> Any:
+        """Radiance where the normal looks at the viewer (at the light), minus where it does not."""
+        scene = sights.chain.scene
+        hit = mi.PreliminaryIntersection3f(self.look.hit)
+        ray, normal = self.look.ray, dr.normalize(self.look.normal)
+        point = mi.Point3f(ray(self.look.hit.t))
+        starts = [
+            (hit, spectra.carry(segment.grazing_ray(point, ray.d, side * normal, hit.t), ray.wavelengths))
+            for side in (1, -1)
+        ]
+        towards = sights.kind == LIT
+        lit, dark = sides.radiance(scene, starts, sampler, options, self.active & ~towards, depth, reflected_only)
+        if not sights.lights:
+            return lit - dark
+        towards &= self.active & (depth + 2 <= options.max_depth)
+        return dr.select(towards, self.lit(scene, sights, point, towards), lit - dark)
+
+    def lit(self, scene: Any, sights: Sights, point: Any, active: Any) -> Any:
+        """Radiance that the light without size lends the side that looks at it."""
+        si = self.look.hit.compute_surface_interaction(self.look.ray, mi.RayFlags.All, active)
+        si.wi = si.to_local(-self.look.ray.d)
+        direction, weight, place = emission.delta_emission(sights.light, si, active)
+        start = mi.Point3f(point + rounding.blur(point, si.t, segment.OUTWARD_TUBE) * dr.normalize(si.n))
+        distant = mi.has_flag(sights.light.flags(), mi.EmitterFlags.DeltaDirection) & ~mi.has_flag(
+            sights.light.flags(), mi.EmitterFlags.DeltaPosition
+        )
+        beyond = dr.select(distant, dr.largest(mi.Float), dr.norm(place - start) * (1 - mi.math.ShadowEpsilon))
+        shadow = mi.Ray3f(start, direction)
+        shadow.maxt = beyond
+        seen = active & ~scene.ray_test(shadow, active)
+        scattered = si.bsdf().eval(mi.BSDFContext(), si, si.to_local(direction), seen)
+        return dr.select(seen, scattered * weight * sights.lights, 0)
+
+    def speed(self, sights: Sights, origin: Any, direction: Any) -> Any:
+        """Attached speed of the curve over positions, towards the side where the normal looks away."""
+        ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), mi.Vector3f(direction)), self.look.ray.wavelengths)
+        si = groups.sliding(sights.features, self.look.hit, ray, self.active)
+        return sights.facing(si, self.look.hit, ray, self.active)[0] / self.steep  # Eq. (10b)
