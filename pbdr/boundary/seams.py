@@ -47,7 +47,8 @@ def opens(shape: Any) -> bool:
     return texcoords.jumps_over(shape, 1 if shape.class_name() == "Disk" else 0)
 
 
-def _attributes(mesh: Any, prefix: str) -> list[Any]:
+def attributes(mesh: Any, prefix: str) -> list[Any]:
+    """Attributes of a mesh whose names begin so, `vertex_` or `face_`: their values, one after the other."""
     names = [name for name in traverse(mesh).keys() if name.startswith(prefix) and name not in BUILT_IN]
     return [dr.detach(mesh.attribute_buffer(name)) for name in names]
 
@@ -60,11 +61,11 @@ def _at_vertices(mesh: Any) -> list[tuple[Any, int, float]]:
     if mesh.has_vertex_texcoords():
         found.append((dr.detach(mesh.vertex_texcoords_buffer()), 2, TOLERANCE))
     count = mesh.vertex_count()
-    return found + [(values, dr.width(values) // count, TOLERANCE) for values in _attributes(mesh, "vertex_")]
+    return found + [(values, dr.width(values) // count, TOLERANCE) for values in attributes(mesh, "vertex_")]
 
 
 def _at_faces(mesh: Any) -> list[Any]:
-    return _attributes(mesh, "face_")
+    return attributes(mesh, "face_")
 
 
 def _differ(values: Any, size: int, tolerance: float, first: Any, second: Any) -> Any:

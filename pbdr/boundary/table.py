@@ -10,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import contacts, crossings, joined, seams, solids, table_rows, topology
+from pbdr.boundary import contacts, crossings, doubled, joined, seams, solids, table_rows, topology
 from pbdr.boundary.edges import (
     NO_MEMBER,
     SEAM,
@@ -49,7 +49,8 @@ class TableBuilder:
         """Table of every edge of `scene`; `moving`: indices of the shapes whose geometry carries derivatives.
 
         `features`: of this scene, whose curves and grids are else looked up.
-        Raises SceneError for shapes without an edge model, and for round shapes and lights that pass through others.
+        Raises SceneError for shapes without an edge model, for round shapes and lights that pass through others, and for meshes
+        with faces on each other that look different.
         """
         parts, found = [], []
         control_points = 0
@@ -70,6 +71,9 @@ class TableBuilder:
                 found.append(solids.Placed(inner, index, member, frame))
         if not found:
             raise SceneError("the scene has no shape; add one.")
+        if features is not None and features.hits_move:
+            for one in (x for x in found if x.shape.is_mesh()):
+                doubled.refuse(one.shape, self.topology(one.shape, one.key).topology)
         opened = [part.get("seam", False) for part in parts]
         if self.open is not None and self.open != opened:
             self.built += 1

@@ -38,27 +38,35 @@ class Topology:
 
     faces: (E, 2) adjacent faces, NO_FACE where open; corners: (E, 2, 3) corner numbers in each face of the edge's start, its
     end and the opposite vertex; jump: (E,) the faces have opposite windings, so that one may be seen from its back (for what else
-    jumps, see seams.py); weld: (V,) representative of every vertex; fans: edges of more than two faces, apart.
+    jumps, see seams.py); weld: (V,) representative of every vertex; doubled: (P, 2) pairs of faces with the same vertices, the
+    first of which is the one that edges know; fans: edges of more than two faces, apart.
     """
 
     faces: Index
     corners: Index
     jump: NDArray[np.bool_]
     weld: Index
+    doubled: Index
     fans: Fans | None = None
 
 
-def distinct_faces(welded: Index) -> Index:
-    """Faces with three distinct vertices, one of each set of duplicates. welded: (F, 3) → (N,)."""
+def distinct_faces(welded: Index) -> tuple[Index, Index]:
+    """Faces with three distinct vertices, one of each set of duplicates, (N,), and pairs (P, 2) of one of these and a duplicate.
+
+    welded: (F, 3).
+    """
     real = (welded[:, 0] != welded[:, 1]) & (welded[:, 1] != welded[:, 2]) & (welded[:, 2] != welded[:, 0])
     index = np.nonzero(real)[0]
     corners = np.sort(welded[index].astype(np.uint64), 1)
     key = corners @ np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
     _, first = np.unique(key, return_index=True)
+    doubled = np.zeros((0, 2), np.uint32)
     if len(first) < len(index):
-        _, first = np.unique(corners, axis=0, return_index=True)
+        _, first, inverse = np.unique(corners, axis=0, return_index=True, return_inverse=True)
+        others = np.setdiff1d(np.arange(len(index)), first)
+        doubled = index[np.stack([first[inverse.reshape(-1)[others]], others], 1)].astype(np.uint32)
         index = index[np.sort(first)]
-    return index.astype(np.uint32)
+    return index.astype(np.uint32), doubled
 
 
 def flatness(corners: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,7 +86,7 @@ def build(faces: Index, positions: NDArray[np.float32], name: str) -> Topology:
         raise SceneError(f"mesh '{name}' has vertex positions that are not finite; repair it.")
     weld = welds.vertices(positions, faces)
     welded = weld[faces]
-    index = distinct_faces(welded)
+    index, doubled = distinct_faces(welded)
     slivers = int((flatness(positions[faces[index]]) < SLIVER).sum())
     if slivers:
         raise SceneError(
@@ -110,7 +118,7 @@ def build(faces: Index, positions: NDArray[np.float32], name: str) -> Topology:
     edge_faces = np.stack([half[begin], np.where(paired, half[other], NO_FACE)], 1).astype(np.uint32)
     edge_corners = np.stack([corners[begin], corners[other]], axis=1)
     jump = paired & (flip[begin] == flip[other])
-    return Topology(edge_faces, edge_corners, jump, weld, fans)
+    return Topology(edge_faces, edge_corners, jump, weld, doubled, fans)
 
 
 def wedges(fans: Fans, faces: Index, positions: NDArray[np.float64]) -> tuple[Index, Index, NDArray[np.bool_]]:

@@ -69,7 +69,8 @@ HORIZON = _term("horizons of interpolated normals", "horizon.sample", "test_smoo
 PIERCED = _term("curves in which it passes through others", "solids.crossing_sheets", "test_pierced")
 PARAMETRIC_SEAM = _term("seam of its texture coordinates", "seams.opens", "test_seams_of_round_shapes")
 AROUND = _refused("texture coordinates around it, from segment to segment", "transport.support.check_boundary")
-MESH = (SILHOUETTE, BORDER, CREASE, UV_SEAM, ATTRIBUTE_SEAM, HORIZON, PIERCED)
+DOUBLED = _refused("faces on each other that look different", "boundary.doubled.refuse")
+MESH = (SILHOUETTE, BORDER, CREASE, UV_SEAM, ATTRIBUTE_SEAM, HORIZON, PIERCED, DOUBLED)
 NO_OUTLINE = _refused("silhouette", "boundary.table.TableBuilder.build")
 
 SHAPES = (

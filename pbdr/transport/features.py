@@ -63,6 +63,11 @@ class Features:
         return self.moving_edges or self.moving_chains
 
     @property
+    def hits_move(self) -> bool:
+        """What rays meet changes: more than lights without a shape moves."""
+        return bool(self.moving_shapes) or self.sensor_moves or self.moving_chains
+
+    @property
     def moving_chains(self) -> bool:
         """Something may bend rays in mirrors or glass (an index of refraction, normals): edges at rest are seen to move."""
         return self.delta_bsdfs and self.moving

@@ -31,11 +31,11 @@ def star():
 
 
 def wreck():
-    """A box with a duplicated face, one without area, two wound the other way round, and a fin on one of its edges."""
+    """A box with two faces twice (one copy turned round), one face without area, two the other way round, and a fin on an edge."""
     points = [*(0.4 * BOX @ TURN.T + [0, 0, 0.75]), [0.9, -0.5, 1.0]]
     faces = [list(t) for t in TRIANGLES]
     faces[1], faces[5] = faces[1][::-1], faces[5][::-1]
-    return np.array(points), [*faces, TRIANGLES[3], [6, 6, 7], [4, 6, 8]]
+    return np.array(points), [*faces, TRIANGLES[3][::-1], TRIANGLES[4], [6, 6, 7], [4, 6, 8]]
 
 
 def scene(**shapes):
