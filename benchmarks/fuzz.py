@@ -1,7 +1,7 @@
 """Random scenes by the hundred: refused by name, or equal to finite differences; forward equals reverse; finite; no crash.
 
 Batches of scenes of one structure share their kernels and run in a process of their own, so that a crash is a record. A run that
-was interrupted goes on where it stopped. What fails is run again with four times the effort, and shrunk.
+was interrupted goes on where it stopped. What fails is run again with four times the effort and shorter steps, and shrunk.
 """
 
 from __future__ import annotations

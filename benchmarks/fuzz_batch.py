@@ -9,16 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from validation.random_problems import FAILED, MOST, NOISY, examine
+from validation.random_problems import FAILED, confirmed, examine
 from validation.random_scenes import NAMES, Numbers, Structure
 
 from .apart import put
-
-
-def confirmed(structure: Structure, seed: int, plain: frozenset[str]) -> dict[str, Any] | None:
-    """The record of a scene that fails with four times the effort, too; None if it does not."""
-    found = examine(structure, Numbers(seed, plain=plain), 4.0, least=MOST)
-    return found if found["verdict"] == FAILED else None
 
 
 def shrunk(structure: Structure, seed: int, seconds: float) -> tuple[list[str], dict[str, Any]]:
@@ -28,7 +22,7 @@ def shrunk(structure: Structure, seed: int, seconds: float) -> tuple[list[str], 
     for name in NAMES:
         if time.perf_counter() - begin > seconds:
             break
-        found = examine(structure, Numbers(seed, plain=plain | {name}), 1.0)
+        found = examine(structure, Numbers(seed, plain=plain | {name}), 1.0, shorter=2.0)
         if found["verdict"] == FAILED:
             plain, last = plain | {name}, found
     return sorted(plain), last
@@ -44,11 +38,7 @@ def batch(number: int, seeds: list[int], seconds: float, out: Path) -> Mapping[i
         put({"begun": seed, "scenes": records}, out)
         record = examine(structure, Numbers(seed))
         if record["verdict"] == FAILED:
-            again = confirmed(structure, seed, frozenset())
-            if again is None:
-                record |= {"verdict": NOISY, "why": f"did not fail again with four times the effort: {record['why']}"}
-            else:
-                record |= again
+            record = confirmed(structure, Numbers(seed), record)
         records[str(seed)] = record
         put({"begun": seed, "scenes": records}, out)
     put({"begun": None, "scenes": records}, out)

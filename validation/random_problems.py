@@ -25,6 +25,8 @@ TRANSPOSED = 2e-3  # largest difference of forward and reverse mode, relative to
 AIM = 0.03
 LEAST, MOST, SECONDS = 6, 40, 1.2  # replicas; seconds of processor time for those of one side
 PATIENCE = 4.0
+EFFORT = 4.0  # of the second look at what has failed, in units of that of the first
+TRUNCATED = 3.0  # standard errors by which references with other steps differ where they are truncated
 SPP, FD_SPP = 256, 256
 STEP = 0.02  # of motions, in units of the unit scene
 ZERO = "exactly zero on both sides"
@@ -50,8 +52,8 @@ class Problem:
         self.ours = self.fresh()
         self.theirs = integrator_of(self.scene, {"type": "path", "max_depth": structure.depth})
 
-    def judge(self, effort: float = 1.0, least: int = LEAST) -> dict[str, Any]:
-        """Verdict and figures; `effort` multiplies the replicas' time, `least` is their least number."""
+    def judge(self, effort: float = 1.0, least: int = LEAST, shorter: float = 1.0) -> dict[str, Any]:
+        """Verdict and figures; `effort` multiplies the replicas' time, `least` is their least number, `shorter` divides steps."""
         from pbdr.seeds import hashed
         from pbdr.verify.sources import Differences
 
@@ -61,10 +63,10 @@ class Problem:
             np.ones((random_scenes.SIDE, random_scenes.SIDE, 3), np.float32), hashed(seed, "look"), 4
         )  # refusals first
         weights = block_signs(np.array([sides.image(self.step, hashed(seed, "signs", k), FD_SPP) for k in range(3)]))
-        adjoint = weights.astype(np.float32)
+        adjoint, longer = weights.astype(np.float32), self.step / shorter
 
         def differences(number: int) -> list[float]:
-            pair = [float((sides.image(h, number, FD_SPP) * weights).sum()) for h in (self.step, self.step / 2)]
+            pair = [float((sides.image(h, number, FD_SPP) * weights).sum()) for h in (longer, longer / 2)]
             return [*pair, (4 * pair[1] - pair[0]) / 3]
 
         theirs = replicas(differences, SECONDS * effort, "differences", seed, least)
@@ -213,9 +215,9 @@ def direction(scene: Any, parameter: Any, unit: float, rng: np.random.Generator)
 
 
 def examine(
-    structure: Structure, numbers: Numbers, effort: float = 1.0, least: int = LEAST, **options: Any
-) -> dict[str, Any]:
-    """The record of one scene; `least`: replicas of each side, `options`: of `pathspace`."""
+    structure: Structure, numbers: Numbers, effort: float = 1.0, least: int = LEAST, shorter: float = 1.0, **options: Any
+) -> dict[str, Any]:  # fmt: skip
+    """The record of one scene; `least`: replicas of each side, `shorter`: divides steps, `options`: of `pathspace`."""
     from pbdr.errors import DivergedError, PbdrError
 
     begin = time.perf_counter()
@@ -225,7 +227,7 @@ def examine(
         try:
             problem = Problem(structure, numbers, Path(folder), **options)
             record["parameter"] = problem.parameter.name
-            record |= problem.judge(effort, least)
+            record |= problem.judge(effort, least, shorter)
         except DivergedError as error:
             record |= {"verdict": FAILED, "why": str(error)}
         except PbdrError as error:
@@ -236,3 +238,25 @@ def examine(
             told = next(str(w.message) for w in warned if "IncompleteGradient" in w.category.__name__)
             record |= {"verdict": REFUSED, "why": f"warned: {told}", "was": record["why"]}
     return {**record, "seconds": round(time.perf_counter() - begin, 2)}
+
+
+def confirmed(structure: Structure, numbers: Numbers, first: dict[str, Any]) -> dict[str, Any]:
+    """The record of a scene that has failed, after a second look with `EFFORT` times the effort and steps half as long."""
+    return settled(first, examine(structure, numbers, EFFORT, least=MOST, shorter=2.0))
+
+
+def settled(first: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+    """One record of a scene that has failed and was examined again.
+
+    Failed if it fails again. Right if it is right now, and shorter steps show that the first differences were truncated: what two
+    steps differ by bounds that badly where edges cross the borders of pixels or highlights are small. Else noisy.
+    """
+    if again["verdict"] in (FAILED, REFUSED):
+        return {**first, **again}
+    if again["verdict"] == RIGHT and "reference" in first:
+        (before, error), (after, error_after) = first["reference"], again["reference"]
+        if abs(after - before) > TRUNCATED * np.hypot(error, error_after):
+            kept = {key: value for key, value in first.items() if key != "why"}
+            return {**kept, **again, "truncated": (before - after) / max(abs(after), 1e-30)}
+    why = f"did not fail again with {EFFORT:.0f} times the effort and steps half as long: {first['why']}"
+    return {**first, "verdict": NOISY, "why": why}

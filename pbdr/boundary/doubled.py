@@ -1,8 +1,9 @@
 """Faces of a mesh that lie on each other: which of them a ray meets is a matter of rounding.
 
-Where they look alike, nobody can tell. Where they do not, as a face and its copy that is wound the other way round do under most
-materials, the image is a mixture of both whose shares hang on the last digits of rays: when a pinhole moved by half a hundredth of
-its distance, the share of one such face went from 0 to 80 %. That image has no derivative with respect to what moves the rays.
+Where they look alike, nobody can tell: one may be wound the other way round if both have the same interpolated normals, or are of
+one material on both sides. Where they do not, the image is a mixture of both whose shares hang on the last digits of rays: when a
+pinhole moved by half a hundredth of its distance, the share of one such face went from 0 to 80 %. That image has no derivative with
+respect to what moves the rays.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ from numpy.typing import NDArray
 from pbdr.boundary import seams, topology
 from pbdr.errors import SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import smooth, texcoords
-
-BENDING = ("NormalMap", "BumpMap")  # look different in a mirror, from behind too
+from pbdr.transport import bent, smooth, texcoords
 
 
 def refuse(mesh: Any, built: topology.Topology) -> None:
@@ -41,27 +40,31 @@ def differing(mesh: Any, built: topology.Topology) -> NDArray[np.bool_]:
     corner = np.take_along_axis(faces[built.doubled], order, axis=2)  # (P, 2, 3) vertices
     turning = (order[..., 1] - order[..., 0]) % 3  # 1 or 2, as the order of corners is even or odd
     opposite = turning[:, 0] != turning[:, 1]
-    result = opposite & (not alike_from_behind(mesh))
+    held, turned = ~opposite, opposite
+    if smooth.interpolates_normals(mesh):
+        normals = _values(mesh.vertex_normals_buffer(), corner, 3)
+        mirrored = normals * np.array([1.0, -1.0])[:, None, None]
+        held, turned = (~_differ(x, seams.NORMAL_TOLERANCE) for x in (normals, mirrored))
+    result = ~(held | (turned & two_sided(mesh))) | (opposite & ~np.bool_(plain(mesh)))
     if texcoords.read_by(mesh):
         if mesh.has_vertex_texcoords():
             result = result | _differ(_values(mesh.vertex_texcoords_buffer(), corner, 2), seams.TOLERANCE)
         else:  # Mitsuba takes the barycentric coordinates of each face
             result = result | (order[:, 0] != order[:, 1]).any(1)
-    if smooth.interpolates_normals(mesh):
-        normals = _values(mesh.vertex_normals_buffer(), corner, 3)
-        turned = normals * np.where(opposite, -1.0, 1.0)[:, None, None, None] ** np.arange(2)[:, None, None]
-        result = result | (_differ(normals, seams.NORMAL_TOLERANCE) & _differ(turned, seams.NORMAL_TOLERANCE))
     return result | _attributes_differ(mesh, built, corner)
 
 
-def alike_from_behind(mesh: Any) -> bool:
-    """Whether a face that is wound the other way round looks the same: one plain material, on both sides."""
+def two_sided(mesh: Any) -> bool:
+    """Whether a mesh has one material on both sides: it looks the same where its shading normals are turned round."""
     bsdf = mesh.bsdf()
-    if mesh.is_emitter() or bsdf.class_name() != "TwoSidedBRDF":
-        return False
-    below = [(node, owner) for node, (owner, _) in traverse(bsdf).hierarchy.items() if isinstance(node, mi.BSDF)]
-    sides = [node for node, owner in below if owner == bsdf]
-    return len(sides) == 1 and not any(node.class_name().startswith(BENDING) for node, _ in below)
+    owners = [owner for node, (owner, _) in traverse(bsdf).hierarchy.items() if isinstance(node, mi.BSDF)]
+    return bool(bsdf.class_name() == "TwoSidedBRDF") and sum(owner == bsdf for owner in owners) == 1
+
+
+def plain(mesh: Any) -> bool:
+    """Whether nothing but the shading normal tells the sides of a mesh apart: it is no lamp, and no map bends its normals."""
+    below = traverse(mesh.bsdf()).hierarchy
+    return not mesh.is_emitter() and not any(node.class_name() in (bent.NORMAL, bent.BUMP) for node in below)
 
 
 def _attributes_differ(mesh: Any, built: topology.Topology, corner: Any) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from validation import random_scenes
-from validation.random_problems import FAILED, REFUSED, RIGHT, Problem, examine, verdict
+from validation.random_problems import FAILED, REFUSED, RIGHT, Problem, confirmed, examine, settled, verdict
 from validation.random_scenes import Numbers, Structure, frame
 from validation.strategies import numbers, structures
 
@@ -32,7 +32,8 @@ def test_random_scenes_are_right() -> None:
 @settings(max_examples=12, deadline=None, derandomize=True, database=None)
 @given(structures(), numbers())
 def test_any_scene_is_refused_or_right(structure: Structure, drawn: Numbers) -> None:
-    assert examine(structure, drawn, 2.0)["verdict"] != FAILED
+    found = examine(structure, drawn, 2.0)
+    assert found["verdict"] != FAILED or confirmed(structure, drawn, found)["verdict"] != FAILED
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -75,3 +76,21 @@ def test_a_wrong_number_is_refused_by_name(tmp_path: Path) -> None:
 )
 def test_verdicts(mean: float, error: float, slack: float, expected: str) -> None:
     assert verdict(mean, error, 1.0, 0.001, slack)["verdict"] == expected
+
+
+@pytest.mark.parametrize(
+    ("second", "reference", "expected"),
+    [
+        (FAILED, 1.1, FAILED),  # wrong
+        (REFUSED, 1.1, REFUSED),
+        (RIGHT, 1.1, RIGHT),  # the first differences were truncated
+        (RIGHT, 1.01, "noisy"),  # both have the same reference: one of them was bad luck
+        ("noisy", 1.1, "noisy"),
+    ],
+)
+def test_a_second_look(second: str, reference: float, expected: str) -> None:
+    first = {"verdict": FAILED, "why": "1.1 instead of 1", "reference": [1.0, 0.01]}
+    found = settled(first, {"verdict": second, "reference": [reference, 0.01]})
+    assert found["verdict"] == expected and ("why" in found) == (expected != RIGHT)
+    crashed = {"verdict": FAILED, "why": "not finite"}
+    assert settled(crashed, {"verdict": RIGHT, "reference": [1.0, 0.01]})["verdict"] == "noisy"
