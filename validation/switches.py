@@ -63,7 +63,10 @@ def _outwards(share: float) -> Callable[..., Any]:
     return lambda cosine, distance, reach: share + 0 * distance
 
 
-_EDGES = [f"pbdr.boundary.{name}" for name in ("primary", "direct", "from_camera", "from_edges", "horizon", "specular", "frustum")]
+_EDGES = [
+    f"pbdr.boundary.{name}"
+    for name in ("primary", "direct", "from_camera", "from_edges", "horizon", "specular", "frustum")
+]
 
 #: Name on the command line, which says what is gone → switch. The order is that of the ablation's rows.
 SWITCHES = {

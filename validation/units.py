@@ -7,6 +7,7 @@ two origins is what renderers make of them, not the scene.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,9 @@ PLACES = {
 }
 
 
+FAR = PLACES["x = 1024"]
+
+
 def paint(*rgb: float) -> dict[str, Any]:
     """A diffuse material."""
     return {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(rgb)}}
@@ -124,7 +128,8 @@ class Case:
     """`make` (place, folder, light) → shapes; `moving`: what moves, `along` a direction; lengths are radii for curves.
 
     `near`: the camera's near plane; `refused`: in units in which the scene is smaller than this, pathspace says so instead;
-    `alike`: whether hits are the same in all units but for the exponents of numbers.
+    `alike`: whether hits are the same in all units but for the exponents of numbers; `fine`: whether there are details of an
+    eighth or less, so that a warning tells of x = 1024.
     """
 
     make: Callable[[Place, Path, str], dict[str, Any]]
@@ -135,6 +140,7 @@ class Case:
     near: float = 0.01
     refused: float = 0.0
     alike: bool = True
+    fine: bool = False
 
     def scene(self, place: Place, folder: Path) -> Any:
         """The scene, loaded."""
@@ -178,6 +184,16 @@ def refuses(case: Case, place: Place) -> bool:
     except SceneError as error:
         return "Scale the whole scene up" in str(error)
     return False
+
+
+def tells(case: Case, place: Place) -> bool:
+    """Whether pathspace warns that coordinates have too few digits there."""
+    from pbdr.transport.support import IncompleteGradientWarning
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        derivatives(case, place, 1, 1)
+    return any(issubclass(w.category, IncompleteGradientWarning) and "'thing' lies" in str(w.message) for w in told)
 
 
 def derivatives(case: Case, place: Place, replicas: int, spp: int, seed: int = 0, **options: Any) -> Array:

@@ -41,7 +41,9 @@ def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, activ
     g = towards - dr.detach(towards)  # value 0; its derivative is (ẋ_mat − ẋ)_⊥ / d
     alpha = blend(distance, h)
     direction = dr.select(active, dr.replace_grad(omega, alpha * g), omega)  # Eq. (3a)
-    log_patch = measure.relative(measure.material_jacobian(si_material, towards, distance_squared, active)) - 1
+    # The ray starts off the surface: next to where two surfaces meet, `towards` may lie in the other one while `omega` does not.
+    traced = dr.replace_grad(omega, towards)
+    log_patch = measure.relative(measure.material_jacobian(si_material, traced, distance_squared, active)) - 1
     normal = dr.detach(si_material.n)
     cosine = dr.dot(normal, omega)
     shear = dr.dot(normal, g) / dr.select(dr.abs(cosine) > 0, cosine, 1)
