@@ -28,6 +28,15 @@ def blend_slope(distance: Any, h: Any) -> Any:
     return 2 * distance * h * h / dr.square(dr.square(distance) + h * h)  # Eq. (3b)
 
 
+def as_traced(omega: Any, towards: Any) -> Any:
+    """The ray's direction `omega`, with the derivative of the one from vertex to vertex.
+
+    Rays start off their surface: next to where two surfaces meet, the line between the vertices may lie in the other surface, and
+    logarithms of its cosine have any derivative.
+    """
+    return dr.replace_grad(omega, towards)
+
+
 def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, active: Any) -> tuple[Any, Any]:
     """Attached direction of a scattered segment and the Jacobian of its motion, 1 + ∇·ω̇ (value 1).
 
@@ -41,8 +50,7 @@ def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, activ
     g = towards - dr.detach(towards)  # value 0; its derivative is (ẋ_mat − ẋ)_⊥ / d
     alpha = blend(distance, h)
     direction = dr.select(active, dr.replace_grad(omega, alpha * g), omega)  # Eq. (3a)
-    # The ray starts off the surface: next to where two surfaces meet, `towards` may lie in the other one while `omega` does not.
-    traced = dr.replace_grad(omega, towards)
+    traced = as_traced(omega, towards)
     log_patch = measure.relative(measure.material_jacobian(si_material, traced, distance_squared, active)) - 1
     normal = dr.detach(si_material.n)
     cosine = dr.dot(normal, omega)

@@ -222,7 +222,8 @@ def _check_digits(scene: Any, features: Features) -> None:
         if size > 0 and far > FARTHEST * size:
             incomplete(
                 f"'{shape.id()}' lies {far / size:.0f} times its own size (of a curve, its radius; of a grid, a voxel) away from "
-                "the origin: its coordinates have so few digits that shadows and edges next to other surfaces may be off by 10 % and more. Move the scene's origin there."
+                "the origin: its coordinates have so few digits that shadows and edges next to other surfaces may be off by "
+                "10 % and more. Move the scene's origin there."
             )
 
 

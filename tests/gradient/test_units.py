@@ -10,9 +10,9 @@ import warnings
 import numpy as np
 import pytest
 
-from pbdr.boundary import frustum
+from pbdr.boundary import frustum, horizon, primary, strands
 from pbdr.rendering import gradient
-from pbdr.transport import rounding
+from pbdr.transport import convention, curves, rounding
 from pbdr.transport.support import IncompleteGradientWarning
 from validation.unit_cases import CASES
 from validation.units import FAR, PLACES, TERMS, Place, adjoint, compared, derivatives, refuses, right, tells
@@ -73,6 +73,45 @@ def test_coordinates_without_digits_are_told(tmp_path):
             gradient(made, [case.moving], adjoint(), spp=1, integrator={"type": "pathspace"}, terms=("primary",))
         found = [w for w in told if issubclass(w.category, IncompleteGradientWarning)]
         assert len(found) == (far > 4096) and all("'thing' lies" in str(w.message) for w in found)
+
+
+def test_linear_curves_that_embree_loses_are_refused(tmp_path):
+    """Of segments of 2 thousandths of a unit, 4 % are missing; of segments ten times as long, less than a thousandth."""
+    case = CASES["linear curve, point light"]
+    assert refuses(case, Place(0.003))
+    shapes = {shape.id(): shape for shape in case.scene(Place(1 / 32), tmp_path).mi.shapes()}
+    assert curves.lost(shapes["thing"]) < 1e-3
+
+
+@pytest.mark.slow
+def test_outlines_of_tubes_in_small_units(monkeypatch):
+    """Negative control: rays that pass a tube do not clear what Embree takes for it."""
+    case = CASES["B-spline curve, area light"]
+    here = derivatives(case, Place(), 8, 16)
+    assert right(compared(here, derivatives(case, Place(2.0**-10), 8, 16)))
+    monkeypatch.setattr(strands, "tolerance", lambda points, first: 0.0)
+    assert not right(compared(here, derivatives(case, Place(2.0**-10), 8, 16)))
+
+
+@pytest.mark.slow
+def test_horizons_far_from_the_origin(monkeypatch):
+    """Negative control: the clearance of other points of surfaces."""
+    case = CASES["smooth mesh, directional light"]
+    here = derivatives(case, Place(), 4, 16)
+    assert right(compared(here, derivatives(case, PLACES["x = 256"], 4, 16)))
+    monkeypatch.setattr(horizon.Rim, "clearance", lambda rim, distance: primary.clear_of(rim.point, distance))
+    assert not right(compared(here, derivatives(case, PLACES["x = 256"], 4, 16)))
+
+
+@pytest.mark.slow
+def test_contacts_far_from_the_origin(monkeypatch):
+    """The sixteenth part of these samples holds one whose origin lies in the other plate. Negative control: the Jacobian of the
+    direction between the two points, which the ray does not have (one sample was 200 times the sum of all)."""
+    case = CASES["plates in contact, spot light"]
+    here = derivatives(case, Place(), 10, 64)
+    assert right(compared(here, derivatives(case, FAR, 10, 64)))
+    monkeypatch.setattr(convention, "as_traced", lambda omega, towards: towards)
+    assert not right(compared(here, derivatives(case, FAR, 10, 64)))
 
 
 @pytest.mark.slow
