@@ -85,12 +85,13 @@ def test_linear_curves_that_embree_loses_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_outlines_of_tubes_in_small_units(monkeypatch):
-    """Negative control: rays that pass a tube do not clear what Embree takes for it."""
+    """The indirect term. Negative control: rays that pass a tube do not clear what Embree takes for it (20 % are missing)."""
     case = CASES["B-spline curve, area light"]
     here = derivatives(case, Place(), 8, 16)
-    assert right(compared(here, derivatives(case, Place(2.0**-10), 8, 16)))
+    ratio = lambda: compared(here, derivatives(case, Place(2.0**-10), 8, 16))["ratio"][TERMS.index("indirect")]  # noqa: E731
+    assert abs(ratio() - 1) < 0.05
     monkeypatch.setattr(strands, "tolerance", lambda points, first: 0.0)
-    assert not right(compared(here, derivatives(case, Place(2.0**-10), 8, 16)))
+    assert ratio() < 0.9
 
 
 @pytest.mark.slow
