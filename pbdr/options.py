@@ -18,7 +18,12 @@ KINDS = {
     "max_depth": int, "rr_depth": int, "hide_emitters": bool, "warp_rays": int, "warp_unbiased": bool, "boundary": str, "aovs": str,
     "sequence": str, "guiding": str, "media": str, "replay": bool,
 }  # fmt: skip
-NUMBERS: dict[str, type | tuple[type, ...]] = {"n_primary": int, "n_direct": int, "n_indirect": int, "blend_distance": (int, float)}
+NUMBERS: dict[str, type | tuple[type, ...]] = {
+    "n_primary": int,
+    "n_direct": int,
+    "n_indirect": int,
+    "blend_distance": (int, float),
+}
 
 
 def _option(default: Any, what: str, when: str, values: str = "") -> Any:

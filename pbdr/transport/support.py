@@ -13,7 +13,19 @@ from pbdr.attached import AttachedParameter
 from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
 from pbdr.parameters import traverse
-from pbdr.transport import camera, clipping, cones, curves, discontinuities, grids, groups, smooth, texcoords, texels
+from pbdr.transport import (
+    camera,
+    clipping,
+    cones,
+    curves,
+    discontinuities,
+    grid_values,
+    grids,
+    groups,
+    smooth,
+    texcoords,
+    texels,
+)
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -235,7 +247,7 @@ def _detail(shape: Any, size: float) -> float:
     """
     if curves.is_curve(shape):
         return float(np.median(curves.on_host(shape)[0][:, 3]))
-    return size / (grids.on_host(shape).shape[0] - 1) if grids.is_grid(shape) else size
+    return size / (grid_values.on_host(shape).shape[0] - 1) if grids.is_grid(shape) else size
 
 
 def _check_on_gpu(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
