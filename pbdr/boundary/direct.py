@@ -90,20 +90,26 @@ class Connection:
     active: Any
 
 
-def tolerance_of(point: Any, distance: Any) -> Any:
-    """How far the hit of a ray to a point may lie from it along the ray, which may graze the surface."""
-    return rounding.GRAZING * rounding.blur(point, distance, mi.math.ShadowEpsilon / rounding.GRAZING)
+def is_met(hit: Any, known: Any, point: Any, distance: Any) -> Any:
+    """Whether the hit of a ray towards `point`, `distance` away, is this point, which `known` is a hit of.
+
+    The ray may graze its face: then both lie apart along the ray. On another face of the shape, which may be a sheet close before
+    the point, no more than rounding is allowed: as much as there is beside the border of two faces.
+    """
+    grazing = rounding.blur(point, distance, mi.math.ShadowEpsilon / rounding.GRAZING)
+    reach = dr.select(hit.prim_index == known.prim_index, grazing, rounding.blur(point, distance))
+    near = dr.abs(hit.t - distance) < rounding.GRAZING * reach
+    return hit.is_valid() & near & (hit.shape == known.shape)
 
 
-def connect(scene: Any, sensor: Any, tracer: Tracer, point: Any, shape: Any, active: Any) -> Connection:
-    """Connect a surface point to the camera, through a random point of its lens if it has one."""
+def connect(scene: Any, sensor: Any, tracer: Tracer, point: Any, known: Any, active: Any) -> Connection:
+    """Connect a surface point, which `known` is a hit of, to the camera, through a random point of its lens if it has one."""
     aperture = camera.aperture_of(sensor, point)
     sight = Eye.of(sensor, aperture).sight(point)
     ray = mi.Ray3f(sight.start, sight.omega)
     active = active & sight.inside
     hit = hits.first_hit(tracer, scene, ray, active)
-    tolerance = tolerance_of(point, sight.distance)
-    active &= hit.is_valid() & (dr.abs(hit.t - sight.distance) < tolerance) & (hit.shape == shape)
+    active &= is_met(hit, known, point, sight.distance)
     return Connection(sight.position, aperture, ray, hit, sight.importance, active)
 
 
@@ -120,9 +126,9 @@ class Straight:
         """Number of vertices between the camera and the point."""
         return mi.UInt32(0)
 
-    def connect(self, point: Any, shape: Any, store: Any, active: Any) -> Connection:
-        """Connect a surface point."""
-        return connect(self.scene, self.sensor, self.tracer, point, shape, active)
+    def connect(self, point: Any, known: Any, store: Any, active: Any) -> Connection:
+        """Connect a surface point, which `known` is a hit of."""
+        return connect(self.scene, self.sensor, self.tracer, point, known, active)
 
 
 def light_seen(scene: Any, features: Features, shadow: Shadow, origin: Any, active: Any) -> tuple[Any, Any]:
@@ -178,7 +184,7 @@ def sample(context: Context, outlines: light_points.Outlines, sampler: Any, coun
     shadow = cast(scene, sensor, context.table, outlines, sampler, count)
     edge = shadow.edge
     receiver = shadow.receiver_ray(shadow.receiver_hit.t)
-    seen = connect(scene, sensor, context.tracer, receiver, shadow.receiver_hit.shape, shadow.active)
+    seen = connect(scene, sensor, context.tracer, receiver, shadow.receiver_hit, shadow.active)
     active = seen.active
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.

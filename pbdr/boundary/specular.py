@@ -154,8 +154,8 @@ class Seen:
         """Number of vertices between the camera and the point."""
         return self.chain.length
 
-    def connect(self, point: Any, shape: Any, store: path.PathStore, active: Any) -> direct.Connection:
-        """Find an image of a surface point; the vertices before it are kept in `store`."""
+    def connect(self, point: Any, known: Any, store: path.PathStore, active: Any) -> direct.Connection:
+        """Find an image of a surface point, which `known` is a hit of; the vertices before it are kept in `store`."""
         chain, target = self.chain, Fixed(None, point)  # type: ignore[arg-type]
         found, position = search(chain, self.starts.start(self.sampler), target, active)
         trials = repeat(chain, self.sampler, self.starts, target, position, found)
@@ -171,10 +171,7 @@ class Seen:
             mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), coherent=False, active=active
         )
         hit.t = hit.t + skip
-        tolerance = direct.tolerance_of(point, distance)
-        active &= (
-            hit.is_valid() & (dr.abs(hit.t - distance) < tolerance) & (hit.shape == shape) & apart(end, distance, point)
-        )
+        active &= direct.is_met(hit, known, point, distance) & apart(end, distance, point)
         area = film_determinant(chain, position, target, end, active)
         active &= area > 0
         inverse = dr.select(active, dr.rcp(dr.select(active, area, 1)), 0)

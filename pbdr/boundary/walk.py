@@ -52,7 +52,7 @@ def to_camera(
         scene, hit, ray, omega, steps, before, throughput, sampler, store, chains, active
     )
     si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
-    seen = link.connect(si.p, hit.shape, store, active)
+    seen = link.connect(si.p, hit, store, active)
     active = seen.active
     si.wi = si.to_local(-seen.ray.d)
     throughput *= direct.scattered_without_cosine(si, onward, active)

@@ -7,9 +7,11 @@ replicas, an error of 4.2 % fails with a probability of 99 %. The negative contr
 
 from dataclasses import replace
 
+import drjit as dr
 import numpy as np
 import pytest
 
+from pbdr.boundary import direct
 from pbdr.transport import points
 from validation.agreement import assert_agrees, assert_differs
 from validation.closed_forms import derivative_of, lambert
@@ -29,7 +31,7 @@ from validation.scenes.half_planes import (
     scene_with,
     shadow_edge,
 )
-from validation.scenes.small import Probe, area_light, diffuse, everywhere, pose, quad, scene_of, shape, shift
+from validation.scenes.small import Probe, area_light, diffuse, everywhere, mesh, pose, quad, scene_of, shape, shift
 
 OPTIONS = {"max_depth": 2, "n_direct": 2**18, "spp": 64}
 
@@ -188,3 +190,27 @@ def test_form_12_moving_light_behind_a_static_half_plane():
 
     tangents = {"light/pose": [shift(1, 0, 0), shift(0, 0, 1)]}
     check(derivatives(scene, tangents, PROBE.adjoint(), **OPTIONS), derivative_of(image, 0.0, 0.0))
+
+
+def test_a_sheet_hides_what_lies_close_below_it(tmp_path, monkeypatch):
+    """Two sheets of one mesh, 0.7 thousandths of the camera's distance apart, move together under slanted light.
+
+    Light reaches below the upper one, where nobody sees the border of its shadow; on the other side its border and that of its
+    shadow move alike. So nothing changes. Negative control: the hidden border alone, where faces are not told apart.
+    """
+    camera = Probe((0, 0, 3.0), (0, 0, 0), half=0.1)
+    sheet = lambda half, z: [[-half, -2, z], [half, -2, z], [half, 2, z], [-half, 2, z]]  # noqa: E731
+    vertices, faces = np.array([*sheet(2, 0), *sheet(0.15, 0.002)]), [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]
+    scene = scene_of(
+        camera=camera.sensor(),
+        sheets=mesh(tmp_path, "sheets", vertices, faces, bsdf=diffuse(ALBEDO)),
+        sun={"type": "directional", "direction": [1, 0, -1], "irradiance": {"type": "rgb", "value": L}},
+    )
+    scale = ALBEDO / np.pi * L * np.sqrt(0.5) / 0.6  # a border that crosses the film, 0.6 wide, moves by 1
+    tangents = {"sheets/positions": [everywhere(1, 0, 0, vertices=8)]}
+    found = lambda: derivatives(scene, tangents, camera.adjoint(), **{**OPTIONS, "n_direct": 2**17}).total  # noqa: E731
+    assert_agrees(found(), [0.0], scale=scale, max_relative_se=0.005)
+    monkeypatch.setattr(
+        direct, "is_met", lambda hit, known, _, away: (hit.shape == known.shape) & (dr.abs(hit.t - away) < 1e-3 * away)
+    )
+    assert_differs(found(), [0.0], scale=scale, by=0.5)
