@@ -22,7 +22,8 @@ def made() -> str:
     rows = []
     for option in dataclasses.fields(Options):
         default = "chosen" if option.default is None else f"`{option.default!r}`".replace("'", '"')
-        kind = str(option.type).replace(" | None", "").replace(" | ", ", ")
+        # A string, as it is written in the code, or what others have made of it in this process.
+        kind = str(getattr(option.type, "__name__", option.type)).replace(" | None", "").replace(" | ", ", ")
         values = option.metadata["values"] or ("`true`, `false`" if kind == "bool" else f"a number ({kind})")
         rows.append([f"`{option.name}`", values, default, option.metadata["what"], option.metadata["when"]])
     return f"{INTRODUCTION}\n\n{table(['option', 'values', 'default', 'what it does', 'when to change it'], rows)}\n"
