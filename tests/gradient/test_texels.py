@@ -150,9 +150,10 @@ def two_sided(bsdf):
 
 
 def seam_hidden(shape):
-    """A shape whose texture coordinates have their seam where the camera does not see it."""
+    """A shape whose texture coordinates have their seam where the camera does not see it; the side that it sees is lit."""
     checker = CHECKER | {"to_uv": T().rotate([0, 0, 1], 17).scale(3)}
-    return {"type": shape, "to_world": TILT.rotate([0, 0, 1], 90 if shape == "sphere" else 0), "bsdf": painted(checker)}
+    turned = {"sphere": TILT.rotate([0, 0, 1], 90), "cylinder": TILT.rotate([1, 0, 0], -90)}.get(shape, TILT)
+    return {"type": shape, "to_world": turned, "bsdf": painted(checker)}
 
 
 def instance():
