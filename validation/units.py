@@ -128,8 +128,8 @@ class Case:
     """`make` (place, folder, light) → shapes; `moving`: what moves, `along` a direction; lengths are radii for curves.
 
     `near`: the camera's near plane; `refused`: in units in which the scene is smaller than this, pathspace says so instead;
-    `alike`: whether hits are the same in all units but for the exponents of numbers; `fine`: whether there are details of an
-    eighth or less, so that a warning tells of x = 1024.
+    `alike`: whether hits are the same in all units but for the exponents of numbers; `far`: how far from the origin it is
+    compared; where that is less than 1024, details are so small that a warning tells of x = 1024.
     """
 
     make: Callable[[Place, Path, str], dict[str, Any]]
@@ -140,7 +140,12 @@ class Case:
     near: float = 0.01
     refused: float = 0.0
     alike: bool = True
-    fine: bool = False
+    far: float = 1024.0
+
+    @property
+    def distant(self) -> Place:
+        """The farthest origin about which it is compared."""
+        return Place(1, (self.far, -self.far / 2, self.far / 4))
 
     def scene(self, place: Place, folder: Path) -> Any:
         """The scene, loaded."""
