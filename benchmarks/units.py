@@ -101,7 +101,7 @@ def _markdown(cases: dict[str, Any], images: dict[str, list[float]]) -> str:
     text = (
         "Ratio of each term to that of the same scene in its first unit about zero, on the same seeds. Refused: pathspace says "
         "that Embree traces segments of linear curves wrongly that are so short, and what to do. Told: a warning says that "
-        "coordinates have too few digits there for a curve's radius or a quarter of a grid's voxel.\n\n"
+        "coordinates have too few digits there for a curve's radius or an eighth of a grid's voxel.\n\n"
     )
     text += table(["case", "term", "value", *labels], rows)
     text += "\n\nChange of the image's functional (first case), Mitsuba's `path` beside `pathspace`:\n\n"
