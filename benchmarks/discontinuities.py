@@ -7,7 +7,7 @@ from collections import Counter
 
 from pbdr.transport.discontinuities import MISSING, PLUGINS, REFUSED, TERM, Plugin
 
-from .harness import ROOT, table
+from .harness import ROOT, table, write_page
 
 PAGE = ROOT / "docs" / "reference" / "discontinuities.md"
 INTRODUCTION = """# Where radiance jumps
@@ -43,12 +43,5 @@ def made() -> str:
     return "\n\n".join([INTRODUCTION, "## Overview", overview, "## Plugins", listed]) + "\n"
 
 
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(made(), encoding="utf-8")
-    print(PAGE.relative_to(ROOT))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_page(PAGE, made()))

@@ -41,6 +41,13 @@ class Missed(Exception):
     """The input a benchmark needs is not on this machine; the message says what, and where it was looked for."""
 
 
+def write_page(page: Path, text: str) -> int:
+    """Write a generated page of the documentation and say which; an exit code."""
+    page.write_text(text, encoding="utf-8")
+    print(page.relative_to(ROOT))
+    return 0
+
+
 def machine() -> dict[str, Any]:
     """Processor, cores, versions and commit: without them a time means nothing."""
     import drjit

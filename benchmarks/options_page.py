@@ -7,7 +7,7 @@ import sys
 
 from pbdr.options import Options
 
-from .harness import ROOT, table
+from .harness import ROOT, table, write_page
 
 PAGE = ROOT / "docs" / "reference" / "options.md"
 INTRODUCTION = """# Options of the integrator `pathspace`
@@ -29,11 +29,5 @@ def made() -> str:
     return f"{INTRODUCTION}\n\n{table(['option', 'values', 'default', 'what it does', 'when to change it'], rows)}\n"
 
 
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(made(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_page(PAGE, made()))

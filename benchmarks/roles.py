@@ -6,7 +6,7 @@ import sys
 
 from pbdr.parameters.roles import EVERYWHERE, TABLE, Role
 
-from .harness import ROOT, table
+from .harness import ROOT, table, write_page
 
 PAGE = ROOT / "docs" / "reference" / "roles.md"
 INTRODUCTION = """# Roles of parameters
@@ -55,12 +55,5 @@ def made() -> str:
     return "\n\n".join([INTRODUCTION, table(header, [cells(row) for row in TABLE.values()])]) + "\n"
 
 
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(made(), encoding="utf-8")
-    print(PAGE.relative_to(ROOT))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_page(PAGE, made()))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from .harness import RECORDED, ROOT, table
+from .harness import RECORDED, ROOT, table, write_page
 from .matrix import CRASHED, REFUSED, RIGHT, UNDECIDED, WRONG
 
 PAGE = ROOT / "docs" / "reference" / "supported.md"
@@ -104,13 +104,5 @@ def made() -> str:
     return page(CASES, json.loads((RECORDED / "matrix.json").read_text(encoding="utf-8"))["cases"])
 
 
-def main() -> int:
-    """Write the page."""
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(made(), encoding="utf-8")
-    print(PAGE.relative_to(ROOT))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_page(PAGE, made()))

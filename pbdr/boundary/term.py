@@ -14,7 +14,6 @@ from pbdr.boundary.context import Context
 from pbdr.boundary.sample import Sample
 from pbdr.transport.features import Features
 
-PARTS = ("primary", "direct", "indirect")
 SAMPLE = 16  # bytes of a sample, above what was measured (docs/explanation/performance.md): its path lives in registers
 
 
