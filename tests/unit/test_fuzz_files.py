@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 from pbdr.data import images
-from pbdr.job import config
+from pbdr.job.config import read
 from validation import files
 
 EXAMPLES = {"job files": 25, "camera files": 40, "images": 80, "environments": 20, "folders and names": 40}
@@ -64,6 +64,6 @@ def test_faults_are_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(AssertionError):
             tried("images", folder, 300)
     with monkeypatch.context() as patch:
-        patch.setattr(config, "read_text", lambda path, error: Path(path).read_bytes().decode("utf-8"))
+        patch.setattr(read, "read_text", lambda path, error: Path(path).read_bytes().decode("utf-8"))
         with pytest.raises(UnicodeDecodeError):
             tried("job files", folder, 200)

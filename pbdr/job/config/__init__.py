@@ -1,0 +1,34 @@
+"""The job file: a TOML document as a checked model, one section a file. Unknown keys are errors, with the closest key.
+
+A key is documented where it is declared: the text below it is what docs/reference/job.md and the JSON schema say. A new key needs
+nothing else; a new section is a file here and a line in `job.Job`.
+"""
+
+from .data import DataSection
+from .job import Job
+from .outcome import GoalSection, GuardSection, OutputSection, StopSection
+from .read import load_job, parse_job
+from .render import RenderSection, ResolutionStep
+from .scene import SceneSection
+from .section import Section
+from .training import GaugeSection, LossSection, OptimSection
+from .variable import VarSection
+
+__all__ = [
+    "DataSection",
+    "GaugeSection",
+    "GoalSection",
+    "GuardSection",
+    "Job",
+    "LossSection",
+    "OptimSection",
+    "OutputSection",
+    "RenderSection",
+    "ResolutionStep",
+    "SceneSection",
+    "Section",
+    "StopSection",
+    "VarSection",
+    "load_job",
+    "parse_job",
+]

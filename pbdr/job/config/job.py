@@ -1,0 +1,85 @@
+"""The whole job: its sections, and what must agree between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ...errors import OptionError, unusual
+from .data import DataSection
+from .outcome import GoalSection, GuardSection, OutputSection, StopSection
+from .render import RenderSection
+from .scene import SceneSection
+from .section import Section
+from .training import GaugeSection, LossSection, OptimSection
+from .variable import VarSection
+
+
+class Job(Section):
+    """A whole job file."""
+
+    version: Literal[1]
+    """Version of the format: 1."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    """Name of the job; its runs are in a folder of this name."""
+    scene: SceneSection
+    data: DataSection
+    render: RenderSection = RenderSection()
+    loss: LossSection = LossSection()
+    optim: OptimSection = OptimSection()
+    vars: Annotated[dict[str, VarSection], Field(min_length=1)]
+    gauge: GaugeSection | None = None
+    guard: GuardSection = GuardSection()
+    stop: StopSection = StopSection()
+    goal: GoalSection = GoalSection()
+    output: OutputSection = OutputSection()
+
+    @field_validator("vars", mode="after")
+    @classmethod
+    def _plain_names(cls, value: dict[str, VarSection]) -> dict[str, VarSection]:
+        for name in value:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"the variable name {name!r} may hold letters, digits, '-' and '_' only")
+        return value
+
+    @model_validator(mode="after")
+    def _goals_exist(self) -> Job:
+        for name in self.goal.rmse:
+            if name not in self.vars:
+                raise ValueError(f"[goal] rmse names the variable {name!r}, but there is no [vars.{name}]")
+        if self.goal.rmse and self.data.target is None:
+            raise ValueError("[goal] rmse compares with [data] target, which is not given")
+        return self
+
+    def resolved(self, base: Path) -> Job:
+        """Every path made absolute, relative ones taken from ``base`` (the job file's folder; output: from here)."""
+
+        def absolute(path: str | None) -> str | None:
+            return None if path is None else _absolute(base, path)
+
+        data = self.data.model_copy(
+            update={
+                "cameras": self.data.cameras if self.data.cameras == "scene" else absolute(self.data.cameras),
+                "target": absolute(self.data.target),
+                "images": absolute(self.data.images),
+            }
+        )
+        return self.model_copy(
+            update={
+                "scene": self.scene.model_copy(update={"file": absolute(self.scene.file)}),
+                "data": data,
+                "output": self.output.model_copy(update={"dir": _absolute(Path.cwd(), self.output.dir)}),
+            }
+        )
+
+
+def _absolute(base: Path, path: str) -> str:
+    try:
+        found = str((base / Path(path).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a loop of links, a NUL
+        raise OptionError(f"{path[:80]!r} is not the path of a file ({error})") from error
+    if unusual(found):
+        raise OptionError(unusual(found))
+    return found

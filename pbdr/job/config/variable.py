@@ -1,0 +1,50 @@
+"""[vars.NAME]: one estimated quantity."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from ...inverse.priors import PRIORS
+from ...parameters import VariableSpec
+from ...parameters.maps import MAPS
+from ...registry import Choice
+from ..choices import entry_of, keys_of
+from .section import NonNegative, Positive, Section, as_tuple
+
+
+class VarSection(Section):
+    """One estimated quantity: which parameters, how a latent maps to their value, and where it starts."""
+
+    match: str | list[str] | None = None
+    """Parameters by name: "object/role", a glob, or a list of them; "!x" excludes. `pbdr params SCENE` lists them."""
+    raw: str | None = None
+    """Instead of `match`: one parameter by Mitsuba's key."""
+    texture: Annotated[int, Field(ge=1, le=16384)] | None = None
+    """Make a texture of N × N texels of a constant, or resample a texture; an environment gets N rows of 2 N."""
+    map: Annotated[Choice, entry_of(MAPS)] = VariableSpec.map
+    """From the latent that is optimised to the value: its name, or a table of its type and options."""
+    bounds: tuple[float, float] | None = None
+    """Range of the value; without it, that of the role."""
+    init: float | list[float] | None = None
+    """Value at the start; without it, the scene's."""
+    lr: Positive = VariableSpec.lr
+    """Learning rate, in units of the latent."""
+    start: Annotated[int, Field(ge=0)] = VariableSpec.start
+    """Step from which on it moves."""
+    prior: Annotated[dict[str, NonNegative | dict[str, Any]], keys_of(PRIORS)] = Field(default_factory=dict)
+    """What is added to the loss: for names of priors the weight, or { weight = 1e-3 } with the prior's options."""
+
+    @field_validator("bounds", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return as_tuple(value)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> VarSection:
+        if (self.match is None) == (self.raw is None):
+            raise ValueError('give either match = "object/role" or raw = "mitsuba.key"')
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"bounds = [{self.bounds[0]:g}, {self.bounds[1]:g}] are not in increasing order")
+        return self
