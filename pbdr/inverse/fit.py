@@ -108,14 +108,14 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
 
     norms = _norms(problem, gradients)
     decay = schedules.decay(options.lr_decay, state.step, options.steps)
-    rates = {name: spec.lr * decay for name, spec in bound.specs.items()}
+    rates = {key: latent.lr * decay for key, latent in bound.latents.items()}
     if options.gauge_lr is not None:
         rates[gauge.TINT] = options.gauge_lr * decay
     wrong = _not_finite(loss, extra, norms)
     latents, memory, skipped = state.latents, state.memory, state.skipped + bool(wrong)
     if not wrong:
         latents, memory = problem.optimiser.step(
-            memory, latents, gradients, {key: rates[_variable(problem, key)] for key in gradients}
+            memory, latents, gradients, {key: rates[key] for key in gradients}
         )
         latents = {**latents, **bound.project(latents)}
         if problem.gauge is not None:
@@ -126,7 +126,8 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     seconds = time.perf_counter() - start
     progress = state.progress if wrong else _progress(options, state, loss + extra)
     labels = tuple(problem.label(i) for i in views)
-    info = Info(state.step, loss, extra, norms, rates, labels, scale, seconds, bool(wrong), wrong)
+    named = {_variable(problem, key): rate for key, rate in rates.items()}
+    info = Info(state.step, loss, extra, norms, named, labels, scale, seconds, bool(wrong), wrong)
     if wrong and (options.nonfinite == "stop" or skipped > options.max_skips):
         raise DivergedError(
             f"step {state.step}: {wrong}; {skipped} step(s) skipped, max_skips = {options.max_skips}. "
@@ -259,5 +260,5 @@ def _checked(problem: Problem, state: State) -> State:
         differ = sorted(k for k in wanted.keys() | given.keys() if wanted.get(k) != given.get(k))
         raise DataError(f"the checkpoint is of another problem: {', '.join(differ)} differ in name or shape")
     if first.memory.slots.keys() != state.memory.slots.keys():
-        raise DataError(f"the checkpoint is of another optimiser than {problem.optimiser.name!r}")
+        raise DataError(f"the checkpoint is of another optimiser than {problem.optimiser.usual.name!r}")
     return state

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pbdr.errors import DataError, OptionError, ParameterError
 from pbdr.inverse import gauge, schedules
 from pbdr.inverse.losses import Loss, get_loss
-from pbdr.inverse.optimisers import OPTIMISERS, Optimiser
+from pbdr.inverse.optimisers import OPTIMISERS, Groups
 from pbdr.inverse.priors import Prior, get_priors
 from pbdr.options import Options as Pathspace
 from pbdr.parameters import Variables, VariableSpec
@@ -49,7 +49,7 @@ class Options:
     """How to optimise.
 
     loss         one of `inverse.losses.LOSSES`: its name, or a table of `type` and options
-    optimiser    one of `inverse.optimisers.OPTIMISERS`, likewise
+    optimiser    one of `inverse.optimisers.OPTIMISERS`, likewise; for variables and maps that do not ask for another one
     spp          samples per pixel of the image; `spp_grad` of its derivative (None: the same)
     resolution   ((step, scale), …): from that step on, films have this fraction of their size
     lr_decay     cosine (to 1 % at the last step) or none
@@ -161,9 +161,11 @@ class Problem:
         return get_loss(self.options.loss)
 
     @cached_property
-    def optimiser(self) -> Optimiser:
-        """What moves the latents."""
-        return OPTIMISERS.make(self.options.optimiser)
+    def optimiser(self) -> Groups:
+        """What moves the latents: what the variable says, else what suits its map, else the one of the options."""
+        chosen = {k: self.bound.specs[x.variable].optimiser or x.map.optimiser for k, x in self.bound.latents.items()}
+        others = {key: OPTIMISERS.make(choice) for key, choice in chosen.items() if choice}
+        return Groups(OPTIMISERS.make(self.options.optimiser), others)
 
     @cached_property
     def priors(self) -> dict[str, list[tuple[float, Prior]]]:

@@ -55,7 +55,7 @@ class State:
             "version": VERSION,
             "step": self.step,
             "updates": dict(self.memory.t),
-            "slots": list(self.memory.slots),
+            "slots": {slot: list(tensors) for slot, tensors in self.memory.slots.items()},
             "skipped": self.skipped,
             "seconds": self.seconds,
             "smoothed": smoothed,
@@ -69,13 +69,13 @@ class State:
         """Inverse of `to_arrays`; DataError when something is missing or of another version."""
         if meta.get("version") != VERSION:
             raise DataError(f"checkpoint version {meta.get('version')!r} is not {VERSION}: it is from another pbdr")
-        slots = meta.get(
-            "slots", Adam.slots
-        )  # checkpoints that do not say are of the time when there was nothing but Adam
+        slots = meta.get("slots", Adam.slots)  # older checkpoints: nothing but Adam, or a list of slots that all latents have
+        if not isinstance(slots, dict):
+            slots = {slot: list(meta["updates"]) for slot in slots}
         try:
             groups: dict[str, dict[str, Any]] = {
-                kind: {key: mi.TensorXf(np.asarray(arrays[f"{kind}/{key}"], np.float32)) for key in meta["updates"]}
-                for kind in ("latent", *slots)
+                kind: {key: mi.TensorXf(np.asarray(arrays[f"{kind}/{key}"], np.float32)) for key in keys}
+                for kind, keys in {"latent": list(meta["updates"]), **slots}.items()
             }
             smoothed, best = (math.inf if meta[k] is None else float(meta[k]) for k in ("smoothed", "best"))
             progress = Progress(smoothed, best, int(meta["best_step"]))

@@ -25,7 +25,7 @@ def specs(job: Job) -> dict[str, VariableSpec]:
     return {
         name: VariableSpec(
             match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
-            texture=v.texture, start=v.start, prior=v.prior,
+            texture=v.texture, start=v.start, prior=v.prior, optimiser=v.optimiser,
         )
         for name, v in job.vars.items()
     }  # fmt: skip

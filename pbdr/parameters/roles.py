@@ -48,6 +48,8 @@ class Role:
     emitted       whether it is an amount of light, with which a gauge may trade scale
     sky           whether, outside an area light, it lights from infinity, so that a constant may become an environment map
     albedo        whether Mitsuba's albedo channel shows it, so that texels can be counted that views see
+    map           what a variable's values are made of where it does not say: one of `parameters.maps.MAPS`
+    lr            the learning rate that goes with that map
     replayed      whether replayed gradients with respect to it were compared with traced ones (tests/gradient/test_replay.py)
     """
 
@@ -63,6 +65,8 @@ class Role:
     emitted: bool = False
     sky: bool = False
     albedo: bool = False
+    map: str = "clamp"
+    lr: float = 1e-2
     replayed: bool = False
 
     def moves_nothing(self, raw: str) -> bool:

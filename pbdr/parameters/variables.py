@@ -20,6 +20,9 @@ from pbdr.parameters.textures import with_textures
 from pbdr.parameters.values import read, write
 from pbdr.registry import Choice
 
+#: Learning rate of a map that is not the role's own.
+LR = 1e-2
+
 
 @dataclass(frozen=True)
 class VariableSpec:
@@ -27,10 +30,11 @@ class VariableSpec:
 
     match     names, globs and exclusions: `"mat-*/base_color"`, `("mat-*/base_color", "!mat-floor/*")`
     raw       instead of `match`: Mitsuba keys, globs allowed
-    map       one of `parameters.maps.MAPS`: its name, or a table of `type` and options
+    map       one of `parameters.maps.MAPS`: its name, or a table of `type` and options; None: the role's
     bounds    (lower, upper) of the value; None: what the role allows
     init      None (the scene's value), a number, one number per channel, or an array of the value's shape
-    lr        learning rate of the latent variable
+    lr        learning rate of the latent variable; None: the role's with the role's map, else LR
+    optimiser one of `inverse.optimisers.OPTIMISERS`; None: the one that suits the map, else the problem's
     texture   N, or (height, width): promote a constant to a texture, or change a texture's resolution
     start     first step at which the variable moves
     prior     {"tv": weight} adds weight × that prior of the value to the loss; the names are those of `inverse.priors.PRIORS`.
@@ -39,17 +43,19 @@ class VariableSpec:
 
     match: str | Sequence[str] | None = None
     raw: str | Sequence[str] | None = None
-    map: Choice = "clamp"
+    map: Choice | None = None
     bounds: tuple[float, float] | None = None
     init: float | Sequence[float] | NDArray[Any] | None = None
-    lr: float = 1e-2
+    lr: float | None = None
+    optimiser: Choice | None = None
     texture: int | tuple[int, int] | None = None
     start: int = 0
     prior: Mapping[str, float | Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        maps.MAPS.make(self.map)
-        if not (np.isfinite(self.lr) and self.lr > 0):
+        if self.map is not None:
+            maps.MAPS.make(self.map)
+        if self.lr is not None and not (np.isfinite(self.lr) and self.lr > 0):
             raise OptionError(f"lr = {self.lr!r}: a learning rate is a positive number")
         if self.start < 0:
             raise OptionError(f"start = {self.start!r}: the first step is 0")
@@ -57,12 +63,16 @@ class VariableSpec:
 
 @dataclass(frozen=True)
 class Latent:
-    """One latent tensor: the `variable` it belongs to, the scene `parameter` it drives, the `map` between them and its `place`."""
+    """One latent tensor: the `variable` it belongs to, the scene `parameter` it drives, the `map` between them and its `place`.
+
+    lr  its learning rate before decay
+    """
 
     variable: str
     parameter: Parameter
     map: maps.Map
     place: Place
+    lr: float
 
     @property
     def bounds(self) -> Bounds:
@@ -90,15 +100,17 @@ class Variables:
         self.latents: dict[str, Latent] = {}
         for name, spec in self.specs.items():
             for parameter in self._select(self.scene, name, spec):
+                row = parameter.row
                 bounds = tuple(float(b) for b in (parameter.bounds if spec.bounds is None else spec.bounds))
                 if len(bounds) != 2:
                     raise OptionError(f"variable {name!r}: bounds are two numbers, got {spec.bounds!r}")
                 place = Place((bounds[0], bounds[1]), parameter, self.scene)
                 try:
-                    chosen, place = maps.bind(spec.map, place)
+                    chosen, place = maps.bind(row.map if spec.map is None else spec.map, place)
                 except OptionError as error:
                     raise OptionError(f"variable {name!r}, {parameter.name!r}: {error}") from None
-                latent = Latent(name, parameter, chosen, place)
+                usual = row.lr if chosen.name == row.map else LR
+                latent = Latent(name, parameter, chosen, place, usual if spec.lr is None else spec.lr)
                 self.latents[latent.key] = latent
         self._params = traverse(self.scene)
         self._params.keep([_exactly(x.parameter.raw) for x in self.latents.values()])

@@ -12,7 +12,7 @@ import pytest
 
 from pbdr.errors import DataError, OptionError, ParameterError
 from pbdr.inverse.losses import LOSSES
-from pbdr.inverse.optimisers import OPTIMISERS, Adam, Memory, Optimiser
+from pbdr.inverse.optimisers import OPTIMISERS, Adam, Groups, Memory, Optimiser
 from pbdr.inverse.priors import PRIORS
 from pbdr.inverse.problem import check_variables
 from pbdr.inverse.state import State
@@ -158,3 +158,22 @@ def test_a_checkpoint_of_before_there_was_a_choice_is_adams():
     assert set(arrays) == {"latent/x", "m/x", "v/x"}
     del meta["slots"]
     assert set(State.from_arrays(arrays, meta).memory.slots) == {"m", "v"}
+
+
+def test_latents_may_have_optimisers_of_their_own():
+    """Each moves as it would alone, and what both remember goes through a checkpoint."""
+    latents = {"x": mi.TensorXf(np.ones(3, np.float32)), "y": mi.TensorXf(np.zeros(2, np.float32))}
+    gradients = {"x": mi.TensorXf(np.full(3, 0.5, np.float32)), "y": mi.TensorXf(np.full(2, 2.0, np.float32))}
+    rates = {"x": 0.1, "y": 0.3}
+    both = Groups(Adam(), {"y": Momentum()})
+    found, memory = both.step(both.init(latents), latents, gradients, rates)
+    for optimiser, key in ((Adam(), "x"), (Momentum(), "y")):
+        one = {key: latents[key]}
+        alone, _ = optimiser.step(optimiser.init(one), one, {key: gradients[key]}, rates)
+        np.testing.assert_array_equal(np.array(found[key]), np.array(alone[key]))
+    assert {slot: set(tensors) for slot, tensors in memory.slots.items()} == {"m": {"x"}, "v": {"x"}, "mean": {"y"}}
+    again = State.from_arrays(*State(1, found, memory).to_arrays()).memory
+    assert again.t == {"x": 1, "y": 1} and again.slots.keys() == memory.slots.keys()
+    only_y, _ = both.step(again, found, {"y": gradients["y"]}, rates)
+    np.testing.assert_array_equal(np.array(only_y["x"]), np.array(found["x"]))
+    assert (np.array(only_y["y"]) != np.array(found["y"])).all()

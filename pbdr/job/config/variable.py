@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from ...inverse.optimisers import OPTIMISERS
 from ...inverse.priors import PRIORS
 from ...parameters import VariableSpec
 from ...parameters.maps import MAPS
@@ -23,14 +24,16 @@ class VarSection(Section):
     """Instead of `match`: one parameter by Mitsuba's key."""
     texture: Annotated[int, Field(ge=1, le=16384)] | None = None
     """Make a texture of N × N texels of a constant, or resample a texture; an environment gets N rows of 2 N."""
-    map: Annotated[Choice, entry_of(MAPS)] = VariableSpec.map
-    """From the latent that is optimised to the value: its name, or a table of its type and options."""
+    map: Annotated[Choice, entry_of(MAPS)] | None = VariableSpec.map
+    """From the latent that is optimised to the value: its name, or a table of type and options; without it, that of the role."""
     bounds: tuple[float, float] | None = None
     """Range of the value; without it, that of the role."""
     init: float | list[float] | None = None
     """Value at the start; without it, the scene's."""
-    lr: Positive = VariableSpec.lr
-    """Learning rate, in units of the latent."""
+    lr: Positive | None = VariableSpec.lr
+    """Learning rate, in units of the latent; without it, that of the role."""
+    optimiser: Annotated[Choice, entry_of(OPTIMISERS)] | None = VariableSpec.optimiser
+    """Its name, or a table of its type and options; without it, the one that suits the map, else that of [optim]."""
     start: Annotated[int, Field(ge=0)] = VariableSpec.start
     """Step from which on it moves."""
     prior: Annotated[dict[str, NonNegative | dict[str, Any]], keys_of(PRIORS)] = Field(default_factory=dict)
