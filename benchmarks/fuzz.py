@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from validation.random_problems import FAILED, NOISE, NOISY, REFUSED, RIGHT, SIGMAS, ZERO
+from validation.random_problems import FAILED, NO_REFERENCE, NOISE, NOISY, REFUSED, RIGHT, SIDES, SIGMAS, ZERO
 from validation.random_scenes import Structure
 
 from . import harness
@@ -98,13 +98,26 @@ def one_batch(structure: int, seeds: list[int], options: argparse.Namespace) -> 
         scenes = dict(found.get("scenes", {}))
         if failure:
             begun = str(found.get("begun", waiting[0]))
-            scenes[begun] = {"verdict": FAILED, "why": f"crashed: {failure}", "seconds": 0.0}
+            scenes[begun] = whose(structure, int(begun), failure)
         for seed, record in scenes.items():
             if record["verdict"] == FAILED and not options.no_shrink and not failure:
                 record |= shrink(structure, int(seed))
             records[f"{structure}-{seed}"] = {**record, "commit": commit}
         waiting = [seed for seed in waiting if str(seed) not in scenes] if failure else []
     return records
+
+
+def whose(structure: int, seed: int, failure: str) -> dict[str, Any]:
+    """The record of a scene whose process crashed or did not end: either side is run again in a process of its own.
+
+    It counts as failed unless the reference alone fails again, and the gradient alone does not.
+    """
+    ends = {side: apart("benchmarks.fuzz_batch", [str(structure), str(seed), "0", side], LIMIT)[1] for side in SIDES}
+    if ends["reference"] and not ends["ours"]:
+        words = ends["reference"].split(":")[0]
+        return {"verdict": NO_REFERENCE, "why": f"Mitsuba's path alone: {words}; the gradient ends", "seconds": 0.0}
+    said = "; ".join(f"{side} alone: {end.split(':')[0] or 'ends'}" for side, end in ends.items())
+    return {"verdict": FAILED, "why": f"crashed: {failure} ({said})", "seconds": 0.0}
 
 
 def shrink(structure: int, seed: int) -> dict[str, Any]:
@@ -126,12 +139,14 @@ def result(records: Records) -> Result:
     zero = sum(r["verdict"] == RIGHT and r.get("why") == ZERO for r in records.values())
     figures = {
         "tried": tried, "refused": counts[REFUSED], "decided": decided, "right": counts[RIGHT], "noisy": counts[NOISY],
-        "zero": zero, "failed": open_, "mended": len(mended), "median_error": errors[len(errors) // 2] if errors else None,
+        "zero": zero, "no_reference": counts[NO_REFERENCE],
+        "failed": open_, "mended": len(mended), "median_error": errors[len(errors) // 2] if errors else None,
     }  # fmt: skip
     text = [
         f"{tried} scenes tried, {decided} decided ({decided / max(tried, 1):.0%}; at least {DECIDED:.0%} of {SCENES} are asked "
         f"for): {counts[RIGHT]} right ({zero} of them {ZERO}), {open_} failed; {counts[REFUSED]} refused by name; "
-        f"{counts[NOISY]} too noisy to tell. {len(mended)} that had failed do so no more.",
+        f"{counts[NOISY]} too noisy to tell; in {counts[NO_REFERENCE]} the reference itself crashed. "
+        f"{len(mended)} that had failed do so no more.",
         f"Right: the gradient along a random direction lies within {SIGMAS:.0f} standard errors of central differences of "
         f"Mitsuba's `path` (two steps, extrapolated), whose standard error together is at most {NOISE:.0%} of the derivative "
         + (f"(the median is {figures['median_error']:.1%})" if errors else "")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from validation.random_problems import FAILED, confirmed, examine
+from validation.random_problems import FAILED, SIDES, confirmed, examine, one_side
 from validation.random_scenes import NAMES, Numbers, Structure
 
 from .apart import put
@@ -51,12 +51,15 @@ def main() -> None:
     words.add_argument("structure", type=int)
     words.add_argument("seeds")
     words.add_argument("seconds", type=float)
-    words.add_argument("task", choices=("batch", "shrink"))
+    words.add_argument("task", choices=("batch", "shrink", *SIDES))
     words.add_argument("out", type=Path)
     given = words.parse_args()
     seeds = [int(s) for s in given.seeds.split(",")]
     if given.task == "batch":
         batch(given.structure, seeds, given.seconds, given.out)
+    elif given.task in SIDES:
+        one_side(Structure.of(given.structure), Numbers(seeds[0]), given.task)
+        put({"ended": True}, given.out)
     else:
         plain, record = shrunk(Structure.of(given.structure), seeds[0], given.seconds)
         put({"plain": plain, "record": record}, given.out)

@@ -31,6 +31,8 @@ SPP, FD_SPP = 256, 256
 STEP = 0.02  # of motions, in units of the unit scene
 ZERO = "exactly zero on both sides"
 RIGHT, REFUSED, NOISY, FAILED = "right", "refused", "noisy", "failed"
+NO_REFERENCE = "no reference"  # Mitsuba's `path` alone ends the process on this scene, and pbdr does not
+SIDES = ("reference", "ours")
 
 
 class Problem:
@@ -238,6 +240,31 @@ def examine(
             told = next(str(w.message) for w in warned if "IncompleteGradient" in w.category.__name__)
             record |= {"verdict": REFUSED, "why": f"warned: {told}", "was": record["why"]}
     return {**record, "seconds": round(time.perf_counter() - begin, 2)}
+
+
+def one_side(structure: Structure, numbers: Numbers, side: str) -> None:
+    """Do what `examine` does first on one of SIDES alone, to see which of them ends a process that has crashed.
+
+    Their random numbers are the same. The reference is rendered at both steps; ours is its gradient in both modes.
+    """
+    from pbdr.seeds import hashed
+    from pbdr.verify.sources import Differences
+
+    with tempfile.TemporaryDirectory() as folder:
+        problem = Problem(structure, numbers, Path(folder))
+        if side == "reference":
+            camera = problem.scene.sensors[0]
+            both = Differences(
+                problem.scene, problem.parameter, problem.tangent, sensor=camera, integrator=problem.theirs
+            )
+            for number in range(MOST):
+                for step in (problem.step, problem.step / 2):
+                    both.image(step, hashed(numbers.seed, "differences", number), FD_SPP)
+            return
+        ones = np.ones((random_scenes.SIDE, random_scenes.SIDE, 3), np.float32)
+        for number in range(MOST):
+            problem.reverse(ones, hashed(numbers.seed, "ours", number), SPP)
+        problem.transposed(ones, hashed(numbers.seed, "transposed"))
 
 
 def confirmed(structure: Structure, numbers: Numbers, first: dict[str, Any]) -> dict[str, Any]:

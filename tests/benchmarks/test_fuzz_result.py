@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+import pytest
+
+from benchmarks import fuzz
 from benchmarks.fuzz import result, work
-from validation.random_problems import FAILED, REFUSED, RIGHT
+from validation.random_problems import FAILED, NO_REFERENCE, REFUSED, RIGHT
 
 
 def test_requirements_count_what_is_decided() -> None:
@@ -19,3 +22,13 @@ def test_requirements_count_what_is_decided() -> None:
     assert not result({**right, "2-0": {"verdict": FAILED, "why": "x", "seconds": 1.0, "commit": "c"}}).met
     options = Namespace(retry=False, first=0, structures=1, seed=0, batch=510)
     assert next(work(right, options)) == (0, list(range(500, 510)))
+
+
+@pytest.mark.parametrize("reference", ["", "exit code -11: x"])
+@pytest.mark.parametrize("ours", ["", "exit code -6: y"])
+def test_only_a_reference_that_crashes_alone_is_no_failure(monkeypatch, reference: str, ours: str) -> None:
+    ends = {"reference": reference, "ours": ours}
+    monkeypatch.setattr(fuzz, "apart", lambda module, words, limit: ({}, ends[words[-1]]))
+    record = fuzz.whose(30, 4, "exit code -11: z")
+    assert record["verdict"] == (NO_REFERENCE if reference and not ours else FAILED)
+    assert ("exit code -11" in record["why"]) and "\n" not in record["why"]
