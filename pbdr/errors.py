@@ -4,14 +4,22 @@ The command line prints `<class>: <message>` on one line and exits with the clas
 2 usage or configuration, 3 data or scene, 4 diverged, 5 target not met. Anything else that escapes is a bug (1).
 """
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn
 
 
 class PbdrError(Exception):
-    """Base class of every error pbdr raises on purpose."""
+    """Base class of every error pbdr raises on purpose. `others`: what else is wrong with the same input (`raise_all`)."""
 
     exit_code: int = 1
+    others: tuple["PbdrError", ...] = ()
+
+    @property
+    def all(self) -> list["PbdrError"]:
+        """This error and the others."""
+        return [self, *self.others]
 
     def __str__(self) -> str:
         """The message on one line, whatever names with line breaks it holds."""
@@ -60,6 +68,36 @@ class DivergedError(PbdrError):
 
 class DataWarning(UserWarning):
     """A file holds something that is read in a way its author may not expect: unknown keys, negative texels, skipped frames."""
+
+
+def raise_all(errors: Sequence[PbdrError]) -> NoReturn:
+    """Raise several errors as one: the first of those with the lowest exit code, with the others; tracebacks show them as notes."""
+    first, *others = sorted(errors, key=lambda error: error.exit_code)
+    first.others = tuple(others)
+    for error in others:
+        first.add_note(f"also: {error}")
+    raise first
+
+
+class Mistakes:
+    """Collects errors, so that all are told at once."""
+
+    def __init__(self) -> None:
+        self.found: list[PbdrError] = []
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep what the block raises on purpose, each message once, and go on behind it."""
+        try:
+            yield
+        except PbdrError as error:
+            told = {str(one) for one in self.found}
+            self.found += [one for one in error.all if str(one) not in told]
+
+    def raise_any(self) -> None:
+        """Raise what was collected, if anything was."""
+        if self.found:
+            raise_all(self.found)
 
 
 def unusual(path: str) -> str:

@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code, payload = _run(words)
         except PbdrError as error:
             code, payload = error.exit_code, _failure(error)
-            console.error(f"{type(error).__name__}: {error}")
+            for one in error.all:
+                console.error(f"{type(one).__name__}: {one}")
         except KeyboardInterrupt:
             code, payload = 130, {"ok": False, "error": "Interrupted", "message": "interrupted"}
             console.error("interrupted")
@@ -76,4 +77,6 @@ def _check_command(word: str) -> None:
 
 
 def _failure(error: Exception) -> dict[str, Any]:
-    return {"ok": False, "error": type(error).__name__, "message": str(error)}
+    found = error.all if isinstance(error, PbdrError) else [error]
+    mistakes = [{"error": type(one).__name__, "message": str(one)} for one in found]
+    return {"ok": False, "error": type(error).__name__, "message": str(error), "mistakes": mistakes}

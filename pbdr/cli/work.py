@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 def start(job: Any, text: str) -> Result:
     """Check a job against its scene, make its run directory, and run it."""
-    from ..job import runner
+    from ..job import preflight, runner
 
-    scene = runner.preflight(job)
-    return work(runner.create(job, text), scene)
+    prepared = preflight.check(job)
+    return work(runner.create(job, text), prepared)
 
 
-def work(directory: Any, scene: Any) -> Result:
+def work(directory: Any, prepared: Any = None) -> Result:
     """Run, and write the report whatever happens; the run's own error is the one that is told."""
     from .. import report
     from ..job import runner
 
     try:
-        outcome = runner.run(directory, Progress(), scene)
+        outcome = runner.run(directory, Progress(), prepared)
     except BusyError:  # the page is written by whoever is at work
         raise
     except PbdrError as error:

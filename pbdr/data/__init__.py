@@ -11,7 +11,7 @@ from .cameras import (
 )
 from .files import find_images, natural_key
 from .images import LoadedImage, encode_exr, encode_png, load_image, load_mask
-from .splits import split_holdout
+from .splits import holdout_rule, split_holdout
 from .text import decode, read_text
 from .transforms import Frame, read_frames, write_transforms
 
@@ -24,6 +24,7 @@ __all__ = [
     "encode_exr",
     "encode_png",
     "find_images",
+    "holdout_rule",
     "load_image",
     "load_mask",
     "mitsuba_to_colmap",

@@ -9,16 +9,23 @@ from ..errors import OptionError
 T = TypeVar("T")
 
 
-def split_holdout(items: list[T], rule: str | None) -> tuple[list[T], list[T]]:
-    """(training, held out). ``"every:8"`` holds out items 0, 8, 16, …; ``"none"`` or None holds out nothing;
-    ``"last:4"`` the last four."""
+def holdout_rule(rule: str | None) -> tuple[str, int]:
+    """(kind, count) of a rule: ("every", 8), ("last", 4) or ("none", 0). Raises OptionError for what is no rule."""
     if rule is None or rule == "none":
-        return list(items), []
+        return "none", 0
     kind, _, number = rule.partition(":")
     digits = number.isascii() and number.isdigit() and len(number) < 10
     if kind not in ("every", "last") or not digits or int(number) < 1:
         raise OptionError(f"[data] holdout = {rule!r} is not a rule; use 'every:8', 'last:4' or 'none'")
-    count = int(number)
+    return kind, int(number)
+
+
+def split_holdout(items: list[T], rule: str | None) -> tuple[list[T], list[T]]:
+    """(training, held out). ``"every:8"`` holds out items 0, 8, 16, …; ``"none"`` or None holds out nothing;
+    ``"last:4"`` the last four."""
+    kind, count = holdout_rule(rule)
+    if kind == "none":
+        return list(items), []
     if kind == "every":
         held = set(range(0, len(items), count))
     else:

@@ -12,7 +12,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.errors import DataError, OptionError, ParameterError
+from pbdr.errors import DataError, Mistakes, OptionError, ParameterError, raise_all
 from pbdr.inverse import gauge, schedules
 from pbdr.inverse.losses import Loss, get_loss
 from pbdr.inverse.optimisers import OPTIMISERS, Groups
@@ -107,19 +107,25 @@ JOB = Options(
 def check_variables(bound: Variables) -> None:
     """Raise ParameterError for what cannot be estimated, though it has a gradient: poses, and priors that mean nothing.
 
-    Raises OptionError for priors that do not exist.
+    Raises OptionError for priors that do not exist. All that is wrong is told (`PbdrError.others`).
     """
+    mistakes = Mistakes()
     for key, latent in bound.latents.items():
         name = latent.parameter.name
-        if latent.parameter.kind == "transform" and not latent.map.poses:
-            raise ParameterError(
-                f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one they shear "
-                f'and scale. Poses cannot be estimated yet: leave it out, for example by match = ["...", "!{name}"]'
-            )
-        for _, prior in _priors(bound, latent.variable):
-            wrong = prior.refusal(latent.place)
+        with mistakes.collected():
+            if latent.parameter.kind == "transform" and not latent.map.poses:
+                raise ParameterError(
+                    f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one they "
+                    "shear and scale. Poses cannot be estimated yet: leave it out, for example by "
+                    f'match = ["...", "!{name}"]'
+                )
+        with mistakes.collected():
+            priors = _priors(bound, latent.variable)
+            refusals = {prior.name: prior.refusal(latent.place) for _, prior in priors}
+            wrong = [ParameterError(f"prior {prior} of {key!r}: {text}") for prior, text in refusals.items() if text]
             if wrong:
-                raise ParameterError(f"prior {prior.name} of {key!r}: {wrong}")
+                raise_all(wrong)
+    mistakes.raise_any()
 
 
 def _priors(bound: Variables, variable: str) -> list[tuple[float, Prior]]:

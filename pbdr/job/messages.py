@@ -1,17 +1,18 @@
-"""One clear line for what pydantic found: where, which key, what is wrong, the closest name."""
+"""One clear line for each mistake that pydantic found: where, which key, what is wrong, the closest name."""
 
 from __future__ import annotations
 
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from ..errors import closest
+from . import hints
 
 #: Kinds of errors about keys that do not exist: of the model, and of tables whose keys a registry knows (choices.py).
 UNKNOWN = ("extra_forbidden", "unknown_key")
@@ -26,28 +27,69 @@ def missing_file(path: Path, what: str, suffix: str) -> str:
     return f"{path}: no such {what}.{hint}"
 
 
-def first(error: ValidationError, model: type[BaseModel], source: str, text: str, overrides: Mapping[str, Any]) -> str:
-    """The message of the error's most useful entry: unknown keys before everything else."""
-    entries = error.errors()
-    entry = next((e for e in entries if e["type"] in UNKNOWN), entries[0])
-    # Entries of unions carry their branch's name ("str", "list[str]") at the end: not a part of the location.
-    location = [part for part in entry["loc"] if not _is_branch(part)]
-    if entry["type"] == "unknown_key":
-        location.append(entry["ctx"]["key"])
-    dotted = ".".join(str(part) for part in location if not isinstance(part, int))
-    place = _place(location, source, text, dotted, overrides)
-    key = str(location[-1]) if location else "the job"
-    section = ".".join(str(p) for p in location[:-1])
-    where = f"[{section}] {key}" if section else key
-    if entry["type"] in UNKNOWN:
-        candidates = entry["ctx"]["known"] if entry["type"] == "unknown_key" else _keys(model, location[:-1])
-        near = closest(key, candidates)
-        hint = f"Closest: '{near[0]}'." if near else f"Known: {', '.join(candidates)}."
-        what = f"[{section}] has no key '{key}'" if section else f"there is no section or key '{key}'"
-        return f"{place}: {what}. {hint}"
+def every(
+    error: ValidationError, model: type[BaseModel], source: str, text: str, overrides: Mapping[str, Any]
+) -> list[str]:
+    """One message for each mistake, in the order of the file; what only follows from another one is left out."""
+    found: dict[tuple[Any, ...], tuple[int, str]] = {}
+    guessed: set[tuple[Any, ...]] = set()  # keys that are probably meant by unknown ones
+    entries = sorted(error.errors(), key=lambda entry: entry["type"] not in UNKNOWN)
+    for entry in entries:
+        # Entries of unions carry their branch's name ("str", "list[str]") at the end: not a part of the location.
+        location = [part for part in entry["loc"] if not _is_branch(part)]
+        if entry["type"] == "unknown_key":
+            location.append(entry["ctx"]["key"])
+        if tuple(location) in found or (entry["type"] == "missing" and tuple(location) in guessed):
+            continue
+        if entry["type"] in UNKNOWN:
+            what, near = _unknown(entry, model, location)
+            guessed |= {(*location[:-1], name) for name in near[:1]}
+        else:
+            what = _wrong(entry, location)
+        line, place = _place(location, source, text, overrides)
+        found[tuple(location)] = line, f"{place}: {what}"
+    return [message for _, message in sorted(found.values(), key=lambda pair: pair[0])]
+
+
+def _named(location: list[int | str]) -> tuple[str, str]:
+    """(section, key) of a location."""
+    return ".".join(str(p) for p in location[:-1]), str(location[-1]) if location else "the job"
+
+
+def _unknown(entry: Any, model: type[BaseModel], location: list[int | str]) -> tuple[str, list[str]]:
+    """What to say of a key that does not exist, and the closest ones that do."""
+    section, key = _named(location)
+    what = f"[{section}] has no key '{key}'" if section else f"there is no section or key '{key}'"
+    known = entry["ctx"]["known"] if entry["type"] == "unknown_key" else _keys(model, location[:-1])
+    near, elsewhere = closest(key, known), hints.homes(_sections(model), key)
+    if hints.foreign(key) and not any(key.lower() == name.lower() for name in near):
+        return f"{what}. Here {hints.foreign(key)}.", near
+    if elsewhere:
+        return f"{what}. It belongs to {' or '.join(f'[{name}]' for name in elsewhere)}.", []
+    hint = f"Closest: '{near[0]}'." if near else f"Known: {', '.join(known)}."
+    return f"{what}. {hint}", near
+
+
+def _wrong(entry: Any, location: list[int | str]) -> str:
+    """What to say of a value."""
+    section, key = _named(location)
+    where, dotted = f"[{section}] {key}" if section else key, ".".join(map(str, location))
     if entry["type"] == "missing":
-        return f"{place}: {where} is missing"
-    return f"{place}: {where}{_given(entry)}: {_what(entry)}"
+        hint = hints.MISSING.get(dotted)
+        return f"{where} is missing" + (f": {hint}" if hint else "")
+    if entry["type"] in ("model_type", "model_attributes_type"):
+        return f"{where}{_given(entry)}: this is a section, [{dotted}], with keys of its own below it"
+    if dotted == "vars" and entry["type"] in ("dict_type", "too_short"):
+        return f"{where}: {hints.MISSING['vars']}"
+    return f"{where}{_given(entry)}: {_what(entry)}"
+
+
+def _sections(model: type[BaseModel]) -> Iterator[tuple[str, list[str]]]:
+    """Names of the sections with their keys; that of a variable is NAME."""
+    for name, field in model.model_fields.items():
+        child = _model_of(field.annotation)
+        if child is not None:
+            yield (f"{name}.NAME" if typing.get_origin(field.annotation) is dict else name), list(child.model_fields)
 
 
 def _given(entry: Any) -> str:
@@ -77,12 +119,15 @@ def _is_branch(part: int | str) -> bool:
     )
 
 
-def _place(location: list[int | str], source: str, text: str, dotted: str, overrides: Mapping[str, Any]) -> str:
+def _place(location: list[int | str], source: str, text: str, overrides: Mapping[str, Any]) -> tuple[int, str]:
+    """(line, words); line 0 where there is none, and a last one for the command line."""
+    parts = [str(part) for part in location if not isinstance(part, int)]
+    dotted = ".".join(parts)
     for key in overrides:
         if dotted and (dotted == key or dotted.startswith(key + ".")):
-            return f"command line, --{key}"
-    line = _line(text, [str(part) for part in location if not isinstance(part, int)])
-    return f"{source}:{line}" if line else source
+            return 1 << 30, f"command line, --{key}"
+    line = _line(text, parts)
+    return (line, f"{source}:{line}") if line else (0, source)
 
 
 def _line(text: str, keys: list[str]) -> int | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..data.text import read_text
-from ..errors import OptionError, PbdrError, closest
+from ..errors import Mistakes, OptionError, PbdrError, closest
+from .hints import FLAGS
 
 #: What `[scene] variant` may be; "auto": CUDA where there is a GPU, else LLVM.
 Variant = Literal["auto", "llvm_ad_rgb", "cuda_ad_rgb"]
@@ -39,6 +40,8 @@ def parse_overrides(arguments: list[str]) -> dict[str, Any]:
         if not word.startswith("--") or len(word) < 3:
             raise OptionError(f"{word!r} is not an option; settings of the job are given as --section.key value")
         key, equals, value = word[2:].partition("=")
+        if key in FLAGS:
+            raise OptionError(f"--{key} is not an option here: {FLAGS[key]}")
         if not equals:
             if not words or (words[0].startswith("--") and not _is_number(words[0])):
                 raise OptionError(f"--{key} needs a value: --{key} VALUE")
@@ -67,6 +70,7 @@ def check_variables(document: dict[str, Any], overrides: Mapping[str, Any]) -> N
     """Raise OptionError for a setting of a variable that the job does not have, unless the settings say what it matches."""
     variables = document.get("vars")
     names = list(variables) if isinstance(variables, dict) else []
+    mistakes = Mistakes()
     for key in overrides:
         parts = key.split(".")
         if len(parts) < 3 or parts[0] != "vars" or parts[1] in names:
@@ -74,7 +78,9 @@ def check_variables(document: dict[str, Any], overrides: Mapping[str, Any]) -> N
         if not {f"vars.{parts[1]}.match", f"vars.{parts[1]}.raw"} & set(overrides):
             near = closest(parts[1], names)
             hint = f"Closest: '{near[0]}'." if near else f"Known: {', '.join(names)}."
-            raise OptionError(f"command line, --{key}: there is no variable '{parts[1]}'. {hint}")
+            with mistakes.collected():
+                raise OptionError(f"command line, --{key}: there is no variable '{parts[1]}'. {hint}")
+    mistakes.raise_any()
 
 
 def put(document: dict[str, Any], dotted: str, value: Any) -> None:

@@ -7,7 +7,6 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ from .. import backend, inverse
 from ..data import read_text
 from ..errors import DataError, DivergedError, PbdrError
 from ..inverse import Problem, State
-from ..parameters import Variables
-from ..scene import Scene, integrator_of, sensor_of
+from ..scene import Scene, sensor_of
 from ..seeds import hashed
-from ..transport import media
-from . import checkpoint, evaluate, messages, metrics, results, statement, storage, toml, views
+from . import checkpoint, evaluate, metrics, results, statement, storage, toml, views
 from .config import Job, parse_job
 from .events import Events, Silent
+from .preflight import Prepared
 from .rundir import RunDirectory
 from .signals import Interruption
 
@@ -49,31 +47,10 @@ def create(job: Job, text: str) -> RunDirectory:
     return run
 
 
-def preflight(job: Job) -> Scene:
-    """Load the scene and check what does not need images, so that a mistyped name leaves no run directory behind.
-
-    Raises SceneError, DataError, ParameterError, OptionError.
-    """
-    for path, what in ((job.data.cameras, "transforms.json"), (job.data.target, "target scene")):
-        if path not in (None, "scene") and not Path(str(path)).is_file():
-            raise DataError(messages.missing_file(Path(str(path)), what, Path(str(path)).suffix))
-    scene = statement.load(job)
-    views.camera_unknowns(job, scene)
-    bound = Variables(scene, statement.specs(job))
-    inverse.check_variables(bound)
-    bound.init()
-    statement.options(job, job.optim.views_per_step)
-    tracer = integrator_of(scene, job.render.integrator)
-    if getattr(tracer, "is_pathspace", False) and tracer.options.media != "ignore":
-        for sensor in scene.sensors:
-            media.check(scene.mi, sensor, [latent.parameter.raw for latent in bound.latents.values()])
-    return scene
-
-
-def run(directory: RunDirectory, events: Events | None = None, scene: Scene | None = None) -> Outcome:
+def run(directory: RunDirectory, events: Events | None = None, prepared: Prepared | None = None) -> Outcome:
     """Run the job of a run directory from its newest checkpoint, or from the start when it has none.
 
-    ``scene`` saves loading it again.
+    ``prepared`` (from `preflight.check`) saves loading scene and images again.
 
     Raises PbdrError after noting it in status.json. A finished run is not touched.
     """
@@ -89,7 +66,7 @@ def run(directory: RunDirectory, events: Events | None = None, scene: Scene | No
         with Interruption() as interruption:
             worker = _Worker(job, directory, watch, interruption)
             try:
-                return worker.work(scene)
+                return worker.work(prepared)
             except KeyboardInterrupt:
                 worker.say("interrupted")
                 worker.note("interrupted", message=worker.resume_hint())
@@ -149,14 +126,14 @@ class _Worker:
         """How to go on."""
         return f"Interrupted at step {self.step} of {self.job.optim.steps}. Continue with: pbdr resume {self.run.path}"
 
-    def work(self, scene: Scene | None) -> Outcome:
+    def work(self, prepared: Prepared | None) -> Outcome:
         """Everything from loading to evaluation."""
         self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
         self.say(f"run directory {self.run.path}")
-        scene = scene or statement.load(self.job)
+        scene = prepared.scene if prepared is not None else statement.load(self.job)
         for note in scene.notes:
             self.run.log(note)
-        data = views.load(self.job, scene, self.run, self.say)
+        data = self._views(scene, prepared)
         self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
         problem = statement.problem(self.job, scene, data)
         first = inverse.init(problem)
@@ -169,6 +146,14 @@ class _Worker:
             self.note("interrupted", message=self.resume_hint())
             return Outcome(self.run, INTERRUPTED, self.step, {})
         return self._finish(problem, first, data, shown, scores, reason)
+
+    def _views(self, scene: Scene, prepared: Prepared | None) -> views.Dataset:
+        if prepared is None or prepared.data is None:
+            return views.load(self.job, scene, self.run, self.say)
+        for line in prepared.told:
+            self.say(line)
+        views.note(self.run, prepared.data)
+        return prepared.data
 
     # --- before ----------------------------------------------------------------------------------------------------
 

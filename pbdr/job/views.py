@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,16 @@ TELL_SECONDS = 5.0  # between two messages
 
 @dataclass(frozen=True)
 class Dataset:
-    """Views in order of name, split; ``target`` is the scene that holds the true parameters, when there is one."""
+    """Views in order of name, split; ``target`` is the scene that holds the true parameters, when there is one.
+
+    By view, ``sources`` says what its image is, ``seen_by`` which camera it has.
+    """
 
     training: list[View]
     held_out: list[View]
     sources: dict[str, str]
     target: Scene | None = None
+    seen_by: dict[str, str] = field(default_factory=dict)
 
     @property
     def views(self) -> list[View]:
@@ -62,15 +66,21 @@ def load(job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[s
         views, seen_by = _rendered(job, scene, target, run, progress, bool(moved))
         sources = {view.name: f"{job.data.target}, {seen_by[view.name]}" for view in views}
     training, held_out = split_holdout(views, job.data.holdout)
+    data = Dataset(training, held_out, sources, target, seen_by)
     if run is not None:
-        held = {view.name for view in held_out}
-        entries = [
-            {"view": v.name, "set": "held-out" if v.name in held else "training", "camera": seen_by[v.name],
-             "image": sources.get(v.name, ""), "mask": v.mask is not None}
-            for v in views
-        ]  # fmt: skip
-        storage.write_json(run.path / "views.json", {"views": entries})
-    return Dataset(training, held_out, sources, target)
+        note(run, data)
+    return data
+
+
+def note(run: RunDirectory, data: Dataset) -> None:
+    """Write views.json: what each view is."""
+    held = {view.name for view in data.held_out}
+    entries = [
+        {"view": v.name, "set": "held-out" if v.name in held else "training", "camera": data.seen_by[v.name],
+         "image": data.sources.get(v.name, ""), "mask": v.mask is not None}
+        for v in data.views
+    ]  # fmt: skip
+    storage.write_json(run.path / "views.json", {"views": entries})
 
 
 def camera_unknowns(job: Job, scene: Scene) -> list[str]:
@@ -220,7 +230,7 @@ def _rendered(
         raise DataError("targets are rendered into a run directory, and there is none")
     told = 0.0
     views, seen_by = [], {}
-    cameras = _cameras_of_target(job, scene, target, progress, camera_unknown)
+    cameras = cameras_of_target(job, scene, target, progress, camera_unknown)
     for number, (sensor, estimate, label) in enumerate(cameras):
         name = f"view-{number:03d}"
         path = run.images("target") / f"{name}.exr"
@@ -240,7 +250,7 @@ def _rendered(
     return views, seen_by
 
 
-def _cameras_of_target(
+def cameras_of_target(
     job: Job, scene: Scene, target: Scene, progress: Callable[[str], None], camera_unknown: bool
 ) -> list[tuple[Any, Any, str]]:
     """(sensor that renders the target, sensor that renders the estimate, what messages call the first), view by view.

@@ -154,7 +154,7 @@ def test_borders_of_null_surfaces(kind):
 
 def test_jobs_refuse_before_they_begin(tmp_path):
     """No run directory is made, and nothing rendered."""
-    from pbdr.job import runner
+    from pbdr.job import preflight
     from pbdr.job.config import load_job
 
     film = "<film type='hdrfilm'><integer name='width' value='8'/><integer name='height' value='8'/></film>"
@@ -168,5 +168,5 @@ def test_jobs_refuse_before_they_begin(tmp_path):
     for name, tracer in (("refused", integrator), ("ignored", integrator.replace(" }", ', media = "ignore" }'))):
         (tmp_path / f"{name}.toml").write_text(f'version = 1\nname = "j"\n{job}[render]\nintegrator = {tracer}\n')
     with pytest.raises(pbdr.errors.SceneError, match=r"inside 'slab'.*ball\.bsdf\.reflectance"):
-        runner.preflight(load_job(tmp_path / "refused.toml", {})[0])
-    runner.preflight(load_job(tmp_path / "ignored.toml", {})[0])
+        preflight.check(load_job(tmp_path / "refused.toml", {})[0])
+    preflight.check(load_job(tmp_path / "ignored.toml", {})[0])

@@ -63,6 +63,45 @@ def test_a_mistyped_name_leaves_no_run_directory(tiny: Tiny, tmp_path: Path, cap
     assert not (tmp_path / "runs").exists()
 
 
+def test_all_mistakes_about_the_scene_at_once(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every variable, the hold-out rule, the gauge and the integrator; with --json all of them are in the object."""
+    job = tiny(
+        {
+            'holdout = "every:4"': 'holdout = "each:4"',
+            'match = "mat/base_color"': 'match = ["mat/base_colour", "mat/base_colors"]',
+            "[goal]": '[vars.sky]\nmatch = "sky/radiance"\nprior = { tv = 1.0, tv_relative = 1.0 }\n[vars.ball]\n'
+            'match = "ball/pose"\n[gauge]\nfix = "nonsense"\n[goal]',
+            'type = "prb"': 'type = "prbb"',
+        }
+    )
+    code, out, err = run(capfd, "fit", str(job), "--output.dir", str(tmp_path / "runs"), "--json")
+    assert code == 2 and not (tmp_path / "runs").exists()
+    told = [mistake["message"] for mistake in json.loads(out)["mistakes"]]
+    wanted = (
+        "holdout = 'each:4' is not a rule", "variable 'albedo': 'mat/base_colour' is not in", "'mat/base_colors' is not in",
+        "prior tv of 'sky:", "prior tv_relative of 'sky:", "'ball/pose' is a pose", "prbb",
+    )  # fmt: skip
+    for message in wanted:
+        assert sum(message in line for line in told) == 1, (message, told)
+        assert_one_line(err, message)
+    assert len(told) == len(wanted)
+
+
+def test_late_mistakes_leave_no_run_directory(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Once the names are right: the gauge, a goal without truth, and a rule that leaves no view. Nothing is rendered."""
+    job = tiny(
+        {
+            'holdout = "every:4"': 'holdout = "last:4"',
+            "[goal]": '[gauge]\nfix = "mean_luminance(mat/base_color) = 0.5"\n[goal]',
+        }
+    )
+    edit(tmp_path / "truth.xml", 'id="mat"', 'id="other"')
+    code, _, err = run(capfd, "fit", str(job), "--output.dir", str(tmp_path / "runs"))
+    assert code == 2 and not (tmp_path / "runs").exists()
+    for message in ("leaves no training view of 4", "needs a light among", "[goal] rmse of 'albedo'"):
+        assert_one_line(err, message)
+
+
 SCENE_MISTAKES = [
     ('<emitter type="constant" id="sky"><rgb name="radiance" value="$sky"/></emitter>', "", "has no emitter"),
     ('type="sphere"', 'type="spheer"', "spheer"),
@@ -131,6 +170,7 @@ def test_mistakes_in_the_images(
     code, _, err = run(capfd, "fit", str(images), "--output.dir", str(tmp_path / "runs"))
     assert code == 3, err
     assert_one_line(err, message)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_transforms_json_fits(images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

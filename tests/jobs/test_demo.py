@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pbdr import cli, demo
-from pbdr.job import runner
+from pbdr.job import preflight
 from pbdr.job.config import load_job
 from pbdr.parameters import list_parameters, read
 from pbdr.scene import load_scene
@@ -24,7 +24,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_job_file_is_valid_and_its_names_exist(job: Path) -> None:
     loaded, _ = load_job(job)
     assert loaded.render.integrator["type"] == "pathspace"
-    runner.preflight(loaded)
+    preflight.check(loaded)
 
 
 def test_the_object_is_closed_with_outward_normals(job: Path) -> None:

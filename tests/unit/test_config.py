@@ -129,6 +129,47 @@ def test_mistakes_are_one_line_with_the_place(old: str, new: str, message: str) 
     assert "pydantic" not in str(caught.value).lower()
 
 
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = TEXT.replace("version = 1\n", "epochs = 3\n").replace("steps = 10", "stepz = 10\nlr = 1")
+    text = text.replace("lr = 1e-2", "lrr = -1\nprior = { tvv = 1 }").replace(
+        'match = "mat/base_color"', "matchh = 'x'"
+    )
+    with pytest.raises(OptionError) as caught:
+        parse_job(text, "job.toml", {"optim.spp": 3, "vars.albedo.start": -1})
+    assert [str(error) for error in caught.value.all] == [
+        "job.toml: version is missing: begin the file with version = 1",
+        "job.toml:1: there is no section or key 'epochs'. Here there are no epochs; the number of steps is [optim] steps = 400.",
+        "job.toml:8: [optim] has no key 'stepz'. Closest: 'steps'.",
+        "job.toml:9: [optim] has no key 'lr'. Here a learning rate belongs to each variable: [vars.NAME] lr = 0.02.",
+        "job.toml:11: [vars.albedo] has no key 'matchh'. Closest: 'match'.",
+        "job.toml:12: [vars.albedo] has no key 'lrr'. Closest: 'lr'.",
+        "job.toml:13: [vars.albedo.prior] has no key 'tvv'. Closest: 'tv'.",
+        "command line, --optim.spp: [optim] has no key 'spp'. It belongs to [render].",
+        "command line, --vars.albedo.start: [vars.albedo] start = -1: input should be greater than or equal to 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("version = 1", "version = 1\nlearning-rate = 0.1", "Here a learning rate belongs to each variable: [vars.NAME] lr"),
+        ("steps = 10", "iterations = 10", "[optim] has no key 'iterations'. Here the number of steps is [optim] steps"),
+        ("version = 1", "version = 1\nspp = 4", "no section or key 'spp'. It belongs to [render]"),
+        ("[optim]", "[optimizer]", "Here how it is optimised is [optim]"),
+        ("[vars.albedo]", "[albedo]", "vars is missing: say what is estimated: a table [vars.NAME]"),
+        ('[scene]\nfile = "scene.xml"', 'scene = "scene.xml"', "scene = 'scene.xml': this is a section, [scene]"),
+    ],
+)  # fmt: skip
+def test_first_job_files(old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    text = TEXT.replace(old, new, 1)
+    if "=" in new and new.startswith("scene"):  # a key before the sections
+        text = new + "\n" + TEXT.replace(old, "", 1)
+    with pytest.raises(OptionError) as caught:
+        parse_job(text, "job.toml")
+    assert any(message in str(error) for error in caught.value.all), [str(error) for error in caught.value.all]
+
+
 def test_overrides_are_read_as_toml() -> None:
     words = [
         "--vars.albedo.lr",
@@ -149,7 +190,14 @@ def test_overrides_are_read_as_toml() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [(["x"], "is not an option"), (["--a"], "needs a value"), (["--a", "--b"], "--a")]
+    ("words", "message"),
+    [
+        (["x"], "is not an option"),
+        (["--a"], "needs a value"),
+        (["--a", "--b"], "--a"),
+        (["--dry-run"], "pbdr check JOB.toml"),
+        (["--optim.steps", "3", "--resume"], "pbdr resume RUN"),
+    ],
 )
 def test_malformed_overrides(words: list[str], message: str) -> None:
     with pytest.raises(OptionError, match=message):

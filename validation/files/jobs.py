@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pbdr.errors import PbdrError
-from pbdr.job import config, overrides, runner, toml, views
+from pbdr.job import config, overrides, preflight, toml
 from validation.files.parts import CHOICES, JOB
 from validation.files.text import encoded, names, one_line, values
 
@@ -77,15 +77,15 @@ def check_job(case: JobFile, folder: Path) -> bool:
     try:
         job, _ = config.load_job(folder / "job.toml", overrides.parse_overrides(case.words))
         assert config.parse_job(toml.dumps(job.model_dump(mode="python")), "again") == job
-        scene = runner.preflight(job)
-        if job.data.target is None:
-            data = views.load(job, scene, None, lambda _: None)
+        data = preflight.check(job).data
+        if data is not None:
             assert data.training
             for view in data.views:
                 target = np.asarray(view.target)
                 assert target.ndim == 3 and np.isfinite(target).all()
                 assert view.mask is None or (np.isfinite(view.mask).all() and (view.mask > 0).any())
     except PbdrError as error:
-        one_line(error)
+        for one in error.all:
+            one_line(one)
         return False
     return True

@@ -23,4 +23,4 @@ class Resume:
 
         directory = RunDirectory.open(self.folder)
         activate(wanted_variant(directory.path / "job.toml", {}))
-        return work(directory, None)
+        return work(directory)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...data.text import read_text
-from ...errors import OptionError
+from ...errors import OptionError, raise_all
 from .. import messages
 from .. import overrides as command_line
 from .job import Job
@@ -19,7 +19,7 @@ from .job import Job
 def load_job(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[Job, str]:
     """Read a job file and apply ``overrides`` ({"optim.steps": 10}) → (job with absolute paths, the file's text).
 
-    Raises OptionError, naming file, line and key.
+    Raises OptionError, naming file, line and key; `others` of it are the further mistakes.
     """
     path = Path(path)
     if path.is_dir():
@@ -46,4 +46,4 @@ def parse_job(text: str, source: str, overrides: Mapping[str, Any] | None = None
     try:
         return Job.model_validate(document)
     except ValidationError as error:
-        raise OptionError(messages.first(error, Job, source, text, given)) from error
+        raise_all([OptionError(line) for line in messages.every(error, Job, source, text, given)])

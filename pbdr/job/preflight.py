@@ -1,0 +1,152 @@
+"""What is checked before a run directory is made: everything about a job that needs no rendering, all mistakes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import inverse
+from ..data import holdout_rule, split_holdout
+from ..errors import DataError, Mistakes, OptionError, ParameterError, PbdrError
+from ..inverse import gauge
+from ..parameters import Variables, VariableSpec, list_parameters, resolve
+from ..scene import Scene, integrator_of, load_scene
+from ..transport import media
+from . import messages, statement, views
+from .config import Job
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the preflight has loaded, so that the run need not: the scene, and the views if their images are files.
+
+    `told`: what was said while loading them.
+    """
+
+    scene: Scene
+    data: views.Dataset | None = None
+    told: list[str] = field(default_factory=list)
+
+
+def check(job: Job) -> Prepared:
+    """Load what the job names and check it, so that a mistake leaves no run directory behind.
+
+    Raises SceneError, DataError, ParameterError, OptionError; `others` of it are the further mistakes.
+    """
+    mistakes = Mistakes()
+    scene: Scene | None = None
+    with mistakes.collected():
+        _files(job)
+    with mistakes.collected():
+        statement.options(job, job.optim.views_per_step)
+    with mistakes.collected():
+        holdout_rule(job.data.holdout)
+    with mistakes.collected():
+        scene = statement.load(job)
+    if scene is None:
+        mistakes.raise_any()
+        raise AssertionError("a scene that does not load has a mistake")
+    bound = _variables(scene, statement.specs(job), mistakes)
+    moved: list[str] = []
+    if bound is not None:
+        with mistakes.collected():
+            moved = views.camera_unknowns(job, scene)
+        with mistakes.collected():
+            _gauge(job, bound)
+    with mistakes.collected():
+        _integrator(job, scene, bound)
+    if job.data.target is not None and Path(job.data.target).is_file():
+        with mistakes.collected():
+            _target(job, scene, bool(moved))
+    mistakes.raise_any()
+    if job.data.target is not None:
+        return Prepared(scene)
+    told: list[str] = []
+    return Prepared(scene, views.load(job, scene, None, told.append), told)
+
+
+def _files(job: Job) -> None:
+    found = Mistakes()
+    for path, what in ((job.data.cameras, "transforms.json"), (job.data.target, "target scene")):
+        with found.collected():
+            if path not in (None, "scene") and not Path(str(path)).exists():
+                raise DataError(messages.missing_file(Path(str(path)), what, Path(str(path)).suffix))
+    found.raise_any()
+
+
+def _variables(scene: Scene, specs: dict[str, VariableSpec], mistakes: Mistakes) -> Variables | None:
+    """The variables of the scene; None after collecting what is wrong with each of them."""
+    try:
+        return _bound(scene, specs)
+    except PbdrError as error:
+        first = error
+    before = len(mistakes.found)
+    for name, spec in specs.items():
+        for pattern in _patterns(spec):
+            with mistakes.collected():
+                _exists(scene, name, spec, pattern)
+        with mistakes.collected():
+            _bound(scene, {name: spec})
+    if len(mistakes.found) == before:  # it concerns several of them
+        mistakes.found.extend(first.all)
+    return None
+
+
+def _bound(scene: Scene, specs: dict[str, VariableSpec]) -> Variables:
+    bound = Variables(scene, specs)
+    inverse.check_variables(bound)
+    bound.init()
+    return bound
+
+
+def _patterns(spec: VariableSpec) -> list[str]:
+    given = spec.match if spec.raw is None else spec.raw
+    listed = [given] if isinstance(given, str) else list(given or ())
+    return [pattern for pattern in listed if pattern and not pattern.startswith("!")]
+
+
+def _exists(scene: Scene, name: str, spec: VariableSpec, pattern: str) -> None:
+    try:
+        resolve(scene, pattern) if spec.raw is None else resolve(scene, raw=pattern)
+    except ParameterError as error:
+        raise ParameterError(f"variable {name!r}: {error}") from None
+
+
+def _gauge(job: Job, bound: Variables) -> None:
+    if job.gauge is None:
+        return
+    found = gauge.parse(job.gauge.fix, bound)
+    if job.gauge.lr is not None:
+        gauge.check_tint(found, bound)
+
+
+def _integrator(job: Job, scene: Scene, bound: Variables | None) -> None:
+    tracer = integrator_of(scene, job.render.integrator)
+    if bound is not None and getattr(tracer, "is_pathspace", False) and tracer.options.media != "ignore":
+        for sensor in scene.sensors:
+            media.check(scene.mi, sensor, [latent.parameter.raw for latent in bound.latents.values()])
+
+
+def _target(job: Job, scene: Scene, camera_unknown: bool) -> None:
+    """The target's sensors leave views to fit, and it has the parameters that goals compare with."""
+    target = load_scene(
+        str(job.data.target), define=job.data.target_define, sensor_required=False, clamp=job.scene.clamp
+    )
+    found = Mistakes()
+    with found.collected():
+        cameras = views.cameras_of_target(job, scene, target, lambda _: None, camera_unknown)
+        split_holdout(cameras, job.data.holdout)
+    names = {parameter.name for parameter in list_parameters(target)}
+    for variable in job.goal.rmse:
+        spec = job.vars[variable]
+        try:
+            wanted = [p.name for p in resolve(scene, spec.match, raw=spec.raw)]
+        except ParameterError:  # told already
+            continue
+        with found.collected():
+            if not names.intersection(wanted):
+                raise OptionError(
+                    f"[goal] rmse of {variable!r}: {job.data.target} has none of {', '.join(wanted[:4])} to compare with; "
+                    "give its objects the ids of the scene's, or leave this goal out"
+                )
+    found.raise_any()
