@@ -11,9 +11,9 @@ import mitsuba as mi
 from pbdr import memory, replay, seeds
 from pbdr.attached import AttachedParameter, attached_parameters
 from pbdr.boundary import guiding, left_out, light_points, motion, warp_camera
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
+from pbdr.geometry.edges import EdgeTable
 from pbdr.options import Options
 from pbdr.passes import SHARES, TERMS, GradientPass, Inputs, applicable
 from pbdr.transport import (

@@ -12,7 +12,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import camera, channels, groups, hits, path, spectra, sweep
+from pbdr.geometry import surfaces
+from pbdr.transport import camera, channels, hits, path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField, FilmMap
 from pbdr.transport.pixels import Pixels
@@ -23,7 +24,7 @@ def visible_emission(
     scene: Any, features: Features, hit: Any, ray: Any, options: path.PathOptions, active: Any
 ) -> Any:  # fmt: skip
     """Emission met by the camera segment itself, attached: it slides along the camera ray like everything else there."""
-    si = groups.sliding(features, hit, ray, active)
+    si = surfaces.sliding(features, hit, ray, active)
     si.wi = dr.select(si.is_valid(), si.to_local(-ray.d), -ray.d)
     shown = active & (si.is_valid() | (not options.hide_emitters))
     return dr.select(shown, si.emitter(scene, shown).eval(si, shown), 0)

@@ -16,9 +16,9 @@ import mitsuba as mi
 from pbdr import interior, seeds, sequence
 from pbdr.boundary import chains, guiding, light_points, motion, sample
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.term import Term
 from pbdr.boundary.terms import TERMS as BOUNDARY
+from pbdr.geometry.edges import EdgeTable
 from pbdr.transport import path, pixels
 from pbdr.transport.features import Features
 from pbdr.transport.film import FilmMap, Magnitude

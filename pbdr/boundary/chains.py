@@ -14,7 +14,8 @@ from pbdr import seeds
 from pbdr.boundary import segment
 from pbdr.boundary.context import Context
 from pbdr.discrete import Discrete
-from pbdr.transport import camera, hits, lobes, rounding, spectra
+from pbdr.geometry import rounding
+from pbdr.transport import camera, hits, lobes, spectra
 from pbdr.transport.support import incomplete
 from pbdr.transport.tracer import Tracer
 

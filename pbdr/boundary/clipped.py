@@ -16,7 +16,8 @@ from pbdr.boundary import primary, segment
 from pbdr.boundary.context import Context
 from pbdr.boundary.sample import Sample
 from pbdr.boundary.term import Term
-from pbdr.transport import camera, clipping, groups, hits
+from pbdr.geometry import surfaces
+from pbdr.transport import camera, clipping, hits
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -139,7 +140,7 @@ def sample(context: Context, sampler: Any, count: int, plane: str) -> Sample:
     def position() -> Any:
         """The attached point in which the moving surface meets the moving plane."""
         ray = mi.Ray3f(front.o, front.d)
-        material = groups.material(features, hit, ray, active).p
+        material = surfaces.material(features, hit, ray, active).p
         local = dr.detach(eye.to_local @ point)
         held, _ = camera.at_once(mi.Point3f(sensor.world_transform() @ local), mi.Vector3f(0), point)
         moved = segment.meeting(point, tangent, surface, dr.normalize(axis), material, held)

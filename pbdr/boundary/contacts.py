@@ -8,10 +8,10 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.segment import AROUND, CLEARANCE, WIDER
-from pbdr.boundary.view import View
-from pbdr.transport import rounding
+from pbdr.geometry import rounding
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.view import View
 
 PLACES = (0.1, 0.5, 0.9)  # along an edge
 

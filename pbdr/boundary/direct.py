@@ -15,11 +15,12 @@ import mitsuba as mi
 
 from pbdr.boundary import light_points, segment, sides
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.sampling import systematic
 from pbdr.boundary.term import Term
-from pbdr.transport import camera, convention, emission, groups, hits, rounding, spectra
+from pbdr.geometry import rounding, surfaces
+from pbdr.geometry.edges import EdgeTable
+from pbdr.transport import camera, convention, emission, hits, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 from pbdr.transport.tracer import Tracer
@@ -189,7 +190,7 @@ def sample(context: Context, outlines: light_points.Outlines, sampler: Any, coun
     with dr.resume_grad():
         # x_S as the interior moves it, and the light as it moves.
         ray = camera.ray_through(sensor, seen.position, seen.aperture, shadow.light_ray.wavelengths)
-        attached = groups.sliding(features, seen.hit, ray, active)
+        attached = surfaces.sliding(features, seen.hit, ray, active)
         ray_point, radiance = light_seen(scene, features, shadow, attached.p, active)
         speed = segment.rule(edge.normal, context.motion.position(edge, active), ray_point)
     local = dr.detach(attached)

@@ -15,10 +15,9 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import seams, topology
 from pbdr.errors import SceneError
+from pbdr.geometry import normal_maps, seams, texcoords, topology, vertex_normals
 from pbdr.parameters import traverse
-from pbdr.transport import bent, smooth, texcoords
 
 
 def refuse(mesh: Any, built: topology.Topology) -> None:
@@ -41,7 +40,7 @@ def differing(mesh: Any, built: topology.Topology) -> NDArray[np.bool_]:
     turning = (order[..., 1] - order[..., 0]) % 3  # 1 or 2, as the order of corners is even or odd
     opposite = turning[:, 0] != turning[:, 1]
     held, turned = ~opposite, opposite
-    if smooth.interpolates_normals(mesh):
+    if vertex_normals.interpolates_normals(mesh):
         normals = _values(mesh.vertex_normals_buffer(), corner, 3)
         mirrored = normals * np.array([1.0, -1.0])[:, None, None]
         held, turned = (~_differ(x, seams.NORMAL_TOLERANCE) for x in (normals, mirrored))
@@ -64,7 +63,9 @@ def two_sided(mesh: Any) -> bool:
 def plain(mesh: Any) -> bool:
     """Whether nothing but the shading normal tells the sides of a mesh apart: it is no lamp, and no map bends its normals."""
     below = traverse(mesh.bsdf()).hierarchy
-    return not mesh.is_emitter() and not any(node.class_name() in (bent.NORMAL, bent.BUMP) for node in below)
+    return not mesh.is_emitter() and not any(
+        node.class_name() in (normal_maps.NORMAL, normal_maps.BUMP) for node in below
+    )
 
 
 def _attributes_differ(mesh: Any, built: topology.Topology, corner: Any) -> NDArray[np.bool_]:

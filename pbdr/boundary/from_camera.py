@@ -11,13 +11,13 @@ import mitsuba as mi
 
 from pbdr.boundary import reflected, segment, vertex
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Sample
 from pbdr.boundary.sampling import Reservoir, edge_mass, systematic
 from pbdr.boundary.term import Term
-from pbdr.boundary.view import View
 from pbdr.discrete import Discrete
-from pbdr.transport import rounding
+from pbdr.geometry import rounding
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.view import View
 from pbdr.transport.features import Features
 
 CANDIDATES = 16  # edge points that one is chosen from, for x_S

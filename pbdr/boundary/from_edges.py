@@ -11,11 +11,11 @@ import mitsuba as mi
 
 from pbdr.boundary import guiding, reflected, segment, sides, specular, walk
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Kept, Sample
 from pbdr.boundary.sampling import Reservoir, edge_mass, favour, systematic
 from pbdr.boundary.term import Term
-from pbdr.boundary.view import View
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.view import View
 from pbdr.transport import camera, spectra
 from pbdr.transport.features import Features
 

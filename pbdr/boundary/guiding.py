@@ -18,9 +18,9 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned, on_device
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sampling import MOVING
 from pbdr.discrete import Discrete
+from pbdr.geometry.edges import EdgeTable
 
 CLUSTERS = 80  # intervals of the sampling mass; edges that move have the first of them, where there are others
 ALONG, ABOUT = 4, 8  # bins of a direction's z and of its azimuth

@@ -20,7 +20,8 @@ from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.sampling import systematic
 from pbdr.boundary.term import Term
 from pbdr.discrete import Discrete, mixed
-from pbdr.transport import camera, convention, groups, hits, rounding, smooth, spectra
+from pbdr.geometry import rounding, surfaces, vertex_normals
+from pbdr.transport import camera, convention, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude
@@ -40,7 +41,7 @@ def collect(scene: Any, moving: frozenset[int]) -> SmoothFaces | None:
     """Faces of the moving meshes that interpolate vertex normals; None if there is no such mesh."""
     parts = []
     for index, mesh in enumerate(scene.shapes()):
-        if index not in moving or not smooth.interpolates_normals(mesh):
+        if index not in moving or not vertex_normals.interpolates_normals(mesh):
             continue
         corners = dr.unravel(mi.Vector3u, mesh.faces_buffer())
         positions, normals = dr.detach(mesh.vertex_positions_buffer()), dr.detach(mesh.vertex_normals_buffer())
@@ -194,7 +195,7 @@ class Rim:
     def position(self, viewpoint: Any, active: Any) -> Any:
         """Attached x_B: the point of the face, shifted along the arm so that n·(x − o) stays zero as face and viewpoint move."""
         hit = self.starts[0][0]
-        si = hits.material(hit, mi.Ray3f(self.point - hit.t * self.omega, self.omega), active)
+        si = surfaces.follow_material(hit, mi.Ray3f(self.point - hit.t * self.omega, self.omega), active)
         zero = dr.dot(si.sh_frame.n, viewpoint if self.distant else mi.Vector3f(si.p - viewpoint))
         slope = dr.select(dr.abs(self.slope) > 0, self.slope, 1)
         shift = (zero - dr.detach(zero)) * dr.norm(self.shading_normal) / slope
@@ -322,7 +323,7 @@ def reflected(
     def carried(origin: Any, direction: Any) -> list[Side]:
         """Equations (5), (6a) and (10): both sides are hits of the same face."""
         hit, ray = curve.starts[0]
-        far = groups.material(t.features, hit, ray, active)
+        far = surfaces.material(t.features, hit, ray, active)
         onward, _ = convention.scattered_direction(origin, curve.omega, far, t.options.h, active)
         ray_point = convention.ray_point_scattered(origin, onward, distance)
         return [Side(jump, segment.rule(curve.normal, position(origin), ray_point))]

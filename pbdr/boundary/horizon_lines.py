@@ -9,7 +9,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import chains, segment, sides
-from pbdr.transport import emission, groups, hits, path, rounding, spectra
+from pbdr.geometry import rounding, surfaces
+from pbdr.transport import emission, path, spectra
 from pbdr.transport.features import Features
 
 NEAR = 1e-3  # of a step: between the points of a difference; what is seen at grazing angles is narrow on the film
@@ -96,7 +97,7 @@ class Look:
         if sights.features.grids is not None:
             here |= sights.features.grids.on(hit, active)[0]
         known = active & hit.is_valid() & here
-        facing, normal, known = sights.facing(hits.sliding(hit, ray, known), hit, ray, known)
+        facing, normal, known = sights.facing(surfaces.slide(hit, ray, known), hit, ray, known)
         return Look(end, hit, ray, facing, normal, known)
 
     def on(self, hit: Any) -> Any:
@@ -231,5 +232,5 @@ class Crossing:
     def speed(self, sights: Sights, origin: Any, direction: Any) -> Any:
         """Attached speed of the curve over positions, towards the side where the normal looks away."""
         ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), mi.Vector3f(direction)), self.look.ray.wavelengths)
-        si = groups.sliding(sights.features, self.look.hit, ray, self.active)
+        si = surfaces.sliding(sights.features, self.look.hit, ray, self.active)
         return sights.facing(si, self.look.hit, ray, self.active)[0] / self.steep  # Eq. (10b)

@@ -9,11 +9,11 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary import topology
-from pbdr.boundary.edges import NO_MEMBER, EdgeTable
-from pbdr.boundary.solids import Placed
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import SceneError
+from pbdr.geometry import topology
+from pbdr.geometry.edges import NO_MEMBER, EdgeTable
+from pbdr.geometry.placed import Placed
 
 NO_ROW = 0xFFFFFFFF
 SIDES = 3  # edges of a face

@@ -10,11 +10,12 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import segment, silhouettes
-from pbdr.boundary.edges import CYLINDER_LINE, SPHERE, EdgeTable
 from pbdr.boundary.sampling import favour_moving
-from pbdr.boundary.view import View
 from pbdr.discrete import Discrete
-from pbdr.transport import emission, points, rounding, spectra
+from pbdr.geometry import rounding
+from pbdr.geometry.edges import CYLINDER_LINE, SPHERE, EdgeTable
+from pbdr.geometry.view import View
+from pbdr.transport import emission, points, spectra
 
 MAX_ENTRIES = 1 << 21  # views × edges held at once
 IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding, relative to the distance

@@ -9,11 +9,11 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import segment, sides, voxels
-from pbdr.boundary.edges import CREASE, NO_PAIR
-from pbdr.boundary.topology import NO_FACE
+from pbdr.boundary import segment, sides
+from pbdr.geometry import curves, grid_edges, grids, groups, poses, surfaces
+from pbdr.geometry.edges import CREASE, NO_PAIR
+from pbdr.geometry.topology import NO_FACE
 from pbdr.parameters import traverse
-from pbdr.transport import curves, grids, groups, hits
 
 NOT_MOVING = 0xFFFFFFFF
 FLAT = 0.01  # sine of the angle between two faces in contact below which they do not meet in a line
@@ -50,16 +50,16 @@ class Motion:
         is_mesh = edge.row.corners[0] != 0
         hit, ray = sides.mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
         with curves.at_rest(self.strands):
-            result = dr.select(is_mesh, hits.material_point(hit, ray, active & is_mesh), edge.point)
+            result = dr.select(is_mesh, surfaces.material_point(hit, ray, active & is_mesh), edge.point)
         if self.strands is not None:
             result = dr.select(edge.row.strand, self._on_strand(self.strands, edge, active & edge.row.strand), result)
         if self.grids is not None:
-            result = dr.select(edge.row.voxel, voxels.moved(self.grids, edge.row, edge.point, active), result)
+            result = dr.select(edge.row.voxel, grid_edges.moved(self.grids, edge.row, edge.point, active), result)
         if edge.row.pairs is not None:
             paired = active & (edge.row.pair != NO_PAIR) & (edge.row.face[1] != NO_FACE)
             hit, ray = sides.mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
             with curves.at_rest(self.strands):
-                other = hits.material_point(hit, ray, paired)
+                other = surfaces.material_point(hit, ray, paired)
             # At a T-junction both faces have the edge; its faces may be nearly coplanar.
             both = dr.select(edge.crease, 0.5 * (result + other), result)
             through = paired & (edge.row.sign == 1)
@@ -77,7 +77,7 @@ class Motion:
             chosen = active & (slot != NOT_MOVING)
             rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in entries]
             column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
-            local = groups.solve(
+            local = poses.solve(
                 dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])
             )
             result = dr.select(
@@ -105,7 +105,7 @@ class Motion:
         for which in (0, 1):
             lanes = active & ((edge.row.kind == CREASE) | (which == 0))
             hit, ray = sides.mesh_hit(self.scene, edge, mi.UInt32(which), 0.0, lanes)
-            points.append(strands.moved(hits.material, hit, ray, lanes, True).p)
+            points.append(strands.moved(surfaces.follow_material, hit, ray, lanes, True).p)
         return dr.select(
             edge.row.kind == CREASE, segment.meeting(edge.point, edge.tangent, *_normals(edge), *points), points[0]
         )

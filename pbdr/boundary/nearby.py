@@ -11,9 +11,9 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary.edges import CYLINDER_LINE, ELLIPSE, SPHERE, EdgeTable
 from pbdr.boundary.incidence import NO_ROW, SIDES, Face
-from pbdr.boundary.view import View
+from pbdr.geometry.edges import CYLINDER_LINE, ELLIPSE, SPHERE, EdgeTable
+from pbdr.geometry.view import View
 
 FAR = 4.0  # longer than any chord of the unit sphere: no point of the edge is near
 

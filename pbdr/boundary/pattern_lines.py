@@ -14,7 +14,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import chains, segment, sides
-from pbdr.transport import groups, hits, path, rounding, spectra
+from pbdr.geometry import rounding, surfaces
+from pbdr.transport import path, spectra
 from pbdr.transport.features import Features
 from pbdr.transport.texels import FARTHEST
 
@@ -77,7 +78,7 @@ class Look:
             ray = spectra.carry(ray, chain.wavelengths)
             hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=end.valid)
         known = end.valid & hit.is_valid()
-        si = hits.sliding(hit, ray, known)
+        si = surfaces.slide(hit, ray, known)
         place, number, known = sights.place(si, known)
         features = sights.features
         if chain.bundle is None and not features.sensor_moves and features.patterns is not None:
@@ -233,7 +234,7 @@ class Crossing:
     def speed(self, sights: Sights, origin: Any, direction: Any) -> Any:
         """Attached speed of the line over positions, towards the side where g < 0."""
         ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), mi.Vector3f(direction)), self.look.ray.wavelengths)
-        si = groups.sliding(sights.features, self.look.hit, ray, self.active)
+        si = surfaces.sliding(sights.features, self.look.hit, ray, self.active)
         si.shape = self.look.shape
         return self.line.beyond(sights.place(si, self.active)[0]) / self.steep  # Eq. (17)
 

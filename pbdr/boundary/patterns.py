@@ -18,7 +18,8 @@ from pbdr.boundary.pattern_lines import Crossing, Sights, Step
 from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.boundary.sampling import one_trial, random_direction, trial_lanes
 from pbdr.boundary.term import Term
-from pbdr.transport import camera, channels, convention, emission, groups, path, spectra
+from pbdr.geometry import surfaces
+from pbdr.transport import camera, channels, convention, emission, path, spectra
 from pbdr.transport.features import Features
 
 STEP = 0.01  # of the film's width, or radians
@@ -202,7 +203,7 @@ def seen_from_surfaces(context: Context, count: int, lengths: chains.Lengths) ->
 
     def carried(origin: Any, direction: Any) -> list[Side]:
         """The segment leaves a delta lobe, or as the convention says."""
-        far = groups.material(t.features, found.look.hit, found.look.ray, found.active)
+        far = surfaces.material(t.features, found.look.hit, found.look.ray, found.active)
         onward, _ = convention.scattered_direction(origin, omega, far, t.options.h, found.active)
         return [Side(jump, found.speed(sights, origin, dr.select(mirrored, direction, onward)))]
 

@@ -12,13 +12,14 @@ import mitsuba as mi
 
 from pbdr.boundary import segment, sides
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.sampling import systematic
 from pbdr.boundary.term import Term
-from pbdr.boundary.view import View
 from pbdr.discrete import Discrete, mixed
-from pbdr.transport import camera, channels, convention, hits, path, rounding, spectra
+from pbdr.geometry import rounding
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.view import View
+from pbdr.transport import camera, channels, convention, hits, path, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude

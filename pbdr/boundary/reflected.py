@@ -15,9 +15,10 @@ import mitsuba as mi
 
 from pbdr.boundary import segment, sides
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Side
-from pbdr.transport import convention, emission, groups, spectra
+from pbdr.geometry import surfaces
+from pbdr.geometry.edges import EdgeTable
+from pbdr.transport import convention, emission, spectra
 
 
 def outward_share(cosine: Any, distance: Any, reach: Any) -> Any:
@@ -55,7 +56,7 @@ def sides_of(
         sliding = convention.ray_point_direction(origin, direction, distance)  # (6d)
         result = []
         for sign, (hit, start), radiance in ((1, front, reflected[0]), (-1, back, reflected[1])):
-            far = groups.material(t.features, hit, start, active & hit.is_valid())
+            far = surfaces.material(t.features, hit, start, active & hit.is_valid())
             onward, _ = convention.scattered_direction(origin, edge.omega, far, t.options.h, active & far.is_valid())
             ray_point = dr.select(chained, sliding, convention.ray_point_scattered(origin, onward, distance))
             speed = segment.rule(edge.normal, where, ray_point)

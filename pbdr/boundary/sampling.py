@@ -8,8 +8,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary.edges import EdgeTable
-from pbdr.boundary.view import View
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.view import View
 
 MOVING = 0.8  # share of samples that edges which move get
 

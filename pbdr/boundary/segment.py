@@ -14,9 +14,9 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.backend import on_gpu
-from pbdr.boundary.edges import EdgeTable
-from pbdr.boundary.view import View
-from pbdr.transport import rounding
+from pbdr.geometry import rounding
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.view import View
 
 OUTWARD = rounding.DISTANCE  # shift of rays that pass an edge, away from the surface: relative to distance and size
 OUTWARD_TUBE = 3e-5  # the same for B-spline curves: rays that pass them at 2e-6 of their distance were seen to hit them

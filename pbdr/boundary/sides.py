@@ -10,8 +10,9 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import segment
-from pbdr.boundary.edges import NO_MEMBER, NO_PAIR, EdgeTable
-from pbdr.transport import groups, path
+from pbdr.geometry import groups
+from pbdr.geometry.edges import NO_MEMBER, NO_PAIR, EdgeTable
+from pbdr.transport import path
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
 DEEPEST = 0.3  # the largest such fraction, where coordinates have too few digits for less

@@ -15,9 +15,9 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary.edges import EdgeTable
-from pbdr.boundary.topology import NO_FACE
-from pbdr.transport import rounding
+from pbdr.geometry import rounding
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.topology import NO_FACE
 
 FEW = 1024  # edges up to which looking at all of them is cheaper
 REGIONS = 64  # boxes that every edge is compared with

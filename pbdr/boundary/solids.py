@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -10,116 +9,15 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import crossings, strands, voxels, weld
-from pbdr.boundary.edges import NO_MEMBER, SEGMENT, EdgeTable
 from pbdr.errors import SceneError
-from pbdr.parameters import traverse
-from pbdr.transport import curves, grid_values, grids, groups
+from pbdr.geometry import groups, intersections, weld
+from pbdr.geometry.edges import NO_MEMBER, SEGMENT, EdgeTable
+from pbdr.geometry.placed import Placed
 from pbdr.transport.support import incomplete
 
-ROUND, SPANS = 12, 6  # of the polygonal tubes that stand for curve shapes: corners around, lengths along a segment
-SIDES = 64  # of the polygons, drawn inside disks and cylinders, that stand for them here
 SELF_LIMIT = 200_000  # faces up to which a mesh is searched for passing through itself: short edges drown in rounding
 MARGIN = 1e-3  # of an edge, at its ends, in which faces that share its vertex may lie
 SUNK = 1e-3  # of a sphere's radius: what is less deep only touches
-
-
-@dataclass
-class Placed:
-    """A shape where the scene shows it: `index` in the scene; for shapes of a group that of the instance, `member` and `frame`."""
-
-    shape: Any
-    index: int
-    member: int
-    frame: Any
-
-    @property
-    def key(self) -> str:
-        """Name of the mesh in caches; the same for all instances of a group."""
-        return f"{self.index}:{self.shape.id()}" if self.frame is None else f"group:{self.shape.id()}"
-
-    def matrix(self) -> crossings.Array:
-        """Detached pose (4, 4): of the instance, for meshes of a group; of round shapes themselves; of both, for grids."""
-        outer = np.eye(4) if self.frame is None else groups.on_host(self.frame.matrix)
-        if self.frame is not None and not grids.is_grid(self.shape):
-            return outer
-        return np.asarray(outer @ groups.on_host(traverse(self.shape)["to_world"].matrix))
-
-    def state(self) -> list[Any]:
-        """What says where the shape is: buffers of meshes, poses as bytes."""
-        if curves.is_curve(self.shape):
-            return [dr.detach(traverse(self.shape)["control_points"])]
-        if grids.is_grid(self.shape):
-            return [dr.detach(traverse(self.shape)["grid"].array), self.matrix().tobytes()]
-        pose = [] if self.shape.is_mesh() and self.frame is None else [self.matrix().tobytes()]
-        buffers = [self.shape.vertex_positions_buffer(), self.shape.faces_buffer()] if self.shape.is_mesh() else []
-        return [*(dr.detach(x) for x in buffers), *pose]
-
-    def solid(self, weld: Any = None) -> crossings.Solid:
-        """On the host, in world space: the mesh, or the polygons that stand for a disk, a cylinder or a grid; empty for spheres.
-
-        `weld`: representative of every vertex, as in `topology.Topology`; without it, copies of a vertex stay apart.
-        """
-        if curves.is_curve(self.shape):
-            return _tubes(self.shape)
-        if grids.is_grid(self.shape):
-            return voxels.net(grid_values.on_host(self.shape), self.matrix())
-        if not self.shape.is_mesh():
-            return _polygons(self.shape.class_name(), self.matrix())
-        positions = np.array(dr.detach(self.shape.vertex_positions_buffer()), dtype=np.float64).reshape(-1, 3)
-        if self.frame is not None:
-            matrix = self.matrix()
-            positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
-        faces = np.array(self.shape.faces_buffer()).reshape(-1, 3)
-        return crossings.Solid(faces if weld is None else weld[faces], positions)
-
-
-def _tubes(shape: Any) -> crossings.Solid:
-    """Polygonal tubes drawn inside a curve shape."""
-    points, starts = curves.on_host(shape)
-    bent = shape.class_name() == curves.TUBES
-    steps = np.linspace(0, 1, SPANS + 1) if bent else np.linspace(0, 1, 2)
-    angle = 2 * np.pi * (np.arange(ROUND) + 0.37) / ROUND
-    vertices: list[Any] = []
-    faces: list[Any] = []
-    for start in starts:
-        rings = np.stack(
-            [
-                strands.blend(points, start, v) if bent else (1 - v) * points[start] + v * points[start + 1]
-                for v in steps
-            ]
-        )
-        tangent = np.gradient(rings[:, :3], axis=0)
-        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-        x = np.cross(tangent, np.eye(3)[np.argmin(np.abs(tangent[0]))])
-        x /= np.linalg.norm(x, axis=1, keepdims=True)
-        y = np.cross(tangent, x)
-        arms = np.cos(angle)[None, :, None] * x[:, None] + np.sin(angle)[None, :, None] * y[:, None]
-        count = sum(map(len, vertices))
-        vertices.append((rings[:, None, :3] + rings[:, None, 3:] * arms).reshape(-1, 3))
-        k, following = np.arange(ROUND), (np.arange(ROUND) + 1) % ROUND
-        for i in range(len(steps) - 1):
-            low, high = count + i * ROUND, count + (i + 1) * ROUND
-            faces.append(np.stack([low + k, low + following, high + k], 1))
-            faces.append(np.stack([low + following, high + following, high + k], 1))
-    return crossings.Solid(np.concatenate(faces).astype(np.uint32), np.concatenate(vertices))
-
-
-def _polygons(kind: str, matrix: crossings.Array) -> crossings.Solid:
-    """Inscribed polygons of a unit disk or cylinder with this pose."""
-    angle = 2 * np.pi * (np.arange(SIDES) + 0.37) / SIDES  # no corner on an axis
-    ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
-    k, following = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
-    if kind == "Cylinder":
-        points = np.concatenate([ring, ring + [0, 0, 1]])
-        faces = np.concatenate(
-            [np.stack(t, 1) for t in ((k, following, k + SIDES), (following, following + SIDES, k + SIDES))]
-        )
-    elif kind == "Disk":
-        points, faces = np.concatenate([ring, [[0, 0, 0]]]), np.stack([k, following, np.full(SIDES, SIDES)], 1)
-    else:
-        points, faces = np.zeros((1, 3)), np.zeros((0, 3), np.int64)
-    return crossings.Solid(faces.astype(np.uint32), points @ matrix[:3, :3].T + matrix[:3, 3])
 
 
 def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tuple[int, int]]:
@@ -183,11 +81,11 @@ def _worth_a_ray(scene: Any, placed: list[Placed], table: EdgeTable) -> Any:
 
 
 def _passes_itself(
-    placed: Placed, face: Any, start: crossings.Array, along: crossings.Array, chosen: NDArray[np.bool_]
+    placed: Placed, face: Any, start: intersections.Array, along: intersections.Array, chosen: NDArray[np.bool_]
 ) -> bool:
     """Whether an edge of a mesh meets a face of it that has no corner in common with the edge.
 
-    Faces about an end of the edge are hit by rounding alone, and `crossings.find` leaves them out.
+    Faces about an end of the edge are hit by rounding alone, and `intersections.find` leaves them out.
     """
     solid = placed.solid()
     corners = solid.triangles(face[chosen])
@@ -196,7 +94,7 @@ def _passes_itself(
     return bool((gap > 2 * weld.WHOLE * np.ptp(solid.positions, axis=0).max()).any())
 
 
-def pierced(sphere: crossings.Array, solid: crossings.Solid) -> bool:
+def pierced(sphere: intersections.Array, solid: intersections.Solid) -> bool:
     """Whether a sphere, given by its pose, passes through a face of a solid."""
     centre, radius = sphere[:3, 3], float(np.linalg.norm(sphere[:3, 0]))
     triangles = solid.triangles(slice(None))
@@ -208,7 +106,7 @@ def pierced(sphere: crossings.Array, solid: crossings.Solid) -> bool:
     return bool((outside & (_distance(triangles) < radius * (1 - SUNK))).any())
 
 
-def _distance(triangles: crossings.Array) -> crossings.Array:
+def _distance(triangles: intersections.Array) -> intersections.Array:
     """Distance of triangles (N, 3, 3) from the origin."""
     normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     length = np.maximum(np.linalg.norm(normal, axis=1), 1e-300)
@@ -225,15 +123,15 @@ def _distance(triangles: crossings.Array) -> crossings.Array:
 
 
 def crossing_sheets(
-    placed: list[Placed], solids: list[crossings.Solid], meshes: set[tuple[int, int]]
-) -> tuple[crossings.Sheets | None, list[tuple[int, int]]]:
+    placed: list[Placed], solids: list[intersections.Solid], meshes: set[tuple[int, int]]
+) -> tuple[intersections.Sheets | None, list[tuple[int, int]]]:
     """Where shapes pass through each other: (curves between meshes, pairs that involve a round shape).
 
     `meshes`: pairs of meshes that are known to pass through each other.
     """
     is_mesh = np.array([one.shape.is_mesh() for one in placed])
     some = [(i, j) for i in range(len(placed)) for j in range(i + 1, len(placed)) if not (is_mesh[i] and is_mesh[j])]
-    sheets = crossings.find(solids, [*some, *meshes])
+    sheets = intersections.find(solids, [*some, *meshes])
     pairs = set()
     if sheets is not None:
         round_ones = np.asarray(~is_mesh[sheets.owner].all(1))
@@ -248,14 +146,14 @@ def crossing_sheets(
     return sheets, sorted(pairs)
 
 
-def _spheres_meet(a: crossings.Array, b: crossings.Array) -> bool:
+def _spheres_meet(a: intersections.Array, b: intersections.Array) -> bool:
     radii = [float(np.linalg.norm(m[:3, 0])) for m in (a, b)]
     distance = float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
     return abs(radii[0] - radii[1]) * (1 + SUNK) + SUNK * min(radii) < distance < sum(radii) * (1 - SUNK)
 
 
 def refuse(
-    placed: list[Placed], sheets: crossings.Sheets | None, pairs: list[tuple[int, int]], moving: frozenset[int]
+    placed: list[Placed], sheets: intersections.Sheets | None, pairs: list[tuple[int, int]], moving: frozenset[int]
 ) -> None:
     """Raise SceneError for curves of intersection that have no boundary term, or warn where nothing that they belong to moves."""
     for a, b in pairs:

@@ -17,13 +17,14 @@ import mitsuba as mi
 from pbdr.boundary import direct, segment, sides
 from pbdr.boundary.chains import Chain, End, Mirrors, random_chain, trace
 from pbdr.boundary.context import Context
-from pbdr.boundary.edges import EdgeTable
 from pbdr.boundary.sample import Kept, Sample, Side
 from pbdr.boundary.sampling import edge_mass, systematic
 from pbdr.boundary.term import Term
-from pbdr.boundary.view import View
 from pbdr.discrete import Discrete
-from pbdr.transport import camera, convention, path, rounding, spectra
+from pbdr.geometry import rounding
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.view import View
+from pbdr.transport import camera, convention, path, spectra
 from pbdr.transport.features import Features
 
 MAX_STEPS = 16  # of Newton's method

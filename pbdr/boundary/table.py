@@ -10,17 +10,18 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import contacts, crossings, doubled, joined, seams, solids, table_rows, topology
-from pbdr.boundary.edges import (
+from pbdr.boundary import contacts, doubled, solids
+from pbdr.errors import SceneError
+from pbdr.geometry import curves, grids, groups, intersections, joined, seams, table_rows, topology
+from pbdr.geometry.edges import (
     NO_MEMBER,
     SEAM,
     EdgeTable,
     Pairs,
 )
-from pbdr.boundary.known import Known
-from pbdr.errors import SceneError
+from pbdr.geometry.known import Known
+from pbdr.geometry.placed import Placed
 from pbdr.parameters import traverse
-from pbdr.transport import curves, grids, groups
 
 INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part alone."
 
@@ -32,7 +33,7 @@ class TableBuilder:
     def __init__(self) -> None:
         self.cache: dict[str, Known] = {}
         self.built = 0  # topologies so far: rows may mean other edges than before when it has changed
-        self.crossed: tuple[list[Any], crossings.Sheets | None, list[tuple[int, int]]] | None = None
+        self.crossed: tuple[list[Any], intersections.Sheets | None, list[tuple[int, int]]] | None = None
         self.touched: tuple[Any, Any] | None = (
             None  # what it depends on beside where shapes are; edges at rest that touch moving ones
         )
@@ -68,7 +69,7 @@ class TableBuilder:
                 control_points += table_rows.control_points(inner) if frame is None else 0
                 if part is not None:
                     parts.append(part | {"moving": dr.full(mi.Bool, index in moving, dr.width(part["kind"]))})
-                found.append(solids.Placed(inner, index, member, frame))
+                found.append(Placed(inner, index, member, frame))
         if not found:
             raise SceneError("the scene has no shape; add one.")
         if features is not None and features.hits_move:
@@ -97,7 +98,7 @@ class TableBuilder:
             dr.eval(table.moving)
         return table
 
-    def _pieces(self, placed: list[solids.Placed], moving: frozenset[int]) -> tuple[list[dict[str, Any]], Pairs | None]:
+    def _pieces(self, placed: list[Placed], moving: frozenset[int]) -> tuple[list[dict[str, Any]], Pairs | None]:
         """Rows for pieces of borders that meet at T-junctions, and their faces."""
         parts: list[dict[str, Any]] = []
         pairs: Pairs | None = None
@@ -113,14 +114,14 @@ class TableBuilder:
         return parts, pairs
 
     def _crossings(
-        self, scene: Any, placed: list[solids.Placed], table: EdgeTable, moving: frozenset[int]
-    ) -> crossings.Sheets | None:
+        self, scene: Any, placed: list[Placed], table: EdgeTable, moving: frozenset[int]
+    ) -> intersections.Sheets | None:
         """Where shapes pass through each other, searched again only when one has moved."""
         state = [x for one in placed for x in one.state()]
         if self.crossed is None or not _unchanged(self.crossed[0], state):
             meshes = solids.pierced_meshes(scene, placed, table)
             round_shapes = not all(one.shape.is_mesh() for one in placed)
-            sheets: crossings.Sheets | None = None
+            sheets: intersections.Sheets | None = None
             pairs: list[tuple[int, int]] = []
             if meshes or round_shapes:
                 bodies = [one.solid(self._weld(one)) for one in placed]
@@ -130,7 +131,7 @@ class TableBuilder:
         solids.refuse(placed, sheets, pairs, moving)
         return sheets
 
-    def _weld(self, placed: solids.Placed) -> Any:
+    def _weld(self, placed: Placed) -> Any:
         return self.topology(placed.shape, placed.key).topology.weld if placed.shape.is_mesh() else None
 
     def _rows(self, shape: Any, index: int, member: int, frame: Any, control_points: int) -> dict[str, Any] | None:
@@ -158,7 +159,7 @@ class TableBuilder:
 
     def _mesh_rows(self, mesh: Any, index: int, member: int, frame: Any) -> dict[str, Any] | None:
         """Rows of a mesh; None if all its borders meet at T-junctions."""
-        known = self.topology(mesh, solids.Placed(mesh, index, member, frame).key)
+        known = self.topology(mesh, Placed(mesh, index, member, frame).key)
         positions = dr.detach(mesh.vertex_positions_buffer())
         parts = []
         if len(known.topology.faces):

@@ -18,7 +18,8 @@ from pbdr.boundary import sides, vertex
 from pbdr.boundary.context import Context
 from pbdr.boundary.sample import Sample, Side
 from pbdr.boundary.term import Term
-from pbdr.transport import camera, convention, emission, groups, hits, rounding, spectra
+from pbdr.geometry import rounding, surfaces
+from pbdr.transport import camera, convention, emission, hits, spectra
 from pbdr.transport.features import Features
 
 
@@ -98,7 +99,7 @@ def sample(context: Context, sampler: Any, count: int, side: int) -> Sample:
     active = grazing.active
     light_hit, light_ray = grazing.towards(scene, si, side, camera_ray.wavelengths)
     with dr.resume_grad():
-        attached = groups.sliding(features, hit, ray, active)
+        attached = surfaces.sliding(features, hit, ray, active)
         direction, _, radiance, _ = emission.hit_emission(scene, features, attached.p, light_hit, light_ray, active)
         speed = dr.dot(attached.n, direction)  # Eq. (11)
     measure = dr.detach(ray_weight) * (width * height / (count * grazing.density))
@@ -135,10 +136,10 @@ def on_paths(context: Context, sampler: Any, count: int) -> Sample:
 
     def carried(origin: Any, direction: Any) -> list[Side]:
         """Equation (11): the face turns, and the direction moves as the convention says for this light."""
-        normal = groups.material(t.features, from_here.hit, from_here.arriving, active).n
+        normal = surfaces.material(t.features, from_here.hit, from_here.arriving, active).n
         result = []
         for side, (hit, ray), radiance in zip((1, -1), starts, reflected, strict=True):
-            far = groups.material(t.features, hit, ray, active & hit.is_valid())
+            far = surfaces.material(t.features, hit, ray, active & hit.is_valid())
             onward, _ = convention.scattered_direction(origin, grazing.omega, far, t.options.h, active & far.is_valid())
             result.append(Side(side * factor * radiance, dr.dot(normal, onward)))  # Eq. (11)
             towards, _, light, _ = emission.hit_emission(scene, t.features, origin, hit, ray, shining)

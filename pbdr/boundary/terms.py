@@ -9,7 +9,7 @@ from pbdr.boundary import (
     from_edges,
     frustum,
     horizon,
-    mapped,
+    normal_maps,
     patterns,
     primary,
     shadows,
@@ -20,7 +20,7 @@ from pbdr.boundary import (
 from pbdr.boundary.term import Term
 
 TERMS: tuple[Term, ...] = (
-    mapped.MapsOnFilm(),
+    normal_maps.MapsOnFilm(),
     patterns.PatternsOnFilm(),
     primary.EdgesOnFilm(),
     horizon.HorizonsOnFilm(),
@@ -29,7 +29,7 @@ TERMS: tuple[Term, ...] = (
     terminator.Terminators(),
     sightlines.SightsOfCamera(),
     sightlines.SightsOfSurfaces(),
-    mapped.MapsFromSurfaces(),
+    normal_maps.MapsFromSurfaces(),
     specular.EdgesInMirrors(),
     patterns.PatternsInMirrors(),
     patterns.PatternsFromSurfaces(),

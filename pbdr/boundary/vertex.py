@@ -11,7 +11,8 @@ import mitsuba as mi
 
 from pbdr.boundary.context import Context
 from pbdr.boundary.sample import Kept, Sample, Side
-from pbdr.transport import camera, hits, path, rounding, spectra
+from pbdr.geometry import rounding
+from pbdr.transport import camera, hits, path, spectra
 
 
 @dataclass

@@ -13,7 +13,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import direct
-from pbdr.transport import lobes, path, rounding
+from pbdr.geometry import rounding
+from pbdr.transport import lobes, path
 
 
 @dataclass

@@ -14,11 +14,12 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import levels, nearby
-from pbdr.boundary.edges import SEGMENT, EdgeTable
 from pbdr.boundary.incidence import Incidence
 from pbdr.boundary.warp_options import WarpOptions
+from pbdr.geometry import poses, rounding
+from pbdr.geometry.edges import SEGMENT, EdgeTable
 from pbdr.parameters import traverse
-from pbdr.transport import convention, groups, rounding
+from pbdr.transport import convention
 
 JITTER = 0.5  # radius of the kernel around ω, in radii of the pattern of auxiliary rays
 NARROWEST = 1e-3  # smallest distance from an edge, in units of the reach: closer, weights lose their digits
@@ -316,9 +317,9 @@ class Warp:
 def _posed(shape: Any, near: nearby.Near, active: Any) -> tuple[Any, Any]:
     """Attached point, and derivative along the edge, of shapes that follow their pose."""
     matrix = traverse(shape)["to_world"].matrix
-    x, y, z, origin = groups.pose_of_lanes(matrix, active)
+    x, y, z, origin = poses.pose_of_lanes(matrix, active)
     still = dr.detach(x), dr.detach(y), dr.detach(z)
-    at, by = groups.solve(*still, near.point - dr.detach(origin)), groups.solve(*still, near.along)
+    at, by = poses.solve(*still, near.point - dr.detach(origin)), poses.solve(*still, near.along)
     return mi.Point3f(x * at.x + y * at.y + z * at.z + origin), mi.Vector3f(x * by.x + y * by.y + z * by.z)
 
 

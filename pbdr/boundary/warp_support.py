@@ -7,10 +7,11 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import contacts, seams
-from pbdr.boundary.edges import EdgeTable
+from pbdr.boundary import contacts
 from pbdr.errors import SceneError
-from pbdr.transport import camera, curves, grids, groups, smooth
+from pbdr.geometry import curves, grids, groups, seams, vertex_normals
+from pbdr.geometry.edges import EdgeTable
+from pbdr.transport import camera
 from pbdr.transport.features import Features
 from pbdr.transport.support import incomplete
 
@@ -48,7 +49,7 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             yield f"{name} is a {shape.class_name()}: its outlines are not edges of the faces that rays hit."
         elif grids.is_grid(shape):
             yield f"{name} is a grid: its outlines are not edges of the faces that rays hit."
-        elif smooth.interpolates_normals(shape) and smooth.shades_smoothly(shape):
+        elif vertex_normals.interpolates_normals(shape) and vertex_normals.shades_smoothly(shape):
             yield f"{name} interpolates its normals: the horizons of its shading are no edges. Give it face_normals."
         elif shape.class_name() in seams.ROUND and seams.opens(shape):
             yield f"{name} has a texture that jumps where its texture coordinates start again, which is no outline."

@@ -16,7 +16,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.errors import OptionError, SceneError, closest
-from pbdr.transport import bent, curves, grids, groups, hits, spectra
+from pbdr.geometry import curves, grids, groups, normal_maps, surfaces
+from pbdr.transport import spectra
 
 #: Kind of channel → suffixes of its components.
 KINDS = {
@@ -79,7 +80,7 @@ def parse(text: str) -> tuple[Channel, ...]:
 
 def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -> None:
     """OptionError for masks of unknown shapes; SceneError for channels without a boundary term, or without a value."""
-    mapped = bent.Maps.of(scene).shapes if any(channel.kind == "sh_normal" for channel in channels) else []
+    mapped = normal_maps.Maps.of(scene).shapes if any(channel.kind == "sh_normal" for channel in channels) else []
     if mapped:
         raise SceneError(
             f"pathspace: the channel 'sh_normal' of {', '.join(s.id() for s in mapped[:6])} is bent by a normal or bump map, and "
@@ -117,7 +118,7 @@ def values(
     attached = mi.Ray3f(ray)
     # Lanes that hit nothing have no normal: whatever depends on it would give the ray an adjoint of 0 · ∞.
     attached.o, attached.d = (dr.select(seen, x, dr.detach(x)) for x in (ray.o, ray.d))
-    si = hits.sliding(hit, attached, seen) if features is None else groups.sliding(features, hit, attached, seen)
+    si = surfaces.slide(hit, attached, seen) if features is None else surfaces.sliding(features, hit, attached, seen)
     si.wi = si.to_local(-attached.d)
     found = [value for channel in channels for value in _components(channel, scene, hit, si, eye, seen)]
     return [dr.select(seen, value, 0) for value in found]

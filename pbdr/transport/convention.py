@@ -12,6 +12,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr.geometry import poses
 from pbdr.transport import measure
 
 LIMB = 1e-3  # cosine below which a hit on an emitter is rounding; its derivative, relative 1 / cosine, is left out: less than 0.1 %
@@ -43,7 +44,7 @@ def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, activ
     `origin` is the attached near vertex, `omega` the detached direction, `si_material` the far hit following its
     material point. A ray that misses (`active` false) keeps its direction.
     """
-    offset = measure.safe(mi.Vector3f(si_material.p - origin), active)
+    offset = poses.safe(mi.Vector3f(si_material.p - origin), active)
     distance_squared = dr.squared_norm(offset)
     towards = offset * dr.rsqrt(distance_squared)
     distance = dr.detach(dr.sqrt(distance_squared))
@@ -61,7 +62,7 @@ def scattered_direction(origin: Any, omega: Any, si_material: Any, h: Any, activ
 
 def emission_direction(origin: Any, si_emitter: Any, active: Any) -> tuple[Any, Any]:
     """Attached direction to a material point of an emitter and the relative change of its solid angle (value 1)."""
-    offset = measure.safe(mi.Vector3f(si_emitter.p - origin), active)
+    offset = poses.safe(mi.Vector3f(si_emitter.p - origin), active)
     distance_squared = dr.squared_norm(offset)
     towards = offset * dr.rsqrt(distance_squared)
     patch = measure.material_jacobian(si_emitter, towards, distance_squared, active)
@@ -106,7 +107,7 @@ def together(shifts: list[Shift]) -> Shift:
 def edge_shift(origin: Any, point: Any, along: Any, slope: Any, active: Any) -> EdgeShift:
     """Motion of the attached edge point `point` about the attached `origin`; `along`: its derivative by the edge's parameter q,
     `slope`: ∇q, detached."""
-    offset = measure.safe(mi.Vector3f(point - origin), active)
+    offset = poses.safe(mi.Vector3f(point - origin), active)
     inverse = dr.rsqrt(dr.squared_norm(offset))
     u = offset * inverse
     turned = dr.dot(slope, along - u * dr.dot(u, along)) * inverse

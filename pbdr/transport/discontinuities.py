@@ -14,6 +14,8 @@ from typing import Any
 
 import mitsuba as mi
 
+from pbdr.geometry.plugins import is_foreign, name_of
+
 TERM, REFUSED, MISSING = "term", "refused", "missing"
 
 
@@ -47,7 +49,7 @@ class Plugin:
 
 
 def _term(where: str, by: str, test: str) -> Jump:
-    return Jump(where, TERM, f"pbdr.boundary.{by}", f"tests/gradient/{test}.py")
+    return Jump(where, TERM, f"pbdr.{by}", f"tests/gradient/{test}.py")
 
 
 def _refused(where: str, by: str) -> Jump:
@@ -60,15 +62,17 @@ def _rows(kind: str, jumps: tuple[Jump, ...] = (), note: str = "", /, **classes:
 
 # ---------------------------------------------------------------------- shapes
 
-SILHOUETTE = _term("silhouette", "primary.sample", "test_silhouettes")
-BORDER = _term("border", "primary.sample", "test_closed_primary")
-CREASE = _term("creases between faces", "primary.sample", "test_shapes_meshes")
-UV_SEAM = _term("texture coordinates and tangents that differ between faces", "seams.jumps", "test_seams")
-ATTRIBUTE_SEAM = _term("attributes of split vertices, and of faces", "seams.jumps", "test_seams")
-HORIZON = _term("horizons of interpolated normals", "horizon.sample", "test_smooth_shading")
-PIERCED = _term("curves in which it passes through others", "solids.crossing_sheets", "test_pierced")
-PARAMETRIC_SEAM = _term("seam of its texture coordinates", "seams.opens", "test_seams_of_round_shapes")
+SILHOUETTE = _term("silhouette", "boundary.primary.sample", "test_silhouettes")
+BORDER = _term("border", "boundary.primary.sample", "test_closed_primary")
+CREASE = _term("creases between faces", "boundary.primary.sample", "test_shapes_meshes")
+UV_SEAM = _term("texture coordinates and tangents that differ between faces", "geometry.seams.jumps", "test_seams")
+ATTRIBUTE_SEAM = _term("attributes of split vertices, and of faces", "geometry.seams.jumps", "test_seams")
+HORIZON = _term("horizons of interpolated normals", "boundary.horizon.sample", "test_smooth_shading")
+PIERCED = _term("curves in which it passes through others", "boundary.solids.crossing_sheets", "test_pierced")
+PARAMETRIC_SEAM = _term("seam of its texture coordinates", "geometry.seams.opens", "test_seams_of_round_shapes")
 AROUND = _refused("texture coordinates around it, from segment to segment", "transport.support.check_boundary")
+OUTLINE = _term("silhouette, ends and creases", "geometry.curve_edges.rows", "test_curves")
+VOXELS = _term("silhouette and creases between voxels", "geometry.grid_edges.rows", "test_grids")
 DOUBLED = _refused("faces on each other that look different", "boundary.doubled.refuse")
 MESH = (SILHOUETTE, BORDER, CREASE, UV_SEAM, ATTRIBUTE_SEAM, HORIZON, PIERCED, DOUBLED)
 NO_OUTLINE = _refused("silhouette", "boundary.table.TableBuilder.build")
@@ -79,11 +83,10 @@ SHAPES = (
     *_rows("shape", (SILHOUETTE, BORDER, PIERCED), rectangle="Rectangle"),
     *_rows("shape", (SILHOUETTE, PARAMETRIC_SEAM), sphere="Sphere"),
     *_rows("shape", (SILHOUETTE, BORDER, PARAMETRIC_SEAM), cylinder="Cylinder", disk="Disk"),
-    *_rows("shape", (_term("silhouette, ends and creases", "strands.rows", "test_curves"), AROUND), bsplinecurve="BSplineCurve",
-           linearcurve="LinearCurve"),
-    *_rows("shape", (_term("silhouette and creases between voxels", "voxels.rows", "test_grids"), HORIZON), sdfgrid="SDFGrid"),
+    *_rows("shape", (OUTLINE, AROUND), bsplinecurve="BSplineCurve", linearcurve="LinearCurve"),
+    *_rows("shape", (VOXELS, HORIZON), sdfgrid="SDFGrid"),
     *_rows("shape", (NO_OUTLINE,), ellipsoids="Ellipsoids", ellipsoidsmesh="EllipsoidsMesh"),
-    *_rows("shape", (_term("the jumps of what it shows", "primary.sample", "test_shapes_groups"),), instance="Instance",
+    *_rows("shape", (_term("the jumps of what it shows", "boundary.primary.sample", "test_shapes_groups"),), instance="Instance",
            shapegroup="ShapeGroupPlugin"),
 )  # fmt: skip
 
@@ -91,7 +94,7 @@ SHAPES = (
 
 STEPPED = "transport.support.check_boundary"
 NEAREST = _refused("filter_type = 'nearest': borders of its cells", STEPPED)
-LINES = "patterns.sample", "test_texels"
+LINES = "boundary.patterns.sample", "test_texels"
 TEXELS = _term("filter_type = 'nearest': borders of texels", *LINES)
 CONSTANT = "the same everywhere on a surface"
 WORLD = "its filter and its wrapping are continuous"
@@ -110,7 +113,7 @@ TEXTURES = (
 
 # ---------------------------------------------------------------------- materials
 
-BENT_HORIZON = _term("horizons of bent normals", "mapped.sample", "test_mapped")
+BENT_HORIZON = _term("horizons of bent normals", "boundary.normal_maps.sample", "test_mapped")
 SLOPE = _term("the slope of its texture at borders of texels", *LINES)
 FLAT = "what jumps below its textures is theirs"
 
@@ -128,15 +131,15 @@ BSDFS = (
 
 # ---------------------------------------------------------------------- lights
 
-SHADOWS = _term("shadows that it throws", "direct.sample", "test_closed_direct")
+SHADOWS = _term("shadows that it throws", "boundary.direct.sample", "test_closed_direct")
 
 EMITTERS = (
     *_rows("emitter", (SHADOWS, _refused("horizons of its emission under interpolated normals", STEPPED)),
            "one-sided emission ends where the area vanishes: no jump; the camera sees horizons (horizon.sample)", area="AreaLight"),
     *_rows("emitter", (SHADOWS,), point="PointLight", directional="DirectionalEmitter", constant="ConstantBackgroundEmitter",
            envmap="EnvironmentMapEmitter"),
-    *_rows("emitter", (SHADOWS, _term("hard edge of its beam", "frustum.draw", "test_beams")), spot="SpotLight"),
-    *_rows("emitter", (SHADOWS, _term("border of its picture", "frustum.draw", "test_emitters")), projector="Projector"),
+    *_rows("emitter", (SHADOWS, _term("hard edge of its beam", "boundary.frustum.draw", "test_beams")), spot="SpotLight"),
+    *_rows("emitter", (SHADOWS, _term("border of its picture", "boundary.frustum.draw", "test_emitters")), projector="Projector"),
     *_rows("emitter", (SHADOWS, _refused("disk of the sun, horizon", "transport.support.check_sky")), sunsky="SunskyEmitter",
            timed_sunsky="TimedSunskyEmitter"),
     *_rows("emitter", (), "lights nothing: its beam has no solid angle", directionalarea="DirectionalArea"),
@@ -144,7 +147,7 @@ EMITTERS = (
 
 # ---------------------------------------------------------------------- sensors, films, media
 
-CLIPPED = _term("near and far planes that cut surfaces", "clipped.sample", "test_clipping")
+CLIPPED = _term("near and far planes that cut surfaces", "boundary.clipped.sample", "test_clipping")
 SPHERES = _refused("near and far spheres that cut surfaces", "transport.support.check_boundary")
 UNSEEN = _refused("everything that moves", "transport.support.check_boundary")
 ON_FILM = "fixed on the film"
@@ -175,16 +178,6 @@ def declared(node: Any) -> tuple[Jump, ...] | None:
         return getattr(type(node), "discontinuities", None)
     row = BY_CLASS.get(name_of(node))
     return None if row is None else row.jumps
-
-
-def name_of(node: Any) -> str:
-    """Name of the class of a Mitsuba object."""
-    return type(node).__name__ if is_foreign(node) else str(node.class_name()).partition("[")[0]
-
-
-def is_foreign(node: Any) -> bool:
-    """Whether a plugin was written in Python, by whoever uses the package."""
-    return type(node).__module__.partition(".")[0] not in ("mitsuba", "pbdr")
 
 
 def is_part(node: Any) -> bool:

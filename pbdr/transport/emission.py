@@ -7,7 +7,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, groups, measure, rounding
+from pbdr.geometry import rounding, surfaces
+from pbdr.transport import convention, measure
 
 UNIFORM_SPHERE = 1 / (4 * dr.pi)
 
@@ -93,7 +94,7 @@ def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, act
     Returns (attached direction, relative solid angle, radiance, surface interaction at the material point). For a
     miss the direction is fixed in the environment's local frame.
     """
-    si = groups.material(features, hit, ray, active)
+    si = surfaces.material(features, hit, ray, active)
     valid = active & si.is_valid()
     towards, jacobian = convention.emission_direction(origin, si, valid)
     distant = distant_direction(scene, features, ray.d)
@@ -106,7 +107,7 @@ def hit_emission(scene: Any, features: Any, origin: Any, hit: Any, ray: Any, act
 def met(scene: Any, features: Any, origin: Any, hit: Any, direction: Any, active: Any) -> Any:
     """Radiance of the emitter that the segment with this attached origin and direction meets: its end slides."""
     ray = mi.Ray3f(mi.Point3f(origin), mi.Vector3f(direction))
-    si = groups.sliding(features, hit, ray, active)
+    si = surfaces.sliding(features, hit, ray, active)
     si.wi = dr.select(active & si.is_valid(), si.to_local(-direction), -direction)
     return si.emitter(scene, active).eval(si, active)
 

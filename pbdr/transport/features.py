@@ -9,7 +9,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.transport import bent, clipping, cones, curves, grids, groups, smooth, texels
+from pbdr.geometry import curves, grids, groups, normal_maps, vertex_normals
+from pbdr.transport import clipping, cones, texels
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -27,7 +28,7 @@ class Features:
     instances: groups.Instances | None = None
     strands: curves.Strands | None = None
     grids: grids.Grids | None = None
-    maps: bent.Maps = field(default_factory=bent.Maps)
+    maps: normal_maps.Maps = field(default_factory=normal_maps.Maps)
     patterns: texels.Patterns | None = None  # textures that jump inside faces, where anything is seen to move
     smooth: bool = False  # meshes or grids interpolate normals, on instances or not
     horizons_in_mirrors: bool = False  # normals may look away where delta lobes show them
@@ -99,10 +100,10 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     sensor_moves = any(p.role != "film" for p in owners)
     seen_to_move = scene.shapes() if sensor_moves else [scene.shapes()[i] for i in sorted(moving_shapes)]
     shown = groups.distinct(inside)
-    maps = bent.Maps.of(scene)
+    maps = normal_maps.Maps.of(scene)
     fields = grids.Grids.of(scene)
     smooth_grids = fields is not None and any(fields.smooth_host)
-    on_instances = bool(inside) and (bool(maps.shapes) or any(map(smooth.may_show_horizons, shown)))
+    on_instances = bool(inside) and (bool(maps.shapes) or any(map(vertex_normals.may_show_horizons, shown)))
     in_sight = on_instances or smooth_grids
     anywhere = in_sight or bool(maps.shapes)
     beams = any(p.role in cones.ANGLES and cones.Cone.of(p.owners[0]) is not None for p in attached)
@@ -119,8 +120,8 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         strands=curves.Strands.of(scene),
         grids=fields,
         maps=maps,
-        smooth=smooth_grids or any(map(smooth.interpolates_normals, [*scene.shapes(), *shown])),
-        horizons_in_mirrors=delta_bsdfs and (anywhere or any(map(smooth.may_show_horizons, scene.shapes()))),
+        smooth=smooth_grids or any(map(vertex_normals.interpolates_normals, [*scene.shapes(), *shown])),
+        horizons_in_mirrors=delta_bsdfs and (anywhere or any(map(vertex_normals.may_show_horizons, scene.shapes()))),
         horizons_in_sight=in_sight,
         clipped=clipping.planes(sensor, seen_to_move),
         moving_lights=beams or any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),

@@ -50,22 +50,6 @@ def no_hit() -> Any:
     return hit
 
 
-def sliding(hit: Any, ray: Any, active: Any = True) -> Any:
-    """Surface interaction where the attached `ray` meets the moving surface: it slides along both."""
-    si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
-    return si
-
-
-def material(hit: Any, ray: Any, active: Any = True) -> Any:
-    """Surface interaction at the material point that was hit (fixed primitive and surface coordinates)."""
-    return hit.compute_surface_interaction(ray, mi.RayFlags.All | mi.RayFlags.FollowShape, active)
-
-
-def material_point(hit: Any, ray: Any, active: Any = True) -> Any:
-    """Position of `material`: less to trace."""
-    return hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, active).p
-
-
 def first_hit(tracer: Any, scene: Any, ray: Any, active: Any = True, bundled: bool = False) -> Any:
     """First hit of a camera ray; skips area emitters where `tracer` hides them. `t` counts from the ray's origin.
 

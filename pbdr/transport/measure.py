@@ -6,20 +6,17 @@ from typing import Any
 
 import drjit as dr
 
+from pbdr.geometry import poses
+
 
 def geometry_term(direction: Any, distance_squared: Any, normal: Any) -> Any:
     """|cosθ'|/d²: solid angle at the near end per unit area at the far end (Veach 1997, section 8.2)."""
     return dr.abs_dot(normal, direction) / distance_squared
 
 
-def safe(vector: Any, active: Any) -> Any:
-    """`vector`, or a unit vector on inactive lanes: a derivative there would be 0 · ∞ although nobody asks for it."""
-    return dr.select(active, vector, type(vector)(1, 0, 0))
-
-
 def area_element(si: Any, active: Any) -> Any:
     """|∂p/∂u × ∂p/∂v|: area per unit of surface coordinates; only ratios of it are meaningful."""
-    return dr.norm(safe(dr.cross(si.dp_du, si.dp_dv), active))
+    return dr.norm(poses.safe(dr.cross(si.dp_du, si.dp_dv), active))
 
 
 def material_jacobian(si: Any, direction: Any, distance_squared: Any, active: Any) -> Any:

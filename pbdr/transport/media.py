@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pbdr.errors import SceneError
-from pbdr.transport import groups
+from pbdr.geometry import groups
 
 HANDLING = ("refuse", "ignore")
 

@@ -12,7 +12,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import convention, emission, groups, hits, lobes, measure, rounding, spectra
+from pbdr.geometry import rounding, surfaces
+from pbdr.transport import convention, emission, hits, lobes, measure, spectra
 from pbdr.transport.features import Features
 
 UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
@@ -257,7 +258,7 @@ def scatter(
     context = mi.BSDFContext()
     (light_record, light_direction, light_weight, light_pointer), bounce, *warps = record
     omega, inverse, kind, s1, s2, throughput = bounce
-    si = groups.sliding(features, hits.unpack(vertex[0]), ray, active)
+    si = surfaces.sliding(features, hits.unpack(vertex[0]), ray, active)
     si.wi = si.to_local(-ray.d)
     bsdf = si.bsdf()
     detached = mi.Point3f(dr.detach(si.p))
@@ -317,7 +318,7 @@ def scatter(
         delta_weight = dr.select(specular, lobe * inverse, 0)
         weight = dr.select(specular, delta_weight, weight)
         attached_ray = spectra.carry(mi.Ray3f(dr.replace_grad(segment.o, si.p), onward), ray.wavelengths)
-        si_seen = groups.sliding(features, next_hit, attached_ray, specular)
+        si_seen = surfaces.sliding(features, next_hit, attached_ray, specular)
         si_seen.wi = dr.select(si_seen.is_valid(), si_seen.to_local(-onward), -onward)
         seen = si_seen.emitter(scene, specular).eval(si_seen, specular)
         local += dr.select(specular, delta_weight * seen, 0)

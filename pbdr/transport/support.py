@@ -12,20 +12,9 @@ import numpy as np
 from pbdr.attached import AttachedParameter
 from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
+from pbdr.geometry import curves, grid_values, grids, groups, plugins, texcoords, vertex_normals
 from pbdr.parameters import traverse
-from pbdr.transport import (
-    camera,
-    clipping,
-    cones,
-    curves,
-    discontinuities,
-    grid_values,
-    grids,
-    groups,
-    smooth,
-    texcoords,
-    texels,
-)
+from pbdr.transport import camera, clipping, cones, discontinuities, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -186,7 +175,7 @@ def _check_smooth_lights(scene: Any, features: Features, attached: list[Attached
     if max_depth < 2 or not features.edges_seen_to_move or not lit:
         return
     for shape in scene.shapes():
-        if shape.is_emitter() and smooth.may_show_horizons(shape):
+        if shape.is_emitter() and vertex_normals.may_show_horizons(shape):
             raise SceneError(
                 f"light '{shape.id()}' is a mesh with interpolated normals: its light jumps where these normals turn away, "
                 f"which has no boundary term: the gradient of {_names(attached)} would be wrong. Give the mesh "
@@ -198,7 +187,7 @@ def _check_declared(scene: Any, features: Features, attached: list[AttachedParam
     """Raise where something moves and a plugin does not say where its radiance jumps."""
     for node in traverse(scene).hierarchy if features.moving else ():
         if discontinuities.is_part(node) and discontinuities.declared(node) is None:
-            name = discontinuities.name_of(node)
+            name = plugins.name_of(node)
             raise SceneError(
                 f"'{node.id()}' is a {name}, which does not declare where its radiance jumps: the gradient of {_names(attached)} "
                 f"may lack boundary terms. If it jumps at edges of shapes only, say so: {name}.discontinuities = (). {ALONE}"

@@ -15,8 +15,8 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
+from pbdr.geometry import curves, grids, groups, normal_maps
 from pbdr.parameters import traverse
-from pbdr.transport import bent, curves, grids, groups
 
 CHECKERBOARD, BITMAP = "Checkerboard", "BitmapTexture"
 FARTHEST = 2.0**18  # cells from the origin beyond which single precision no longer tells where in a cell a point is
@@ -36,7 +36,7 @@ def jumping(node: Any) -> dict[str, Any]:
 
 
 def _is_bump(node: Any) -> bool:
-    return isinstance(node, mi.BSDF) and bool(node.class_name() == bent.BUMP)
+    return isinstance(node, mi.BSDF) and bool(node.class_name() == normal_maps.BUMP)
 
 
 def is_stepped(texture: Any) -> bool:

@@ -8,10 +8,10 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary.known import Known
 from pbdr.boundary.table import TableBuilder
-from pbdr.boundary.table_rows import COLUMNS
 from pbdr.errors import PbdrError
+from pbdr.geometry.known import Known
+from pbdr.geometry.table_rows import COLUMNS
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import pbdr.errors
+from pbdr.geometry import groups
 from pbdr.rendering import derivative, render
 from pbdr.scene import load_scene
-from pbdr.transport import channels, groups
+from pbdr.transport import channels
 from validation.agreement import assert_agrees, assert_differs, replicas
 from validation.finite_differences import Differences
 from validation.scenes import normal_maps, zoo
@@ -71,7 +72,7 @@ def test_cameras(case, tmp_path):
 def test_instances_need_their_own_derivatives(monkeypatch, tmp_path):
     """Negative control: with Mitsuba's derivatives of hits on instances, normals are wrong."""
     monkeypatch.setattr(
-        groups, "sliding", lambda features, hit, ray, active=True: channels.hits.sliding(hit, ray, active)
+        groups, "sliding", lambda features, hit, ray, active=True: channels.surfaces.slide(hit, ray, active)
     )
     both = compare("instance of a smooth mesh", tmp_path)
     kinds = list(SHAPES["instance of a smooth mesh"][2])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import pbdr.errors
+from pbdr.geometry import curves, surfaces
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient
-from pbdr.transport import curves, groups
 from validation.agreement import assert_differs
 from validation.finite_differences import Differences, adjoint, assert_transposed, check, gradients
 from validation.scenes import zoo
@@ -73,7 +73,7 @@ def test_hits_slide(tmp_path, kind, what):
             ray.o += angle * mi.Point3f(shift.astype(np.float32))
             ray.d += angle * mi.Vector3f(tilt.astype(np.float32))
         features = SimpleNamespace(instances=None, grids=None, strands=curves.Strands.of(made) if strands else None)
-        si = groups.sliding(features, hit, ray)
+        si = surfaces.sliding(features, hit, ray)
         values = [*si.p, *si.n, *si.uv]
         dr.set_grad(angle, 1)
         dr.enqueue(dr.ADMode.Forward, angle)

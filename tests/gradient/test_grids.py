@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import voxels
-from pbdr.boundary.edges import VOXEL, VOXEL_FACE
+from pbdr.geometry import grid_edges, grids, surfaces
+from pbdr.geometry.edges import VOXEL, VOXEL_FACE
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient
-from pbdr.transport import grids, groups
 from pbdr.transport.features import Features
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import REPLICAS, Differences, adjoint, assert_transposed, check, gradients
@@ -77,7 +76,7 @@ def test_hits_slide(normals, what):
             moving.o += amount * mi.Point3f(shift.astype(np.float32))
             moving.d += amount * mi.Vector3f(tilt.astype(np.float32))
         features = SimpleNamespace(instances=None, strands=None, grids=grids.Grids.of(made) if known else None)
-        si = groups.sliding(features, hit, moving)
+        si = surfaces.sliding(features, hit, moving)
         found = [*si.p, *si.n, *si.sh_frame.n, *si.sh_frame.s]
         dr.set_grad(amount, 1)
         dr.enqueue(dr.ADMode.Forward, amount)
@@ -118,14 +117,14 @@ def test_every_part_of_the_outline_counts(left_out, monkeypatch):
     made, parameter, _, samples = case("values, no smooth normals")
     tangent = change(made, parameter)
     exact = gradients(made, {parameter: tangent}, adjoint(), max_depth=2, **samples)[parameter]
-    rows = voxels.rows
+    rows = grid_edges.rows
 
     def without(*args):
         found = rows(*args)
         keep = dr.compress(found["kind"] != left_out)
         return {name: dr.gather(type(x), x, keep) for name, x in found.items()}
 
-    monkeypatch.setattr(voxels, "rows", without)
+    monkeypatch.setattr(grid_edges, "rows", without)
     changed = gradients(made, {parameter: tangent}, adjoint(), max_depth=2, **samples)[parameter]
     assert_differs(changed - exact, 0.0, scale=abs(exact.mean()), by=0.05)
 

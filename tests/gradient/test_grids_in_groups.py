@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import pbdr.errors
+from pbdr.geometry import grids, groups, surfaces
 from pbdr.rendering import gradient
-from pbdr.transport import grids, groups
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import REPLICAS, Differences, adjoint, assert_transposed, check, gradients
 from validation.scenes.grids import PLACE, blob, distances
@@ -61,7 +61,7 @@ def test_mitsuba_traces_grids_of_turned_instances(normals, frame):
     both = found & same
     assert np.abs(np.array(hit.t)[both] - np.array(exact.t)[both]).max() < 1e-4
     features = SimpleNamespace(instances=groups.Instances.of(made), strands=None, grids=grids.Grids.of(made))
-    ours, theirs = groups.sliding(features, hit, ray), hit.compute_surface_interaction(ray)
+    ours, theirs = surfaces.sliding(features, hit, ray), hit.compute_surface_interaction(ray)
     assert np.array(features.grids.on(hit, True)[0])[both].all()
     for name in ("p", "n"):
         assert np.abs(np.array(getattr(ours, name)) - np.array(getattr(theirs, name)))[:, both].max() < 1e-4

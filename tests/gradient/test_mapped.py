@@ -5,9 +5,9 @@ A ball whose map tilts normals by up to 22 degrees, so that the term is a ninth 
 
 import pytest
 
-from pbdr.boundary import mapped
+from pbdr.boundary import normal_maps
+from pbdr.geometry.normal_maps import Maps
 from pbdr.scene import load_scene
-from pbdr.transport.bent import Maps
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import Differences, gradients
 from validation.scenes import zoo
@@ -41,8 +41,8 @@ def test_texels_and_motion(monkeypatch, case):
     scale = abs(expected.mean())
     assert_agrees(ours - expected, 0.0, scale=scale, max_relative_se=NOISE)
     if missing is not None:
-        monkeypatch.setattr(mapped.MapsOnFilm, "draw", lambda *_: iter(()))
-        monkeypatch.setattr(mapped.MapsFromSurfaces, "draw", lambda *_: iter(()))
+        monkeypatch.setattr(normal_maps.MapsOnFilm, "draw", lambda *_: iter(()))
+        monkeypatch.setattr(normal_maps.MapsFromSurfaces, "draw", lambda *_: iter(()))
         part = gradients(made, {name: tangent}, weights, **options)[name]
         assert_differs(part - expected, 0.0, scale=scale, by=missing)
 

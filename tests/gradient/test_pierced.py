@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pbdr.boundary import crossings, solids, table
+from pbdr.boundary import solids, table
+from pbdr.geometry import intersections
 from pbdr.scene import load_scene
 from validation.scenes import zoo
 from validation.scenes.small import mesh
@@ -15,7 +16,7 @@ UP = np.array([0, 0, 1.0])
 def searched(monkeypatch, **shapes):
     """Pairs of shapes (positions in the scene) that are given to the search on the host; empty when it is not called."""
     pairs = []
-    monkeypatch.setattr(crossings, "find", lambda bodies, some: pairs.extend(some))
+    monkeypatch.setattr(intersections, "find", lambda bodies, some: pairs.extend(some))
     scene = load_scene({"type": "scene", "camera": zoo.camera(), **shapes, "sky": zoo.sky()})
     table.TableBuilder().build(scene.mi, frozenset([0]))
     return {tuple(sorted(int(k) for k in pair)) for pair in pairs}

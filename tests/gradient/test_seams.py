@@ -9,8 +9,8 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import topology
 from pbdr.boundary.table import TableBuilder
+from pbdr.geometry import topology
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from validation.agreement import assert_agrees, assert_differs

@@ -4,10 +4,10 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import seams
-from pbdr.boundary.edges import SEAM
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import SceneError
+from pbdr.geometry import seams
+from pbdr.geometry.edges import SEAM
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from validation.agreement import assert_differs

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import pbdr.errors
+from pbdr.geometry import groups
 from pbdr.parameters import read
 from pbdr.parameters.names import traverse
 from pbdr.rendering import derivative, gradient
-from pbdr.transport import groups
 from validation.agreement import assert_differs
 from validation.finite_differences import Differences, check, gradients, parameters
 from validation.scenes import zoo

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import crossings, motion, sides
+from pbdr.boundary import motion, sides
+from pbdr.geometry import intersections
 from pbdr.rendering import gradient
 from pbdr.transport import support
 from validation.agreement import assert_differs
@@ -62,7 +63,7 @@ def test_a_box_sunk_into_the_floor(monkeypatch, motion):
     made = scene(box=box(0.2))
     tangent = everywhere(*MOTIONS[motion], vertices=24)
     weights, expected = agrees(made, "box/positions", tangent)
-    monkeypatch.setattr(crossings, "find", lambda solids, pairs: None)
+    monkeypatch.setattr(intersections, "find", lambda solids, pairs: None)
     part = gradients(made, {"box/positions": tangent}, weights, spp=64, max_depth=2)["box/positions"]
     assert_differs(part, expected.mean(), by=0.02)
 

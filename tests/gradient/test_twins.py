@@ -8,7 +8,7 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import junctions, topology
+from pbdr.geometry import junctions, topology
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed

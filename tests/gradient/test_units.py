@@ -10,9 +10,10 @@ import warnings
 import numpy as np
 import pytest
 
-from pbdr.boundary import frustum, horizon, primary, strands
+from pbdr.boundary import frustum, horizon, primary
+from pbdr.geometry import curve_edges, curves, rounding
 from pbdr.rendering import gradient
-from pbdr.transport import convention, curves, rounding
+from pbdr.transport import convention
 from pbdr.transport.support import IncompleteGradientWarning
 from validation.unit_cases import CASES
 from validation.units import FAR, PLACES, TERMS, Place, adjoint, compared, derivatives, refuses, right, tells
@@ -90,7 +91,7 @@ def test_outlines_of_tubes_in_small_units(monkeypatch):
     here = derivatives(case, Place(), 8, 16)
     ratio = lambda: compared(here, derivatives(case, Place(2.0**-10), 8, 16))["ratio"][TERMS.index("indirect")]  # noqa: E731
     assert abs(ratio() - 1) < 0.05
-    monkeypatch.setattr(strands, "tolerance", lambda points, first: 0.0)
+    monkeypatch.setattr(curve_edges, "tolerance", lambda points, first: 0.0)
     assert ratio() < 0.9
 
 

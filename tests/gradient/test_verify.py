@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import pbdr
-from pbdr.boundary.edges import SEGMENT, EdgeTable
 from pbdr.errors import OptionError, ParameterError, SceneError
+from pbdr.geometry.edges import SEGMENT, EdgeTable
 from pbdr.integrator import TERMS
 from pbdr.scene import load_object
 from pbdr.verify import checks

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import seams
+from pbdr.geometry import curves, grids, seams
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
-from pbdr.transport import camera, curves, discontinuities, grids
+from pbdr.transport import camera, discontinuities
 from pbdr.transport.discontinuities import MISSING, PLUGINS, REFUSED, TERM
 from validation.scenes import zoo
 

@@ -8,7 +8,7 @@ import pytest
 from pbdr.boundary import nearby
 from pbdr.boundary.incidence import NO_ROW, Incidence
 from pbdr.boundary.table import TableBuilder
-from pbdr.boundary.topology import NO_FACE
+from pbdr.geometry.topology import NO_FACE
 from pbdr.scene import load_scene
 from validation.scenes.zoo import T
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import crossings, junctions, overlaps, table, topology, weld
+from pbdr.boundary import table
+from pbdr.geometry import intersections, junctions, overlaps, topology, weld
 
 TETRAHEDRON = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], np.uint32)
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
@@ -79,7 +80,7 @@ def test_faces_on_a_line_and_infinite_positions_are_refused():
 def soup(rng, count, size):
     """`count` triangles of a size in the unit box."""
     positions = rng.uniform(0, 1, (count, 1, 3)) + size * rng.normal(size=(count, 3, 3))
-    return crossings.Solid(np.arange(3 * count, dtype=np.uint32).reshape(-1, 3), positions.reshape(-1, 3))
+    return intersections.Solid(np.arange(3 * count, dtype=np.uint32).reshape(-1, 3), positions.reshape(-1, 3))
 
 
 def brute_force(first, second):
@@ -103,7 +104,7 @@ def test_crossings_are_those_of_a_search_one_by_one(monkeypatch, limit):
     monkeypatch.setattr(overlaps, "BRUTE_FORCE", limit)
     rng = np.random.default_rng(5)
     first, second = soup(rng, 60, 0.1), soup(rng, 60, 0.15)
-    sheets = crossings.find([first, second], [(0, 1)])
+    sheets = intersections.find([first, second], [(0, 1)])
     assert (sheets.owner.sum(1) == 1).all() and len(sheets.start) % 4 == 0
     pairs = {
         tuple(f[np.argsort(o)]) for f, o in zip(sheets.face.tolist(), sheets.owner, strict=True) for f in [np.array(f)]
@@ -114,7 +115,7 @@ def test_crossings_are_those_of_a_search_one_by_one(monkeypatch, limit):
 def test_both_ends_of_a_crossing_lie_in_both_triangles():
     rng = np.random.default_rng(6)
     solids = [soup(rng, 40, 0.1), soup(rng, 40, 0.2)]
-    sheets = crossings.find(solids, [(0, 1)])
+    sheets = intersections.find(solids, [(0, 1)])
     for coordinates, point in ((sheets.at_start, sheets.start), (sheets.at_end, sheets.start + sheets.along)):
         for k in (0, 1):
             corners = np.array(
@@ -128,11 +129,11 @@ def test_both_ends_of_a_crossing_lie_in_both_triangles():
 
 
 def test_touching_triangles_do_not_cross():
-    floor = crossings.Solid(np.array([[0, 1, 2]], np.uint32), np.array([[-9.0, -9, 0], [9, -9, 0], [0, 9, 0]]))
+    floor = intersections.Solid(np.array([[0, 1, 2]], np.uint32), np.array([[-9.0, -9, 0], [9, -9, 0], [0, 9, 0]]))
     wall = np.array([[0.0, 0, 0], [1, 0, 0], [0.5, 0, 1]])
     for depth, crosses in ((0.0, False), (1e-7, False), (0.01, True), (-0.1, False)):
-        other = crossings.Solid(np.array([[0, 1, 2]], np.uint32), wall - [0, 0, depth])
-        assert (crossings.find([floor, other], [(0, 1)]) is not None) == crosses
+        other = intersections.Solid(np.array([[0, 1, 2]], np.uint32), wall - [0, 0, depth])
+        assert (intersections.find([floor, other], [(0, 1)]) is not None) == crosses
 
 
 def test_copies_of_a_buffer_are_no_change() -> None:

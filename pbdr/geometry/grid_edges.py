@@ -13,10 +13,10 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary import crossings
-from pbdr.boundary.strands import Found
-from pbdr.transport.cells import AXES, Cell, Frame
-from pbdr.transport.grids import Grids
+from pbdr.geometry import intersections
+from pbdr.geometry.curve_edges import Found
+from pbdr.geometry.grid_cells import AXES, Cell, Frame
+from pbdr.geometry.grids import Grids
 
 
 class Lane:
@@ -194,7 +194,7 @@ def rows(grids: Grids, k: int, voxel: int, face: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def net(values: Any, matrix: Any) -> crossings.Solid:
+def net(values: Any, matrix: Any) -> intersections.Solid:
     """Triangles near the surface, for finding what passes through it: one vertex a voxel, a quadrilateral for each
     crossed line between neighbouring values. `matrix` (4, 4) takes the unit cube to the world."""
     side = values.shape[0]
@@ -222,4 +222,4 @@ def net(values: Any, matrix: Any) -> crossings.Solid:
     quad = np.concatenate(quads)
     faces = np.concatenate([quad[:, [0, 1, 2]], quad[:, [0, 2, 3]]])
     used, faces = np.unique(faces, return_inverse=True)
-    return crossings.Solid(faces.reshape(-1, 3).astype(np.uint32), points[used] @ matrix[:3, :3].T + matrix[:3, 3])
+    return intersections.Solid(faces.reshape(-1, 3).astype(np.uint32), points[used] @ matrix[:3, :3].T + matrix[:3, 3])

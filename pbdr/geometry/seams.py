@@ -12,8 +12,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr.geometry import texcoords
 from pbdr.parameters import traverse
-from pbdr.transport import texcoords
 
 NORMAL_TOLERANCE = 1e-4
 TOLERANCE = 1e-6  # of other quantities, relative: float32 copies of a value agree to about 1e-7

@@ -7,8 +7,6 @@ coordinates slide. Here, the ray is taken into the group's space, where the shap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import drjit as dr
@@ -18,11 +16,10 @@ import numpy as np
 from pbdr.aligned import aligned
 from pbdr.backend import on_gpu
 from pbdr.errors import SceneError
+from pbdr.geometry import poses
 from pbdr.parameters import traverse
-from pbdr.transport import hits, measure
 
 NOWHERE = 0xFFFFFFFF
-UNIT = ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0])
 
 
 def is_instance(shape: Any) -> bool:
@@ -129,7 +126,7 @@ class Instances:
         number[addresses] = np.arange(len(addresses))
         sizes = [len(x) for x in inside.values()]
         matrices = [traverse(shapes[i])["to_world"].matrix for i in inside]
-        values = np.array([on_host(m) for m in matrices])
+        values = np.array([poses.on_host(m) for m in matrices])
         self.number = mi.UInt32(aligned(number, np.uint32))
         self.columns = [mi.Vector3f(*map(aligned, values[:, :3, j].T)) for j in range(4)]
         self.first = mi.UInt32(aligned(np.cumsum([0, *sizes[:-1]]), np.uint32))
@@ -158,83 +155,10 @@ class Instances:
     def at(self, hit: Any, active: Any) -> tuple[Any, list[Any], Any]:
         """For hits: (whether on an instance, the instance's axes and origin, attached; address of the shape hit)."""
         here, number, inner = self.seen(hit, active)
-        poses = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
-        columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(poses, UNIT, strict=True)]
+        placed = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
+        columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(placed, poses.UNIT, strict=True)]
         for k, shape in self.posed:
             chosen = here & (number == k)
-            moved = pose_of_lanes(traverse(shape)["to_world"].matrix, chosen)
+            moved = poses.pose_of_lanes(traverse(shape)["to_world"].matrix, chosen)
             columns = [dr.select(chosen, new, old) for new, old in zip(moved, columns, strict=True)]
         return here, columns, inner
-
-
-def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.sliding`, right on instances, curves and grids too."""
-    return _everywhere(features, hit, ray, hits.sliding, active)
-
-
-def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `hits.material`, right on instances, curves and grids too."""
-    return _everywhere(features, hit, ray, hits.material, active)
-
-
-def _everywhere(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
-    follow = evaluate is hits.material
-    right = lambda *args: _moved(features, args[0], args[1], evaluate, args[2])  # noqa: E731
-    for known in (features.strands, features.grids):
-        if known is not None:
-            right = partial(known.moved, right, follow=follow)
-    return right(hit, ray, active)
-
-
-def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
-    si = evaluate(hit, ray, active)
-    if features.instances is None:
-        return si
-    chosen, (x, y, z, origin), address = features.instances.at(hit, active)
-    inside = mi.PreliminaryIntersection3f(hit)
-    inside.shape = dr.reinterpret_array(mi.ShapePtr, address)
-    inside.instance = dr.zeros(mi.ShapePtr, dr.width(address))
-    inner_ray = mi.Ray3f(ray)
-    inner_ray.o = mi.Point3f(solve(x, y, z, ray.o - origin))
-    inner_ray.d = solve(x, y, z, ray.d)
-    local = evaluate(inside, inner_ray, chosen)
-    to_world = lambda v: v.x * x + v.y * y + v.z * z  # noqa: E731
-    turn = dr.sign(dr.dot(x, dr.cross(y, z)))
-    upright = lambda n: dr.normalize(turn * (n.x * dr.cross(y, z) + n.y * dr.cross(z, x) + n.z * dr.cross(x, y)))  # noqa: E731
-    safe = lambda n: measure.safe(mi.Vector3f(n), chosen)  # noqa: E731
-    si.p = mi.Point3f(dr.select(chosen, mi.Vector3f(origin + to_world(local.p)), mi.Vector3f(si.p)))
-    si.t, si.uv = dr.select(chosen, local.t, si.t), dr.select(chosen, local.uv, si.uv)
-    si.n = mi.Normal3f(dr.select(chosen, upright(safe(local.n)), mi.Vector3f(si.n)))
-    si.dp_du, si.dp_dv = (
-        dr.select(chosen, to_world(local.dp_du), si.dp_du),
-        dr.select(chosen, to_world(local.dp_dv), si.dp_dv),
-    )
-    si.sh_frame.n = mi.Normal3f(dr.select(chosen, upright(safe(local.sh_frame.n)), mi.Vector3f(si.sh_frame.n)))
-    side = si.dp_du - si.sh_frame.n * dr.dot(si.sh_frame.n, si.dp_du)
-    side = dr.normalize(measure.safe(mi.Vector3f(side), chosen & (dr.squared_norm(side) > 0)))
-    si.sh_frame.s = dr.select(chosen, side, si.sh_frame.s)
-    si.sh_frame.t = dr.select(chosen, dr.cross(si.sh_frame.n, side), si.sh_frame.t)
-    return si
-
-
-def on_host(matrix: Any) -> Any:
-    """A pose (4, 4), detached, as a NumPy array."""
-    return np.array(dr.detach(matrix), dtype=np.float64).reshape(4, 4, -1)[..., 0]
-
-
-def pose_of_lanes(matrix: Any, active: Any) -> list[Any]:
-    """Columns (three axes and the origin) of one attached matrix for many lanes.
-
-    Gathered, although there is one matrix: as plain numbers, its derivatives would take a kernel for each entry, which computes all
-    that they depend on.
-    """
-    first = dr.zeros(mi.UInt32, dr.width(active))
-    entry = lambda i, j: dr.gather(mi.Float, mi.Float(matrix[i, j]), first, active)  # noqa: E731
-    return [mi.Vector3f(entry(0, j), entry(1, j), entry(2, j)) for j in range(4)]
-
-
-def solve(x: Any, y: Any, z: Any, b: Any) -> Any:
-    """Coordinates of `b` in the basis x, y, z (Cramer's rule)."""
-    yz = dr.cross(y, z)
-    inverse = dr.rcp(dr.dot(x, yz))
-    return mi.Vector3f(dr.dot(b, yz), dr.dot(b, dr.cross(z, x)), dr.dot(b, dr.cross(x, y))) * inverse

@@ -8,8 +8,8 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.geometry.plugins import is_foreign
 from pbdr.parameters import traverse
-from pbdr.transport.discontinuities import is_foreign
 
 ASIDE = (
     2.0**-16

@@ -8,7 +8,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.transport import groups
+from pbdr.geometry import poses
 
 AXES = ((1, 2), (2, 0), (0, 1))  # the two axes that follow each axis
 
@@ -40,7 +40,7 @@ class Frame:
 
     def local_vector(self, vector: Any) -> Any:
         """World vector in voxels."""
-        return mi.Vector3f(groups.solve(self.x, self.y, self.z, vector))
+        return mi.Vector3f(poses.solve(self.x, self.y, self.z, vector))
 
     def normal(self, slope: Any) -> Any:
         """World vector along which a function grows whose gradient is `slope` in voxels; not of unit length."""
@@ -50,7 +50,7 @@ class Frame:
 
     def spread(self, here: Any) -> Frame:
         """The frame where `here`, elsewhere one that nothing divides by zero with."""
-        units = (mi.Vector3f(unit) for unit in groups.UNIT)
+        units = (mi.Vector3f(unit) for unit in poses.UNIT)
         return Frame(
             *(dr.select(here, v, e) for v, e in zip((self.x, self.y, self.z, self.origin), units, strict=True))
         )

@@ -18,9 +18,9 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
+from pbdr.geometry import grid_values, groups, poses
+from pbdr.geometry.grid_cells import AXES, Cell, Frame
 from pbdr.parameters import traverse
-from pbdr.transport import grid_values, groups
-from pbdr.transport.cells import AXES, Cell, Frame
 
 KIND = "SDFGrid"
 NOWHERE = 0xFFFFFFFF
@@ -47,7 +47,7 @@ class Shown:
 
     def pose(self) -> Any:
         """Detached pose (4, 4) on the host."""
-        return functools.reduce(operator.matmul, map(groups.on_host, self.matrices()))
+        return functools.reduce(operator.matmul, map(poses.on_host, self.matrices()))
 
 
 def shown_by(scene: Any) -> list[Shown]:
@@ -151,7 +151,7 @@ class Grids:
         hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(first))
         hit.t, hit.shape, hit.valid = mi.Float(1), mi.ShapePtr(shape), mi.Bool(True)
         with dr.suspend_grad():
-            own = Frame(*_columns([groups.on_host(traverse(shape)["to_world"].matrix)], self.side_host[k : k + 1]))
+            own = Frame(*_columns([poses.on_host(traverse(shape)["to_world"].matrix)], self.side_host[k : k + 1]))
             corner = self.place(dr.opaque(mi.UInt32, k, dr.width(first)), first)
             point = own.point(corner + mi.Vector3f(0.4, 0.45, 0.55))
             ray = mi.Ray3f(mi.Point3f(point - mi.Vector3f(0, 0, 1)), mi.Vector3f(0, 0, 1))
@@ -189,7 +189,7 @@ class Grids:
 
     def _moving(self, k: int, chosen: Any) -> list[Any]:
         """Attached columns of the frame of grid k."""
-        *outer, own = (groups.pose_of_lanes(matrix, chosen) for matrix in self.shown[k].matrices())
+        *outer, own = (poses.pose_of_lanes(matrix, chosen) for matrix in self.shown[k].matrices())
         scale = 1 / (self.side_host[k] - 1)
         columns = [column * (scale if j < 3 else 1) for j, column in enumerate(own)]
         for x, y, z, origin in outer:

@@ -12,10 +12,9 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import strands, topology, voxels
-from pbdr.boundary.view import Curve, View
-from pbdr.transport import curves, groups
-from pbdr.transport.grids import Grids
+from pbdr.geometry import curve_edges, curves, grid_edges, groups, topology
+from pbdr.geometry.grids import Grids
+from pbdr.geometry.view import Curve, View
 
 # Up to VOXEL_FACE, where a row lies does not depend on the view.
 SEGMENT, ELLIPSE, SEAM, TUBE_END, CREASE, VOXEL_FACE, VOXEL, SPHERE, CYLINDER_LINE, CAP, TUBE, CONE_LINE = range(12)
@@ -58,11 +57,11 @@ class EdgeTable:
     cylinder or disk start again: from a along b or, where `sign` is 1, half an ellipse about a from b by way of c; d across it.
     CYLINDER_LINE: base centre a, axis b, radius |c|; `sign` chooses the line.
 
-    Curve shapes (`strands.rows`): the second of `corners` is the first control point, |b| about the length. TUBE, CONE_LINE: `sign`
-    chooses the silhouette. TUBE_END: at v = `sign`. CAP: a ball, read as SPHERE, at v = `sign` of its segment. CREASE: where the
-    segments `face` meet. d: whether there is a segment before and after (x, y).
+    Curve shapes (`curve_edges.rows`): the second of `corners` is the first control point, |b| about the length. TUBE, CONE_LINE:
+    `sign` chooses the silhouette. TUBE_END: at v = `sign`. CAP: a ball, read as SPHERE, at v = `sign` of its segment. CREASE: where
+    the segments `face` meet. d: whether there is a segment before and after (x, y).
 
-    Grids of signed distances (`voxels.rows`), of number `face`: a: the first corner of the voxel, whose index is the second of
+    Grids of signed distances (`grid_edges.rows`), of number `face`: a: the first corner of the voxel, whose index is the second of
     `corners`; |b|: size of the voxel; `sign`: which row of the voxel. VOXEL: a part of the silhouette within it. VOXEL_FACE: of the
     crease on its first face.
     """
@@ -227,9 +226,12 @@ class EdgeTable:
     def _voxel(self, known: Grids, curve: Curve, view: View, u: Any) -> Curve:
         """`curve` with the rows of grids filled in."""
         here = self.voxel
-        lane = voxels.Lane(known, self, here)
+        lane = grid_edges.Lane(known, self, here)
         exposed = curve.exposed & ~here
-        for kind, found in ((VOXEL, voxels.silhouette(lane, view, u)), (VOXEL_FACE, voxels.crease(lane, view, u))):
+        for kind, found in (
+            (VOXEL, grid_edges.silhouette(lane, view, u)),
+            (VOXEL_FACE, grid_edges.crease(lane, view, u)),
+        ):
             there = here & (self.kind == kind)
             curve.position = dr.select(there, mi.Point3f(found.position), curve.position)
             curve.derivative = dr.select(there, found.derivative, curve.derivative)
@@ -255,18 +257,18 @@ class EdgeTable:
         own, fourth = get(0, here), get(3, bent)
         spread = lambda x, k: dr.select(bent, x, mi.Vector4f(k, 0, 0, 1))  # noqa: E731  (no division by zero elsewhere)
         segment = curves.Segment([spread(x, k) for k, x in enumerate((own, second, third, fourth))], mi.Bool(False))
-        cone = strands.Cone.between(own, second)
+        cone = curve_edges.Cone.between(own, second)
         outlines = [
-            (TUBE, strands.tube(segment, view, u, self.sign)),
-            (TUBE_END, strands.tube_end(segment, self.sign, u)),
-            (CONE_LINE, strands.cone_line(
-                strands.Cone.between(own, before), cone, strands.Cone.between(second, third), self.d, view, u, self.sign
+            (TUBE, curve_edges.tube(segment, view, u, self.sign)),
+            (TUBE_END, curve_edges.tube_end(segment, self.sign, u)),
+            (CONE_LINE, curve_edges.cone_line(
+                curve_edges.Cone.between(own, before), cone, curve_edges.Cone.between(second, third), self.d, view, u, self.sign
             )),
         ]  # fmt: skip
-        valley, s0, s1 = strands.crease(strands.Cone.between(own, before), cone, u)
+        valley, s0, s1 = curve_edges.crease(curve_edges.Cone.between(own, before), cone, u)
         outlines.append((CREASE, valley))
         nothing = mi.Vector3f(0)
-        exposed = ~here | ((kind == CAP) & strands.uncovered(own, before, second, self.d, curve.position))
+        exposed = ~here | ((kind == CAP) & curve_edges.uncovered(own, before, second, self.d, curve.position))
         facing0, facing1 = nothing, nothing
         for name, found in outlines:
             there = (kind == name) & found.exposed
@@ -308,8 +310,8 @@ class EdgeTable:
             return mi.Bool(True)
         shown = mi.Bool(True)
         if self.grids is not None:
-            lane = voxels.Lane(self.grids, self, self.voxel)
-            shown = ~self.voxel | voxels.may_show(lane, view, self.kind == VOXEL_FACE)
+            lane = grid_edges.Lane(self.grids, self, self.voxel)
+            shown = ~self.voxel | grid_edges.may_show(lane, view, self.kind == VOXEL_FACE)
         inside_sphere = ~view.distant & (dr.squared_norm(self.view_offset(view)) <= dr.squared_norm(self.b))
         axis = self.b * dr.rsqrt(dr.maximum(dr.squared_norm(self.b), 1e-30))
         offset = self.view_offset(view)

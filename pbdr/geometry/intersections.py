@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import overlaps, topology
+from pbdr.geometry import overlaps, topology
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -9,8 +9,8 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import crossings, edges, seams, solids, strands, topology, voxels
-from pbdr.boundary.edges import (
+from pbdr.geometry import curve_edges, curves, edges, grid_edges, grids, intersections, poses, seams, topology
+from pbdr.geometry.edges import (
     CYLINDER_LINE,
     ELLIPSE,
     NO_MEMBER,
@@ -22,8 +22,8 @@ from pbdr.boundary.edges import (
     EdgeTable,
     Pairs,
 )
+from pbdr.geometry.placed import Placed
 from pbdr.parameters import traverse
-from pbdr.transport import curves, grids, groups
 
 PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
 COLUMNS = (
@@ -45,7 +45,7 @@ COLUMNS = (
 
 
 def sheet_rows(
-    placed: list[solids.Placed], sheets: crossings.Sheets, moving: frozenset[int]
+    placed: list[Placed], sheets: intersections.Sheets, moving: frozenset[int]
 ) -> tuple[dict[str, Any], Pairs]:
     """Rows for the curves in which meshes pass through each other, and the faces that meet there."""
     shape = np.array([one.index for one in placed], np.uint32)[sheets.owner]
@@ -132,7 +132,7 @@ def analytic_rows(shape: Any, kind: str) -> dict[str, Any] | None:
     parameters = traverse(shape)
     if kind not in seams.ROUND:
         return None
-    matrix = groups.on_host(parameters["to_world"].matrix)
+    matrix = poses.on_host(parameters["to_world"].matrix)
     x, y, z, o = matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3]
     zero = np.zeros(3)
     if kind == "Disk":
@@ -156,7 +156,7 @@ def control_points(shape: Any) -> int:
 def strand_rows(shape: Any, index: int, control_points: int) -> dict[str, Any]:
     """Rows of a curve shape; `control_points`: how many those before it have."""
     kinds = {name: getattr(edges, name) for name in ("TUBE", "TUBE_END", "CONE_LINE", "CAP", "CREASE")}
-    rows = strands.rows(shape, kinds, control_points)
+    rows = curve_edges.rows(shape, kinds, control_points)
     n = len(rows["kind"])
     number = lambda name: numbers(rows[name])  # noqa: E731
     gap = {"gap": mi.Float(aligned(rows["gap"]))} if rows["gap"].any() else {}
@@ -171,7 +171,7 @@ def strand_rows(shape: Any, index: int, control_points: int) -> dict[str, Any]:
 def voxel_rows(fields: grids.Grids, shape: Any, index: int, member: int) -> dict[str, Any]:
     """Rows of a grid of signed distances."""
     number = fields.number_of(shape, index)
-    rows = voxels.rows(fields, number, VOXEL, VOXEL_FACE)
+    rows = grid_edges.rows(fields, number, VOXEL, VOXEL_FACE)
     n = dr.width(rows["kind"])
     nothing, zero = dr.zeros(mi.Vector3f, n), dr.zeros(mi.UInt32, n)
     same = dr.full(mi.UInt32, number, n)

@@ -9,8 +9,8 @@ import drjit as dr
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import weld as welds
 from pbdr.errors import SceneError
+from pbdr.geometry import weld as welds
 
 NO_FACE = 0xFFFFFFFF
 FLAT_ANGLE = 1e-4  # radians: faces of a fan that are closer count as one sheet

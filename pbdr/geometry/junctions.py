@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.boundary import overlaps, topology, weld
-from pbdr.boundary.topology import NO_FACE, Index, Topology
+from pbdr.geometry import overlaps, topology, weld
+from pbdr.geometry.topology import NO_FACE, Index, Topology
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from pbdr.boundary import joined, junctions, topology, weld
-from pbdr.boundary.topology import NO_FACE, Index
+from pbdr.geometry import joined, junctions, topology, weld
+from pbdr.geometry.topology import NO_FACE, Index
 
 SPREAD = 4.0  # times the distance that copies of a corner had, up to which they still are copies
 

@@ -7,8 +7,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
+from pbdr.geometry import groups
 from pbdr.parameters import traverse
-from pbdr.transport import groups
 
 NORMAL, BUMP = "NormalMap", "BumpMap"
 

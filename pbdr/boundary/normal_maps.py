@@ -20,8 +20,9 @@ from pbdr.boundary.context import Context
 from pbdr.boundary.sample import Sample
 from pbdr.boundary.sampling import one_trial, trial_lanes
 from pbdr.boundary.term import Term
-from pbdr.transport import camera, hits, points
-from pbdr.transport.bent import Maps
+from pbdr.geometry import surfaces
+from pbdr.geometry.normal_maps import Maps
+from pbdr.transport import camera, points
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 
@@ -164,7 +165,7 @@ class Crossing:
 
     def position(self, maps: Maps, viewpoint: Any, distant: bool, active: Any) -> Any:
         """Attached x_B: the material point, shifted so that g stays zero as surface, map and viewpoint move."""
-        si = hits.material(self.middle.hit, self.middle.ray, active)
+        si = surfaces.follow_material(self.middle.hit, self.middle.ray, active)
         towards = -viewpoint if distant else dr.normalize(mi.Vector3f(viewpoint - si.p))
         g, _, _ = maps.facing(self.starts[0][0].shape, si, towards, active)
         return dr.replace_grad(self.point, si.p - self.arm * ((g - dr.detach(g)) * self.steep))  # Eq. (10)

@@ -17,7 +17,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.errors import SceneError
-from pbdr.transport import curves, rounding
+from pbdr.geometry import curves, rounding
 
 NEWTON = 8  # safeguarded steps: the silhouette's angle is known exactly where the radius is constant
 STRAIGHT = 1e-4  # sine of a bend below which the normals on either side do not differ

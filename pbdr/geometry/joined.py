@@ -10,9 +10,9 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary.edges import SEGMENT, Pairs
-from pbdr.boundary.junctions import Junctions
-from pbdr.boundary.topology import NO_FACE
+from pbdr.geometry.edges import SEGMENT, Pairs
+from pbdr.geometry.junctions import Junctions
+from pbdr.geometry.topology import NO_FACE
 from pbdr.parameters import traverse
 
 WEDGE = 2.0  # sign of pieces that count as seen from one wedge only: that of curves in which surfaces pass through each other is 1

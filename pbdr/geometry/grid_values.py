@@ -8,8 +8,8 @@ import drjit as dr
 import numpy as np
 
 from pbdr.errors import SceneError
+from pbdr.geometry import poses
 from pbdr.parameters import traverse
-from pbdr.transport import groups
 
 TURNED = 1e-6  # sine of an angle
 
@@ -30,7 +30,7 @@ def check(shape: Any) -> None:
             f"{name} has {x} x {y} x {z} values: Mitsuba traces grids wrongly unless they have as many along every axis. "
             "Resample it."
         )
-    linear = groups.on_host(traverse(shape)["to_world"].matrix)[:3, :3]
+    linear = poses.on_host(traverse(shape)["to_world"].matrix)[:3, :3]
     if np.abs(linear - np.diag(np.diag(linear))).max() > TURNED * np.abs(linear).max():
         raise SceneError(
             f"{name} is turned or sheared by its to_world, and Mitsuba traces such grids wrongly: its boxes around voxels do "
