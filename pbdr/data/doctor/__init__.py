@@ -1,0 +1,30 @@
+"""The capture doctor: what is probably wrong with cameras and images, seen before anything is optimised.
+
+A check is one function of a `Capture` that returns findings; a new one is a function and a place in the list below. Every check has
+a test with an injected fault, and none may say anything of a right capture (tests/unit/test_doctor.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .capture import Capture, Finding, Shot
+from .geometry import axes, field_of_view, inverted_masks, principal_point
+from .matching import duplicates, order, sizes
+from .radiance import encoding, environments, exposure
+from .unseen import unseen
+
+__all__ = ["CHECKS", "Capture", "Finding", "Shot", "examine"]
+
+CHECKS: dict[str, Callable[[Capture], list[Finding]]] = {
+    check.__name__: check
+    for check in (
+        axes, field_of_view, principal_point, inverted_masks, order, sizes, duplicates, encoding, exposure, environments, unseen,
+    )
+}  # fmt: skip
+
+
+def examine(capture: Capture) -> list[Finding]:
+    """Run every check → what they found, problems before notes."""
+    found = [finding for check in CHECKS.values() for finding in check(capture)]
+    return sorted(found, key=lambda finding: finding.level != "problem")
