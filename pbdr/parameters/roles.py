@@ -47,6 +47,7 @@ class Role:
     preset        which of `estimate_materials` and `estimate_lighting` estimates it unasked: "materials", "lighting", or ""
     emitted       whether it is an amount of light, with which a gauge may trade scale
     sky           whether, outside an area light, it lights from infinity, so that a constant may become an environment map
+    surface       whether values are the vertices of a triangle mesh, whose faces lie beside them
     albedo        whether Mitsuba's albedo channel shows it, so that texels can be counted that views see
     map           what a variable's values are made of where it does not say: one of `parameters.maps.MAPS`
     lr            the learning rate that goes with that map
@@ -65,6 +66,7 @@ class Role:
     emitted: bool = False
     sky: bool = False
     albedo: bool = False
+    surface: bool = False
     map: str = "clamp"
     lr: float = 1e-2
     replayed: bool = False
@@ -133,7 +135,10 @@ def _rows() -> Iterator[Role]:
     yield Role("position", light, directions=AXES, length=True)
 
     # What is where.
-    yield Role("positions", geometry, ("vertex_positions",), directions=(*AXES, "smooth"), length=True, replayed=True)
+    yield Role(
+        "positions", geometry, ("vertex_positions",), directions=(*AXES, "smooth"), length=True, surface=True, map="largesteps",
+        lr=1e-2, replayed=True,
+    )  # fmt: skip
     yield Role("normals", geometry, ("vertex_normals",), directions=("smooth",), replayed=True)  # they follow positions
     yield Role("texcoords", geometry, ("vertex_texcoords",))
     yield Role("pose", geometry, ("to_world",), directions=AXES, length=True, replayed=True)

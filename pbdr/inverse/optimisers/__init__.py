@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pbdr.inverse.optimisers.adam import Adam
+from pbdr.inverse.optimisers.adam_uniform import AdamUniform
 from pbdr.inverse.optimisers.groups import Groups
 from pbdr.inverse.optimisers.optimiser import Memory, Optimiser
 from pbdr.registry import Registry
 
-__all__ = ["OPTIMISERS", "Adam", "Groups", "Memory", "Optimiser"]
+__all__ = ["OPTIMISERS", "Adam", "AdamUniform", "Groups", "Memory", "Optimiser"]
 
-OPTIMISERS: Registry[Optimiser] = Registry("optimiser", "Optimisers", (Adam,))
+OPTIMISERS: Registry[Optimiser] = Registry("optimiser", "Optimisers", (Adam, AdamUniform))

@@ -35,7 +35,11 @@ class Adam(Optimiser):
             scale = dr.opaque(mi.Float, lr[key] / (1 - self.beta1 ** t[key]))
             correction = dr.opaque(mi.Float, 1 / (1 - self.beta2 ** t[key]))
             update = m[key] * mi.TensorXf(scale, shape=(1,) * len(gradient.shape))
-            spread = dr.sqrt(v[key] * mi.TensorXf(correction, shape=(1,) * len(gradient.shape)))
+            spread = dr.sqrt(self.spread(v[key]) * mi.TensorXf(correction, shape=(1,) * len(gradient.shape)))
             moved[key] = latents[key] - update / (spread + self.epsilon)
         dr.eval(moved, m, v)
         return moved, Memory({"m": m, "v": v}, t)
+
+    def spread(self, second: Any) -> Any:
+        """Return what entries are divided by, squared, of their second moments."""
+        return second

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbdr.errors import OptionError
+from pbdr.inverse.priors.mesh import EdgeLength, Laplacian, NormalConsistency
 from pbdr.inverse.priors.prior import Prior
 from pbdr.inverse.priors.tv import RelativeTotalVariation, TotalVariation
 from pbdr.registry import Registry
 
 __all__ = ["PRIORS", "Prior", "get_priors"]
 
-PRIORS: Registry[Prior] = Registry("prior", "Priors", (TotalVariation, RelativeTotalVariation))
+PRIORS: Registry[Prior] = Registry(
+    "prior", "Priors", (TotalVariation, RelativeTotalVariation, Laplacian, NormalConsistency, EdgeLength)
+)
 
 
 def get_priors(table: Mapping[str, float | Mapping[str, Any]]) -> list[tuple[float, Prior]]:

@@ -10,6 +10,8 @@ import numpy as np
 
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters.maps.bounded import Clamp, Exp, Sigmoid, Softplus
+from pbdr.parameters.maps.displacement import NormalDisplacement
+from pbdr.parameters.maps.largesteps import LargeSteps
 from pbdr.parameters.maps.map import INSIDE, Array, Map
 from pbdr.parameters.maps.srgb import SRGB
 from pbdr.parameters.maps.unit import Unit
@@ -18,7 +20,9 @@ from pbdr.registry import Choice, Registry
 
 __all__ = ["INSIDE", "MAPS", "Map", "bind", "get_map", "project", "to_latent", "to_value"]
 
-MAPS: Registry[Map] = Registry("map", "Maps", (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB))
+MAPS: Registry[Map] = Registry(
+    "map", "Maps", (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB, LargeSteps, NormalDisplacement)
+)
 
 
 def get_map(choice: Choice, place: Place | Bounds) -> Map:
@@ -37,7 +41,8 @@ def bind(choice: Choice, place: Place | Bounds) -> tuple[Map, Place]:
         raise OptionError(f"bounds [{lo:g}, {hi:g}] are empty: the lower one must be smaller")
     wrong = chosen.refusal(place)
     if wrong:
-        raise OptionError(f"map {chosen.name!r} {wrong}, got [{lo:g}, {hi:g}]")
+        got = f", got [{lo:g}, {hi:g}]" if "bound" in wrong else ""
+        raise OptionError(f"map {chosen.name!r} {wrong}{got}")
     return chosen, replace(place, prepared=chosen.prepare(place))
 
 
