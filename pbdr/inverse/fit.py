@@ -114,9 +114,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     wrong = _not_finite(loss, extra, norms)
     latents, memory, skipped = state.latents, state.memory, state.skipped + bool(wrong)
     if not wrong:
-        latents, memory = problem.optimiser.step(
-            memory, latents, gradients, {key: rates[key] for key in gradients}
-        )
+        latents, memory = problem.optimiser.step(memory, latents, gradients, {key: rates[key] for key in gradients})
         latents = {**latents, **bound.project(latents)}
         if problem.gauge is not None:
             latents = gauge.fix(problem.gauge, bound, latents)

@@ -105,7 +105,7 @@ JOB = Options(
 
 
 def check_variables(bound: Variables) -> None:
-    """Raise ParameterError for what cannot be estimated, though it has a gradient: poses, and priors that mean nothing.
+    """Raise ParameterError for what cannot be estimated, though it has a gradient: entries of poses, and priors that mean nothing.
 
     Raises OptionError for priors that do not exist. All that is wrong is told (`PbdrError.others`).
     """
@@ -115,9 +115,8 @@ def check_variables(bound: Variables) -> None:
         with mistakes.collected():
             if latent.parameter.kind == "transform" and not latent.map.poses:
                 raise ParameterError(
-                    f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one they "
-                    "shear and scale. Poses cannot be estimated yet: leave it out, for example by "
-                    f'match = ["...", "!{name}"]'
+                    f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one, as map "
+                    f'{latent.map.name!r} does, they shear and scale. Use map = "se3", which is the default of poses, or "affine"'
                 )
         with mistakes.collected():
             priors = _priors(bound, latent.variable)

@@ -69,7 +69,9 @@ class State:
         """Inverse of `to_arrays`; DataError when something is missing or of another version."""
         if meta.get("version") != VERSION:
             raise DataError(f"checkpoint version {meta.get('version')!r} is not {VERSION}: it is from another pbdr")
-        slots = meta.get("slots", Adam.slots)  # older checkpoints: nothing but Adam, or a list of slots that all latents have
+        slots = meta.get(
+            "slots", Adam.slots
+        )  # older checkpoints: nothing but Adam, or a list of slots that all latents have
         if not isinstance(slots, dict):
             slots = {slot: list(meta["updates"]) for slot in slots}
         try:

@@ -144,15 +144,18 @@ def role_of(params: Any, raw: str) -> str:
     return _locate(params, raw, frozenset())[2]
 
 
-def of_sensor(scene: Any, parameter: Parameter) -> bool:
-    """Return whether the parameter belongs to a sensor of `scene`, or to something inside one."""
+def owner_of(scene: Any, parameter: Parameter) -> Any:
+    """Return the sensor, shape or light of `scene` that the parameter belongs to, the innermost; None for other things."""
     params = traverse(mitsuba_scene(scene))
     node = params.properties[parameter.raw][2]
-    while node is not None:
-        if isinstance(node, mi.Sensor):
-            return True
+    while node is not None and not isinstance(node, mi.Sensor | mi.Shape | mi.Emitter):
         node = params.hierarchy[node][0]
-    return False
+    return node
+
+
+def of_sensor(scene: Any, parameter: Parameter) -> bool:
+    """Return whether the parameter belongs to a sensor of `scene`, or to something inside one."""
+    return isinstance(owner_of(scene, parameter), mi.Sensor)
 
 
 def _unknown(scene: Any, pattern: str, labels: Iterable[str]) -> str:

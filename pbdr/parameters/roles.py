@@ -132,7 +132,7 @@ def _rows() -> Iterator[Role]:
     yield Role("cutoff_angle", light, radiometric=True)  # the borders of beams are a term of their own
     yield Role("beam_width", light, radiometric=True)
     yield Role("sun_direction", light)
-    yield Role("position", light, directions=AXES, length=True)
+    yield Role("position", light, directions=AXES, length=True, map="shift")
 
     # What is where.
     yield Role(
@@ -141,8 +141,8 @@ def _rows() -> Iterator[Role]:
     )  # fmt: skip
     yield Role("normals", geometry, ("vertex_normals",), directions=("smooth",), replayed=True)  # they follow positions
     yield Role("texcoords", geometry, ("vertex_texcoords",))
-    yield Role("pose", geometry, ("to_world",), directions=AXES, length=True, replayed=True)
-    yield Role("center", geometry, directions=AXES, length=True)
+    yield Role("pose", geometry, ("to_world",), directions=AXES, length=True, map="se3", replayed=True)
+    yield Role("center", geometry, directions=AXES, length=True, map="shift")
     yield Role("control_points", geometry)
     for name in ("grid", "data"):  # signed distances; volumes and phase functions
         yield Role(name, geometry)

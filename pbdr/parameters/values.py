@@ -60,15 +60,15 @@ def _stored(parameter: Parameter, tensor: Any, current: Any) -> Any:
     if parameter.kind == "environment":
         return wrap_columns(tensor)
     if parameter.kind == "transform":
-        entries = [[_entry(tensor.array, 4 * i + j) for j in range(4)] for i in range(3)]
+        entries = [[entry(tensor.array, 4 * i + j) for j in range(4)] for i in range(3)]
         matrix = mi.Matrix4f([*entries, [mi.Float(0), mi.Float(0), mi.Float(0), mi.Float(1)]])
         return type(current)(matrix)
     if parameter.kind in ("color", "coefficients", "vector"):
-        return type(current)(*[_entry(tensor.array, i) for i in range(parameter.shape[0])])
+        return type(current)(*[entry(tensor.array, i) for i in range(parameter.shape[0])])
     return mi.Float(tensor.array)
 
 
-def _entry(array: Any, index: int) -> Any:
+def entry(array: Any, index: int) -> Any:
     """Return one entry of `array`. Not `dr.gather`, whose derivative silently drops NaN (Dr.Jit 1.5)."""
     return dr.sum(dr.select(dr.arange(mi.UInt32, dr.width(array)) == index, array, 0))
 

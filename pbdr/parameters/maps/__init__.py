@@ -13,6 +13,7 @@ from pbdr.parameters.maps.bounded import Clamp, Exp, Sigmoid, Softplus
 from pbdr.parameters.maps.displacement import NormalDisplacement
 from pbdr.parameters.maps.largesteps import LargeSteps
 from pbdr.parameters.maps.map import INSIDE, Array, Map
+from pbdr.parameters.maps.motions import SE3, Affine, Rigid, Shift
 from pbdr.parameters.maps.srgb import SRGB
 from pbdr.parameters.maps.unit import Unit
 from pbdr.parameters.place import Bounds, Place
@@ -21,7 +22,9 @@ from pbdr.registry import Choice, Registry
 __all__ = ["INSIDE", "MAPS", "Map", "bind", "get_map", "project", "to_latent", "to_value"]
 
 MAPS: Registry[Map] = Registry(
-    "map", "Maps", (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB, LargeSteps, NormalDisplacement)
+    "map",
+    "Maps",
+    (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB, LargeSteps, NormalDisplacement, SE3, Affine, Rigid, Shift),
 )
 
 
