@@ -115,8 +115,8 @@ def check_variables(bound: Variables) -> None:
         with mistakes.collected():
             if latent.parameter.kind == "transform" and not latent.map.poses:
                 raise ParameterError(
-                    f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one, as map "
-                    f'{latent.map.name!r} does, they shear and scale. Use map = "se3", which is the default of poses, or "affine"'
+                    f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one, as "
+                    f'map {latent.map.name!r} does, they shear and scale. Use map = "se3", the default of poses, or "affine"'
                 )
         with mistakes.collected():
             priors = _priors(bound, latent.variable)

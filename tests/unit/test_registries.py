@@ -81,7 +81,7 @@ def test_a_wrong_choice_is_refused(choice, message):
 class Shift(Map):
     """A pose that is moved, and nothing else: three numbers of latent for the twelve of the value."""
 
-    name: ClassVar[str] = "shift"
+    name: ClassVar[str] = "to_the_side"
     poses: ClassVar[bool] = True
 
     def prepare(self, place):
@@ -103,10 +103,10 @@ def test_a_map_of_a_pose_is_an_entry_like_any_other():
         {"type": "scene", "camera": {"type": "perspective"}, "sky": {"type": "constant"}, "ball": {"type": "rectangle"}}
     )
     with pytest.raises(ParameterError, match="is a pose"):
-        check_variables(Variables(scene, {"where": VariableSpec("ball/pose")}))
+        check_variables(Variables(scene, {"where": VariableSpec("ball/pose", map="clamp")}))
     MAPS.register(Shift)
     try:
-        bound = Variables(scene, {"where": VariableSpec("ball/pose", map="shift")})
+        bound = Variables(scene, {"where": VariableSpec("ball/pose", map="to_the_side")})
         check_variables(bound)
         ((key, latent),) = bound.init().items()
         assert latent.shape == (3,)
@@ -118,7 +118,7 @@ def test_a_map_of_a_pose_is_an_entry_like_any_other():
             bound.numpy({key: moved})["ball/pose"][:, 3], [1, 2, 3]
         )  # from where it was bound
     finally:
-        MAPS.forget("shift")
+        MAPS.forget("to_the_side")
 
 
 @dataclass(frozen=True)
