@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from pbdr import rendering
 from pbdr.errors import DataError, DivergedError
-from pbdr.inverse import gauge, schedules
+from pbdr.inverse import exposure, gauge, schedules
+from pbdr.inverse.losses import Loss
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import Progress, State
 from pbdr.parameters.film import resized_film
 from pbdr.seeds import hashed
+from pbdr.transport import channels
 
 __all__ = ["Info", "Options", "Problem", "Result", "State", "View", "fit", "init", "render_view", "step"]
 
@@ -74,6 +76,8 @@ def init(problem: Problem) -> State:
     latents = problem.bound.project(problem.bound.init())
     if problem.options.gauge_lr is not None:
         latents[gauge.TINT] = gauge.no_tint()
+    if problem.options.exposure_lr is not None:
+        latents |= exposure.init([problem.label(index) for index in range(len(problem.views))])
     if problem.gauge is not None:
         latents = gauge.fix(problem.gauge, problem.bound, latents)
     return State(0, latents, problem.optimiser.init(latents))
@@ -91,6 +95,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     leaves = {key: mi.TensorXf(value) for key, value in state.latents.items()}
     if gauge.TINT in leaves:
         active.append(gauge.TINT)
+    active += [key for key in (exposure.key(problem.label(index)) for index in views) if key in leaves]
     dr.enable_grad(*[leaves[key] for key in active])
     values = bound.values(leaves)
     if problem.gauge is not None and gauge.TINT in leaves:
@@ -100,7 +105,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
         image_loss = mi.Float(0)
         for index in views:
             films.enter_context(resized_film(problem.sensor(index), problem.film(index, scale)))
-            image_loss += _view_loss(problem, params, index, state.step).array / len(views)
+            image_loss += _view_loss(problem, params, leaves, index, state.step).array / len(views)
         prior = _prior(problem, values)
         dr.backward(image_loss + prior) if active else None
     gradients = {key: mi.TensorXf(dr.grad(leaves[key])) for key in active}
@@ -111,11 +116,13 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     rates = {key: latent.lr * decay for key, latent in bound.latents.items()}
     if options.gauge_lr is not None:
         rates[gauge.TINT] = options.gauge_lr * decay
+    if options.exposure_lr is not None:
+        rates |= {key: options.exposure_lr * decay for key in leaves if key.startswith(exposure.PREFIX)}
     wrong = _not_finite(loss, extra, norms)
     latents, memory, skipped = state.latents, state.memory, state.skipped + bool(wrong)
     if not wrong:
         latents, memory = problem.optimiser.step(memory, latents, gradients, {key: rates[key] for key in gradients})
-        latents = {**latents, **bound.project(latents)}
+        latents = {**latents, **bound.project(latents), **exposure.fixed(latents, options.exposure_fix)}
         if problem.gauge is not None:
             latents = gauge.fix(problem.gauge, bound, latents)
         dr.eval(latents)
@@ -165,10 +172,14 @@ def fit(
 
 
 def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, seed: int = 0) -> NDArray[np.float32]:
-    """Return the image (H, W, C) of view `index` with the values of `state`, at full size, without derivatives."""
+    """Return the image (H, W, C) of view `index` with the values of `state`, at full size, without derivatives.
+
+    Where exposures are unknown, it has that of the state.
+    """
     params = problem.bound.apply(state.latents)
     with dr.suspend_grad():
-        return np.array(_render(problem, params, index, spp, spp, hashed(seed, "view", index), 1))
+        image = _render(problem, params, index, spp, spp, hashed(seed, "view", index), 1)
+        return np.array(_radiance(problem, image, index, state.latents))
 
 
 # ---- internals ---------------------------------------------------------------------------------------------------
@@ -181,7 +192,7 @@ def _recall(problem: Problem, state: State) -> None:
 
 
 def _render(problem: Problem, params: Any, index: int, spp: int, spp_grad: int, seed: int, seed_grad: int) -> Any:
-    image = rendering.render(
+    return rendering.render(
         problem.bound.scene,
         params,
         sensor=problem.sensor(index),
@@ -191,22 +202,46 @@ def _render(problem: Problem, params: Any, index: int, spp: int, spp_grad: int, 
         spp=spp,
         spp_grad=spp_grad,
     )
-    # An alpha channel, if the film has one, is not part of the target.
-    return image[:, :, : np.asarray(problem.views[index].target).shape[2]]
 
 
-def _view_loss(problem: Problem, params: Any, index: int, step: int) -> Any:
+def _radiance(problem: Problem, image: Any, index: int, latents: Mapping[str, Any]) -> Any:
+    """What is compared with the target: without alpha and extra channels, which are not part of it, at the view's exposure."""
+    radiance = image[:, :, : np.shape(problem.views[index].target)[2]]
+    factor = exposure.factor(latents, problem.label(index))
+    return radiance if factor is None else radiance * factor
+
+
+def _view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], index: int, step: int) -> Any:
     """Render one view and return its loss: a tensor with one number. Image and derivative have seeds of their own."""
     options = problem.options
     spp_grad = options.spp if options.spp_grad is None else options.spp_grad
     seeds = [hashed(options.seed, stream, step, index) for stream in ("primal", "gradient", "residual")]
     image = _render(problem, params, index, options.spp, spp_grad, seeds[0], seeds[1])
-    target, mask = problem.target(index, image.shape)
-    given = {}
-    if "other" in problem.loss.needs:
+    radiance, given = _radiance(problem, image, index, latents), {}
+    if any("other" in loss.needs for _, loss in problem.losses):
         with dr.suspend_grad():
-            given["other"] = _render(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
-    return problem.loss(image, target, mask, **given)
+            other = _render(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
+            given["other"] = _radiance(problem, other, index, latents)
+    total: Any = None
+    for weight, loss in problem.losses:
+        if loss.plane:
+            channel = _channel(problem, image, loss)
+            target, measured = problem.targets.plane(index, loss.plane, image.shape, loss.measured)
+            value = loss(channel, target, measured)
+        else:
+            target, mask = problem.targets.radiance(index, image.shape)
+            value = loss(radiance, target, mask, **{need: given[need] for need in loss.needs})
+        value = value * (weight * problem.views[index].weight)
+        total = value if total is None else total + value
+    return total
+
+
+def _channel(problem: Problem, image: Any, loss: Loss) -> Any:
+    """The extra channel that `loss` compares: `Problem.channels` are the last ones of the image, in their order."""
+    widths = [sum(len(c.film_names) for c in channels.parse(entry)) for entry in problem.channels]
+    number = problem.channels.index(loss.channel())
+    first = image.shape[2] - sum(widths[number:])
+    return image[:, :, first : first + widths[number]]
 
 
 def _prior(problem: Problem, values: dict[str, Any]) -> Any:
@@ -218,7 +253,9 @@ def _prior(problem: Problem, values: dict[str, Any]) -> Any:
 
 
 def _variable(problem: Problem, key: str) -> str:
-    """Variable that a latent belongs to; the tint is one of its own."""
+    """Variable that a latent belongs to; the tint is one of its own, exposures are one together."""
+    if key.startswith(exposure.PREFIX):
+        return exposure.NAME
     return key if key == gauge.TINT else problem.bound.latents[key].variable
 
 

@@ -8,36 +8,40 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.data.cache import GIB
 from pbdr.errors import DataError, Mistakes, OptionError, ParameterError, raise_all
-from pbdr.inverse import gauge, schedules
-from pbdr.inverse.losses import Loss, get_loss
+from pbdr.inverse import exposure, gauge, schedules
+from pbdr.inverse.losses import PLANES, Loss, Losses, get_losses
 from pbdr.inverse.optimisers import OPTIMISERS, Groups
 from pbdr.inverse.priors import Prior, get_priors
+from pbdr.inverse.targets import Targets
 from pbdr.options import Options as Pathspace
 from pbdr.parameters import Variables, VariableSpec
-from pbdr.parameters.textures import resize
 from pbdr.registry import Choice
 from pbdr.scene import integrator_of, sensor_of
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One observation.
+    """One observation. Arrays are what `numpy.asarray` takes, also `pbdr.data.Streamed`, which reads a file on demand.
 
     target  (H, W, C) linear radiance; C = 3, or 1
     sensor  index of a sensor of the scene, or a `mitsuba.Sensor` with a film of the same size
     mask    (H, W), 1 where the target counts, 0 where not; None: everywhere
     name    what messages and files call it
+    planes  what else was observed, by name of `losses.PLANES`: (H, W) or (H, W, C); for losses that compare these
+    weight  of this view in the loss, above 0
     """
 
     target: NDArray[Any]
     sensor: Any = 0
     mask: NDArray[Any] | None = None
     name: str = ""
+    planes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    weight: float = 1.0
 
 
 #: What a loss or gradient that is not finite may do.
@@ -48,7 +52,8 @@ NONFINITE = ("skip", "stop")
 class Options:
     """How to optimise.
 
-    loss         one of `inverse.losses.LOSSES`: its name, or a table of `type` and options
+    loss         one of `inverse.losses.LOSSES`: its name, or a table of `type` and options; or a list of these, which are added
+                 with their `weight`
     optimiser    one of `inverse.optimisers.OPTIMISERS`, likewise; for variables and maps that do not ask for another one
     spp          samples per pixel of the image; `spp_grad` of its derivative (None: the same)
     resolution   ((step, scale), …): from that step on, films have this fraction of their size
@@ -60,6 +65,9 @@ class Options:
     max_skips    skipped steps after which the run counts as diverged
     patience     stop after this many steps without a lower smoothed loss; None: never
     max_minutes  stop after this time, resumed runs included; None: never
+    exposure_lr  learning rate of the logarithm of each view's exposure; None: exposures are known, 1
+    exposure_fix one of `inverse.exposure.FIXES`: what of the exposures is fixed
+    cache_gb     memory for targets at the sizes in use, in GiB; what is beyond is made again when it is needed
     """
 
     steps: int = 200
@@ -67,7 +75,7 @@ class Options:
     spp: int = 16
     spp_grad: int | None = None
     seed: int = 0
-    loss: Choice = "l1"
+    loss: Losses = "l1"
     optimiser: Choice = "adam"
     lr_decay: str = "cosine"
     resolution: Sequence[tuple[int, float]] = ((0, 1.0),)
@@ -78,9 +86,13 @@ class Options:
     max_skips: int = 5
     patience: int | None = None
     max_minutes: float | None = None
+    exposure_lr: float | None = None
+    exposure_fix: str = "mean"
+    cache_gb: float = 2.0
 
     def __post_init__(self) -> None:
-        get_loss(self.loss)
+        get_losses(self.loss)
+        exposure.check_fix(self.exposure_fix)
         OPTIMISERS.make(self.optimiser)
         schedules.check_decay(self.lr_decay)
         schedules.check_resolution(self.resolution)
@@ -91,7 +103,7 @@ class Options:
             raise OptionError(f"nonfinite = {self.nonfinite!r}: it is {' or '.join(map(repr, NONFINITE))}")
         if self.gauge_lr is not None and self.gauge is None:
             raise OptionError("gauge_lr is given without a gauge: name the albedo whose tint it moves")
-        for name in ("spp_grad", "patience", "max_minutes", "gauge_lr"):
+        for name in ("spp_grad", "patience", "max_minutes", "gauge_lr", "exposure_lr", "cache_gb"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise OptionError(f"{name} = {value!r}: it is a number above 0, or absent")
@@ -152,6 +164,9 @@ class Problem:
         for index, view in enumerate(self.views):
             self._check(index, view)
         check_variables(self.bound)
+        names = [self.label(index) for index in range(len(self.views))]
+        if self.options.exposure_lr is not None and len(set(names)) != len(names):
+            raise DataError("two views have the same name, by which exposures are kept: name them differently")
         if self.gauge is not None and self.options.gauge_lr is not None:
             gauge.check_tint(self.gauge, self.bound)
 
@@ -161,9 +176,14 @@ class Problem:
         return Variables(self.scene, self.variables)
 
     @cached_property
-    def loss(self) -> Loss:
-        """The image loss."""
-        return get_loss(self.options.loss)
+    def losses(self) -> list[tuple[float, Loss]]:
+        """Weights and losses that are added up."""
+        return get_losses(self.options.loss)
+
+    @cached_property
+    def channels(self) -> list[str]:
+        """Entries of `pathspace`'s option `aovs` that losses need, in the order in which they follow other channels of the film."""
+        return list(dict.fromkeys(loss.channel() for _, loss in self.losses if loss.plane))
 
     @cached_property
     def optimiser(self) -> Groups:
@@ -184,8 +204,8 @@ class Problem:
 
     @cached_property
     def integrator(self) -> Any:
-        """The `mitsuba.Integrator` that renders."""
-        return integrator_of(self.bound.scene, self.options.integrator)
+        """The `mitsuba.Integrator` that renders; `channels` are the last of its extra ones."""
+        return integrator_of(self.bound.scene, _with_channels(self.options.integrator, self.channels))
 
     @property
     def learned(self) -> Any:
@@ -209,33 +229,15 @@ class Problem:
     def _films(self) -> list[tuple[int, int]]:
         return [(int(s[0]), int(s[1])) for s in (self.sensor(i).film().size() for i in range(len(self.views)))]
 
-    def target(self, index: int, shape: Sequence[int]) -> tuple[Any, Any]:
-        """Return (target, mask or None) of view `index` as tensors, area-averaged to `shape` (H, W, …).
-
-        Where a reduced pixel is partly masked, its target is the mean over the part that counts.
-        """
-        key = (index, int(shape[0]), int(shape[1]))
-        if key not in self._cache:
-            view = self.views[index]
-            image, mask, size = np.asarray(view.target, dtype=np.float64), view.mask, key[1:]
-            if image.shape[:2] != size:
-                if mask is None:
-                    image = resize(image, size)
-                else:
-                    weight = np.asarray(mask, dtype=np.float64)
-                    mask = resize(weight, size)
-                    covered = np.maximum(mask, 1e-12)[..., None]
-                    image = resize(image * weight[..., None], size) / covered
-            tensor = mi.TensorXf(np.ascontiguousarray(image, dtype=np.float32))
-            self._cache[key] = (tensor, None if mask is None else mi.TensorXf(np.asarray(mask, dtype=np.float32)))
-        return self._cache[key]
-
     @cached_property
-    def _cache(self) -> dict[tuple[int, int, int], tuple[Any, Any]]:
-        return {}
+    def targets(self) -> Targets:
+        """Targets and planes as tensors."""
+        return Targets(self.views, self.options.cache_gb * GIB)
 
     def _check(self, index: int, view: View) -> None:
         label, target = self.label(index), np.asarray(view.target)
+        if not (math.isfinite(view.weight) and view.weight > 0):
+            raise DataError(f"{label}: its weight {view.weight!r} is no number above 0; leave the view out instead")
         if target.ndim != 3 or target.shape[2] not in (1, 3):
             raise DataError(f"{label}: a target is (height, width, 1 or 3), got {target.shape}")
         if not np.isfinite(target).all():
@@ -251,3 +253,38 @@ class Problem:
                 raise DataError(f"{label}: its mask has shape {mask.shape}, its target {target.shape[:2]}")
             if not np.isfinite(mask).all() or (mask < 0).any() or not (mask > 0).any():
                 raise DataError(f"{label}: a mask has values of at least 0, some of them above 0")
+        for _, loss in self.losses:
+            if loss.plane:
+                _check_plane(label, loss, view.planes.get(loss.plane), (height, width))
+
+
+def _check_plane(label: str, loss: Loss, plane: Any, size: tuple[int, int]) -> None:
+    """Raise DataError unless a view has the plane that a loss compares."""
+    components, source = PLANES[loss.plane]
+    if plane is None:
+        raise DataError(f"{label}: the loss {loss.name!r} needs its {loss.plane}, and it has none ({source})")
+    values = np.asarray(plane)
+    if values.shape not in ((*size, components), size if components == 1 else ()):
+        raise DataError(
+            f"{label}: its {loss.plane} has shape {values.shape}, its film needs ({size[0]}, {size[1]}, {components})"
+        )
+    if not np.isfinite(values).all():
+        raise DataError(f"{label}: its {loss.plane} has {int((~np.isfinite(values)).sum())} non-finite value(s)")
+    measured = loss.measured(values if values.ndim == 3 else values[..., None])
+    if measured is not None and not measured.any():
+        raise DataError(f"{label}: its {loss.plane} holds no measurement anywhere; leave the view or the loss out")
+
+
+def _with_channels(integrator: Any, channels: Sequence[str]) -> Any:
+    """An integrator as it was given, with extra channels for losses. Raises OptionError where it can have none."""
+    if not channels:
+        return integrator
+    given = {"type": "pathspace"} if integrator is None else integrator
+    if not isinstance(given, Mapping) or given.get("type") != "pathspace":
+        what = given.get("type") if isinstance(given, Mapping) else type(given).__name__
+        raise OptionError(
+            f"losses of {', '.join(channels)} compare extra channels of 'pathspace', and the integrator is {what!r}: give "
+            '{ type = "pathspace" }'
+        )
+    own = [f"loss{number}:{channel}" for number, channel in enumerate(channels)]
+    return {**given, "aovs": ",".join([x for x in (str(given.get("aovs", "")),) if x] + own)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -37,6 +38,30 @@ def entry_of(registry: Registry[Any]) -> BeforeValidator:
         return value
 
     return BeforeValidator(check)
+
+
+def entries_of(registry: Registry[Any]) -> BeforeValidator:
+    """What `entry_of` takes, or a list of it, whose tables may have a `weight`."""
+    one = entry_of(registry).func
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, list):
+            return one(value)  # type: ignore[call-arg]
+        if not value:
+            raise ValueError("the list is empty: name at least one")
+        for given in value:
+            if isinstance(given, Mapping):
+                weighed(given.get("weight", 1.0))
+            one({k: v for k, v in given.items() if k != "weight"} if isinstance(given, Mapping) else given)  # type: ignore[call-arg]
+        return value
+
+    return BeforeValidator(check)
+
+
+def weighed(weight: Any) -> None:
+    """Raise ValueError for a weight that is no finite number of at least 0."""
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < math.inf:
+        raise ValueError(f"weight = {weight!r}: a weight is a number of at least 0")
 
 
 def keys_of(registry: Registry[Any]) -> BeforeValidator:

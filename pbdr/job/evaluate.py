@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,14 @@ Values = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Score:
-    """Errors of one view: encoded PSNR at the start and at the end, in dB."""
+    """Errors of one view: encoded PSNR at the start and at the end, in dB; other `measures` (SSIM, FLIP) at the end, by name."""
 
     view: str
     group: str
     source: str
     initial: float
     final: float
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def write(
@@ -45,7 +46,7 @@ def write(
     _per_view(run, scores)
     goals = _goals(job, scores, parameters)
     result: dict[str, Any] = {
-        "protocol": {"psnr": metrics.PSNR_PROTOCOL, "spp": job.output.eval_spp},
+        "protocol": _protocol(job),
         "held_out": _group(scores, "held-out"),
         "training": _group(scores, "training"),
         "goals": goals,
@@ -56,6 +57,12 @@ def write(
     return result
 
 
+def _protocol(job: Job) -> dict[str, Any]:
+    tail = "" if job.exposure is None else f"; {metrics.EXPOSURE_PROTOCOL}"
+    words = {"psnr": metrics.PSNR_PROTOCOL, "ssim": metrics.SSIM_PROTOCOL, "flip": metrics.FLIP_PROTOCOL}
+    return {**{name: text + tail for name, text in words.items()}, "spp": job.output.eval_spp}
+
+
 def _group(scores: Sequence[Score], group: str) -> dict[str, Any] | None:
     chosen = [score for score in scores if score.group == group]
     if not chosen:
@@ -64,15 +71,18 @@ def _group(scores: Sequence[Score], group: str) -> dict[str, Any] | None:
         "views": len(chosen),
         "psnr": float(np.mean([score.final for score in chosen])),
         "psnr_init": float(np.mean([score.initial for score in chosen])),
+        **{name: float(np.mean([score.measures[name] for score in chosen])) for name in chosen[0].measures},
     }
 
 
 def _per_view(run: RunDirectory, scores: Sequence[Score]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["view", "set", "psnr_init", "psnr", "source"])
+    names = list(scores[0].measures) if scores else []
+    table.writerow(["view", "set", "psnr_init", "psnr", "source", *names])
     for score in scores:
-        table.writerow([score.view, score.group, f"{score.initial:.4f}", f"{score.final:.4f}", score.source])
+        numbers = [f"{score.measures[name]:.5f}" for name in names]
+        table.writerow([score.view, score.group, f"{score.initial:.4f}", f"{score.final:.4f}", score.source, *numbers])
     storage.write_text(run.path / "eval" / "per_view.csv", text.getvalue())
 
 

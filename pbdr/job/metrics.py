@@ -14,6 +14,47 @@ PSNR_PROTOCOL = (
     "one) and the three channels, peak 1, no rounding, no resizing, no scale alignment"
 )
 
+SSIM_PROTOCOL = (
+    "SSIM of sRGB-encoded images clipped to [0, 1]: Gaussian windows of 11 × 11 pixels (σ = 1.5), population covariances, borders "
+    "that reflect, mean over the pixels of the mask and the three channels; outside of the mask the image is taken for the target"
+)
+FLIP_PROTOCOL = (
+    "LDR-FLIP (flip-evaluator) of sRGB-encoded images clipped to [0, 1], 67 pixels per degree, mean over the pixels of the mask; "
+    "outside of the mask the image is taken for the target. Absent where flip-evaluator is not installed (pip install 'pbdr[eval]')"
+)
+EXPOSURE_PROTOCOL = "images are multiplied by the exposure found for their view; those that were held out by the one that fits best"
+
+
+def measures(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None) -> dict[str, float]:
+    """SSIM, and FLIP where it is installed, by name; (H, W, 3) linear images."""
+    found = {"ssim": ssim(image, target, mask), "flip": flip(image, target, mask)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def ssim(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None) -> float:
+    """As SSIM_PROTOCOL says; 1 for equal images."""
+    import mitsuba as mi
+
+    from ..inverse.losses.ssim import SSIM
+
+    first, second = (mi.TensorXf(np.clip(x, 0, 1).astype(np.float32)) for x in (image, target))
+    weight = None if mask is None else mi.TensorXf(np.asarray(mask, np.float32))
+    return 1.0 - float(SSIM()(first, second, weight).array[0])
+
+
+def flip(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None) -> float | None:
+    """As FLIP_PROTOCOL says; 0 for equal images; None where flip-evaluator is not installed."""
+    try:
+        import flip_evaluator
+    except ImportError:
+        return None
+    reference, test = (np.clip(linear_to_srgb(x), 0, 1).astype(np.float32) for x in (target, image))
+    weight = np.ones(reference.shape[:2], np.float32) if mask is None else np.asarray(mask, np.float32)
+    test = np.where(weight[..., None] > 0, test, reference)
+    errors = flip_evaluator.evaluate(reference, test, "LDR", applyMagma=False, computeMeanError=False)[0]
+    errors = np.asarray(errors, np.float64).reshape(*weight.shape, -1).mean(axis=2)
+    return float(np.sum(errors * weight) / np.sum(weight))
+
 
 def mean_squared_error(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None) -> float:
     """As PSNR_PROTOCOL says; (H, W, 3) linear images. NaN in, NaN out."""

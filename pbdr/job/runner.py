@@ -14,7 +14,7 @@ import numpy as np
 from .. import backend, inverse
 from ..data import read_text
 from ..errors import DataError, DivergedError, PbdrError
-from ..inverse import Problem, State
+from ..inverse import Problem, State, exposure
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
 from . import checkpoint, evaluate, metrics, results, statement, storage, toml, views
@@ -176,7 +176,7 @@ class _Worker:
             return {name: float("nan") if value is None else float(value) for name, value in known["psnr"].items()}
         for view in shown:
             self._write_target(view)
-        scores = self._score(problem, first, data, shown, "init")
+        scores = {name: found["psnr"] for name, found in self._score(problem, first, data, shown, "init").items()}
         storage.write_json(path, {"psnr": scores})
         return scores
 
@@ -186,23 +186,28 @@ class _Worker:
 
     def _score(
         self, problem: Problem, state: State, data: views.Dataset, shown: list[inverse.View], kind: str
-    ) -> dict[str, float]:
-        """PSNR by view; writes the images of the shown views into images/<kind>."""
+    ) -> dict[str, dict[str, float]]:
+        """PSNR, and at the end other measures, by view; writes the images of the shown views into images/<kind>."""
         problem.bound.apply(state.latents)
         names = {view.name for view in shown}
         found = {}
         for view in evaluate.scored(data, SCORED_TRAINING, shown):
-            image = self._render(problem, view)
+            image, target = self._render(problem, state, view), np.asarray(view.target)
+            mask = None if view.mask is None else np.asarray(view.mask)
             if view.name in names:
-                results.write_view(self.run.images(kind), view.name, image, np.asarray(view.target))
-            found[view.name] = metrics.psnr(image, np.asarray(view.target), view.mask)
+                results.write_view(self.run.images(kind), view.name, image, target)
+            found[view.name] = {"psnr": metrics.psnr(image, target, mask)}
+            if kind == "final":
+                found[view.name] |= metrics.measures(image, target, mask)
         return found
 
-    def _render(self, problem: Problem, view: inverse.View) -> Any:
+    def _render(self, problem: Problem, state: State, view: inverse.View) -> Any:
+        """The image of a view at the exposure of the state."""
         scene = problem.bound.scene
         seed = hashed(self.job.optim.seed, "evaluation", view.name)
         sensor = sensor_of(scene, view.sensor)
-        return views.render(scene, sensor, problem.integrator, self.job.output.eval_spp, seed)[..., :3]
+        image = views.render(scene, sensor, problem.integrator, self.job.output.eval_spp, seed)[..., :3]
+        return image * exposure.of_view(state.latents, view.name, image, np.asarray(view.target), view.mask)
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -232,7 +237,7 @@ class _Worker:
             if state.step % self.job.output.image_every == 0 and state.step < self.job.optim.steps:
                 problem.bound.apply(state.latents)
                 for view in shown:
-                    image, folder = self._render(problem, view), self.run.images(f"step-{state.step:06d}")
+                    image, folder = self._render(problem, state, view), self.run.images(f"step-{state.step:06d}")
                     results.write_view(folder, view.name, image, np.asarray(view.target))
             return self.interruption.requested
 
@@ -262,9 +267,10 @@ class _Worker:
                 "held-out" if name in held_out else "training",
                 data.sources.get(name, ""),
                 initial.get(name, float("nan")),
-                value,
+                measured.pop("psnr"),
+                measured,
             )
-            for name, value in final.items()
+            for name, measured in final.items()
         ]
         losses = [float(r["loss"]) for r in self.run.read_metrics() if r.get("loss") is not None]
         details = {
@@ -274,6 +280,8 @@ class _Worker:
             "stop": _stop_text(self.job, self.state, reason),
             "loss_change": evaluate.loss_change(losses),
         }
+        if self.job.exposure is not None:
+            details["exposures"] = exposure.factors(self.state.latents)
         before, after = problem.bound.numpy(first.latents), problem.bound.numpy(self.state.latents)
         found = evaluate.write(self.job, self.run, data, problem.bound, before, after, scores, details)
         verdict = found["verdict"]

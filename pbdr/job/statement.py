@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..inverse import Options, Problem
+from ..inverse.problem import JOB
 from ..parameters import VariableSpec
 from ..scene import Scene, load_scene
 from . import views
@@ -39,7 +40,7 @@ def options(job: Job, training_views: int) -> Options:
         spp=job.render.spp,
         spp_grad=job.render.spp_grad,
         seed=job.optim.seed,
-        loss=job.loss.image,
+        loss=job.loss.terms,
         optimiser=job.optim.optimiser,
         lr_decay=job.optim.lr_decay,
         resolution=tuple((entry.step, entry.scale) for entry in job.render.resolution) or ((0, 1.0),),
@@ -50,4 +51,6 @@ def options(job: Job, training_views: int) -> Options:
         max_skips=job.guard.max_skips,
         patience=job.stop.patience,
         max_minutes=job.stop.max_minutes,
+        exposure_lr=None if job.exposure is None else job.exposure.lr,
+        exposure_fix=JOB.exposure_fix if job.exposure is None else job.exposure.fix,
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import LoadedImage, encode_exr, encode_png, find_images, load_image, read_frames, split_holdout
-from ..errors import DataError, OptionError
+from ..errors import DataError, OptionError, closest
 from ..inverse import View
 from ..parameters import of_sensor, resolve
 from ..scene import Scene, load_object, load_scene
@@ -65,11 +67,27 @@ def load(job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[s
         )
         views, seen_by = _rendered(job, scene, target, run, progress, bool(moved))
         sources = {view.name: f"{job.data.target}, {seen_by[view.name]}" for view in views}
-    training, held_out = split_holdout(views, job.data.holdout)
+    training, held_out = split_holdout(_weighed(views, sources, job.loss.views), job.data.holdout)
     data = Dataset(training, held_out, sources, target, seen_by)
     if run is not None:
         note(run, data)
     return data
+
+
+def _weighed(views: list[View], sources: dict[str, str], weights: Mapping[str, float]) -> list[View]:
+    """Views with the weights of the patterns that match their name or that of their image. OptionError if one matches none."""
+    found = {view.name: view for view in views}
+    for pattern, weight in weights.items():
+        chosen = [
+            name for name in found
+            if any(fnmatch.fnmatchcase(x, pattern) for x in (name, Path(sources[name]).name, Path(sources[name]).stem))
+        ]  # fmt: skip
+        if not chosen:
+            names = [Path(sources[name]).name for name in found]
+            hint = closest(pattern, [*found, *names]) or list(found)[:3]
+            raise OptionError(f"[loss] views = {pattern!r} matches no view. Closest: {', '.join(hint)}")
+        found |= {name: replace(found[name], weight=weight) for name in chosen}
+    return list(found.values())
 
 
 def note(run: RunDirectory, data: Dataset) -> None:
@@ -295,7 +313,7 @@ def render_path(scene: Scene, sensor: Any, spp: int, seed: int, integrator: dict
 
 
 def render(scene: Scene, sensor: Any, integrator: Any, spp: int, seed: int) -> NDArray[np.float32]:
-    """(H, W, 3 or 4) linear image, without derivatives, in launches of bounded memory."""
+    """(H, W, 3 or 4) linear image without extra channels or derivatives, in launches of bounded memory."""
     import drjit as dr
     import mitsuba as mi
 
@@ -307,7 +325,8 @@ def render(scene: Scene, sensor: Any, integrator: Any, spp: int, seed: int) -> N
             share = spp * (launch + 1) // launches - spp * launch // launches
             if share:
                 image = mi.render(scene.mi, sensor=sensor, integrator=integrator, spp=share, seed=hashed(seed, launch))
-                total = total + share * as_rgb(np.array(image, dtype=np.float64), scene.source)
+                own = np.array(image, dtype=np.float64)[..., : int(sensor.film().base_channels_count())]
+                total = total + share * as_rgb(own, scene.source)
     return np.ascontiguousarray(total / spp, dtype=np.float32)
 
 

@@ -156,9 +156,9 @@ def test_a_shared_seed_would_bias_the_gradient(targets):
                 # The same samples for the residual as for the derivative.
                 with dr.suspend_grad():
                     residual = mi.render(bound.scene.mi, integrator=task.integrator, spp=1, seed=seed + 1)
-                dr.backward(dr.mean(2 * (residual - task.target(0, image.shape)[0]) * image, axis=None))
+                dr.backward(dr.mean(2 * (residual - task.targets.radiance(0, image.shape)[0]) * image, axis=None))
             else:
-                dr.backward(dr.mean(dr.square(image - task.target(0, image.shape)[0]), axis=None))
+                dr.backward(dr.mean(dr.square(image - task.targets.radiance(0, image.shape)[0]), axis=None))
             results.append(np.array(dr.grad(next(iter(leaves.values())))).sum())
         return np.mean(results), np.std(results) / np.sqrt(len(results))
 

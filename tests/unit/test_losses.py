@@ -4,9 +4,11 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pbdr.errors import OptionError
 from pbdr.inverse import losses
+from pbdr.srgb import linear_to_srgb
 
 RNG = np.random.default_rng(11)
 IMAGE = RNG.uniform(0.1, 2, (6, 5, 3)).astype(np.float32)
@@ -89,3 +91,150 @@ def test_nan_is_not_hidden(name):
 def test_an_unknown_loss_offers_the_closest():
     with pytest.raises(OptionError, match=r"'relmes' is unknown\. Closest: relmse"):
         losses.get_loss("relmes")
+
+
+def between(image, target, mask):
+    """Codes, the image replaced by the target where the mask does not count."""
+    image, target = linear_to_srgb(image), linear_to_srgb(target)
+    return target + mask[..., None] * (image - target), target
+
+
+def reference_ssim(image, target, mask):
+    """The map of scikit-image, with windows that reflect at the borders."""
+    from skimage.metrics import structural_similarity
+
+    image, target = between(image, target, mask)
+    full = structural_similarity(
+        image, target, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=2, full=True
+    )[1]
+    return np.sum((1 - full) * mask[..., None]) / (3 * mask.sum())
+
+
+def reference_ms_ssim(image, target, mask):
+    """Wang, Simoncelli and Bovik (2003) with scipy's filters, on as many scales as windows fit."""
+    image, target = between(image, target, mask)
+    total = 1.0
+    scales = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[: max(1, sum(min(mask.shape) >> k >= 11 for k in range(5)))]
+    for level, power in enumerate(scales / scales.sum()):
+        blur = lambda x: ndimage.gaussian_filter(x, (1.5, 1.5, 0), truncate=3.5)  # noqa: E731
+        x, y = blur(image), blur(target)
+        cov = blur(image * target) - x * y
+        seen = (2 * cov + 9e-4) / (blur(image**2) - x**2 + blur(target**2) - y**2 + 9e-4)
+        if level == len(scales) - 1:
+            seen = seen * (2 * x * y + 1e-4) / (x**2 + y**2 + 1e-4)
+        total = total * (np.sum(seen * mask[..., None], axis=(0, 1)) / mask.sum()) ** power
+        h, w = (n // 2 * 2 for n in mask.shape)
+        half = lambda x, h=h, w=w: sum(x[i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)) / 4  # noqa: E731
+        image, target, mask = half(image), half(target), half(mask)
+    return 1 - total.mean()
+
+
+def reference_laplacian(image, target, mask):
+    """Matrices of Burt and Adelson's kernel, one axis at a time."""
+
+    def reduction(size):
+        m = np.zeros((-(-size // 2), size))
+        for k in range(len(m)):
+            for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
+                at = 2 * k + offset
+                at = -1 - at if at < 0 else 2 * size - 1 - at if at >= size else at
+                m[k, at] += weight / 16
+        return m
+
+    def expansion(size):
+        coarse = -(-size // 2)
+        m = np.zeros((size, coarse))
+        for k in range(size):
+            for j in range(-1, coarse + 1):
+                if abs(k - 2 * j) <= 2:
+                    m[k, min(max(j, 0), coarse - 1)] += (6, 4, 1)[abs(k - 2 * j)] / 8
+        return m
+
+    level, weight, total = (image - target) * (mask > 0)[..., None], mask, 0.0
+    for band in range(4):
+        h, w = level.shape[:2]
+        last = band == 3 or min(h, w) < 4
+        coarse = np.einsum("ij,jkc,lk->ilc", reduction(h), level, reduction(w))
+        detail = level if last else level - np.einsum("ij,jkc,lk->ilc", expansion(h), coarse, expansion(w))
+        total += np.sum(np.abs(detail) * weight[..., None]) / (3 * weight.sum())
+        if last:
+            break
+        level, weight = coarse, reduction(h) @ weight @ reduction(w).T
+    return total
+
+
+REFERENCES = {"ssim": reference_ssim, "ms_ssim": reference_ms_ssim, "laplacian": reference_laplacian}
+
+
+def pictures(height, width):
+    """A smooth picture, and the same with noise: structures that are alike in part, as where a loss is of use."""
+    rng = np.random.default_rng(13)
+    target = ndimage.gaussian_filter(rng.uniform(0, 2, (height, width, 3)), (1.5, 1.5, 0)) - 0.2
+    image = np.abs(target + rng.normal(0, 0.1, target.shape))
+    mask = np.clip(rng.uniform(-0.5, 1.5, (height, width)), 0, 1)
+    return image, target, mask
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize(("size", "masked"), [((24, 31), True), ((9, 7), False)], ids=["masked", "small"])
+def test_losses_of_neighbourhoods_are_those_of_others(name, size, masked):
+    if name == "ssim":
+        pytest.importorskip("skimage", reason="compares with scikit-image, of the extra dev")
+    image, target, mask = pictures(*size)
+    if name == "ssim" and min(size) < 11:
+        pytest.skip("scikit-image has no windows larger than the image")
+    mask = mask if masked else np.ones(size)
+    leaf = mi.TensorXf(image.astype(np.float32))
+    dr.enable_grad(leaf)
+    found = value(name, leaf, target.astype(np.float32), mask.astype(np.float32) if masked else None)
+    assert float(found.array[0]) == pytest.approx(REFERENCES[name](image, target, mask), rel=2e-4)
+    dr.backward(found)
+    gradient = np.array(dr.grad(leaf), dtype=np.float64)
+    assert (gradient[mask == 0] == 0).all()
+    for seed in range(2):
+        # Chance alone may be almost orthogonal to the gradient.
+        direction = np.random.default_rng(seed).normal(size=image.shape) + 4 * gradient / np.linalg.norm(gradient)
+        step = 1e-6
+        ends = [REFERENCES[name](image + s * direction, target, mask) for s in (step, -step)]
+        expected = (ends[0] - ends[1]) / (2 * step)
+        assert np.sum(gradient * direction) == pytest.approx(expected, rel=5e-3)
+        assert abs(expected) > 0.5 * np.linalg.norm(gradient)  # power: a derivative of 0 would be seen
+
+
+def test_equal_images_have_no_loss_and_structure_costs_more_than_level():
+    image, target, _ = (x.astype(np.float32) for x in pictures(24, 31))
+    for name in REFERENCES:
+        assert float(value(name, target, target).array[0]) == pytest.approx(0, abs=1e-5)
+    level = target + np.sqrt(np.mean((image - target) ** 2))  # the same squared error as the noise has
+    assert float(value("ssim", level, target).array[0]) < 0.5 * float(value("ssim", image, target).array[0])
+
+
+def test_a_list_of_losses_has_weights():
+    terms = losses.get_losses(["l1", {"type": "relmse", "weight": 0.5, "floor": 0.1}])
+    assert [(weight, loss.name) for weight, loss in terms] == [(1.0, "l1"), (0.5, "relmse")] and terms[1][1].floor == 0.1
+    for given, message in (([], "empty"), ([{"type": "l1", "weight": 0}], "above 0"), (["l3"], "'l3' is unknown")):
+        with pytest.raises(OptionError, match=message):
+            losses.get_losses(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("silhouette", lambda i, t, m: np.mean((i - t) ** 2)),
+        ("depth", lambda i, t, m: np.sum(np.abs(i - t) / t * m[..., None]) / m.sum()),
+        ("normal", lambda i, t, m: np.sum((i - t) ** 2 * m[..., None]) / (3 * m.sum())),
+    ],
+)
+def test_losses_of_planes(name, formula):
+    width = losses.PLANES[name][0]
+    image, plane = IMAGE[..., :width], TARGET[..., :width].copy()
+    loss = losses.get_loss(name)
+    if name != "silhouette":
+        plane[:2] = 0  # nothing was measured there
+    measured = loss.measured(plane)
+    assert (measured is None) == (name == "silhouette")
+    mask = np.ones((6, 5)) if measured is None else measured.astype(float)
+    with np.errstate(all="ignore"):
+        expected = formula(image.astype(float), np.where(mask[..., None] > 0, plane, 1e9), mask)
+    tensors = [mi.TensorXf(x) for x in (image, plane)] + [None if measured is None else mi.TensorXf(mask.astype(np.float32))]
+    assert float(loss(*tensors).array[0]) == pytest.approx(expected, rel=1e-4)

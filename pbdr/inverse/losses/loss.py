@@ -18,35 +18,60 @@ NEEDS = {
     "other": "a second render of the same view, with seeds of its own, without derivatives; it doubles the time of a primal pass"
 }
 
+#: What a view may hold besides radiance (`View.planes`): its name → (number of its components, where it comes from).
+PLANES = {
+    "silhouette": (1, "images with alpha, mask_path of a transforms.json, or [data] masks"),
+    "depth": (1, "[data] depth"),
+    "normal": (3, "[data] normal"),
+}
+
 
 class Loss(ABC):
-    """An image loss. A new one is a frozen dataclass below this class, whose fields are its options (`pbdr.registry`).
+    """A loss of one view. A new one is a frozen dataclass below this class, whose fields are its options (`pbdr.registry`).
 
     name    what job files and `Options.loss` call it
     needs   names of `NEEDS`: `fit` hands each over as an argument of that name
+    plane   the one of `PLANES` that it compares with the extra channel `channel()`; "": it compares radiance
+
+    A loss of a plane is called with the rendered channel as `image` and the plane as `target`; `mask` is where it was `measured`,
+    not the mask of the view.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    plane: ClassVar[str] = ""
+
+    def channel(self) -> str:
+        """Return the entry of `pathspace`'s option `aovs` that renders what a `plane` is compared with."""
+        raise NotImplementedError(f"loss {self.name} has a plane, and must say which channel it is compared with")
+
+    def measured(self, plane: Any) -> Any:
+        """Return where the plane (H, W, C), a NumPy array, holds a measurement, as booleans (H, W); None: everywhere."""
+        return None
 
     @abstractmethod
     def __call__(self, image: Any, target: Any, mask: Any = None, weights: Any = None, **given: Any) -> Any:
         """Return one number, a tensor of one entry that is differentiable in `image`.
 
-        `image`, `target`: tensors (H, W, C) of linear radiance. `mask`, `weights`: tensors (H, W) or None, which multiply; the
-        result is the mean over pixels and channels weighted by them (`mean`). `given`: what the loss `needs`. `fit` calls it once
-        for every view of a step. It must hand on NaN, which `fit` counts and refuses.
+        `image`, `target`: tensors (H, W, C) of linear radiance, or of a plane. `mask`, `weights`: tensors (H, W) or None, which
+        multiply; the result is the mean over pixels and channels weighted by them (`mean`). `given`: what the loss `needs`. `fit`
+        calls it once for every view of a step. It must hand on NaN, which `fit` counts and refuses.
         """
 
 
 def mean(error: Any, mask: Any, weights: Any) -> Any:
     """Return the mean of `error` (H, W, C) over pixels and channels, weighted by mask · weights (each (H, W) or None)."""
+    weight = weight_of(mask, weights)
+    if weight is None:
+        return dr.mean(error, axis=None)
+    return dr.sum(error * weight, axis=None) / (dr.sum(weight, axis=None) * error.shape[-1])
+
+
+def weight_of(mask: Any, weights: Any) -> Any:
+    """Return mask · weights (each (H, W) or None) as a tensor (H, W, 1), or None where both are."""
     weight = None
     for factor in (mask, weights):
         if factor is not None:
             factor = mi.TensorXf(factor)
             weight = factor if weight is None else weight * factor
-    if weight is None:
-        return dr.mean(error, axis=None)
-    weight = dr.reshape(weight, (*weight.shape[:2], 1))
-    return dr.sum(error * weight, axis=None) / (dr.sum(weight, axis=None) * error.shape[-1])
+    return None if weight is None else dr.reshape(weight, (*weight.shape[:2], 1))

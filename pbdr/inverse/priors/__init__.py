@@ -7,16 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbdr.errors import OptionError
+from pbdr.inverse.priors.cluster import Cluster
 from pbdr.inverse.priors.mesh import EdgeLength, Laplacian, NormalConsistency
 from pbdr.inverse.priors.prior import Prior
+from pbdr.inverse.priors.smooth import Smooth, TextureLaplacian
+from pbdr.inverse.priors.sparse import Sparse
 from pbdr.inverse.priors.tv import RelativeTotalVariation, TotalVariation
+from pbdr.inverse.priors.white_light import WhiteLight
 from pbdr.registry import Registry
 
 __all__ = ["PRIORS", "Prior", "get_priors"]
 
 PRIORS: Registry[Prior] = Registry(
-    "prior", "Priors", (TotalVariation, RelativeTotalVariation, Laplacian, NormalConsistency, EdgeLength)
-)
+    "prior",
+    "Priors",
+    (
+        TotalVariation, RelativeTotalVariation, TextureLaplacian, Smooth, Sparse, WhiteLight, Cluster,
+        Laplacian, NormalConsistency, EdgeLength,
+    ),
+)  # fmt: skip
 
 
 def get_priors(table: Mapping[str, float | Mapping[str, Any]]) -> list[tuple[float, Prior]]:

@@ -9,6 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.inverse.priors.prior import Prior
+from pbdr.inverse.priors.texture import constant, neighbour
 from pbdr.parameters.place import Place
 from pbdr.registry import option
 
@@ -27,7 +28,7 @@ class TotalVariation(Prior):
         return tv(value, wrap=place.wraps, smooth=self.smooth)
 
     def refusal(self, place: Place) -> str:
-        return _constant(place)
+        return constant(place)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RelativeTotalVariation(Prior):
         return tv_relative(value, wrap=place.wraps, smooth=self.smooth)
 
     def refusal(self, place: Place) -> str:
-        return _constant(place)
+        return constant(place)
 
 
 def tv(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> Any:
@@ -51,15 +52,8 @@ def tv(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> Any:
 
     The differences are per texel; `wrap` adds the one across the left and right edge, as environments need.
     """
-    h, w, c = value.shape
-    lane = dr.arange(mi.UInt32, h * w * c)
-    row, column = lane // (w * c), (lane // c) % w
-    right = dr.select(column + 1 < w, column + 1, 0 if wrap else column)
-    below = dr.select(row + 1 < h, row + 1, row)
-    channel = lane % c
-    flat = value.array
-    dx = dr.gather(mi.Float, flat, (row * w + right) * c + channel) - flat
-    dy = dr.gather(mi.Float, flat, (below * w + column) * c + channel) - flat
+    dx = neighbour(value, 0, 1, wrap=wrap) - value.array
+    dy = neighbour(value, 1, 0) - value.array
     return dr.mean(_smooth_abs(dx, smooth) + _smooth_abs(dy, smooth))
 
 
@@ -79,8 +73,3 @@ def tv_relative(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> An
 
 def _smooth_abs(x: Any, smooth: float) -> Any:
     return dr.sqrt(dr.square(x) + smooth * smooth) - smooth
-
-
-def _constant(place: Place) -> str:
-    texels = place.parameter is None or len(place.parameter.shape) == 3
-    return "" if texels else "a constant has no variation; give 'texture' or drop it"

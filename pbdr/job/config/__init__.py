@@ -11,11 +11,12 @@ from .read import load_job, parse_job
 from .render import RenderSection, ResolutionStep
 from .scene import SceneSection
 from .section import Section
-from .training import GaugeSection, LossSection, OptimSection
+from .training import ExposureSection, GaugeSection, LossSection, OptimSection
 from .variable import VarSection
 
 __all__ = [
     "DataSection",
+    "ExposureSection",
     "GaugeSection",
     "GoalSection",
     "GuardSection",

@@ -13,7 +13,7 @@ from .outcome import GoalSection, GuardSection, OutputSection, StopSection
 from .render import RenderSection
 from .scene import SceneSection
 from .section import Section
-from .training import GaugeSection, LossSection, OptimSection
+from .training import ExposureSection, GaugeSection, LossSection, OptimSection
 from .variable import VarSection
 
 
@@ -31,6 +31,7 @@ class Job(Section):
     optim: OptimSection = OptimSection()
     vars: Annotated[dict[str, VarSection], Field(min_length=1)]
     gauge: GaugeSection | None = None
+    exposure: ExposureSection | None = None
     guard: GuardSection = GuardSection()
     stop: StopSection = StopSection()
     goal: GoalSection = GoalSection()

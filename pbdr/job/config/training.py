@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from ...inverse.losses import LOSSES
+from ...errors import OptionError
+from ...inverse.exposure import FIXES
+from ...inverse.losses import LOSSES, Losses
 from ...inverse.optimisers import OPTIMISERS
 from ...inverse.problem import JOB
 from ...inverse.schedules import DECAYS
 from ...registry import Choice
-from ..choices import entry_of, one_of
+from ..choices import entries_of, entry_of, one_of, weighed
 from .section import Count, Positive, Section
 
 
 class LossSection(Section):
-    """What is minimised."""
+    """What is minimised. Other losses are added by name: `silhouette = 1.0`, a weight, or a table of `weight` and options."""
 
-    image: Annotated[Choice, entry_of(LOSSES)] = JOB.loss
-    """Image loss: its name, or a table of its type and options, { type = "relmse", floor = 0.1 }."""
+    model_config = ConfigDict(extra="allow")
+
+    image: Annotated[Losses, entries_of(LOSSES)] = JOB.loss
+    """Image loss: its name, or a table of its type and options, { type = "relmse", floor = 0.1 }; or a list of these, which are
+    added, [{ type = "l1", weight = 0.8 }, { type = "ssim", weight = 0.2 }]."""
+    views: dict[str, Positive] = Field(default_factory=dict)
+    """Weights of views, by their names or those of their images, globs allowed: { "r_01*" = 0.5 }. Others have 1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _further_losses(cls, given: Any) -> Any:
+        """Other keys are names of losses."""
+        others = {k: v for k, v in given.items() if k not in cls.model_fields} if isinstance(given, Mapping) else {}
+        for name, value in others.items():
+            if name not in LOSSES:
+                known = [*cls.model_fields, *LOSSES]
+                raise PydanticCustomError("unknown_key", "no such key", {"key": name, "known": known})
+            options = dict(value) if isinstance(value, Mapping) else {"weight": value}
+            try:
+                weighed(options.pop("weight", 1.0))
+                LOSSES.make({"type": name, **options})
+            except (OptionError, ValueError) as error:
+                raise ValueError(f"{name}: {error}") from error
+        return given
+
+    @property
+    def terms(self) -> list[Choice]:
+        """All losses, with their weights, those that weigh nothing left out."""
+        image: Any = self.image
+        found: list[Choice] = list(image) if isinstance(image, list) else [image]
+        for name, value in (self.model_extra or {}).items():
+            found.append({"type": name, **(value if isinstance(value, Mapping) else {"weight": value})})
+        return [term for term in found if isinstance(term, str) or term.get("weight", 1.0) > 0]
 
 
 class OptimSection(Section):
@@ -44,3 +79,13 @@ class GaugeSection(Section):
     """What is kept, for instance "mean_luminance(mat-*/base_color) = 0.5"."""
     lr: Positive | None = JOB.gauge_lr
     """Learning rate of the tint that these albedos and the lights exchange in a step of their own, which highlights settle."""
+
+
+class ExposureSection(Section):
+    """Exposures of the images as unknowns: a factor for each view, which multiplies the render."""
+
+    lr: Positive = 2e-2
+    """Learning rate of their logarithms."""
+    fix: Annotated[str, one_of(FIXES)] = JOB.exposure_fix
+    """What is fixed, since images show the product of exposure and light only: "mean", their geometric mean is 1; "first", that of
+    the first training view is 1; "none", for scenes whose light is known."""
