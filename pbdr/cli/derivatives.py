@@ -16,8 +16,8 @@ Directions = Annotated[
     tyro.conf.UseAppendAction[list[str]],
     tyro.conf.arg(
         metavar="DIRECTION",
-        help="How the parameter moves: x, y, z (translations), smooth (waves over the vertices), all (every entry by 1), or "
-        "numbers such as 1,0.5,0; may be repeated. By default what suits the parameter.",
+        help="How the parameter moves: x, y, z (translations), smooth (waves over the vertices), all (every entry by 1), random, "
+        "or numbers such as 1,0.5,0; may be repeated. By default what suits the parameter.",
     ),
 ]
 IntegratorOptions = Annotated[

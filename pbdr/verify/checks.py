@@ -64,7 +64,7 @@ def verify(
     primal_options = primal_of(options, primal)
     camera = sensor_of(scene, sensor)
     names = (tuple(directions) or defaults(parameter))[: 1 if quick else None]
-    tangents = {name: direction(scene, parameter, name) for name in names}
+    tangents = {name: direction(scene, parameter, name, seed) for name in names}
     tell = progress or (lambda text, fraction: None)
     with resized_film(camera, fitting_size(camera, resolution)):
         job = _Job(

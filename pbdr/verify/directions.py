@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import Parameter, read
 from pbdr.scene import mitsuba_scene
+from pbdr.seeds import hashed
 
 Array = NDArray[np.float64]
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-NAMES = (*AXES, "smooth", "all")
+NAMES = (*AXES, "smooth", "all", "random")
+FEW = 16  # entries of a parameter up to which a random direction has a random number for each
 
 
 def defaults(parameter: Parameter) -> tuple[str, ...]:
@@ -25,12 +27,13 @@ def defaults(parameter: Parameter) -> tuple[str, ...]:
     return parameter.row.directions
 
 
-def direction(scene: Any, parameter: Parameter, name: str) -> Array:
+def direction(scene: Any, parameter: Parameter, name: str, seed: int = 0) -> Array:
     """The direction `name`, of the parameter's shape; lengths are scene units, its largest entry is about 1.
 
     x, y, z   translation: of vertices, of a pose's origin, of a point
     smooth    waves over the vertices (or entries), the same in every run
     all       every entry by 1
+    random    by `seed`: a normal number for each of few entries, waves of random phase over many
     "1,0.5,0" one number for each column of the parameter
 
     Raises OptionError for an unknown name, ParameterError where the parameter has no such direction.
@@ -42,6 +45,12 @@ def direction(scene: Any, parameter: Parameter, name: str) -> Array:
         return _constant(parameter, name, numbers)
     if name == "all":
         return np.ones(parameter.shape)
+    if name == "random":
+        random = np.random.default_rng(hashed(seed, "direction", parameter.name))
+        if int(np.prod(parameter.shape)) <= FEW:
+            values = random.standard_normal(parameter.shape)
+            return np.asarray(values / np.abs(values).max())
+        return _smooth(scene, parameter, random.uniform(0, 2 * np.pi))
     return _smooth(scene, parameter)
 
 
@@ -73,7 +82,7 @@ def _constant(parameter: Parameter, name: str, numbers: Sequence[float]) -> Arra
     raise ParameterError(f"direction '{name}' has {len(numbers)} numbers; {parameter.name!r} has shape {shape}")
 
 
-def _smooth(scene: Any, parameter: Parameter) -> Array:
+def _smooth(scene: Any, parameter: Parameter, phase: float = 1.0) -> Array:
     """Waves of about one period over the object: of position for vertices, of the index for anything else."""
     shape = parameter.shape
     if parameter.kind == "mesh":
@@ -81,10 +90,10 @@ def _smooth(scene: Any, parameter: Parameter) -> Array:
         size = float(np.ptp(positions, axis=0).max()) or 1.0
         points = (positions - positions.mean(0)) / size
         phases = np.stack([points @ k for k in ([5.0, 2.0, -3.0], [-2.0, 4.0, 5.0], [3.0, -5.0, 2.0])], axis=-1)
-        columns = [np.sin(phases[:, j % 3] + 1.0 + 2.0 * j) for j in range(shape[1])]
+        columns = [np.sin(phases[:, j % 3] + phase + 2.0 * j) for j in range(shape[1])]
         return np.stack(columns, axis=-1)
     grids = np.meshgrid(*[np.arange(n) / max(n, 1) for n in shape], indexing="ij")
-    return np.asarray(np.sin(1.0 + sum((5.0 + 2.0 * j) * grid for j, grid in enumerate(grids))))
+    return np.asarray(np.sin(phase + sum((5.0 + 2.0 * j) * grid for j, grid in enumerate(grids))))
 
 
 def _vertices(scene: Any, parameter: Parameter) -> Array:

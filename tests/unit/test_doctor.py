@@ -187,3 +187,10 @@ def test_problems_come_first() -> None:
     bad = Capture(capture(image=drift).shots, POINTS, NORMALS, LABELS, notes=["sky: 3 of 9 texels are negative"])
     levels = [finding.level for finding in examine(bad)]
     assert levels[0] == "problem" and levels[-1] == "note"
+
+
+def test_surfaces_are_not_compared_with_wrong_cameras() -> None:
+    """The drift that is there is not told while focal lengths are wrong: what is seen where is unknown."""
+    found = examine(capture(camera=focal(2.0), image=drift))
+    assert "field_of_view" in {finding.check for finding in found}
+    assert not {"exposure", "unseen"} & {finding.check for finding in found}

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from .bench import Bench
+from .check import Check
 from .demo import Demo
 from .doctor import Doctor
 from .fit import Fit
@@ -21,7 +22,7 @@ from .verify import Verify
 
 COMMANDS: dict[str, Any] = {
     command.__name__.lower(): command
-    for command in (Demo, Fit, Resume, Render, Gradient, Verify, Params, Report, Bench, Doctor)
+    for command in (Demo, Check, Fit, Resume, Render, Gradient, Verify, Params, Report, Bench, Doctor)
 }
 
 

@@ -24,7 +24,15 @@ CHECKS: dict[str, Callable[[Capture], list[Finding]]] = {
 }  # fmt: skip
 
 
+GEOMETRY = ("axes", "field_of_view", "principal_point", "inverted_masks", "order")
+#: What means nothing while cameras are wrong.
+OF_SURFACES = ("exposure", "unseen")
+
+
 def examine(capture: Capture) -> list[Finding]:
-    """Run every check → what they found, problems before notes."""
-    found = [finding for check in CHECKS.values() for finding in check(capture)]
+    """Run every check → what they found, problems before notes. Surfaces are compared only if cameras and masks look right."""
+    found: list[Finding] = []
+    for name, check in CHECKS.items():
+        if name not in OF_SURFACES or not any(finding.check in GEOMETRY for finding in found):
+            found += check(capture)
     return sorted(found, key=lambda finding: finding.level != "problem")

@@ -11,9 +11,7 @@ from .unseen import visible
 #: Slopes of log image over log start that a transfer function too many or too few makes: 2.2 and 1 / 2.2, with room.
 STEEP, FLAT = (1.75, 2.9), (0.34, 0.58)
 STOPS = 0.35  # of exposure that may differ
-TIMES = (
-    8  # the median of those differences, which is small only where points are where the start says, must the spread be
-)
+TIMES = 8  # as large as the scatter of ratios, which is small only where surfaces are where the start says
 SLANT = 0.5  # least cosine between a surface's normal and the view
 ALIKE = 0.2  # stops by which ratios of the points that two images share may differ from their median
 

@@ -1,0 +1,90 @@
+"""What the doctor of captures looks at, from a job's scene and views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Camera
+from ..data.doctor import Capture, Shot
+from ..inverse import View
+from ..parameters import list_parameters, read, traverse
+from ..scene import Scene, sensor_of
+from ..seeds import hashed
+
+POINTS = 8000  # on the surfaces of the scene, together
+LEAST = 60  # of one shape
+
+
+def capture_of(
+    scene: Scene, views: Iterable[View], sources: dict[str, str], training: set[str], starts: dict[str, NDArray[Any]], color: str
+) -> Capture:  # fmt: skip
+    """The views of a job, and the scene as it is now. `starts`: images of it by view; `training`: names of the fitted views."""
+    shots = [
+        Shot.of(
+            view.name, np.asarray(view.target), mask=view.mask, suffix=Path(sources.get(view.name, "")).suffix,
+            camera=camera_of(sensor_of(scene, view.sensor)), start=starts.get(view.name), training=view.name in training,
+        )
+        for view in views
+    ]  # fmt: skip
+    points, normals, labels = surface(scene)
+    skies = {p.name: np.asarray(read(scene, p)) for p in list_parameters(scene) if p.kind == "environment"}
+    return Capture(shots, points, normals, labels, color, scene.notes, skies)
+
+
+def camera_of(sensor: Any) -> Camera | None:
+    """The pinhole camera of a sensor, distortion left out; None for sensors that have no field of view."""
+    params = traverse(sensor)
+    film = sensor.film()
+    (width, height), crop, (left, top) = film.size(), film.crop_size(), film.crop_offset()
+    found = {key: params[key] for key in ("x_fov", "focal_x", "focal_y", "to_world") if key in params}
+    if "to_world" not in found or not {"x_fov", "focal_x"} & set(found):
+        return None
+    matrix = np.array(found["to_world"].matrix, dtype=np.float64).reshape(4, 4)
+    matrix[:3, :3] /= np.linalg.norm(matrix[:3, :3], axis=0)
+    if "x_fov" in found:
+        focal, focal_y = 0.5 * width / np.tan(0.5 * np.radians(_number(found["x_fov"]))), None
+    else:
+        focal, focal_y = width * _number(found["focal_x"]), width * _number(found["focal_y"])
+    cx = width * (0.5 - _number(params["principal_point_offset_x"])) - int(left)
+    cy = height * (0.5 - _number(params["principal_point_offset_y"])) - int(top)
+    return Camera(matrix, int(crop[0]), int(crop[1]), float(focal), cx, cy, focal_y)
+
+
+def _number(value: Any) -> float:
+    return float(np.array(value).reshape(-1)[0])
+
+
+def surface(scene: Scene, count: int = POINTS) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """Random points on the scene's surfaces, in proportion to their areas, their normals, and the names of their shapes.
+
+    Shapes that emit light, and kinds that Mitsuba draws no points of, are left out.
+    """
+    import mitsuba as mi
+
+    shapes = []
+    for shape in scene.mi.shapes():
+        try:
+            area = 0.0 if shape.is_emitter() or shape.is_sensor() else _number(shape.surface_area())
+        except RuntimeError:  # not implemented for this kind
+            continue
+        if 0 < area < np.inf:
+            shapes.append((shape, area))
+    total = sum(area for _, area in shapes)
+    points, normals, labels = [np.zeros((0, 3))], [np.zeros((0, 3))], []
+    for number, (shape, area) in enumerate(shapes):
+        random = np.random.default_rng(hashed(0, "surface", number))
+        sample = random.uniform(size=(2, max(LEAST, round(count * area / total))))
+        try:
+            found = shape.sample_position(0.0, mi.Point2f(sample.astype(np.float32)))
+        except RuntimeError:
+            continue
+        place = np.array(found.p).T
+        points.append(place)
+        normals.append(np.array(found.n).T)
+        labels += [str(shape.id())] * len(place)
+    return np.concatenate(points), np.concatenate(normals), labels
