@@ -21,7 +21,8 @@ LEAST = 60  # of one shape
 
 
 def capture_of(
-    scene: Scene, views: Iterable[View], sources: dict[str, str], training: set[str], starts: dict[str, NDArray[Any]], color: str
+    scene: Scene, views: Iterable[View], sources: dict[str, str], training: set[str], starts: dict[str, NDArray[Any]], color: str,
+    exposures_unknown: bool = False,
 ) -> Capture:  # fmt: skip
     """The views of a job, and the scene as it is now. `starts`: images of it by view; `training`: names of the fitted views."""
     shots = [
@@ -33,7 +34,7 @@ def capture_of(
     ]  # fmt: skip
     points, normals, labels = surface(scene)
     skies = {p.name: np.asarray(read(scene, p)) for p in list_parameters(scene) if p.kind == "environment"}
-    return Capture(shots, points, normals, labels, color, scene.notes, skies)
+    return Capture(shots, points, normals, labels, color, scene.notes, skies, exposures_unknown)
 
 
 def camera_of(sensor: Any) -> Camera | None:

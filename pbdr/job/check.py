@@ -102,7 +102,9 @@ def check(job: Job, prepared: Prepared, tell: Tell, *, gradient: bool = True, ti
     training = {view.name for view in data.training}
     pictures = [_picture(view, starts[view.name], data, view.name in training) for view in data.views]
     tell("examining cameras and images")
-    seen = capture.capture_of(problem.bound.scene, data.views, data.sources, training, starts, job.data.color)
+    seen = capture.capture_of(
+        problem.bound.scene, data.views, data.sources, training, starts, job.data.color, job.exposure is not None
+    )
     findings = examine(seen)
     found = None
     if gradient:

@@ -170,6 +170,7 @@ RIGHT: dict[str, Capture] = {
     "a start beside its place": capture(points=POINTS + [0.15, 0.1, 0.0], starts=False),
     "noise": capture(image=lambda k, x: x + 0.05 * np.random.default_rng(k).standard_normal(x.shape) * x),
     "small drift": capture(image=lambda k, x: x * 2 ** (0.02 * (k - 5))),
+    "drift that is estimated": capture(image=drift, exposures_unknown=True),
     "EXR": capture(suffix=".exr"),
     "symmetric": Capture(
         [Shot.of(f"{k}", *traced(c, COLOURS[:1])[:1], mask=traced(c, COLOURS[:1])[1], camera=c) for k, c in enumerate(cameras())],

@@ -74,6 +74,7 @@ class Capture:
     color         how 8-bit files are read: "srgb" or "linear"
     notes         what was said when the scene was loaded
     environments  (H, W, C) texels of environments by name
+    exposures_unknown  whether the exposure of every image is estimated, so that it may drift
     """
 
     shots: Sequence[Shot]
@@ -83,6 +84,7 @@ class Capture:
     color: str = "srgb"
     notes: Sequence[str] = ()
     environments: dict[str, Array] = field(default_factory=dict)
+    exposures_unknown: bool = False
 
     @property
     def posed(self) -> list[Shot]:

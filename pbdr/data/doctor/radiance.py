@@ -71,7 +71,12 @@ def _slope(capture: Capture) -> list[Finding]:
 def exposure(capture: Capture) -> list[Finding]:
     """Points of the scene that several images show differently bright, image by image."""
     shots = capture.posed[:MANY]
-    if len(shots) < 2 or not len(capture.points) or len(capture.normals) != len(capture.points):
+    if (
+        capture.exposures_unknown
+        or len(shots) < 2
+        or not len(capture.points)
+        or len(capture.normals) != len(capture.points)
+    ):
         return []
     logs = np.array([_brightness(shot, capture) for shot in shots])
     found = _exposures(logs)
@@ -86,7 +91,7 @@ def exposure(capture: Capture) -> list[Finding]:
         Finding(
             "exposure",
             f"images show the same surfaces up to {spread:.1f} stops differently bright ({bright} brightest, {dark} darkest): "
-            "divide them by their exposures, or let the exposure of every image be unknown",
+            "divide them by their exposures, or make these unknown by a section [exposure] of the job",
         )
     ]
 
