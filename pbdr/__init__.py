@@ -23,6 +23,7 @@ _HOMES = {
     "Scene": "pbdr.scene",
     "list_parameters": "pbdr.parameters",
     "VariableSpec": "pbdr.parameters",
+    "FunctionSpec": "pbdr.parameters",
     "render": "pbdr.rendering",
     "gradient": "pbdr.rendering",
     "derivative": "pbdr.rendering",

@@ -17,6 +17,7 @@ Result = tuple[int, dict[str, Any]]
 Json = Annotated[bool, tyro.conf.arg(help="Print one JSON object on stdout; everything else goes to stderr.")]
 SceneFile = Annotated[Positional[Path], tyro.conf.arg(metavar="SCENE", help="Mitsuba XML file.")]
 Run = Annotated[Positional[Path], tyro.conf.arg(metavar="RUN", help="runs/NAME/TIME, or runs/NAME for its newest.")]
+Code = Annotated[bool, tyro.conf.arg(help="Execute Python functions that the job names; read them first.")]
 Defines = Annotated[
     tyro.conf.UseAppendAction[list[str]],
     tyro.conf.arg(aliases=["-D"], metavar="NAME=VALUE", help="Set a $NAME of the scene file; may be repeated."),

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from ..job.runner import Outcome
 
 
-def start(job: Any, text: str) -> Result:
+def start(job: Any, text: str, allow_code: bool = False) -> Result:
     """Check a job against its scene, make its run directory, and run it."""
     from ..job import preflight, runner
 
-    prepared = preflight.check(job)
-    return work(runner.create(job, text), prepared)
+    prepared = preflight.check(job, allow_code)
+    return work(runner.create(job, text), prepared, allow_code)
 
 
-def work(directory: Any, prepared: Any = None) -> Result:
+def work(directory: Any, prepared: Any = None, allow_code: bool = False) -> Result:
     """Run, and write the report whatever happens; the run's own error is the one that is told."""
     from .. import report
     from ..job import runner
 
     try:
-        outcome = runner.run(directory, Progress(), prepared)
+        outcome = runner.run(directory, Progress(), prepared, allow_code)
     except BusyError:  # the page is written by whoever is at work
         raise
     except PbdrError as error:

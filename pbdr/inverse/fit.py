@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -89,7 +89,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     bound, options = problem.bound, problem.options
     views = schedules.views(len(problem.views), options.views_per_step, state.step, options.seed)
     scale = schedules.resolution(options.resolution, state.step)
-    active = [k for k, x in bound.latents.items() if bound.specs[x.variable].start <= state.step]
+    active = [key for key, leaf in bound.leaves.items() if leaf.start <= state.step]
 
     _recall(problem, state)
     leaves = {key: mi.TensorXf(value) for key, value in state.latents.items()}
@@ -97,23 +97,15 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
         active.append(gauge.TINT)
     active += [key for key in (exposure.key(problem.label(index)) for index in views) if key in leaves]
     dr.enable_grad(*[leaves[key] for key in active])
-    values = bound.values(leaves)
-    if problem.gauge is not None and gauge.TINT in leaves:
-        values = gauge.tinted(problem.gauge, values, leaves[gauge.TINT])
-    params = bound.apply(leaves, values)
-    with ExitStack() as films:
-        image_loss = mi.Float(0)
-        for index in views:
-            films.enter_context(resized_film(problem.sensor(index), problem.film(index, scale)))
-            image_loss += _view_loss(problem, params, leaves, index, state.step).array / len(views)
-        prior = _prior(problem, values)
-        dr.backward(image_loss + prior) if active else None
+    loss, extra = 0.0, 0.0
+    for number, group in enumerate(_by_time(problem, views)):
+        seen = _differentiate(problem, leaves, group, scale, state.step, len(views), bool(active), not number)
+        loss, extra = loss + seen[0], extra + seen[1]
     gradients = {key: mi.TensorXf(dr.grad(leaves[key])) for key in active}
-    loss, extra = float(dr.detach(image_loss)[0]), float(dr.detach(prior)[0])
 
     norms = _norms(problem, gradients)
     decay = schedules.decay(options.lr_decay, state.step, options.steps)
-    rates = {key: latent.lr * decay for key, latent in bound.latents.items()}
+    rates = {key: leaf.lr * decay for key, leaf in bound.leaves.items()}
     if options.gauge_lr is not None:
         rates[gauge.TINT] = options.gauge_lr * decay
     if options.exposure_lr is not None:
@@ -176,13 +168,43 @@ def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, se
 
     Where exposures are unknown, it has that of the state.
     """
-    params = problem.bound.apply(state.latents)
+    params = problem.bound.apply(state.latents, time=problem.views[index].time)
     with dr.suspend_grad():
         image = _render(problem, params, index, spp, spp, hashed(seed, "view", index), 1)
         return np.array(_radiance(problem, image, index, state.latents))
 
 
 # ---- internals ---------------------------------------------------------------------------------------------------
+
+
+def _by_time(problem: Problem, views: Sequence[int]) -> list[list[int]]:
+    """The views of a step in groups that see the same scene: all of them, or those of one time where functions depend on it."""
+    if not problem.bound.timed:
+        return [list(views)]
+    times = [problem.views[index].time for index in views]
+    return [[i for i, t in zip(views, times, strict=True) if t == time] for time in dict.fromkeys(times)]
+
+
+def _differentiate(
+    problem: Problem, leaves: Mapping[str, Any], views: Sequence[int], scale: float, step: int, count: int,
+    attached: bool, with_prior: bool,
+) -> tuple[float, float]:  # fmt: skip
+    """Add the gradient of the loss of `views`, out of `count`, to `leaves`, and that of priors if asked for; return both values.
+
+    The derivative of a rendering is taken in the scene as it is then: views of another time come after that.
+    """
+    values = problem.bound.values(leaves)
+    if problem.gauge is not None and gauge.TINT in leaves:
+        values = gauge.tinted(problem.gauge, values, leaves[gauge.TINT])
+    params = problem.bound.apply(leaves, values, problem.views[views[0]].time)
+    with ExitStack() as films:
+        image_loss = mi.Float(0)
+        for index in views:
+            films.enter_context(resized_film(problem.sensor(index), problem.film(index, scale)))
+            image_loss += _view_loss(problem, params, leaves, index, step).array / count
+        prior = _prior(problem, values) if with_prior else mi.Float(0)
+        dr.backward(image_loss + prior) if attached else None
+    return float(dr.detach(image_loss)[0]), float(dr.detach(prior)[0])
 
 
 def _recall(problem: Problem, state: State) -> None:
@@ -256,7 +278,7 @@ def _variable(problem: Problem, key: str) -> str:
     """Variable that a latent belongs to; the tint is one of its own, exposures are one together."""
     if key.startswith(exposure.PREFIX):
         return exposure.NAME
-    return key if key == gauge.TINT else problem.bound.latents[key].variable
+    return key if key == gauge.TINT else problem.bound.leaves[key].variable
 
 
 def _norms(problem: Problem, gradients: dict[str, Any]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from pbdr.inverse.optimisers import OPTIMISERS, Groups
 from pbdr.inverse.priors import Prior, get_priors
 from pbdr.inverse.targets import Targets
 from pbdr.options import Options as Pathspace
-from pbdr.parameters import Variables, VariableSpec
+from pbdr.parameters import FunctionSpec, Variables, VariableSpec
 from pbdr.registry import Choice
 from pbdr.scene import integrator_of, sensor_of
 
@@ -34,6 +34,7 @@ class View:
     name    what messages and files call it
     planes  what else was observed, by name of `losses.PLANES`: (H, W) or (H, W, C); for losses that compare these
     weight  of this view in the loss, above 0
+    time    what functions of time get (`parameters.FunctionSpec`)
     """
 
     target: NDArray[Any]
@@ -42,6 +43,7 @@ class View:
     name: str = ""
     planes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     weight: float = 1.0
+    time: float = 0.0
 
 
 #: What a loss or gradient that is not finite may do.
@@ -155,7 +157,7 @@ class Problem:
 
     scene: Any
     views: Sequence[View]
-    variables: Mapping[str, VariableSpec]
+    variables: Mapping[str, VariableSpec | FunctionSpec]
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
@@ -188,8 +190,7 @@ class Problem:
     @cached_property
     def optimiser(self) -> Groups:
         """What moves the latents: what the variable says, else what suits its map, else the one of the options."""
-        chosen = {k: self.bound.specs[x.variable].optimiser or x.map.optimiser for k, x in self.bound.latents.items()}
-        others = {key: OPTIMISERS.make(choice) for key, choice in chosen.items() if choice}
+        others = {key: OPTIMISERS.make(leaf.optimiser) for key, leaf in self.bound.leaves.items() if leaf.optimiser}
         return Groups(OPTIMISERS.make(self.options.optimiser), others)
 
     @cached_property

@@ -93,8 +93,7 @@ def _parameters(
     if data.target is not None:
         truths = {parameter.name: parameter for parameter in list_parameters(data.target)}
     entries = []
-    for latent in variables.latents.values():
-        parameter = latent.parameter
+    for variable, parameter, bounds in variables.estimated:
         estimate = np.asarray(final[parameter.name])
         seen = coverage.seen(variables.scene, parameter, data.training)
         truth = None
@@ -102,12 +101,12 @@ def _parameters(
             truth = metrics.match_size(read(data.target, truths[parameter.name]), estimate.shape)
         weight = _weight(parameter, estimate, seen, min(2, len(data.training)))
         entry: dict[str, Any] = {
-            "variable": latent.variable,
+            "variable": variable,
             "name": parameter.name,
             "raw": parameter.raw,
             "kind": parameter.kind,
             "shape": list(estimate.shape),
-            "bounds": list(latent.bounds),
+            "bounds": list(bounds),
             "init": results.summary(initial[parameter.name], weight),
             "estimate": results.summary(estimate, weight),
             "seen": None if seen is None else float(np.mean(seen >= min(2, len(data.training)))),

@@ -9,11 +9,13 @@ from .. import inverse
 from ..data import holdout_rule, split_holdout
 from ..errors import DataError, Mistakes, OptionError, ParameterError, PbdrError
 from ..inverse import gauge
-from ..parameters import Variables, VariableSpec, list_parameters, resolve
+from ..parameters import FunctionSpec, Variables, VariableSpec, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
 from ..transport import media
 from . import messages, statement, views
 from .config import Job
+
+Specs = dict[str, VariableSpec | FunctionSpec]
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class Prepared:
     told: list[str] = field(default_factory=list)
 
 
-def check(job: Job) -> Prepared:
+def check(job: Job, allow_code: bool = False) -> Prepared:
     """Load what the job names and check it, so that a mistake leaves no run directory behind.
 
-    Raises SceneError, DataError, ParameterError, OptionError; `others` of it are the further mistakes.
+    `allow_code`: whether functions that the job names may be executed. Raises SceneError, DataError, ParameterError, OptionError;
+    `others` of it are the further mistakes.
     """
     mistakes = Mistakes()
     scene: Scene | None = None
@@ -46,8 +49,9 @@ def check(job: Job) -> Prepared:
     if scene is None:
         mistakes.raise_any()
         raise AssertionError("a scene that does not load has a mistake")
-    bound = _variables(scene, statement.specs(job), mistakes)
-    moved: list[str] = []
+    bound, moved = None, list[str]()
+    with mistakes.collected():
+        bound = _variables(scene, statement.specs(job, allow_code), mistakes)
     if bound is not None:
         with mistakes.collected():
             moved = views.camera_unknowns(job, scene)
@@ -74,7 +78,7 @@ def _files(job: Job) -> None:
     found.raise_any()
 
 
-def _variables(scene: Scene, specs: dict[str, VariableSpec], mistakes: Mistakes) -> Variables | None:
+def _variables(scene: Scene, specs: Specs, mistakes: Mistakes) -> Variables | None:
     """The variables of the scene; None after collecting what is wrong with each of them."""
     try:
         return _bound(scene, specs)
@@ -92,20 +96,20 @@ def _variables(scene: Scene, specs: dict[str, VariableSpec], mistakes: Mistakes)
     return None
 
 
-def _bound(scene: Scene, specs: dict[str, VariableSpec]) -> Variables:
+def _bound(scene: Scene, specs: Specs) -> Variables:
     bound = Variables(scene, specs)
     inverse.check_variables(bound)
     bound.init()
     return bound
 
 
-def _patterns(spec: VariableSpec) -> list[str]:
+def _patterns(spec: VariableSpec | FunctionSpec) -> list[str]:
     given = spec.match if spec.raw is None else spec.raw
     listed = [given] if isinstance(given, str) else list(given or ())
     return [pattern for pattern in listed if pattern and not pattern.startswith("!")]
 
 
-def _exists(scene: Scene, name: str, spec: VariableSpec, pattern: str) -> None:
+def _exists(scene: Scene, name: str, spec: VariableSpec | FunctionSpec, pattern: str) -> None:
     try:
         resolve(scene, pattern) if spec.raw is None else resolve(scene, raw=pattern)
     except ParameterError as error:
@@ -124,7 +128,7 @@ def _integrator(job: Job, scene: Scene, bound: Variables | None) -> None:
     tracer = integrator_of(scene, job.render.integrator)
     if bound is not None and getattr(tracer, "is_pathspace", False) and tracer.options.media != "ignore":
         for sensor in scene.sensors:
-            media.check(scene.mi, sensor, [latent.parameter.raw for latent in bound.latents.values()])
+            media.check(scene.mi, sensor, bound.moved)
 
 
 def _target(job: Job, scene: Scene, camera_unknown: bool) -> None:

@@ -17,7 +17,7 @@ from ..errors import DataError, DivergedError, PbdrError
 from ..inverse import Problem, State, exposure
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
-from . import checkpoint, evaluate, metrics, results, statement, storage, toml, views
+from . import checkpoint, code, evaluate, metrics, results, statement, storage, toml, views
 from .config import Job, parse_job
 from .events import Events, Silent
 from .preflight import Prepared
@@ -47,10 +47,13 @@ def create(job: Job, text: str) -> RunDirectory:
     return run
 
 
-def run(directory: RunDirectory, events: Events | None = None, prepared: Prepared | None = None) -> Outcome:
+def run(
+    directory: RunDirectory, events: Events | None = None, prepared: Prepared | None = None, allow_code: bool = False
+) -> Outcome:
     """Run the job of a run directory from its newest checkpoint, or from the start when it has none.
 
-    ``prepared`` (from `preflight.check`) saves loading scene and images again.
+    ``prepared`` (from `preflight.check`) saves loading scene and images again; ``allow_code``: whether functions that the job names
+    may be executed.
 
     Raises PbdrError after noting it in status.json. A finished run is not touched.
     """
@@ -64,7 +67,7 @@ def run(directory: RunDirectory, events: Events | None = None, prepared: Prepare
             found = storage.read_json(directory.path / "eval" / "metrics.json")
             return Outcome(directory, int(status.get("exit_code", 0)), int(status.get("step", 0)), found)
         with Interruption() as interruption:
-            worker = _Worker(job, directory, watch, interruption)
+            worker = _Worker(job, directory, watch, interruption, allow_code)
             try:
                 return worker.work(prepared)
             except KeyboardInterrupt:
@@ -100,8 +103,11 @@ def _stored_job(directory: RunDirectory) -> Job:
 class _Worker:
     """One process's work on a run. ``state`` is the newest complete state."""
 
-    def __init__(self, job: Job, run: RunDirectory, events: Events, interruption: Interruption) -> None:
+    def __init__(
+        self, job: Job, run: RunDirectory, events: Events, interruption: Interruption, allow_code: bool
+    ) -> None:
         self.job = job
+        self.allow_code = allow_code
         self.run = run
         self.events = events
         self.interruption = interruption
@@ -124,7 +130,8 @@ class _Worker:
 
     def resume_hint(self) -> str:
         """How to go on."""
-        return f"Interrupted at step {self.step} of {self.job.optim.steps}. Continue with: pbdr resume {self.run.path}"
+        flag = f" {code.FLAG}" if self.allow_code else ""
+        return f"Interrupted at step {self.step} of {self.job.optim.steps}. Continue with: pbdr resume {self.run.path}{flag}"
 
     def work(self, prepared: Prepared | None) -> Outcome:
         """Everything from loading to evaluation."""
@@ -135,7 +142,7 @@ class _Worker:
             self.run.log(note)
         data = self._views(scene, prepared)
         self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
-        problem = statement.problem(self.job, scene, data)
+        problem = statement.problem(self.job, scene, data, self.allow_code)
         first = inverse.init(problem)
         self.state = self._restore(first)
         shown = evaluate.shown(data)
@@ -188,7 +195,6 @@ class _Worker:
         self, problem: Problem, state: State, data: views.Dataset, shown: list[inverse.View], kind: str
     ) -> dict[str, dict[str, float]]:
         """PSNR, and at the end other measures, by view; writes the images of the shown views into images/<kind>."""
-        problem.bound.apply(state.latents)
         names = {view.name for view in shown}
         found = {}
         for view in evaluate.scored(data, SCORED_TRAINING, shown):
@@ -203,6 +209,7 @@ class _Worker:
 
     def _render(self, problem: Problem, state: State, view: inverse.View) -> Any:
         """The image of a view at the exposure of the state."""
+        problem.bound.apply(state.latents, time=view.time)
         scene = problem.bound.scene
         seed = hashed(self.job.optim.seed, "evaluation", view.name)
         sensor = sensor_of(scene, view.sensor)
@@ -235,7 +242,6 @@ class _Worker:
             if state.step % self.job.output.checkpoint_every == 0:
                 self._save()
             if state.step % self.job.output.image_every == 0 and state.step < self.job.optim.steps:
-                problem.bound.apply(state.latents)
                 for view in shown:
                     image, folder = self._render(problem, state, view), self.run.images(f"step-{state.step:06d}")
                     results.write_view(folder, view.name, image, np.asarray(view.target))
@@ -285,21 +291,24 @@ class _Worker:
         before, after = problem.bound.numpy(first.latents), problem.bound.numpy(self.state.latents)
         found = evaluate.write(self.job, self.run, data, problem.bound, before, after, scores, details)
         verdict = found["verdict"]
-        code = 5 if verdict["met"] is False else 0
+        exit_code = 5 if verdict["met"] is False else 0
         self.say(f"{verdict['word']}. {verdict['text']}")
-        self.run.write_status("finished", step=self.step, steps=self.job.optim.steps, exit_code=code)
-        return Outcome(self.run, code, self.step, found)
+        self.run.write_status("finished", step=self.step, steps=self.job.optim.steps, exit_code=exit_code)
+        return Outcome(self.run, exit_code, self.step, found)
 
 
 def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any]:
     values: dict[str, float] = {}
-    tensors = problem.bound.values(state.latents)
-    for key, latent in problem.bound.latents.items():
-        if int(np.prod(latent.parameter.shape)) > 4:
+    bound = problem.bound
+    tensors = bound.values(state.latents)
+    told = {x.parameter.name: (x.parameter.shape, tensors[key]) for key, x in bound.latents.items()}
+    told |= {p.name: (p.shape, state.latents[p.raw]) for f in bound.functions.values() for p in f.arguments}
+    for name, (shape, tensor) in told.items():
+        if int(np.prod(shape)) > 4:
             continue
-        numbers = np.array(tensors[key]).reshape(-1)
+        numbers = np.array(tensor).reshape(-1)
         for i, number in enumerate(numbers):
-            values[latent.parameter.name + (f"[{i}]" if len(numbers) > 1 else "")] = float(number)
+            values[name + (f"[{i}]" if len(numbers) > 1 else "")] = float(number)
     return {
         "step": state.step,
         "loss": info.loss,

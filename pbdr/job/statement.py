@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..inverse import Options, Problem
 from ..inverse.problem import JOB
-from ..parameters import VariableSpec
+from ..parameters import FunctionSpec, VariableSpec
 from ..scene import Scene, load_scene
-from . import views
-from .config import Job
+from . import code, views
+from .config import Job, VarSection
 
 
 def load(job: Job) -> Scene:
@@ -16,20 +16,27 @@ def load(job: Job) -> Scene:
     return load_scene(job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp)
 
 
-def problem(job: Job, scene: Scene, data: views.Dataset) -> Problem:
+def problem(job: Job, scene: Scene, data: views.Dataset, allow_code: bool = False) -> Problem:
     """Return the problem of the training views. Raises DataError, ParameterError, OptionError."""
-    return Problem(scene, data.training, specs(job), options(job, len(data.training)))
+    return Problem(scene, data.training, specs(job, allow_code), options(job, len(data.training)))
 
 
-def specs(job: Job) -> dict[str, VariableSpec]:
-    """Return the variables by name."""
-    return {
-        name: VariableSpec(
-            match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
-            texture=v.texture, start=v.start, prior=v.prior, optimiser=v.optimiser,
-        )
-        for name, v in job.vars.items()
-    }  # fmt: skip
+def specs(job: Job, allow_code: bool = False) -> dict[str, VariableSpec | FunctionSpec]:
+    """Return the variables by name. Functions are loaded if `allow_code`; OptionError if there are some and it is false."""
+    code.check(job, allow_code)
+    return {name: _spec(name, section) for name, section in job.vars.items()}
+
+
+def _spec(name: str, v: VarSection) -> VariableSpec | FunctionSpec:
+    if v.function is not None:
+        return FunctionSpec(
+            code.load(v.function, name), v.latents, match=v.match, raw=v.raw, framework=v.framework, lr=v.lr,
+            optimiser=v.optimiser, texture=v.texture, start=v.start,
+        )  # fmt: skip
+    return VariableSpec(
+        match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
+        texture=v.texture, start=v.start, prior=v.prior, optimiser=v.optimiser,
+    )  # fmt: skip
 
 
 def options(job: Job, training_views: int) -> Options:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import maps
+from pbdr.parameters.functions import Function, FunctionSpec
 from pbdr.parameters.names import Parameter, resolve, traverse
 from pbdr.parameters.place import Bounds, Place
 from pbdr.parameters.textures import with_textures
@@ -85,20 +86,35 @@ class Latent:
         return f"{self.variable}:{self.parameter.raw}"
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """What an optimiser must know of a latent tensor: its variable, learning rate, first step and optimiser ("": the problem's)."""
+
+    variable: str
+    lr: float
+    start: int
+    optimiser: Choice
+
+
 class Variables:
     """The variables of a problem, bound to a scene.
 
     Render with `.scene`: it is the given scene, or a new one when a constant had to become a texture. `.latents`
-    describes every latent tensor by its key. Raises ParameterError, OptionError.
+    describes the latent of every parameter that has one of its own, by its key; `.functions` are the variables that are functions;
+    `.leaves` are the latents of both. Raises ParameterError, OptionError.
     """
 
-    def __init__(self, scene: Any, specs: Mapping[str, VariableSpec]) -> None:
+    def __init__(self, scene: Any, specs: Mapping[str, VariableSpec | FunctionSpec]) -> None:
         if not specs:
             raise ParameterError("there is nothing to optimise: give at least one variable")
         self.specs = dict(specs)
         self.scene = with_textures(scene, self._texture_sizes(scene))
         self.latents: dict[str, Latent] = {}
+        self.functions: dict[str, Function] = {}
         for name, spec in self.specs.items():
+            if isinstance(spec, FunctionSpec):
+                self.functions[name] = Function(name, spec, self._select(self.scene, name, spec))
+                continue
             for parameter in self._select(self.scene, name, spec):
                 row = parameter.row
                 bounds = tuple(float(b) for b in (parameter.bounds if spec.bounds is None else spec.bounds))
@@ -113,9 +129,47 @@ class Variables:
                 latent = Latent(name, parameter, chosen, place, usual if spec.lr is None else spec.lr)
                 self.latents[latent.key] = latent
         self._params = traverse(self.scene)
-        self._params.keep([_exactly(x.parameter.raw) for x in self.latents.values()])
+        given = [parameter for function in self.functions.values() for parameter in function.parameters]
+        self._given = {parameter.raw: parameter for parameter in given}
+        self._params.keep([_exactly(raw) for raw in self.moved])
 
-    def _select(self, scene: Any, name: str, spec: VariableSpec) -> list[Parameter]:
+    @property
+    def moved(self) -> list[str]:
+        """Mitsuba's keys of all parameters that the variables decide."""
+        return [*(latent.parameter.raw for latent in self.latents.values()), *self._given]
+
+    @property
+    def leaves(self) -> dict[str, Leaf]:
+        """All latents by key."""
+        found: dict[str, Leaf] = {}
+        for key, latent in self.latents.items():
+            spec = self._spec(latent)
+            found[key] = Leaf(latent.variable, latent.lr, spec.start, spec.optimiser or latent.map.optimiser)
+        for name, function in self.functions.items():
+            own = function.spec
+            found |= {key: Leaf(name, lr, own.start, own.optimiser or "") for key, lr in function.rates.items()}
+        return found
+
+    @property
+    def estimated(self) -> list[tuple[str, Parameter, Bounds]]:
+        """What is estimated, with variable and bounds: as `numpy` returns it."""
+        found = [(latent.variable, latent.parameter, latent.bounds) for latent in self.latents.values()]
+        for name, function in self.functions.items():
+            given = () if function.timed else function.parameters
+            found += [(name, parameter, parameter.bounds) for parameter in (*function.arguments, *given)]
+        return found
+
+    def _spec(self, latent: Latent) -> VariableSpec:
+        spec = self.specs[latent.variable]
+        assert isinstance(spec, VariableSpec)  # functions have no `Latent`
+        return spec
+
+    @property
+    def timed(self) -> bool:
+        """Whether values differ from view to view, by their time."""
+        return any(function.timed for function in self.functions.values())
+
+    def _select(self, scene: Any, name: str, spec: VariableSpec | FunctionSpec) -> list[Parameter]:
         try:
             chosen = resolve(scene, spec.match, raw=spec.raw)
         except ParameterError as error:
@@ -145,13 +199,15 @@ class Variables:
 
     def names(self, variable: str) -> list[str]:
         """Return the latent keys of one variable."""
-        return [key for key, latent in self.latents.items() if latent.variable == variable]
+        return [key for key, leaf in self.leaves.items() if leaf.variable == variable]
 
     def init(self) -> dict[str, Any]:
         """Return the initial latent tensors, float32, by latent key. Raises ParameterError for a bad `init`."""
-        result = {}
+        result: dict[str, Any] = {}
+        for function in self.functions.values():
+            result |= function.init()
         for key, latent in self.latents.items():
-            spec, parameter = self.specs[latent.variable], latent.parameter
+            spec, parameter = self._spec(latent), latent.parameter
             what = f"init of variable {latent.variable!r} ({parameter.name})"
             if spec.init is None:
                 value = read(self.scene, parameter)
@@ -162,7 +218,7 @@ class Variables:
         return result
 
     def values(self, latents: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value tensors (attached to `latents`) by latent key."""
+        """Return the value tensors (attached to `latents`) by latent key; those of functions are not among them."""
         return {key: maps.to_value(x.map, latents[key], x.place) for key, x in self.latents.items()}
 
     def to_latent(self, key: str, value: NDArray[Any]) -> NDArray[np.float32]:
@@ -172,24 +228,33 @@ class Variables:
 
     def project(self, latents: Mapping[str, Any]) -> dict[str, Any]:
         """Return the latents moved back to where their maps keep the bounds."""
-        return {key: maps.project(x.map, latents[key], x.place) for key, x in self.latents.items()}
+        projected = {key: maps.project(x.map, latents[key], x.place) for key, x in self.latents.items()}
+        return {key: projected.get(key, latents[key]) for key in self.leaves}
 
-    def apply(self, latents: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> Any:
+    def apply(
+        self, latents: Mapping[str, Any], values: Mapping[str, Any] | None = None, time: float = 0.0
+    ) -> Any:
         """Write the (attached) values of `latents` into the scene and return its `mitsuba.SceneParameters`.
 
-        `values` saves computing them again. The parameters returned are those of this problem only; pass them to the
-        renderer so that it knows what to differentiate.
+        `values` saves computing them again; functions of time are taken at `time`. The parameters returned are those of this
+        problem only; pass them to the renderer so that it knows what to differentiate.
         """
         values = self.values(latents) if values is None else values
         for key, latent in self.latents.items():
             write(self._params, latent.parameter, values[key])
+        for function in self.functions.values():
+            for raw, value in function.values(latents, time).items():
+                write(self._params, self._given[raw], value)
         self._params.update()
         return self._params
 
     def numpy(self, latents: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
-        """Return the values as NumPy arrays by parameter name, for example `mat/base_color`."""
+        """Return the values as NumPy arrays by parameter name, for example `mat/base_color`, and latents of functions."""
         values = self.values({key: dr.detach(latents[key]) for key in self.latents})
-        return {self.latents[key].parameter.name: np.array(value) for key, value in values.items()}
+        result = {self.latents[key].parameter.name: np.array(value) for key, value in values.items()}
+        for function in self.functions.values():
+            result |= function.numpy(latents)
+        return result
 
 
 def _exactly(raw: str) -> str:

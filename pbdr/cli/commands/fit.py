@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from ..shared import Json, Result, activate
+from ..shared import Code, Json, Result, activate
 from ..work import start
 
 
@@ -20,6 +20,7 @@ class Fit:
     Settings of the job file may be overridden: --optim.steps 100 --vars.albedo.lr 1e-4."""
 
     job: Annotated[Positional[Path], tyro.conf.arg(metavar="JOB.toml", help="The job file.")]
+    allow_code: Code = False
     json: Json = False
 
     def run(self, rest: list[str]) -> Result:
@@ -30,4 +31,4 @@ class Fit:
         activate(wanted_variant(self.job, overrides))
         from ...job.config import load_job
 
-        return start(*load_job(self.job, overrides))
+        return start(*load_job(self.job, overrides), allow_code=self.allow_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..shared import Json, Result, Run, activate, no_more
+from ..shared import Code, Json, Result, Run, activate, no_more
 from ..work import work
 
 
@@ -13,6 +13,7 @@ class Resume:
     """Continue a run where it stopped, with the same optimiser, random and schedule state."""
 
     folder: Run
+    allow_code: Code = False
     json: Json = False
 
     def run(self, rest: list[str]) -> Result:
@@ -23,4 +24,4 @@ class Resume:
 
         directory = RunDirectory.open(self.folder)
         activate(wanted_variant(directory.path / "job.toml", {}))
-        return work(directory)
+        return work(directory, allow_code=self.allow_code)

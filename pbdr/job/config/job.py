@@ -69,11 +69,20 @@ class Job(Section):
         )
         return self.model_copy(
             update={
+                "vars": {name: section.model_copy(update={"function": _code(base, section.function)})
+                         for name, section in self.vars.items()},
                 "scene": self.scene.model_copy(update={"file": absolute(self.scene.file)}),
                 "data": data,
                 "output": self.output.model_copy(update={"dir": _absolute(Path.cwd(), self.output.dir)}),
             }
         )
+
+
+def _code(base: Path, function: str | None) -> str | None:
+    """`file:function` with the file's path, if it is beside the job; else what is installed is meant."""
+    module, _, name = (function or "").rpartition(":")
+    file = Path(module if module.endswith(".py") else f"{module}.py")
+    return f"{_absolute(base, str(file))}:{name}" if module.endswith(".py") or (base / file).is_file() else function
 
 
 def _absolute(base: Path, path: str) -> str:

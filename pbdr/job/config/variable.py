@@ -8,10 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from ...inverse.optimisers import OPTIMISERS
 from ...inverse.priors import PRIORS
-from ...parameters import VariableSpec
+from ...parameters import FunctionSpec, VariableSpec
+from ...parameters.functions import FRAMEWORKS
 from ...parameters.maps import MAPS
 from ...registry import Choice
-from ..choices import entry_of, keys_of
+from ..choices import entry_of, keys_of, one_of
 from .section import NonNegative, Positive, Section, as_tuple
 
 
@@ -36,6 +37,13 @@ class VarSection(Section):
     """Its name, or a table of its type and options; without it, the one that suits the map, else that of [optim]."""
     start: Annotated[int, Field(ge=0)] = VariableSpec.start
     """Step from which on it moves."""
+    function: str | None = None
+    """Instead of a map: "file.py:function" (or "module:function"), from `latents` to the values of what `match` names. It is
+    executed only if the command says --allow-code."""
+    latents: dict[str, float | list[Any]] = Field(default_factory=dict)
+    """Arguments of `function` by name, and where they start."""
+    framework: Annotated[str, one_of(FRAMEWORKS)] = FunctionSpec.framework
+    """What `function` is written with."""
     prior: Annotated[dict[str, NonNegative | dict[str, Any]], keys_of(PRIORS)] = Field(default_factory=dict)
     """What is added to the loss: for names of priors the weight, or { weight = 1e-3 } with the prior's options."""
 
@@ -48,6 +56,19 @@ class VarSection(Section):
     def _named_once(self) -> VarSection:
         if (self.match is None) == (self.raw is None):
             raise ValueError('give either match = "object/role" or raw = "mitsuba.key"')
+        if (self.function is None) != (not self.latents):
+            raise ValueError('function = "file.py:function" and latents = { name = 0.5 } belong together')
+        if self.function is not None:
+            self._nothing_else()
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds = [{self.bounds[0]:g}, {self.bounds[1]:g}] are not in increasing order")
         return self
+
+    def _nothing_else(self) -> None:
+        module, _, name = (self.function or "").rpartition(":")
+        if not module or not name.isidentifier():
+            raise ValueError(f'function = "{self.function}": write "file.py:function" or "module:function"')
+        given = {"map": self.map, "bounds": self.bounds, "init": self.init, "prior": self.prior or None}
+        for key, value in given.items():
+            if value is not None:
+                raise ValueError(f"{key} has no meaning beside function: the function decides the values")
