@@ -124,7 +124,7 @@ def _quick_steps() -> None:
         value = params[next(key for key in params.keys() if key.endswith("reflectance.value"))]
         return fit.mi.TensorXf(dr.mean(dr.square(value - (0.7 + 0.01 * index))))
 
-    fit._view_loss = loss
+    fit.view_loss = loss
 
 
 def _count(folder: str, pipe: int, kill_at: int | None) -> None:

@@ -66,6 +66,12 @@ class DivergedError(PbdrError):
     exit_code = 4
 
 
+class GradientError(PbdrError):
+    """A gradient differs from finite differences while an optimisation follows it."""
+
+    exit_code = 4
+
+
 class DataWarning(UserWarning):
     """A file holds something that is read in a way its author may not expect: unknown keys, negative texels, skipped frames."""
 

@@ -74,7 +74,7 @@ class Result:
 def init(problem: Problem) -> State:
     """Return the state before the first step, with the gauge fixed. Raises ParameterError for a bad `init`."""
     latents = problem.bound.project(problem.bound.init())
-    if problem.options.gauge_lr is not None:
+    if problem.tint_lr is not None:
         latents[gauge.TINT] = gauge.no_tint()
     if problem.options.exposure_lr is not None:
         latents |= exposure.init([problem.label(index) for index in range(len(problem.views))])
@@ -93,7 +93,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
 
     _recall(problem, state)
     leaves = {key: mi.TensorXf(value) for key, value in state.latents.items()}
-    if gauge.TINT in leaves:
+    if gauge.TINT in leaves and problem.gauge is not None and set(problem.gauge.keys) <= set(active):
         active.append(gauge.TINT)
     active += [key for key in (exposure.key(problem.label(index)) for index in views) if key in leaves]
     dr.enable_grad(*[leaves[key] for key in active])
@@ -106,8 +106,8 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     norms = _norms(problem, gradients)
     decay = schedules.decay(options.lr_decay, state.step, options.steps)
     rates = {key: leaf.lr * decay for key, leaf in bound.leaves.items()}
-    if options.gauge_lr is not None:
-        rates[gauge.TINT] = options.gauge_lr * decay
+    if problem.tint_lr is not None and gauge.TINT in active:
+        rates[gauge.TINT] = problem.tint_lr * decay
     if options.exposure_lr is not None:
         rates |= {key: options.exposure_lr * decay for key in leaves if key.startswith(exposure.PREFIX)}
     wrong = _not_finite(loss, extra, norms)
@@ -115,7 +115,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     if not wrong:
         latents, memory = problem.optimiser.step(memory, latents, gradients, {key: rates[key] for key in gradients})
         latents = {**latents, **bound.project(latents), **exposure.fixed(latents, options.exposure_fix)}
-        if problem.gauge is not None:
+        if problem.gauge is not None and (gauge.TINT in active or problem.gauge.target is not None):
             latents = gauge.fix(problem.gauge, bound, latents)
         dr.eval(latents)
     # What this step attached must not live on in the scene.
@@ -170,8 +170,47 @@ def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, se
     """
     params = problem.bound.apply(state.latents, time=problem.views[index].time)
     with dr.suspend_grad():
-        image = _render(problem, params, index, spp, spp, hashed(seed, "view", index), 1)
+        image = render_of(problem, params, index, spp, spp, hashed(seed, "view", index), 1)
         return np.array(_radiance(problem, image, index, state.latents))
+
+
+def render_of(problem: Problem, params: Any, index: int, spp: int, spp_grad: int, seed: int, seed_grad: int) -> Any:
+    """Return the attached image of view `index` with all channels, at the seeds of image and derivative."""
+    return rendering.render(
+        problem.bound.scene,
+        params,
+        sensor=problem.sensor(index),
+        integrator=problem.integrator,
+        seed=seed,
+        seed_grad=seed_grad,
+        spp=spp,
+        spp_grad=spp_grad,
+    )
+
+
+def view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], index: int, step: int) -> Any:
+    """Render one view and return its loss: a tensor with one number. Image and derivative have seeds of their own."""
+    options = problem.options
+    spp_grad = options.spp if options.spp_grad is None else options.spp_grad
+    seeds = [hashed(options.seed, stream, step, index) for stream in ("primal", "gradient", "residual")]
+    image = render_of(problem, params, index, options.spp, spp_grad, seeds[0], seeds[1])
+    radiance, given = _radiance(problem, image, index, latents), {}
+    if any("other" in loss.needs for _, loss in problem.losses):
+        with dr.suspend_grad():
+            other = render_of(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
+            given["other"] = _radiance(problem, other, index, latents)
+    total: Any = None
+    for weight, loss in problem.losses:
+        if loss.plane:
+            channel = _channel(problem, image, loss)
+            target, measured = problem.targets.plane(index, loss.plane, image.shape, loss.measured)
+            value = loss(channel, target, measured)
+        else:
+            target, mask = problem.targets.radiance(index, image.shape)
+            value = loss(radiance, target, mask, **{need: given[need] for need in loss.needs})
+        value = value * (weight * problem.views[index].weight)
+        total = value if total is None else total + value
+    return total
 
 
 # ---- internals ---------------------------------------------------------------------------------------------------
@@ -201,8 +240,10 @@ def _differentiate(
         image_loss = mi.Float(0)
         for index in views:
             films.enter_context(resized_film(problem.sensor(index), problem.film(index, scale)))
-            image_loss += _view_loss(problem, params, leaves, index, step).array / count
+            image_loss += view_loss(problem, params, leaves, index, step).array / count
         prior = _prior(problem, values) if with_prior else mi.Float(0)
+        if problem.gauge is not None and problem.gauge.target is None and dr.grad_enabled(leaves[gauge.TINT]):
+            prior += gauge.PREFERENCE * dr.abs(dr.detach(image_loss)) * gauge.preference(problem.gauge, values)
         dr.backward(image_loss + prior) if attached else None
     return float(dr.detach(image_loss)[0]), float(dr.detach(prior)[0])
 
@@ -213,49 +254,11 @@ def _recall(problem: Problem, state: State) -> None:
         problem.learned.restore(state.learned)
 
 
-def _render(problem: Problem, params: Any, index: int, spp: int, spp_grad: int, seed: int, seed_grad: int) -> Any:
-    return rendering.render(
-        problem.bound.scene,
-        params,
-        sensor=problem.sensor(index),
-        integrator=problem.integrator,
-        seed=seed,
-        seed_grad=seed_grad,
-        spp=spp,
-        spp_grad=spp_grad,
-    )
-
-
 def _radiance(problem: Problem, image: Any, index: int, latents: Mapping[str, Any]) -> Any:
     """What is compared with the target: without alpha and extra channels, which are not part of it, at the view's exposure."""
     radiance = image[:, :, : np.shape(problem.views[index].target)[2]]
     factor = exposure.factor(latents, problem.label(index))
     return radiance if factor is None else radiance * factor
-
-
-def _view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], index: int, step: int) -> Any:
-    """Render one view and return its loss: a tensor with one number. Image and derivative have seeds of their own."""
-    options = problem.options
-    spp_grad = options.spp if options.spp_grad is None else options.spp_grad
-    seeds = [hashed(options.seed, stream, step, index) for stream in ("primal", "gradient", "residual")]
-    image = _render(problem, params, index, options.spp, spp_grad, seeds[0], seeds[1])
-    radiance, given = _radiance(problem, image, index, latents), {}
-    if any("other" in loss.needs for _, loss in problem.losses):
-        with dr.suspend_grad():
-            other = _render(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
-            given["other"] = _radiance(problem, other, index, latents)
-    total: Any = None
-    for weight, loss in problem.losses:
-        if loss.plane:
-            channel = _channel(problem, image, loss)
-            target, measured = problem.targets.plane(index, loss.plane, image.shape, loss.measured)
-            value = loss(channel, target, measured)
-        else:
-            target, mask = problem.targets.radiance(index, image.shape)
-            value = loss(radiance, target, mask, **{need: given[need] for need in loss.needs})
-        value = value * (weight * problem.views[index].weight)
-        total = value if total is None else total + value
-    return total
 
 
 def _channel(problem: Problem, image: Any, loss: Loss) -> Any:

@@ -1,8 +1,12 @@
-"""Gauge fixing: albedo × light scale is not observable from images alone, so one of the two is fixed by convention.
+"""The gauge: images show albedo × light, so that one may be brighter and the other darker.
 
-Channel by channel, it nearly is not: highlights, which have the colour of the light alone, tell a tinted surface under white light
-from a white one under tinted light. That is one number a channel for the whole scene, and every texel knows a little of it. As a
-step of its own, `tint`, it is found in a few hundred steps; left to texels, each with its own noise, in many thousands.
+Nearly: highlights, which have the colour and the strength of the light alone, tell a tinted surface under white light from a
+white one under tinted light. That is one number a channel for the whole scene, and every texel knows a little of it. As a step of
+its own, `tint`, it is found in a few hundred steps; left to texels, each with its own noise, in many thousands. Where albedo and
+light are both unknown, this step is taken without asking ("auto"), with a slight preference (`preference`) that settles what
+images leave open.
+
+Where there are no highlights, one may fix the mean luminance of the albedo by convention instead.
 """
 
 from __future__ import annotations
@@ -23,6 +27,14 @@ from pbdr.parameters.names import resolve
 
 LUMINANCE = np.array([0.212671, 0.715160, 0.072169])
 
+#: The gauge that needs no words: a tint if albedo and light are both unknown, else nothing.
+AUTO = "auto"
+#: Learning rate of its tint.
+AUTO_LR = 0.02
+#: How much a colour cast of the light and an albedo off ALBEDO by a factor of e count, as parts of the image loss.
+PREFERENCE = 1e-3
+ALBEDO = 0.5
+
 #: Key of the tint among the latents: the logarithm of a factor per channel, folded into the others after every step.
 TINT = "gauge:tint"
 
@@ -31,11 +43,16 @@ _FORM = re.compile(r"^\s*mean_luminance\((?P<match>[^)]*)\)\s*=\s*(?P<target>[-+
 
 @dataclass(frozen=True)
 class Gauge:
-    """Keep the mean luminance of the latents `albedo` at `target` by trading scale with the latents `lights`."""
+    """Keep the mean luminance of the latents `albedo` at `target` by trading scale with the latents `lights`; None: keep none."""
 
-    target: float
+    target: float | None
     albedo: tuple[str, ...]
     lights: tuple[str, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All of its latents."""
+        return (*self.albedo, *self.lights)
 
 
 def parse(text: str, variables: Variables) -> Gauge:
@@ -64,6 +81,35 @@ def parse(text: str, variables: Variables) -> Gauge:
     return Gauge(target, albedo, lights)
 
 
+def automatic(variables: Variables) -> Gauge | None:
+    """Return the gauge without a target of the colours and lights that are unknown; None unless there are both."""
+    found = {
+        key: x.parameter for key, x in variables.latents.items() if x.parameter.shape and x.parameter.shape[-1] == 3
+    }
+    albedo = tuple(key for key, parameter in found.items() if parameter.row.albedo)
+    lights = tuple(key for key, parameter in found.items() if parameter.row.emitted)
+    return Gauge(None, albedo, lights) if albedo and lights else None
+
+
+def preference(gauge: Gauge, values: Mapping[str, Any]) -> Any:
+    """Return how unlikely the mean colours are, an array of width 1: light is white, albedo is ALBEDO, in squared logarithms."""
+    light = [dr.log(dr.maximum(_mean(gauge.lights, values, c), 1e-6)) for c in range(3)]
+    albedo = sum((_mean(gauge.albedo, values, c) for c in range(3)), mi.Float(0)) / 3
+    middle = sum(light, mi.Float(0)) / 3
+    cast = sum((dr.square(one - middle) for one in light), mi.Float(0))
+    return cast + dr.square(dr.log(dr.maximum(albedo, 1e-6) / ALBEDO))
+
+
+def _mean(keys: tuple[str, ...], values: Mapping[str, Any], channel: int) -> Any:
+    """Mean of one channel over the entries of all values, an array of width 1."""
+    total, count = mi.Float(0), 0
+    for key in keys:
+        flat = values[key].array
+        mine = dr.arange(mi.UInt32, dr.width(flat)) % 3 == channel
+        total, count = total + dr.sum(dr.select(mine, flat, 0)), count + dr.width(flat) // 3
+    return total / count
+
+
 def no_tint() -> Any:
     """The latent of a factor of one in every channel."""
     return dr.zeros(mi.TensorXf, (3,))
@@ -82,10 +128,12 @@ def check_tint(gauge: Gauge, variables: Variables) -> None:
 def tinted(gauge: Gauge, values: Mapping[str, Any], tint: Any) -> dict[str, Any]:
     """Return (attached) values whose albedo is multiplied by exp(tint), channel by channel, and whose lights are divided by it.
 
-    What would change the mean luminance, to first order, is taken out of the tint: the gauge undoes it, and should not be fought.
+    What would change a mean luminance that is kept, to first order, is taken out of the tint: the gauge undoes it, and should not
+    be fought.
     """
-    share = _luminance_by_channel(gauge, {key: np.array(dr.detach(values[key])) for key in gauge.albedo})
-    tint = mi.TensorXf(tint.array - dr.sum(tint.array * mi.Float(share / share.sum())), (3,))
+    if gauge.target is not None:
+        share = _luminance_by_channel(gauge, {key: np.array(dr.detach(values[key])) for key in gauge.albedo})
+        tint = mi.TensorXf(tint.array - dr.sum(tint.array * mi.Float(share / share.sum())), (3,))
     result = dict(values)
     for keys, sign in ((gauge.albedo, 1), (gauge.lights, -1)):
         for key in keys:
@@ -105,7 +153,7 @@ def fix(gauge: Gauge, variables: Variables, latents: Mapping[str, Any]) -> dict[
         found = tinted(gauge, found, latents[TINT])
         latents = {**latents, TINT: no_tint()}
     values = {key: np.array(value, dtype=np.float64) for key, value in found.items()}
-    factor = gauge.target / mean_luminance(gauge, values)
+    factor = 1.0 if gauge.target is None else gauge.target / mean_luminance(gauge, values)
     scaled = {key: values[key] * factor for key in gauge.albedo} | {key: values[key] / factor for key in gauge.lights}
     result = dict(latents)
     for key, value in scaled.items():

@@ -61,8 +61,9 @@ class Options:
     resolution   ((step, scale), …): from that step on, films have this fraction of their size
     lr_decay     cosine (to 1 % at the last step) or none
     integrator   a Mitsuba integrator dictionary or object; None: `pathspace` with its defaults
-    gauge        for example "mean_luminance(mat-*/base_color) = 0.5", or None
-    gauge_lr     learning rate of the tint that albedo and light may exchange, channel by channel; None: no such step
+    gauge        for example "mean_luminance(mat-*/base_color) = 0.5"; "auto": a tint where albedo and light are unknown; or None
+    gauge_lr     learning rate of the tint that albedo and light may exchange, channel by channel; None: no such step, with "auto"
+                 its own
     nonfinite    what a non-finite loss or gradient does: skip the step, or stop
     max_skips    skipped steps after which the run counts as diverged
     patience     stop after this many steps without a lower smoothed loss; None: never
@@ -82,7 +83,7 @@ class Options:
     lr_decay: str = "cosine"
     resolution: Sequence[tuple[int, float]] = ((0, 1.0),)
     integrator: Any = None
-    gauge: str | None = None
+    gauge: str | None = gauge.AUTO
     gauge_lr: float | None = None
     nonfinite: str = "skip"
     max_skips: int = 5
@@ -103,7 +104,7 @@ class Options:
                 raise OptionError(f"{name} = {getattr(self, name)!r}: it is at least {low}")
         if self.nonfinite not in NONFINITE:
             raise OptionError(f"nonfinite = {self.nonfinite!r}: it is {' or '.join(map(repr, NONFINITE))}")
-        if self.gauge_lr is not None and self.gauge is None:
+        if self.gauge_lr is not None and self.gauge in (None, gauge.AUTO):
             raise OptionError("gauge_lr is given without a gauge: name the albedo whose tint it moves")
         for name in ("spp_grad", "patience", "max_minutes", "gauge_lr", "exposure_lr", "cache_gb"):
             value = getattr(self, name)
@@ -201,7 +202,16 @@ class Problem:
     @cached_property
     def gauge(self) -> gauge.Gauge | None:
         """The gauge to keep, or None."""
+        if self.options.gauge == gauge.AUTO:
+            return gauge.automatic(self.bound)
         return None if self.options.gauge is None else gauge.parse(self.options.gauge, self.bound)
+
+    @property
+    def tint_lr(self) -> float | None:
+        """Learning rate of the gauge's tint; None if there is no such step."""
+        if self.gauge is None or self.options.gauge_lr is not None:
+            return self.options.gauge_lr
+        return gauge.AUTO_LR if self.gauge.target is None else None
 
     @cached_property
     def integrator(self) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
+from typing import Any
 
 INF = math.inf
 UNIT = (0.0, 1.0)
@@ -81,21 +82,25 @@ class Role:
 def _rows() -> Iterator[Role]:
     color, material, light = Kind.COLOR, Kind.MATERIAL, Kind.LIGHT
     geometry, camera, medium = Kind.GEOMETRY, Kind.CAMERA, Kind.MEDIUM
+    # Fractions move by a few percent a step, light by a few percent of itself; textures at all resolutions together.
+    shade: dict[str, Any] = {"map": "pyramid", "lr": 0.04}
+    gloss: dict[str, Any] = {"map": "pyramid", "lr": 0.03}
+    glow: dict[str, Any] = {"map": "pyramid", "lr": 0.1}
 
     # Colours of surfaces. Principled `specular` bends refracted rays, as an index of refraction does.
     yield Role(
         "base_color", color, ("reflectance", "diffuse_reflectance"), UNIT, True, channels=3, preset="materials", albedo=True,
-        replayed=True,
+        replayed=True, **shade,
     )  # fmt: skip
-    yield Role("specular", color, ("specular_reflectance",), UNIT, ("specular_reflectance",), channels=3)
-    yield Role("transmission", color, ("specular_transmittance",), UNIT, True, channels=3)
-    yield Role("albedo", color, bounds=UNIT, radiometric=True, albedo=True)
+    yield Role("specular", color, ("specular_reflectance",), UNIT, ("specular_reflectance",), channels=3, **shade)
+    yield Role("transmission", color, ("specular_transmittance",), UNIT, True, channels=3, **shade)
+    yield Role("albedo", color, bounds=UNIT, radiometric=True, albedo=True, **shade)
 
     # Other parameters of materials.
-    yield Role("roughness", material, ("alpha",), (0.01, 1.0), True, preset="materials", replayed=True)
-    yield Role("roughness_u", material, ("alpha_u",), (0.01, 1.0), True)
-    yield Role("roughness_v", material, ("alpha_v",), (0.01, 1.0), True)
-    yield Role("metallic", material, bounds=UNIT, radiometric=True, preset="materials")
+    yield Role("roughness", material, ("alpha",), (0.01, 1.0), True, preset="materials", replayed=True, **gloss)
+    yield Role("roughness_u", material, ("alpha_u",), (0.01, 1.0), True, **gloss)
+    yield Role("roughness_v", material, ("alpha_v",), (0.01, 1.0), True, **gloss)
+    yield Role("metallic", material, bounds=UNIT, radiometric=True, preset="materials", **gloss)
     for name in (
         "spec_tint",
         "sheen",
@@ -106,7 +111,7 @@ def _rows() -> Iterator[Role]:
         "flatness",
         "diff_trans",
     ):
-        yield Role(name, material, bounds=UNIT, radiometric=True)
+        yield Role(name, material, bounds=UNIT, radiometric=True, **gloss)
     yield Role("spec_trans", material, bounds=UNIT)
     yield Role("opacity", material, bounds=UNIT, radiometric=True)
     yield Role("weight", material, bounds=UNIT, radiometric=True)
@@ -123,11 +128,11 @@ def _rows() -> Iterator[Role]:
     # Lights.
     yield Role(
         "radiance", light, (), POSITIVE, True, channels=3, preset="lighting", emitted=True, sky=True,
-        replayed=True,
+        replayed=True, **glow,
     )  # fmt: skip
-    yield Role("intensity", light, (), POSITIVE, True, preset="lighting", emitted=True)
-    yield Role("irradiance", light, (), POSITIVE, True, preset="lighting", emitted=True)
-    yield Role("scale", light, bounds=POSITIVE, radiometric=True)
+    yield Role("intensity", light, (), POSITIVE, True, preset="lighting", emitted=True, **glow)
+    yield Role("irradiance", light, (), POSITIVE, True, preset="lighting", emitted=True, **glow)
+    yield Role("scale", light, bounds=POSITIVE, radiometric=True, **glow)
     yield Role("turbidity", light, bounds=(1.0, 10.0), radiometric=True)
     yield Role("cutoff_angle", light, radiometric=True)  # the borders of beams are a term of their own
     yield Role("beam_width", light, radiometric=True)

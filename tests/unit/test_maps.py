@@ -9,6 +9,8 @@ import pytest
 
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import maps
+from pbdr.parameters.names import Parameter
+from pbdr.parameters.place import Place
 from pbdr.srgb import linear_to_srgb
 
 CASES = [
@@ -133,3 +135,45 @@ def test_maps_refuse_bounds_they_cannot_keep():
         maps.get_map("clamp", (1.0, 1.0))
     with pytest.raises(OptionError, match="sigmoid"):
         maps.get_map("sigmoyd", (0.0, 1.0))
+
+
+def pyramid(shape, bounds, kind="texture", **options):
+    parameter = Parameter("a/b", "a.b", "b", shape, bounds, kind)
+    return maps.bind({"type": "pyramid", **options}, Place(bounds, parameter))
+
+
+@pytest.mark.parametrize(
+    ("shape", "bounds", "kind"),
+    [((5, 8, 3), (0.0, 1.0), "texture"), ((6, 13, 3), (0.0, math.inf), "environment"), ((3,), (0.01, 1.0), "color")],
+)
+def test_a_pyramid_is_its_levels_added_up(shape, bounds, kind):
+    chosen, place = pyramid(shape, bounds, kind)
+    value = np.random.default_rng(2).uniform(0.1, 0.9, shape)
+    latent = maps.to_latent(chosen, value, place)
+    assert latent.ndim == 1
+    np.testing.assert_allclose(np.array(maps.to_value(chosen, mi.TensorXf(latent), place)), value, rtol=1e-5)
+    if len(shape) == 3:  # the coarsest level alone is constant, the finest moves its texel alone
+        first = np.zeros_like(latent)
+        first[: shape[2] * math.prod(chosen.sizes(shape)[0])] = 0.3
+        flat = np.array(maps.to_value(chosen, mi.TensorXf(first), place))
+        assert np.ptp(flat) < 1e-6 and flat.flat[0] != pytest.approx(0.5)
+        last = np.zeros_like(latent)
+        last[-1] = 0.3
+        moved = np.array(maps.to_value(chosen, mi.TensorXf(last), place))
+        still = np.array(maps.to_value(chosen, mi.TensorXf(np.zeros_like(latent)), place))
+        assert (np.abs(moved - still) > 1e-6).sum() == 1
+
+
+def test_a_pyramid_reaches_a_wrapped_edge_alike_from_both_sides():
+    chosen, place = pyramid((4, 8, 1), (0.0, math.inf), "environment")
+    latent = np.zeros(sum(h * w for h, w in chosen.sizes((4, 8, 1))))
+    latent[2] = 1.0  # the first texel of the level of 2 x 4, beside the seam
+    rows = np.log(np.array(maps.to_value(chosen, mi.TensorXf(latent), place))[..., 0])
+    np.testing.assert_allclose(rows[0, [0, 1, 2, 7]] / rows[0, 0], [1, 1, 1 / 3, 1 / 3], rtol=1e-4)
+
+
+def test_a_pyramid_refuses_what_it_cannot_lie_in():
+    with pytest.raises(OptionError, match="auto or one of sigmoid"):
+        pyramid((2, 2, 3), (0.0, 1.0), of="unit")
+    with pytest.raises(OptionError, match="two finite bounds"):
+        pyramid((2, 2, 3), (0.0, math.inf), of="sigmoid")

@@ -14,6 +14,7 @@ from pbdr.parameters.maps.displacement import NormalDisplacement
 from pbdr.parameters.maps.largesteps import LargeSteps
 from pbdr.parameters.maps.map import INSIDE, Array, Map
 from pbdr.parameters.maps.motions import SE3, Affine, Rigid, Shift
+from pbdr.parameters.maps.pyramid import Pyramid
 from pbdr.parameters.maps.srgb import SRGB
 from pbdr.parameters.maps.unit import Unit
 from pbdr.parameters.place import Bounds, Place
@@ -24,7 +25,7 @@ __all__ = ["INSIDE", "MAPS", "Map", "bind", "get_map", "project", "to_latent", "
 MAPS: Registry[Map] = Registry(
     "map",
     "Maps",
-    (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB, LargeSteps, NormalDisplacement, SE3, Affine, Rigid, Shift),
+    (Clamp, Sigmoid, Exp, Softplus, Unit, SRGB, Pyramid, LargeSteps, NormalDisplacement, SE3, Affine, Rigid, Shift),
 )
 
 

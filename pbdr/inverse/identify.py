@@ -1,0 +1,360 @@
+"""What images can tell of the unknowns: error bars of an estimate, and the directions that stay open.
+
+Near the minimum an image is linear in the unknowns, I(θ + δ) ≈ I + Jδ, and least squares with weights W moves them by
+δ = −H⁻¹ Jᵀ W (I − T), H = JᵀWJ (Gauss–Newton). What is uncertain of it comes from the noise of the target T and of the render I:
+C = H⁻¹ S H⁻¹ with S the covariance of JᵀW(I − T), summed pixel by pixel (the sandwich of Huber 1967 and White 1980).
+
+Every product of two noisy renders is one of independent renders, so that Monte Carlo noise adds nothing to its mean: H is made of two
+Jacobians, the square of the residual of two images. Otherwise noise would look like information in directions that images say
+nothing about, and such a direction could not be found.
+
+Numbers that a fit moves by the thousand, texels and vertices, stand in the Jacobian by the few directions in which they trade with other
+unknowns: a factor for each channel of a texture, a shift for a mesh. `texels` has a bar for each texel, the others being held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from pbdr.inverse.problem import Problem
+from pbdr.inverse.state import State
+from pbdr.parameters.attach import attached
+from pbdr.parameters.variables import Latent
+from pbdr.seeds import hashed
+
+Array = NDArray[np.float64]
+
+#: Latents with more numbers than this are seen by their directions.
+FEW = 12
+#: Samples per pixel of each Jacobian and of each image; pairs of random sign images for the bars of texels; views that are looked at.
+SPP_JACOBIAN, SPP_IMAGE, PROBES, VIEWS = 4, 16, 2, 16
+#: A direction is open if its standard deviation is above this part of the unknowns' natural units, or if what images seem to say of
+#: it is less than this many times its Monte Carlo noise.
+OPEN, NOISE = 0.1, 3.0
+#: Unknowns belong to an open direction if they take this part in it.
+SHARE = 0.25
+#: Squared radiance below which pixels count alike, relative to the mean square of the image; above it, relative errors count.
+FLOOR = 0.1
+
+
+@dataclass(frozen=True)
+class Column:
+    """One direction of the unknowns. `tangent`: of the value of `latent`; `unit`: the step that would be large for it.
+
+    `what`: "" for a single number, else what moves, for example "scale of red".
+    """
+
+    name: str
+    variable: str
+    latent: Latent
+    tangent: Array
+    unit: float
+    value: float | None
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Error bar of one unknown, in its own units; of a factor if `value` is None.
+
+    offset  from the estimate to where Gauss–Newton puts the minimum: how far the fit is from having converged
+    sd      standard deviation of value + offset; intervals are about that point
+    """
+
+    name: str
+    variable: str
+    what: str
+    value: float | None
+    offset: float
+    sd: float
+
+    def interval(self, sigmas: float) -> tuple[float, float]:
+        """Return the ends of value + offset ± sigmas · sd."""
+        middle = (0.0 if self.value is None else self.value) + self.offset
+        return middle - sigmas * self.sd, middle + sigmas * self.sd
+
+
+@dataclass(frozen=True)
+class Direction:
+    """An open direction: standard deviation in natural units, and the shares of the unknowns that make it, by name."""
+
+    sd: float
+    shares: dict[str, float]
+
+    def told(self) -> str:
+        """Return the unknowns that trade with each other, largest share first."""
+        names = [n for n, s in sorted(self.shares.items(), key=lambda item: -abs(item[1])) if abs(s) >= SHARE]
+        return " × ".join(names)
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What `identify` finds. `texels`: standard deviations (H, W) by parameter name, every other unknown being held."""
+
+    bars: list[Bar]
+    open: list[Direction]
+    texels: dict[str, Array] = field(default_factory=dict)
+
+
+def identify(problem: Problem, state: State, *, spp: int = SPP_IMAGE, seed: int = 0, texels: bool = True) -> Identification:
+    """Return error bars of the estimate `state`, and the directions in which images leave it open.
+
+    It renders, of at most VIEWS views, two images at `spp` and two derivative images for each direction at SPP_JACOBIAN.
+    """
+    problem.bound.apply(state.latents)
+    columns = list(_columns(problem, state))
+    chosen = _spread(len(problem.views), VIEWS)
+    sums = _Sums(len(columns))
+    for index in chosen:
+        sums.add(*_linearised(problem, columns, index, spp, seed))
+    bars, directions = _solved(columns, sums, len(problem.views) / len(chosen))
+    maps = _texels(problem, state, chosen, sums, seed) if texels else {}
+    return Identification(bars, directions, maps)
+
+
+# ---- the directions ----------------------------------------------------------------------------------------------
+
+
+def _columns(problem: Problem, state: State) -> Iterator[Column]:
+    """Directions of the unknowns in units of their values."""
+    values = problem.bound.values({key: dr.detach(state.latents[key]) for key in problem.bound.latents})
+    for key, latent in problem.bound.latents.items():
+        value = np.array(values[key], dtype=np.float64)
+        if latent.map.poses:
+            yield from _of_latent(problem, state, key, latent)
+        elif value.size <= FEW:
+            for i, number in enumerate(value.reshape(-1)):
+                tangent = np.zeros(value.size)
+                tangent[i] = 1
+                yield Column(
+                    _indexed(latent.parameter.name, i, value.size), latent.variable, latent, tangent.reshape(value.shape),
+                    natural(number, latent.bounds), float(number),
+                )  # fmt: skip
+        else:
+            yield from _groups(latent, value)
+
+
+def _groups(latent: Latent, value: Array) -> Iterator[Column]:
+    name, channels = latent.parameter.name, value.shape[-1]
+    colors = ("red", "green", "blue") if channels == 3 else tuple(str(c) for c in range(channels))
+    for c in range(channels if channels <= 4 else 0):
+        tangent = np.zeros(value.shape)
+        if latent.parameter.row.length:
+            tangent[..., c] = 1
+            size = float(np.ptp(value.reshape(-1, channels), axis=0).max()) or 1.0
+            yield Column(name, latent.variable, latent, tangent, size, None, f"shift along {'xyzw'[c]}")
+        else:
+            tangent[..., c] = value[..., c]
+            yield Column(name, latent.variable, latent, tangent, 1.0, None, f"scale of {colors[c]}" if channels > 1 else "scale")
+
+
+def _of_latent(problem: Problem, state: State, key: str, latent: Latent) -> Iterator[Column]:
+    """Directions of the few numbers that stand for a pose, which are about one when they are large."""
+    count = int(np.prod(state.latents[key].shape))
+    for i in range(count if count <= FEW else 0):
+        leaf = mi.TensorXf(state.latents[key])
+        dr.enable_grad(leaf)
+        value = latent.map.to_value(leaf, latent.place)
+        one = np.zeros(count, np.float32)
+        one[i] = 1
+        dr.set_grad(leaf, mi.TensorXf(one.reshape(leaf.shape)))
+        dr.forward_to(value)
+        tangent = np.array(dr.grad(value), dtype=np.float64)
+        yield Column(_indexed(latent.parameter.name, i, count), latent.variable, latent, tangent, 1.0, None, f"number {i}")
+
+
+def natural(number: float, bounds: tuple[float, float]) -> float:
+    """Return the step that would be large for a number: the width of its bounds, else its distance from the finite one, or itself."""
+    lo, hi = bounds
+    if math.isfinite(lo) and math.isfinite(hi):
+        return hi - lo
+    distance = abs(number - lo) if math.isfinite(lo) else abs(number - hi) if math.isfinite(hi) else abs(number)
+    return distance or 1.0
+
+
+def _indexed(name: str, i: int, count: int) -> str:
+    return name if count == 1 else f"{name}[{i}]"
+
+
+def _spread(count: int, most: int) -> list[int]:
+    return sorted({round(i * (count - 1) / max(1, min(count, most) - 1)) for i in range(min(count, most))})
+
+
+# ---- one view ----------------------------------------------------------------------------------------------------
+
+
+def _linearised(
+    problem: Problem, columns: Sequence[Column], index: int, spp: int, seed: int
+) -> tuple[Array, Array, Array, Array]:
+    """Return two Jacobians (pixels, channels, columns) and two residuals (pixels, channels), each times the root of its weight."""
+    images = [_image(problem, index, spp, hashed(seed, "identify", half, index)) for half in range(2)]
+    shape = images[0].shape
+    target, mask = (None if x is None else np.array(x, dtype=np.float64) for x in problem.target(index, shape))
+    mean = 0.5 * (images[0] + images[1])
+    weight = 1 / (np.square(mean).mean(axis=2, keepdims=True) + FLOOR * max(float(np.square(mean).mean()), 1e-12))
+    if mask is not None:
+        weight = weight * np.square(mask[..., None])
+    root = np.sqrt(weight)
+    residuals = [((image - target) * root).reshape(-1, shape[2]) for image in images]
+    jacobians = []
+    for half in range(2):
+        made = [_derivative(problem, c, index, hashed(seed, "jacobian", half, index)) for c in columns]
+        jacobians.append(np.stack([(d[..., : shape[2]] * root).reshape(-1, shape[2]) for d in made], axis=-1))
+    return jacobians[0], jacobians[1], residuals[0], residuals[1]
+
+
+def _image(problem: Problem, index: int, spp: int, seed: int) -> Array:
+    channels = np.asarray(problem.views[index].target).shape[2]
+    with dr.suspend_grad():
+        image = mi.render(
+            problem.bound.scene.mi, sensor=problem.sensor(index), integrator=problem.integrator, spp=spp, seed=seed
+        )
+    return np.array(image, dtype=np.float64)[..., :channels]
+
+
+def _derivative(problem: Problem, column: Column, index: int, seed: int) -> Array:
+    """Return the derivative image (H, W, C) for a change along `column`."""
+    scene, name = problem.bound.scene.mi, column.latent.parameter.name
+    with attached(scene, {name: column.latent.parameter}) as leaves:
+        leaves.set_tangents({name: column.tangent})
+        image = problem.integrator.render_forward(
+            scene, leaves.params, sensor=problem.sensor(index), seed=seed, spp=SPP_JACOBIAN
+        )
+        return np.array(image, dtype=np.float64)
+
+
+# ---- the normal equations ----------------------------------------------------------------------------------------
+
+
+class _Sums:
+    """Sums over pixels: H and its noise, JᵀWr, its covariance by pixels, and the mean square of the weighted residual."""
+
+    def __init__(self, count: int) -> None:
+        self.h = np.zeros((count, count))
+        self.slope = np.zeros(count)
+        self.spread = np.zeros((count, count))
+        self.pixels: list[tuple[Array, Array]] = []
+        self.square, self.count = 0.0, 0
+
+    def add(self, j1: Array, j2: Array, r1: Array, r2: Array) -> None:
+        """Add the pixels of a view."""
+        cross = np.einsum("pca,pcb->ab", j1, j2)
+        self.h += 0.5 * (cross + cross.T)
+        self.pixels.append((j1, j2))
+        both, mean, noise = 0.5 * (j1 + j2), 0.5 * (r1 + r2), 0.5 * (r1 - r2)
+        self.slope += np.einsum("pca,pc->a", both, mean)
+        # What a pixel's residual adds to the slope; two images for the target's part, their difference for that of the render.
+        for first, second in ((r1, r2), (noise, noise)):
+            a, b = np.einsum("pca,pc->pa", j1, first), np.einsum("pca,pc->pa", j2, second)
+            self.spread += 0.5 * (a.T @ b + b.T @ a)
+        self.square += float((r1 * r2).sum())
+        self.count += r1.size
+
+    def noise(self, direction: Array) -> float:
+        """Return the standard error of directionᵀ H direction, from the spread over pixels."""
+        return math.sqrt(sum(float(np.square(((a @ direction) * (b @ direction)).sum(1)).sum()) for a, b in self.pixels))
+
+
+def _solved(columns: Sequence[Column], sums: _Sums, share: float) -> tuple[list[Bar], list[Direction]]:
+    """Error bars and open directions. `share`: number of all views by that of the views looked at.
+
+    In an open direction, the bar is that of the natural unit: nothing is known there.
+    """
+    unit = np.array([column.unit for column in columns])
+    values, vectors = np.linalg.eigh(sums.h * np.outer(unit, unit))
+    spread = vectors.T @ (sums.spread * np.outer(unit, unit)) @ vectors
+    slope = vectors.T @ (sums.slope * unit)
+    sd = np.full(len(columns), math.inf)
+    for k, value in enumerate(values):
+        if value > NOISE * sums.noise(vectors[:, k] * unit):
+            sd[k] = math.sqrt(max(spread[k, k], 0.0) / share) / value
+    blind = sd > OPEN
+    known = np.where(blind, 0.0, 1 / np.where(blind, 1.0, values))
+    covariance = vectors @ (np.outer(known, known) * spread / share + np.diag(np.where(blind, 1.0, 0.0))) @ vectors.T
+    offset = -(vectors @ (known * slope)) * unit
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0)) * unit
+    bars = [
+        Bar(c.name, c.variable, c.what, c.value, float(offset[i]), float(deviation[i])) for i, c in enumerate(columns)
+    ]
+    return bars, [_direction(columns, vectors[:, k], float(sd[k])) for k in np.flatnonzero(blind)]
+
+
+def _direction(columns: Sequence[Column], vector: Array, sd: float) -> Direction:
+    shares: dict[str, float] = {}
+    for column, part in zip(columns, vector, strict=True):
+        label = f"{column.name} ({column.what})" if column.what else column.name
+        shares[label] = float(part)
+    return Direction(min(sd, 1.0), shares)
+
+
+# ---- texels ------------------------------------------------------------------------------------------------------
+
+
+def _texels(problem: Problem, state: State, chosen: Sequence[int], sums: _Sums, seed: int) -> dict[str, Array]:
+    """Standard deviation (H, W) of every texel of textures.
+
+    Of a random image z of signs, (Jᵀz)² has the mean Σ J², one number a texel (Hutchinson 1990); two gradients of the same z with random
+    numbers of their own keep their noise out of it.
+    """
+    latents = {
+        x.parameter.name: x for x in problem.bound.latents.values() if len(x.parameter.shape) == 3 and math.prod(x.parameter.shape) > FEW
+    }
+    if not latents:
+        return {}
+    variance = max(sums.square / max(sums.count, 1), 0.0)
+    scene, info = problem.bound.scene.mi, {name: np.zeros(x.parameter.shape) for name, x in latents.items()}
+    for index in chosen:
+        image = _image(problem, index, SPP_IMAGE, hashed(seed, "weights", index))
+        square = np.square(image).mean(axis=2, keepdims=True)
+        root = 1 / np.sqrt(square + FLOOR * max(float(square.mean()), 1e-12))
+        mask = problem.target(index, image.shape)[1]
+        if mask is not None:
+            root = root * np.array(mask, dtype=np.float64)[..., None]
+        for probe in range(PROBES):
+            signs = np.random.default_rng(hashed(seed, "signs", probe, index)).choice((-1.0, 1.0), image.shape)
+            halves = []
+            for half in range(2):
+                with attached(scene, {name: x.parameter for name, x in latents.items()}) as leaves:
+                    _backward(problem, leaves, index, signs * root, hashed(seed, "texels", half, probe, index))
+                    halves.append(leaves.gradients())
+            for name, total in info.items():
+                total += halves[0][name] * halves[1][name] / PROBES
+    found = {}
+    for name, total in info.items():
+        value = np.array(problem.bound.numpy(state.latents)[name], dtype=np.float64)
+        unit = np.array([natural(float(v), latents[name].bounds) for v in (value.mean(),)])[0]
+        known = np.maximum(total.mean(axis=2), 0.0) * len(problem.views) / len(chosen)
+        found[name] = 1 / np.sqrt(known / max(variance, 1e-30) + 1 / unit**2)
+    return found
+
+
+def _backward(problem: Problem, leaves: Any, index: int, adjoint: Array, seed: int) -> None:
+    sensor = problem.sensor(index)
+    channels = int(sensor.film().base_channels_count())
+    full = np.zeros((*adjoint.shape[:2], channels), np.float32)
+    full[..., : adjoint.shape[2]] = adjoint
+    problem.integrator.render_backward(
+        problem.bound.scene.mi, leaves.params, mi.TensorXf(full), sensor=sensor, seed=seed, spp=SPP_JACOBIAN
+    )
+
+
+def summary(found: Identification) -> Mapping[str, Any]:
+    """Return what metrics.json holds of it."""
+    return {
+        "bars": [
+            {
+                "name": bar.name, "variable": bar.variable, "what": bar.what, "value": bar.value, "offset": bar.offset, "sd": bar.sd,
+                "interval_68": list(bar.interval(1.0)), "interval_95": list(bar.interval(1.96)),
+            }
+            for bar in found.bars
+        ],
+        "open": [{"unknowns": one.told(), "sd": one.sd, "shares": one.shares} for one in found.open],
+    }  # fmt: skip
