@@ -120,7 +120,7 @@ def _quick_steps() -> None:
 
     views.render = picture
 
-    def loss(_: Any, params: Any, index: int, step: int) -> Any:
+    def loss(_: Any, params: Any, latents: Any, index: int, step: int) -> Any:
         value = params[next(key for key in params.keys() if key.endswith("reflectance.value"))]
         return fit.mi.TensorXf(dr.mean(dr.square(value - (0.7 + 0.01 * index))))
 

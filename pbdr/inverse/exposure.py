@@ -61,7 +61,9 @@ def fixed(latents: Mapping[str, Any], fix: str) -> dict[str, Any]:
     return {name: mi.TensorXf(value.array - shift, (1,)) for name, value in own.items()}
 
 
-def of_view(latents: Mapping[str, Any], label: str, image: NDArray[Any], target: NDArray[Any], mask: Any = None) -> float:
+def of_view(
+    latents: Mapping[str, Any], label: str, image: NDArray[Any], target: NDArray[Any], mask: Any = None
+) -> float:
     """Return the factor by which an image (H, W, C) is compared with its target: 1 where exposures are known.
 
     A view without a factor of its own, because it was held out, gets the one that fits it best: the s that minimises the sum of

@@ -4,12 +4,13 @@ Near the minimum an image is linear in the unknowns, I(θ + δ) ≈ I + Jδ, and
 δ = −H⁻¹ Jᵀ W (I − T), H = JᵀWJ (Gauss–Newton). What is uncertain of it comes from the noise of the target T and of the render I:
 C = H⁻¹ S H⁻¹ with S the covariance of JᵀW(I − T), summed pixel by pixel (the sandwich of Huber 1967 and White 1980).
 
-Every product of two noisy renders is one of independent renders, so that Monte Carlo noise adds nothing to its mean: H is made of two
-Jacobians, the square of the residual of two images. Otherwise noise would look like information in directions that images say
+Every product of two noisy renders is one of independent renders, so that Monte Carlo noise adds nothing to its mean: H is made of
+two Jacobians, the square of the residual of two images. Otherwise noise would look like information in directions that images say
 nothing about, and such a direction could not be found.
 
-Numbers that a fit moves by the thousand, texels and vertices, stand in the Jacobian by the few directions in which they trade with other
-unknowns: a factor for each channel of a texture, a shift for a mesh. `texels` has a bar for each texel, the others being held.
+Numbers that a fit moves by the thousand, texels and vertices, stand in the Jacobian by the few directions in which they trade
+with other unknowns: a factor for each channel of a texture, a shift for a mesh. `texels` has a bar for each texel, the others
+being held.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ Array = NDArray[np.float64]
 
 #: Latents with more numbers than this are seen by their directions.
 FEW = 12
-#: Samples per pixel of each Jacobian and of each image; pairs of random sign images for the bars of texels; views that are looked at.
+#: Samples per pixel of each Jacobian and of each image; pairs of random sign images for the bars of texels; views that are looked
+#: at.
 SPP_JACOBIAN, SPP_IMAGE, PROBES, VIEWS = 4, 16, 2, 16
 #: A direction is open if its standard deviation is above this part of the unknowns' natural units, or if what images seem to say of
 #: it is less than this many times its Monte Carlo noise.
@@ -104,7 +106,9 @@ class Identification:
     texels: dict[str, Array] = field(default_factory=dict)
 
 
-def identify(problem: Problem, state: State, *, spp: int = SPP_IMAGE, seed: int = 0, texels: bool = True) -> Identification:
+def identify(
+    problem: Problem, state: State, *, spp: int = SPP_IMAGE, seed: int = 0, texels: bool = True
+) -> Identification:
     """Return error bars of the estimate `state`, and the directions in which images leave it open.
 
     It renders, of at most VIEWS views, two images at `spp` and two derivative images for each direction at SPP_JACOBIAN.
@@ -153,7 +157,9 @@ def _groups(latent: Latent, value: Array) -> Iterator[Column]:
             yield Column(name, latent.variable, latent, tangent, size, None, f"shift along {'xyzw'[c]}")
         else:
             tangent[..., c] = value[..., c]
-            yield Column(name, latent.variable, latent, tangent, 1.0, None, f"scale of {colors[c]}" if channels > 1 else "scale")
+            yield Column(
+                name, latent.variable, latent, tangent, 1.0, None, f"scale of {colors[c]}" if channels > 1 else "scale"
+            )
 
 
 def _of_latent(problem: Problem, state: State, key: str, latent: Latent) -> Iterator[Column]:
@@ -168,11 +174,13 @@ def _of_latent(problem: Problem, state: State, key: str, latent: Latent) -> Iter
         dr.set_grad(leaf, mi.TensorXf(one.reshape(leaf.shape)))
         dr.forward_to(value)
         tangent = np.array(dr.grad(value), dtype=np.float64)
-        yield Column(_indexed(latent.parameter.name, i, count), latent.variable, latent, tangent, 1.0, None, f"number {i}")
+        yield Column(
+            _indexed(latent.parameter.name, i, count), latent.variable, latent, tangent, 1.0, None, f"number {i}"
+        )
 
 
 def natural(number: float, bounds: tuple[float, float]) -> float:
-    """Return the step that would be large for a number: the width of its bounds, else its distance from the finite one, or itself."""
+    """Return a step that would be large for a number: the width of its bounds, else its distance from the finite one, or itself."""
     lo, hi = bounds
     if math.isfinite(lo) and math.isfinite(hi):
         return hi - lo
@@ -197,11 +205,12 @@ def _linearised(
     """Return two Jacobians (pixels, channels, columns) and two residuals (pixels, channels), each times the root of its weight."""
     images = [_image(problem, index, spp, hashed(seed, "identify", half, index)) for half in range(2)]
     shape = images[0].shape
-    target, mask = (None if x is None else np.array(x, dtype=np.float64) for x in problem.target(index, shape))
+    given, mask = problem.targets.radiance(index, shape)
+    target = np.array(given, dtype=np.float64)
     mean = 0.5 * (images[0] + images[1])
     weight = 1 / (np.square(mean).mean(axis=2, keepdims=True) + FLOOR * max(float(np.square(mean).mean()), 1e-12))
     if mask is not None:
-        weight = weight * np.square(mask[..., None])
+        weight = weight * np.square(np.array(mask, dtype=np.float64)[..., None])
     root = np.sqrt(weight)
     residuals = [((image - target) * root).reshape(-1, shape[2]) for image in images]
     jacobians = []
@@ -260,7 +269,9 @@ class _Sums:
 
     def noise(self, direction: Array) -> float:
         """Return the standard error of directionᵀ H direction, from the spread over pixels."""
-        return math.sqrt(sum(float(np.square(((a @ direction) * (b @ direction)).sum(1)).sum()) for a, b in self.pixels))
+        return math.sqrt(
+            sum(float(np.square(((a @ direction) * (b @ direction)).sum(1)).sum()) for a, b in self.pixels)
+        )
 
 
 def _solved(columns: Sequence[Column], sums: _Sums, share: float) -> tuple[list[Bar], list[Direction]]:
@@ -301,11 +312,13 @@ def _direction(columns: Sequence[Column], vector: Array, sd: float) -> Direction
 def _texels(problem: Problem, state: State, chosen: Sequence[int], sums: _Sums, seed: int) -> dict[str, Array]:
     """Standard deviation (H, W) of every texel of textures.
 
-    Of a random image z of signs, (Jᵀz)² has the mean Σ J², one number a texel (Hutchinson 1990); two gradients of the same z with random
-    numbers of their own keep their noise out of it.
+    Of a random image z of signs, (Jᵀz)² has the mean Σ J², one number a texel (Hutchinson 1990); two gradients of the same z with
+    random numbers of their own keep their noise out of it.
     """
     latents = {
-        x.parameter.name: x for x in problem.bound.latents.values() if len(x.parameter.shape) == 3 and math.prod(x.parameter.shape) > FEW
+        x.parameter.name: x
+        for x in problem.bound.latents.values()
+        if len(x.parameter.shape) == 3 and math.prod(x.parameter.shape) > FEW
     }
     if not latents:
         return {}
@@ -315,7 +328,7 @@ def _texels(problem: Problem, state: State, chosen: Sequence[int], sums: _Sums, 
         image = _image(problem, index, SPP_IMAGE, hashed(seed, "weights", index))
         square = np.square(image).mean(axis=2, keepdims=True)
         root = 1 / np.sqrt(square + FLOOR * max(float(square.mean()), 1e-12))
-        mask = problem.target(index, image.shape)[1]
+        mask = problem.targets.radiance(index, image.shape)[1]
         if mask is not None:
             root = root * np.array(mask, dtype=np.float64)[..., None]
         for probe in range(PROBES):
@@ -351,7 +364,8 @@ def summary(found: Identification) -> Mapping[str, Any]:
     return {
         "bars": [
             {
-                "name": bar.name, "variable": bar.variable, "what": bar.what, "value": bar.value, "offset": bar.offset, "sd": bar.sd,
+                "name": bar.name, "variable": bar.variable, "what": bar.what,
+                "value": bar.value, "offset": bar.offset, "sd": bar.sd,
                 "interval_68": list(bar.interval(1.0)), "interval_95": list(bar.interval(1.96)),
             }
             for bar in found.bars

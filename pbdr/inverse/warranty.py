@@ -1,11 +1,12 @@
 """Gradients watched while fitting: now and then one is compared with finite differences, in a sequential test over the whole job.
 
-An audit takes one variable and one view. Its latents move along a random direction; the loss is that of the job, against a target of
-its own, the present image under a random pattern, so that there is something to be seen however near the fit is to its end. Both sides
-of a difference have the same random numbers. There are a derivative x and two differences, y and z, whose noise is independent of each
-other, so that the regression of x on the true derivative is not pulled down by noise: the ratio is Σ x z / Σ y z. Over all audits of a
-variable, (x − y) z has the mean 0 when the gradient is right, and a job is stopped when it differs from it by more than TOLERANCE · Σ y z
-at a level that is spent over the audits, α / (n (n + 1)) at the n-th: all looks together have a false alarm with a probability of at most α.
+An audit takes one variable and one view. Its latents move along a random direction; the loss is that of the job, against a target
+of its own, the present image under a random pattern, so that there is something to be seen however near the fit is to its end.
+Both sides of a difference have the same random numbers. There are a derivative x and two differences, y and z, whose noise is
+independent of each other, so that the regression of x on the true derivative is not pulled down by noise: the ratio is Σ x z / Σ
+y z. Over all audits of a variable, (x − y) z has the mean 0 when the gradient is right, and a job is stopped when it differs from
+it by more than TOLERANCE · Σ y z at a level that is spent over the audits, α / (n (n + 1)) at the n-th: all looks together have a
+false alarm with a probability of at most α.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from scipy import stats
 
 from pbdr.errors import GradientError
 from pbdr.inverse import gauge
-from pbdr.inverse.fit import render_of, view_loss
+from pbdr.inverse.fit import render_view, view_loss
 from pbdr.inverse.problem import Problem
 from pbdr.inverse.state import State
+from pbdr.parameters import FunctionSpec
 from pbdr.seeds import hashed
 
 #: Part of the job's time that audits may take.
@@ -89,7 +91,9 @@ class Warranty:
     def audit(self, state: State) -> None:
         """Audit the variable whose turn it is."""
         bound = self.problem.bound
-        names = [n for n, spec in bound.specs.items() if spec.start <= state.step]
+        names = [
+            n for n, spec in bound.specs.items() if spec.start <= state.step and not isinstance(spec, FunctionSpec)
+        ]
         if not names:
             return
         name = names[self.count % len(names)]
@@ -123,17 +127,19 @@ class Warranty:
         index = int(chance.integers(len(problem.views)))
         latents = {key: value for key, value in state.latents.items() if key != gauge.TINT}
         direction = {key: self._direction(key, latents[key], chance) for key in keys}
-        aimed = _Aimed(problem, index, self._pattern(latents, index, number, chance))
+        aimed: Any = _Aimed(problem, self._pattern(latents, index, number, chance))
 
         def loss(sign: float, seed: int) -> float:
             moved = {k: mi.TensorXf(v + sign * direction[k]) if k in direction else v for k, v in latents.items()}
             with dr.suspend_grad():
-                return float(view_loss(aimed, problem.bound.apply(moved), index, seed).array[0])
+                params = problem.bound.apply(moved, time=problem.views[index].time)
+                return float(view_loss(aimed, params, moved, index, seed).array[0])
 
         y, z = (0.5 * (loss(1, seed) - loss(-1, seed)) for seed in (number + 1, number + 2))
         leaves = {k: mi.TensorXf(v) for k, v in latents.items()}
         dr.enable_grad(*[leaves[k] for k in keys])
-        dr.backward(view_loss(aimed, problem.bound.apply(leaves), index, number))
+        params = problem.bound.apply(leaves, time=problem.views[index].time)
+        dr.backward(view_loss(aimed, params, leaves, index, number))
         x = sum(float(dr.sum(dr.grad(leaves[k]).array * direction[k].array)[0]) for k in keys)
         problem.bound.apply(state.latents)
         return x, y, z
@@ -141,7 +147,8 @@ class Warranty:
     def _direction(self, key: str, latent: Any, chance: np.random.Generator) -> Any:
         """Return half of a difference: steps upwards, of about STEP learning rates; none where a bound would stop them.
 
-        All upwards: what many numbers do together is seen better than what each does alone. The numbers of a pose do different things.
+        All upwards: what many numbers do together is seen better than what each does alone. The numbers of a pose do different
+        things.
         """
         one = self.problem.bound.latents[key]
         signs = chance.choice((-1.0, 1.0), latent.shape) if one.map.poses else 1.0
@@ -155,25 +162,32 @@ class Warranty:
 
     def _pattern(self, latents: Any, index: int, number: int, chance: np.random.Generator) -> NDArray[np.float32]:
         """Return a target: the image of view `index`, darker by a random wave, which breaks every symmetry."""
-        problem = self.problem
-        options, film = problem.options, problem.film(index, 1.0)
-        with dr.suspend_grad():
-            image = np.array(render_of(problem, problem.bound.apply(latents), index, options.spp, options.spp, number, 1))
-        u, v = np.meshgrid(*(np.arange(n) / n for n in film), indexing="xy")
+        problem, state = self.problem, State(0, dict(latents), self.problem.optimiser.init({}))
+        image = render_view(problem, state, index, spp=problem.options.spp, seed=number)
+        v, u = np.indices(image.shape[:2]) / np.array(image.shape[:2]).reshape(2, 1, 1)
         angle, phase = chance.uniform(0, 2 * math.pi, 2)
         wave = np.cos(2 * math.pi * (u * math.cos(angle) + v * math.sin(angle)) + phase)
-        return np.asarray(image * (0.5 + 0.3 * wave[: image.shape[0], : image.shape[1], None]), dtype=np.float32)
+        return np.asarray(image * (0.5 + 0.3 * wave[..., None]), dtype=np.float32)
 
 
 class _Aimed:
-    """A problem whose target for one view is another."""
+    """A problem with another target, whatever the view; it is its own `targets`."""
 
-    def __init__(self, problem: Problem, index: int, target: NDArray[np.float32]) -> None:
-        self._problem, self._index, self._target = problem, index, mi.TensorXf(target)
+    def __init__(self, problem: Problem, target: NDArray[np.float32]) -> None:
+        self._problem, self._target = problem, mi.TensorXf(target)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._problem, name)
 
-    def target(self, index: int, shape: Any) -> tuple[Any, Any]:
-        """Return (target, mask or None), as `Problem.target` does."""
-        return self._target, self._problem.target(index, shape)[1]
+    @property
+    def targets(self) -> _Aimed:
+        """What `Problem.targets` is."""
+        return self
+
+    def radiance(self, index: int, shape: Any) -> tuple[Any, Any]:
+        """Return (target, mask or None)."""
+        return self._target, self._problem.targets.radiance(index, shape)[1]
+
+    def plane(self, index: int, *words: Any) -> tuple[Any, Any]:
+        """Return the planes of the problem."""
+        return self._problem.targets.plane(index, *words)

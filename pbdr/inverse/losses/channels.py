@@ -25,7 +25,9 @@ class Silhouette(Loss):
 
     name: ClassVar[str] = "silhouette"
     plane: ClassVar[str] = "silhouette"
-    shape: str = option("", "id of the one shape that the mask shows; otherwise everything in the scene that is not a sky")
+    shape: str = option(
+        "", "id of the one shape that the mask shows; otherwise everything in the scene that is not a sky"
+    )
 
     def channel(self) -> str:
         return f"mask({self.shape})" if self.shape else "mask"
@@ -59,7 +61,9 @@ class Normal(Loss):
 
     name: ClassVar[str] = "normal"
     plane: ClassVar[str] = "normal"
-    interpolated: bool = option(True, "compare interpolated normals (`sh_normal`); false: those of the faces (`geo_normal`)")
+    interpolated: bool = option(
+        True, "compare interpolated normals (`sh_normal`); false: those of the faces (`geo_normal`)"
+    )
 
     def channel(self) -> str:
         return "sh_normal" if self.interpolated else "geo_normal"

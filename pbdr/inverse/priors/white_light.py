@@ -23,7 +23,9 @@ class WhiteLight(Prior):
     """
 
     name: ClassVar[str] = "white_light"
-    smooth: float = option(1e-3, "rounds the corner of |x| at 0, relative to the mean; the least mean that is divided by")
+    smooth: float = option(
+        1e-3, "rounds the corner of |x| at 0, relative to the mean; the least mean that is divided by"
+    )
 
     def __call__(self, value: Any, place: Place) -> Any:
         count, channels = colour(value)
