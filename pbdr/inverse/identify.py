@@ -16,25 +16,20 @@ being held.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 import numpy as np
-from numpy.typing import NDArray
 
+from pbdr.inverse.directions import FEW, Array, Column, columns, natural
 from pbdr.inverse.problem import Problem
 from pbdr.inverse.state import State
 from pbdr.parameters.attach import attached
-from pbdr.parameters.variables import Latent
 from pbdr.seeds import hashed
 
-Array = NDArray[np.float64]
-
-#: Latents with more numbers than this are seen by their directions.
-FEW = 12
 #: Samples per pixel of each Jacobian and of each image; pairs of random sign images for the bars of texels; views that are looked
 #: at.
 SPP_JACOBIAN, SPP_IMAGE, PROBES, VIEWS = 4, 16, 2, 16
@@ -45,22 +40,6 @@ OPEN, NOISE = 0.1, 3.0
 SHARE = 0.25
 #: Squared radiance below which pixels count alike, relative to the mean square of the image; above it, relative errors count.
 FLOOR = 0.1
-
-
-@dataclass(frozen=True)
-class Column:
-    """One direction of the unknowns. `tangent`: of the value of `latent`; `unit`: the step that would be large for it.
-
-    `what`: "" for a single number, else what moves, for example "scale of red".
-    """
-
-    name: str
-    variable: str
-    latent: Latent
-    tangent: Array
-    unit: float
-    value: float | None
-    what: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,82 +93,14 @@ def identify(
     It renders, of at most VIEWS views, two images at `spp` and two derivative images for each direction at SPP_JACOBIAN.
     """
     problem.bound.apply(state.latents)
-    columns = list(_columns(problem, state))
+    found = list(columns(problem, state))
     chosen = _spread(len(problem.views), VIEWS)
-    sums = _Sums(len(columns))
+    sums = _Sums(len(found))
     for index in chosen:
-        sums.add(*_linearised(problem, columns, index, spp, seed))
-    bars, directions = _solved(columns, sums, len(problem.views) / len(chosen))
+        sums.add(*_linearised(problem, found, index, spp, seed))
+    bars, directions = _solved(found, sums, len(problem.views) / len(chosen))
     maps = _texels(problem, state, chosen, sums, seed) if texels else {}
     return Identification(bars, directions, maps)
-
-
-# ---- the directions ----------------------------------------------------------------------------------------------
-
-
-def _columns(problem: Problem, state: State) -> Iterator[Column]:
-    """Directions of the unknowns in units of their values."""
-    values = problem.bound.values({key: dr.detach(state.latents[key]) for key in problem.bound.latents})
-    for key, latent in problem.bound.latents.items():
-        value = np.array(values[key], dtype=np.float64)
-        if latent.map.poses:
-            yield from _of_latent(problem, state, key, latent)
-        elif value.size <= FEW:
-            for i, number in enumerate(value.reshape(-1)):
-                tangent = np.zeros(value.size)
-                tangent[i] = 1
-                yield Column(
-                    _indexed(latent.parameter.name, i, value.size), latent.variable, latent, tangent.reshape(value.shape),
-                    natural(number, latent.bounds), float(number),
-                )  # fmt: skip
-        else:
-            yield from _groups(latent, value)
-
-
-def _groups(latent: Latent, value: Array) -> Iterator[Column]:
-    name, channels = latent.parameter.name, value.shape[-1]
-    colors = ("red", "green", "blue") if channels == 3 else tuple(str(c) for c in range(channels))
-    for c in range(channels if channels <= 4 else 0):
-        tangent = np.zeros(value.shape)
-        if latent.parameter.row.length:
-            tangent[..., c] = 1
-            size = float(np.ptp(value.reshape(-1, channels), axis=0).max()) or 1.0
-            yield Column(name, latent.variable, latent, tangent, size, None, f"shift along {'xyzw'[c]}")
-        else:
-            tangent[..., c] = value[..., c]
-            yield Column(
-                name, latent.variable, latent, tangent, 1.0, None, f"scale of {colors[c]}" if channels > 1 else "scale"
-            )
-
-
-def _of_latent(problem: Problem, state: State, key: str, latent: Latent) -> Iterator[Column]:
-    """Directions of the few numbers that stand for a pose, which are about one when they are large."""
-    count = int(np.prod(state.latents[key].shape))
-    for i in range(count if count <= FEW else 0):
-        leaf = mi.TensorXf(state.latents[key])
-        dr.enable_grad(leaf)
-        value = latent.map.to_value(leaf, latent.place)
-        one = np.zeros(count, np.float32)
-        one[i] = 1
-        dr.set_grad(leaf, mi.TensorXf(one.reshape(leaf.shape)))
-        dr.forward_to(value)
-        tangent = np.array(dr.grad(value), dtype=np.float64)
-        yield Column(
-            _indexed(latent.parameter.name, i, count), latent.variable, latent, tangent, 1.0, None, f"number {i}"
-        )
-
-
-def natural(number: float, bounds: tuple[float, float]) -> float:
-    """Return a step that would be large for a number: the width of its bounds, else its distance from the finite one, or itself."""
-    lo, hi = bounds
-    if math.isfinite(lo) and math.isfinite(hi):
-        return hi - lo
-    distance = abs(number - lo) if math.isfinite(lo) else abs(number - hi) if math.isfinite(hi) else abs(number)
-    return distance or 1.0
-
-
-def _indexed(name: str, i: int, count: int) -> str:
-    return name if count == 1 else f"{name}[{i}]"
 
 
 def _spread(count: int, most: int) -> list[int]:
