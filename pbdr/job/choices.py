@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BeforeValidator
@@ -11,6 +12,32 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ..errors import OptionError
 from ..registry import Registry
+
+
+@dataclass(frozen=True)
+class Chosen(BeforeValidator):
+    """A validator that says what it allows: `names`, and in which `form` (name, entry, entries or keys)."""
+
+    names: Collection[str] = ()
+    form: str = "name"
+
+    def words(self) -> str:
+        """For a table of the reference."""
+        if self.form == "keys":
+            return "table of names and weights"
+        if self.form == "name":
+            return ", ".join(f'`"{name}"`' for name in self.names)
+        return f'`"{next(iter(self.names))}"`, …, or a table' + (", or a list of these" if self.form == "entries" else "")
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        names: dict[str, Any] = {"enum": list(self.names)}
+        if self.form == "name":
+            return names
+        if self.form == "keys":
+            value = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "object"}]}
+            return {"type": "object", "properties": dict.fromkeys(self.names, value), "additionalProperties": False}
+        entry = [names, {"type": "object", "properties": {"type": names}, "required": ["type"]}]
+        return {"anyOf": entry if self.form == "entry" else [*entry, {"type": "array", "items": {"anyOf": entry}}]}
 
 
 def one_of(names: Collection[str]) -> BeforeValidator:
@@ -21,7 +48,7 @@ def one_of(names: Collection[str]) -> BeforeValidator:
             raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, names))})
         return value
 
-    return BeforeValidator(check)
+    return Chosen(check, names=names)
 
 
 def entry_of(registry: Registry[Any]) -> BeforeValidator:
@@ -37,7 +64,7 @@ def entry_of(registry: Registry[Any]) -> BeforeValidator:
             raise ValueError(str(error)) from error
         return value
 
-    return BeforeValidator(check)
+    return Chosen(check, names=registry, form="entry")  # type: ignore[arg-type]
 
 
 def entries_of(registry: Registry[Any]) -> BeforeValidator:
@@ -55,7 +82,7 @@ def entries_of(registry: Registry[Any]) -> BeforeValidator:
             one({k: v for k, v in given.items() if k != "weight"} if isinstance(given, Mapping) else given)  # type: ignore[call-arg]
         return value
 
-    return BeforeValidator(check)
+    return Chosen(check, names=registry, form="entries")  # type: ignore[arg-type]
 
 
 def weighed(weight: Any) -> None:
@@ -78,4 +105,4 @@ def keys_of(registry: Registry[Any]) -> BeforeValidator:
                 raise ValueError(str(error)) from error
         return table
 
-    return BeforeValidator(check)
+    return Chosen(check, names=registry, form="keys")  # type: ignore[arg-type]

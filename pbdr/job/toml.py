@@ -21,7 +21,7 @@ def _table(table: dict[str, Any], path: list[str], lines: list[str]) -> None:
     plain = {k: v for k, v in table.items() if v is not None and k not in nested}
     if path and (plain or not nested):
         lines.extend(["", f"[{'.'.join(_key(p) for p in path)}]"])
-    lines.extend(f"{_key(k)} = {_value(v)}" for k, v in plain.items())
+    lines.extend(f"{_key(k)} = {inline(v)}" for k, v in plain.items())
     for key, value in nested.items():
         _table(value, [*path, key], lines)
 
@@ -34,7 +34,8 @@ def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _value(value: Any) -> str:
+def inline(value: Any) -> str:
+    """A value on one line, as it stands behind `=`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -42,8 +43,8 @@ def _value(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, dict):
-        inner = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None)
+        inner = ", ".join(f"{_key(k)} = {inline(v)}" for k, v in value.items() if v is not None)
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(v) for v in value)}]"
+        return f"[{', '.join(inline(v) for v in value)}]"
     raise TypeError(f"{type(value).__name__} cannot be written as TOML")

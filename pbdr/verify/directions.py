@@ -33,7 +33,7 @@ def direction(scene: Any, parameter: Parameter, name: str, seed: int = 0) -> Arr
     x, y, z   translation: of vertices, of a pose's origin, of a point
     smooth    waves over the vertices (or entries), the same in every run
     all       every entry by 1
-    random    by `seed`: a normal number for each of few entries, waves of random phase over many
+    random    by `seed`: of a pose a rotation and a translation; else a normal number for each of few entries, waves over many
     "1,0.5,0" one number for each column of the parameter
 
     Raises OptionError for an unknown name, ParameterError where the parameter has no such direction.
@@ -47,6 +47,8 @@ def direction(scene: Any, parameter: Parameter, name: str, seed: int = 0) -> Arr
         return np.ones(parameter.shape)
     if name == "random":
         random = np.random.default_rng(hashed(seed, "direction", parameter.name))
+        if parameter.kind == "transform":
+            return _rigid(scene, parameter, random)
         if int(np.prod(parameter.shape)) <= FEW:
             values = random.standard_normal(parameter.shape)
             return np.asarray(values / np.abs(values).max())
@@ -80,6 +82,16 @@ def _constant(parameter: Parameter, name: str, numbers: Sequence[float]) -> Arra
     elif shape[-1] == len(numbers) or len(numbers) == 1:
         return np.array(np.broadcast_to(np.asarray(numbers, dtype=np.float64), shape))
     raise ParameterError(f"direction '{name}' has {len(numbers)} numbers; {parameter.name!r} has shape {shape}")
+
+
+def _rigid(scene: Any, parameter: Parameter, random: np.random.Generator) -> Array:
+    """A random rotation about the origin of a pose, and a translation that moves as far: shapes that must stay rigid do."""
+    value = np.asarray(read(scene, parameter), dtype=np.float64)
+    x, y, z = random.standard_normal(3)
+    turn = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ value[:, :3]
+    shift = random.standard_normal(3) * 0.5 * _size(scene, parameter)
+    result = np.concatenate([turn, shift[:, None]], axis=1)
+    return np.asarray(result / np.abs(result).max())
 
 
 def _smooth(scene: Any, parameter: Parameter, phase: float = 1.0) -> Array:

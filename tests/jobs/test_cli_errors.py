@@ -325,6 +325,7 @@ def test_help_lists_the_commands_and_is_quick() -> None:
     assert done.returncode == 0 and time.monotonic() - begin < 20
     assert set(COMMANDS) == {
         "demo",
+        "init",
         "check",
         "fit",
         "resume",

@@ -60,6 +60,21 @@ def test_directions():
         directions.direction(None, MESH, "1,2")
 
 
+def test_random_directions(monkeypatch):
+    """The same for a seed, another for another one; those of poses are rigid: what rotates stays a rotation, to first order."""
+    turned = np.array([[0.0, -1, 0, 2], [1, 0, 0, 3], [0, 0, 1, 4]])
+    monkeypatch.setattr(directions, "read", lambda scene, parameter: turned)
+    monkeypatch.setattr(directions, "_size", lambda scene, parameter: 3.0)
+    for parameter in (COLOR, POSE):
+        one = directions.direction(None, parameter, "random", 1)
+        assert one.shape == parameter.shape and np.abs(one).max() == 1
+        assert (one == directions.direction(None, parameter, "random", 1)).all()
+        assert (one != directions.direction(None, parameter, "random", 2)).any()
+    rotation, change = turned[:, :3], directions.direction(None, POSE, "random")[:, :3]
+    assert np.abs(change).max() > 0.01
+    np.testing.assert_allclose(change @ rotation.T + rotation @ change.T, 0, atol=1e-12)
+
+
 @pytest.mark.parametrize("length", [4, 9, 16, 48])
 def test_blocks_are_a_partition_of_unity(length):
     weights = tents(length)

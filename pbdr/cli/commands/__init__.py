@@ -14,6 +14,7 @@ from .demo import Demo
 from .doctor import Doctor
 from .fit import Fit
 from .gradient import Gradient
+from .init import Init
 from .params import Params
 from .render import Render
 from .report import Report
@@ -22,7 +23,7 @@ from .verify import Verify
 
 COMMANDS: dict[str, Any] = {
     command.__name__.lower(): command
-    for command in (Demo, Check, Fit, Resume, Render, Gradient, Verify, Params, Report, Bench, Doctor)
+    for command in (Demo, Init, Check, Fit, Resume, Render, Gradient, Verify, Params, Report, Bench, Doctor)
 }
 
 

@@ -1,0 +1,300 @@
+"""A first job file for a scene and its images: what `pbdr init` writes, with a comment for each key."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import find_images, load_image, read_frames
+from ..errors import DataError, OptionError, closest
+from ..parameters import Parameter, list_parameters, of_sensor, read
+from ..parameters.probing import probe_all
+from ..parameters.roles import Kind, Role, preset
+from ..scene import Scene, load_object, load_scene
+from . import toml
+from .config import DataSection, OptimSection, OutputSection, RenderSection, SceneSection, Section, VarSection
+
+#: What can be estimated, in the order of the file.
+KINDS = ("material", "light", "shape", "camera")
+NAMES = {"base_color": "albedo", "radiance": "light", "positions": "shape"}  # of variables, where the role's is not
+RATES = {"materials": 2e-2, "lighting": 5e-2}  # as in `pbdr.estimate_materials` and `estimate_lighting`
+MAP = Role("", Kind.OTHER).map  # of roles that have none of their own: geometry of these is not moved unasked
+LONGEST = 8  # names in a list, beyond which a glob stands for them
+PROBED = 3  # views that look for gradients
+COLUMN, WIDTH = 34, 110  # where comments begin, and lines end
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files of a job. `cameras`: a transforms.json, or None for the scene's sensors; then `images` or `target`."""
+
+    scene: Path
+    cameras: Path | None = None
+    images: str | None = None
+    target: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def find_sources(
+    source: Path, scene: Path | None = None, images: str | None = None, target: Path | None = None
+) -> Sources:
+    """What belongs to a scene file, a transforms.json, or a folder that holds them. Raises DataError, OptionError."""
+    if not source.exists():
+        near = closest(source.name, [p.name for p in source.parent.iterdir()]) if source.parent.is_dir() else []
+        raise DataError(f"{source}: no such file or folder." + (f" Closest there: '{near[0]}'." if near else ""))
+    folder = source if source.is_dir() else source.parent
+    if source.suffix.lower() == ".xml":
+        scene = scene or source
+    found = scene or _scene_in(folder)
+    loaded = load_scene(found, sensor_required=False)
+    cameras = source if source.suffix.lower() == ".json" else None
+    if cameras is None and images is None and target is None and source.is_dir():
+        cameras = next(
+            (folder / n for n in ("transforms.json", "transforms_train.json") if (folder / n).is_file()), None
+        )
+    if cameras is not None:
+        return Sources(found, cameras)
+    if not loaded.sensors:
+        raise DataError(
+            f"{found} has no sensor, and there is no transforms.json in {folder}: give the folder that holds cameras"
+        )
+    if images is None and target is None and source.is_dir():
+        images = next(
+            (str(p) for p in (folder / "images", folder) if len(find_images(str(p))) == len(loaded.sensors)), None
+        )
+    if images is not None or target is not None:
+        return Sources(found, None, images, target)
+    note = (
+        "no images were given: the scene itself is the target, so that the job tries whether its own values are found again. "
+        'For photographs, use images = "photos/*.png" instead of target, one for each sensor'
+    )
+    return Sources(found, None, None, found, [note])
+
+
+def _scene_in(folder: Path) -> Path:
+    every = sorted(folder.glob("*.xml"))
+    if (folder / "scene.xml").is_file():
+        return folder / "scene.xml"
+    if len(every) != 1:
+        what = f"{len(every)} scene files ({', '.join(p.name for p in every[:4])})" if every else "no scene file (.xml)"
+        raise OptionError(
+            f"{folder} holds {what}: say which by --scene; it holds the geometry, and materials and lights to start from"
+        )
+    return every[0]
+
+
+def write(sources: Sources, wanted: Sequence[str], out: Path, *, probe: bool = True) -> tuple[str, list[str]]:
+    """The text of a job file that lies at `out`, and notes. OptionError where nothing can be estimated; SceneError, DataError."""
+    scene = load_scene(sources.scene, sensor_required=sources.cameras is None)
+    masked, views, sensors = _views(sources, scene)
+    depth = int(scene.integrator_options().get("max_depth", 6))
+    chosen = _chosen(scene, wanted, sources)
+    notes = list(sources.notes)
+    if probe:
+        chosen, left_out = _probed(scene, chosen, sensors, depth)
+        if left_out:
+            notes.append(f"no gradient reaches {', '.join(left_out[:6])} in the views looked at: left out")
+    if not chosen:
+        raise OptionError(
+            f"{sources.scene} has no {' or '.join(wanted)} that can be estimated; all it has: pbdr params {sources.scene}"
+        )
+    text = "\n".join(
+        [
+            *_head(out, sources), *_scene_and_data(sources, out, masked, views), *_how(depth, views),
+            *_variables(scene, chosen, sources), *_tail(scene, chosen, sources), "",
+        ]
+    )  # fmt: skip
+    return text, notes
+
+
+def _views(sources: Sources, scene: Scene) -> tuple[bool, int, list[Any]]:
+    """(whether images have an alpha channel that varies, number of views, sensors)."""
+    if sources.cameras is not None:
+        frames = read_frames(sources.cameras, missing="skip", tell=lambda _: None)
+        return _alpha(frames[0][1]), len(frames), [load_object(frame.camera.to_dict()) for frame, _ in frames]
+    files = find_images(str(Path(sources.images).resolve())) if sources.images else []
+    return bool(files) and _alpha(load_image(files[0])), len(scene.sensors), scene.sensors
+
+
+def _alpha(image: Any) -> bool:
+    return image.alpha is not None and float(np.ptp(image.alpha)) > 0
+
+
+def _chosen(scene: Scene, wanted: Sequence[str], sources: Sources) -> list[Parameter]:
+    """Parameters of the kinds that are wanted."""
+    every = [p for p in list_parameters(scene) if p.kind != "integer"]
+    lamps = {str(shape.id()) for shape in scene.mi.shapes() if shape.is_emitter()}
+    names = {
+        kind: {row.name for row in preset(name)} for kind, name in (("material", "materials"), ("light", "lighting"))
+    }
+    sensors = {p.name for p in every if of_sensor(scene, p)}
+    if "camera" in wanted and sources.cameras is not None and len(wanted) == 1:
+        raise OptionError(
+            f"cameras of {sources.cameras} cannot be unknowns yet: put them into the scene as sensors, and give images by --images"
+        )
+    still = [p for p in every if p.name not in sensors and p.name.split("/")[0] not in lamps]
+    moving = [p for p in still if p.row.surface] or [
+        p for p in still if p.row.kind is Kind.GEOMETRY and p.row.map != MAP
+    ]
+    found = {
+        "material": [p for p in every if p.role in names["material"]],
+        "light": [p for p in every if p.role in names["light"]],
+        "shape": moving,
+        "camera": [p for p in every if p.name in sensors and p.kind == "transform"] if sources.cameras is None else [],
+    }
+    return [p for kind in KINDS if kind in wanted for p in found[kind]]
+
+
+def _probed(scene: Scene, chosen: list[Parameter], sensors: list[Any], depth: int) -> tuple[list[Parameter], list[str]]:
+    """Those that a gradient reaches in one of a few views, and the names of the others."""
+    tracer = {"type": "pathspace", "max_depth": depth}
+    seen: dict[str, bool] = {}
+    # A camera's own view is the only one that depends on it.
+    cameras = {p.name for p in chosen if of_sensor(scene, p)}
+    for sensor in sensors[:: max(1, len(sensors) // PROBED)][:PROBED]:
+        missing = [p for p in chosen if not seen.get(p.name) and p.name not in cameras]
+        if missing:
+            seen |= probe_all(scene, missing, sensor=sensor, integrator=tracer)
+    kept = [p for p in chosen if seen.get(p.name) or p.name in cameras]
+    return kept, [p.name for p in chosen if p not in kept]
+
+
+# --- text ----------------------------------------------------------------------------------------------------------------
+
+
+def _line(section: type[Section], key: str, value: Any, *, off: bool = False, more: str = "") -> str:
+    """`key = value   # what it means`, of which the meaning is that of the model; `off`: as a comment."""
+    text = ("# " if off else "") + f"{key} = {toml.inline(value)}"
+    return _commented(text, more or first_sentence(section.model_fields[key].description or ""))
+
+
+def _commented(text: str, meaning: str) -> str:
+    """A line with its comment beside it, or above it where that would be too long."""
+    beside = f"{text.ljust(COLUMN)}  # {meaning}"
+    return beside if len(beside) <= WIDTH else "\n".join([*_comment(meaning), text])
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a description, on one line."""
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z\"`\[])", " ".join(text.split()))[0]
+
+
+def _beside(path: str | Path, out: Path) -> str:
+    """A path relative to the job's folder."""
+    return Path(os.path.relpath(Path(path).resolve(), out.resolve().parent)).as_posix()
+
+
+def _head(out: Path, sources: Sources) -> list[str]:
+    stem = out.stem if out.stem != "job" else sources.scene.resolve().parent.name
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80] or "job"
+    return [
+        f"# `pbdr check {out.name}` looks at it without fitting anything; `pbdr fit {out.name}` runs it.",
+        "# Every key: docs/reference/job.md.",
+        *[line for note in sources.notes for line in _comment(f"Note: {note}.")],
+        "version = 1", f'name = "{name}"',
+    ]  # fmt: skip
+
+
+def _scene_and_data(sources: Sources, out: Path, masked: bool, views: int) -> list[str]:
+    lines = ["", "[scene]", _line(SceneSection, "file", _beside(sources.scene, out)), "", "[data]"]
+    if sources.cameras is not None:
+        lines += [
+            _line(DataSection, "cameras", _beside(sources.cameras, out)),
+            _line(DataSection, "missing", "error", off=True),
+        ]
+    elif sources.images is not None:
+        lines += [_line(DataSection, "cameras", "scene"), _line(DataSection, "images", _beside(sources.images, out))]
+    else:
+        lines += [
+            _line(DataSection, "cameras", "scene"), _line(DataSection, "target", _beside(str(sources.target), out)),
+            _line(DataSection, "target_spp", DataSection.model_fields["target_spp"].default),
+        ]  # fmt: skip
+    if sources.target is None:
+        lines += [_line(DataSection, "color", "srgb", off=True), _line(DataSection, "mask", "alpha", off=not masked)]
+    return [*lines, _line(DataSection, "holdout", "every:8", off=views < 8)]
+
+
+def _how(depth: int, views: int) -> list[str]:
+    tracer = {"type": "pathspace", "max_depth": depth}
+    schedule = [{"step": 0, "scale": 0.5}, {"step": 150, "scale": 1.0}]
+    default = OptimSection.model_fields["views_per_step"].default
+    return [
+        "", "[render]", _line(RenderSection, "integrator", tracer), _line(RenderSection, "spp", 16),
+        _line(RenderSection, "resolution", schedule, off=True),
+        "", "[loss]", _commented('image = "l2_dual"', "Or l1, which single wrong pixels disturb less."),
+        "", "[optim]", _line(OptimSection, "steps", OptimSection.model_fields["steps"].default),
+        _line(OptimSection, "views_per_step", min(default, views)), _line(OptimSection, "seed", 0, off=True),
+    ]  # fmt: skip
+
+
+def _variables(scene: Scene, chosen: list[Parameter], sources: Sources) -> list[str]:
+    lines: list[str] = []
+    for role, camera in dict.fromkeys((p.role, of_sensor(scene, p)) for p in chosen):
+        own = [p for p in chosen if p.role == role and of_sensor(scene, p) == camera]
+        lines += ["", f"[vars.{'camera' if camera else NAMES.get(role, role)}]"]
+        lines.append(_line(VarSection, "match", _match(scene, own)))
+        row = own[0].row
+        if row.preset == "materials" and row.kind is Kind.COLOR:
+            lines.append(_line(VarSection, "texture", 256, off=True))
+        if row.preset == "lighting":
+            lines.append(_line(VarSection, "map", "softplus"))
+        start = _start(scene, own, sources)
+        if start is not None or row.preset:
+            lines.append(_line(VarSection, "init", 0.5 if start is None else start, off=start is None))
+        lines.append(_line(VarSection, "lr", RATES.get(row.preset, row.lr), off=row.preset not in RATES))
+        if row.preset == "materials":
+            lines.append(_line(VarSection, "prior", {"tv": 1e-3}, off=True))
+    return lines
+
+
+def _match(scene: Scene, own: list[Parameter]) -> str | list[str]:
+    """Names, or a glob where there are many and it means the same."""
+    names = [p.name for p in own]
+    every = [p.name for p in list_parameters(scene) if p.name.endswith("/" + own[0].role)]
+    if len(names) == 1:
+        return names[0]
+    return f"*/{own[0].role}" if len(names) > LONGEST and set(every) == set(names) else names
+
+
+def _start(scene: Scene, own: list[Parameter], sources: Sources) -> float | None:
+    """A value to start from that is not the truth, where the scene is its own target."""
+    if sources.target is None or sources.target.resolve() != sources.scene.resolve():
+        return None
+    if own[0].row.preset == "materials":
+        return 0.5
+    if own[0].row.preset == "lighting":
+        mean = float(np.mean([np.mean(read(scene, p)) for p in own]))
+        return float(f"{0.5 * mean:.2g}") if mean > 0 else 1.0
+    return None
+
+
+def _tail(scene: Scene, chosen: list[Parameter], sources: Sources) -> list[str]:
+    albedos = [p for p in chosen if p.row.albedo]
+    lines: list[str] = []
+    if albedos and any(p.row.emitted for p in chosen):
+        start = _start(scene, albedos, sources)
+        mean = float(np.mean([np.mean(read(scene, p)) for p in albedos])) if start is None else start
+        match = _match(scene, albedos)
+        names = match if isinstance(match, str) else ", ".join(match)
+        lines += [
+            "", "[gauge]", f'fix = "mean_luminance({names}) = {mean:.2g}"',
+            "# Images show the product of albedo and light only: this says how bright the albedos are.",
+        ]  # fmt: skip
+    return [
+        *lines,
+        "",
+        "[output]",
+        _line(OutputSection, "dir", "runs"),
+        _line(OutputSection, "image_every", 50, off=True),
+    ]
