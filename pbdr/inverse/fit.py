@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from pbdr import rendering
 from pbdr.errors import DataError, DivergedError
-from pbdr.inverse import exposure, gauge, schedules
+from pbdr.inverse import exposure, gauge, guards, remeshing, schedules
 from pbdr.inverse.losses import Loss
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import Progress, State
+from pbdr.parameters import Variables
 from pbdr.parameters.film import resized_film
 from pbdr.seeds import hashed
 from pbdr.transport import channels
@@ -37,6 +38,7 @@ class Info:
     gradient_norms  Euclidean norm of the latent gradient, by variable; absent before a variable's start
     learning_rates  by variable, after decay
     skipped         True when something was not finite and nothing moved; `reason` says what
+    notes           what else happened: meshes with new faces, steps that a guard has shortened
     """
 
     step: int
@@ -49,6 +51,7 @@ class Info:
     seconds: float
     skipped: bool
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def init(problem: Problem) -> State:
 def step(problem: Problem, state: State) -> tuple[State, Info]:
     """Take one step. A non-finite loss or gradient moves nothing; too many of them raise DivergedError."""
     start = time.perf_counter()
-    bound, options = problem.bound, problem.options
+    state, notes = remeshing.applied(problem, state)
+    bound, options = problem.at(state), problem.options
     views = schedules.views(len(problem.views), options.views_per_step, state.step, options.seed)
     scale = schedules.resolution(options.resolution, state.step)
     active = [key for key, leaf in bound.leaves.items() if leaf.start <= state.step]
@@ -99,22 +103,19 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     dr.enable_grad(*[leaves[key] for key in active])
     loss, extra = 0.0, 0.0
     for number, group in enumerate(_by_time(problem, views)):
-        seen = _differentiate(problem, leaves, group, scale, state.step, len(views), bool(active), not number)
+        seen = _differentiate(problem, bound, leaves, group, scale, state.step, len(views), bool(active), not number)
         loss, extra = loss + seen[0], extra + seen[1]
     gradients = {key: mi.TensorXf(dr.grad(leaves[key])) for key in active}
 
     norms = _norms(problem, gradients)
-    decay = schedules.decay(options.lr_decay, state.step, options.steps)
-    rates = {key: leaf.lr * decay for key, leaf in bound.leaves.items()}
-    if problem.tint_lr is not None and gauge.TINT in active:
-        rates[gauge.TINT] = problem.tint_lr * decay
-    if options.exposure_lr is not None:
-        rates |= {key: options.exposure_lr * decay for key in leaves if key.startswith(exposure.PREFIX)}
+    rates = _rates(problem, leaves, active, state.step)
     wrong = _not_finite(loss, extra, norms)
     latents, memory, skipped = state.latents, state.memory, state.skipped + bool(wrong)
     if not wrong:
         latents, memory = problem.optimiser.step(memory, latents, gradients, {key: rates[key] for key in gradients})
         latents = {**latents, **bound.project(latents), **exposure.fixed(latents, options.exposure_fix)}
+        latents, told = guards.kept(options.collapse, bound, state.latents, latents)
+        notes += told
         if problem.gauge is not None and (gauge.TINT in active or problem.gauge.target is not None):
             latents = gauge.fix(problem.gauge, bound, latents)
         dr.eval(latents)
@@ -124,14 +125,14 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     progress = state.progress if wrong else _progress(options, state, loss + extra)
     labels = tuple(problem.label(i) for i in views)
     named = {_variable(problem, key): rate for key, rate in rates.items()}
-    info = Info(state.step, loss, extra, norms, named, labels, scale, seconds, bool(wrong), wrong)
+    info = Info(state.step, loss, extra, norms, named, labels, scale, seconds, bool(wrong), wrong, notes)
     if wrong and (options.nonfinite == "stop" or skipped > options.max_skips):
         raise DivergedError(
             f"step {state.step}: {wrong}; {skipped} step(s) skipped, max_skips = {options.max_skips}. "
             "Lower lr, raise spp, or tighten the bounds of the variable"
         )
     learned = problem.learned.kept() if problem.learned is not None else {}
-    return State(state.step + 1, latents, memory, skipped, state.seconds + seconds, progress, learned), info
+    return State(state.step + 1, latents, memory, skipped, state.seconds + seconds, progress, learned, state.meshes), info
 
 
 def fit(
@@ -159,8 +160,9 @@ def fit(
         if problem.options.max_minutes is not None and state.seconds > 60 * problem.options.max_minutes:
             reason = "max_minutes"
             break
-    problem.bound.apply(state.latents)
-    return Result(state, infos, reason, problem.bound.numpy(state.latents), problem.bound.scene)
+    bound = problem.at(state)
+    bound.apply(state.latents)
+    return Result(state, infos, reason, bound.numpy(state.latents), bound.scene)
 
 
 def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, seed: int = 0) -> NDArray[np.float32]:
@@ -168,7 +170,7 @@ def render_view(problem: Problem, state: State, index: int, *, spp: int = 16, se
 
     Where exposures are unknown, it has that of the state.
     """
-    params = problem.bound.apply(state.latents, time=problem.views[index].time)
+    params = problem.at(state).apply(state.latents, time=problem.views[index].time)
     with dr.suspend_grad():
         image = render_of(problem, params, index, spp, spp, hashed(seed, "view", index), 1)
         return np.array(_radiance(problem, image, index, state.latents))
@@ -225,23 +227,23 @@ def _by_time(problem: Problem, views: Sequence[int]) -> list[list[int]]:
 
 
 def _differentiate(
-    problem: Problem, leaves: Mapping[str, Any], views: Sequence[int], scale: float, step: int, count: int,
+    problem: Problem, bound: Variables, leaves: Mapping[str, Any], views: Sequence[int], scale: float, step: int, count: int,
     attached: bool, with_prior: bool,
 ) -> tuple[float, float]:  # fmt: skip
     """Add the gradient of the loss of `views`, out of `count`, to `leaves`, and that of priors if asked for; return both values.
 
     The derivative of a rendering is taken in the scene as it is then: views of another time come after that.
     """
-    values = problem.bound.values(leaves)
+    values = bound.values(leaves)
     if problem.gauge is not None and gauge.TINT in leaves:
         values = gauge.tinted(problem.gauge, values, leaves[gauge.TINT])
-    params = problem.bound.apply(leaves, values, problem.views[views[0]].time)
+    params = bound.apply(leaves, values, problem.views[views[0]].time)
     with ExitStack() as films:
         image_loss = mi.Float(0)
         for index in views:
             films.enter_context(resized_film(problem.sensor(index), problem.film(index, scale)))
             image_loss += view_loss(problem, params, leaves, index, step).array / count
-        prior = _prior(problem, values) if with_prior else mi.Float(0)
+        prior = _prior(problem, bound, values) if with_prior else mi.Float(0)
         if problem.gauge is not None and problem.gauge.target is None and dr.grad_enabled(leaves[gauge.TINT]):
             prior += gauge.PREFERENCE * dr.abs(dr.detach(image_loss)) * gauge.preference(problem.gauge, values)
         dr.backward(image_loss + prior) if attached else None
@@ -269,12 +271,24 @@ def _channel(problem: Problem, image: Any, loss: Loss) -> Any:
     return image[:, :, first : first + widths[number]]
 
 
-def _prior(problem: Problem, values: dict[str, Any]) -> Any:
+def _prior(problem: Problem, bound: Variables, values: dict[str, Any]) -> Any:
     total = mi.Float(0)
-    for key, latent in problem.bound.latents.items():
+    for key, latent in bound.latents.items():
         for weight, prior in problem.priors[latent.variable]:
             total += weight * prior(values[key], latent.place)
     return total
+
+
+def _rates(problem: Problem, latents: Mapping[str, Any], active: Sequence[str], step: int) -> dict[str, float]:
+    """Learning rates by latent key."""
+    options = problem.options
+    decay = schedules.decay(options.lr_decay, step, options.steps)
+    rates = {key: leaf.lr * decay for key, leaf in problem.bound.leaves.items()}
+    if problem.tint_lr is not None and gauge.TINT in active:
+        rates[gauge.TINT] = problem.tint_lr * decay
+    if options.exposure_lr is not None:
+        rates |= {key: options.exposure_lr * decay for key in latents if key.startswith(exposure.PREFIX)}
+    return rates
 
 
 def _variable(problem: Problem, key: str) -> str:
@@ -315,6 +329,8 @@ def _patience_over(options: Options, state: State) -> bool:
 def _checked(problem: Problem, state: State) -> State:
     first = init(problem)
     wanted = {key: tuple(value.shape) for key, value in first.latents.items()}
+    _check_meshes(problem, state)
+    wanted |= {key: tuple(value.shape) for key, value in problem.at(state).init().items() if key in state.meshes}
     given = {key: tuple(value.shape) for key, value in state.latents.items()}
     if wanted != given:
         differ = sorted(k for k in wanted.keys() | given.keys() if wanted.get(k) != given.get(k))
@@ -322,3 +338,9 @@ def _checked(problem: Problem, state: State) -> State:
     if first.memory.slots.keys() != state.memory.slots.keys():
         raise DataError(f"the checkpoint is of another optimiser than {problem.optimiser.usual.name!r}")
     return state
+
+
+def _check_meshes(problem: Problem, state: State) -> None:
+    strange = [key for key in state.meshes if key not in problem.bound.latents]
+    if strange:
+        raise DataError(f"the checkpoint is of another problem: it has meshes of {', '.join(strange)}")

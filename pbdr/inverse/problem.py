@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pbdr.data.cache import GIB
 from pbdr.errors import DataError, Mistakes, OptionError, ParameterError, raise_all
-from pbdr.inverse import exposure, gauge, schedules
+from pbdr.inverse import exposure, gauge, guards, remeshing, schedules
 from pbdr.inverse.losses import PLANES, Loss, Losses, get_losses
 from pbdr.inverse.optimisers import OPTIMISERS, Groups
 from pbdr.inverse.priors import Prior, get_priors
+from pbdr.inverse.state import State
 from pbdr.inverse.targets import Targets
 from pbdr.options import Options as Pathspace
 from pbdr.parameters import FunctionSpec, Variables, VariableSpec
@@ -67,6 +68,7 @@ class Options:
     nonfinite    what a non-finite loss or gradient does: skip the step, or stop
     max_skips    skipped steps after which the run counts as diverged
     patience     stop after this many steps without a lower smoothed loss; None: never
+    collapse     what a step does that turns over, folds or collapses faces of a mesh: shorten it around them, or ignore that
     max_minutes  stop after this time, resumed runs included; None: never
     exposure_lr  learning rate of the logarithm of each view's exposure; None: exposures are known, 1
     exposure_fix one of `inverse.exposure.FIXES`: what of the exposures is fixed
@@ -87,6 +89,7 @@ class Options:
     gauge_lr: float | None = None
     nonfinite: str = "skip"
     max_skips: int = 5
+    collapse: str = "shorten"
     patience: int | None = None
     max_minutes: float | None = None
     exposure_lr: float | None = None
@@ -104,6 +107,8 @@ class Options:
                 raise OptionError(f"{name} = {getattr(self, name)!r}: it is at least {low}")
         if self.nonfinite not in NONFINITE:
             raise OptionError(f"nonfinite = {self.nonfinite!r}: it is {' or '.join(map(repr, NONFINITE))}")
+        if self.collapse not in guards.COLLAPSE:
+            raise OptionError(f"collapse = {self.collapse!r}: it is {' or '.join(map(repr, guards.COLLAPSE))}")
         if self.gauge_lr is not None and self.gauge in (None, gauge.AUTO):
             raise OptionError("gauge_lr is given without a gauge: name the albedo whose tint it moves")
         for name in ("spp_grad", "patience", "max_minutes", "gauge_lr", "exposure_lr", "cache_gb"):
@@ -139,6 +144,8 @@ def check_variables(bound: Variables) -> None:
             wrong = [ParameterError(f"prior {prior} of {key!r}: {text}") for prior, text in refusals.items() if text]
             if wrong:
                 raise_all(wrong)
+    with mistakes.collected():
+        remeshing.check(bound)
     mistakes.raise_any()
 
 
@@ -177,6 +184,19 @@ class Problem:
     def bound(self) -> Variables:
         """The variables bound to the scene; `problem.bound.scene` is the scene that is rendered."""
         return Variables(self.scene, self.variables)
+
+    def at(self, state: State) -> Variables:
+        """Return the variables on the meshes of `state`; applied, they give them to the scene."""
+        if not state.meshes:
+            return self.bound
+        found = self._elsewhere.get("variables")
+        if found is None or found.meshes is not state.meshes:
+            found = self._elsewhere["variables"] = self.bound.on(state.meshes)
+        return found
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, Variables]:
+        return {}
 
     @cached_property
     def losses(self) -> list[tuple[float, Loss]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pbdr.aligned import aligned
 from pbdr.errors import DataError
 from pbdr.inverse.optimisers import Adam, Memory
+from pbdr.parameters.meshes import Triangles
 
 VERSION = 1
 
@@ -36,6 +37,7 @@ class State:
     skipped   steps skipped so far because something was not finite
     seconds   wall time spent so far
     learned   what the integrator has learned from earlier steps (`guiding` of `pathspace`), device arrays by name
+    meshes    what remeshing has put in place of the scene's own meshes, by latent key: their latents are displacements of these
     """
 
     step: int
@@ -45,11 +47,14 @@ class State:
     seconds: float = 0.0
     progress: Progress = Progress()
     learned: Mapping[str, Any] = field(default_factory=dict)
+    meshes: Mapping[str, Triangles] = field(default_factory=dict)
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return (arrays, meta): arrays by name, and a dictionary that JSON can hold."""
         groups = {"latent": self.latents, **self.memory.slots, "learned": self.learned}
         arrays = {f"{kind}/{key}": np.array(x) for kind, group in groups.items() for key, x in group.items()}
+        for key, mesh in self.meshes.items():
+            arrays |= {f"mesh-positions/{key}": mesh.positions, f"mesh-faces/{key}": mesh.faces}
         smoothed, best = (x if math.isfinite(x) else None for x in (self.progress.smoothed, self.progress.best))
         meta = {
             "version": VERSION,
@@ -61,6 +66,7 @@ class State:
             "smoothed": smoothed,
             "best": best,
             "best_step": self.progress.best_step,
+            "meshes": list(self.meshes),
         }
         return arrays, meta
 
@@ -86,7 +92,10 @@ class State:
             learned = {
                 k.removeprefix("learned/"): aligned(x, x.dtype) for k, x in arrays.items() if k.startswith("learned/")
             }
+            meshes = {
+                k: Triangles(arrays[f"mesh-positions/{k}"], arrays[f"mesh-faces/{k}"]) for k in meta.get("meshes", [])
+            }
             skipped, seconds = int(meta["skipped"]), float(meta["seconds"])
-            return cls(int(meta["step"]), groups["latent"], memory, skipped, seconds, progress, learned)
+            return cls(int(meta["step"]), groups["latent"], memory, skipped, seconds, progress, learned, meshes)
         except KeyError as error:
             raise DataError(f"checkpoint is incomplete: {error.args[0]!r} is missing") from None

@@ -209,7 +209,7 @@ class _Worker:
 
     def _render(self, problem: Problem, state: State, view: inverse.View) -> Any:
         """The image of a view at the exposure of the state."""
-        problem.bound.apply(state.latents, time=view.time)
+        problem.at(state).apply(state.latents, time=view.time)
         scene = problem.bound.scene
         seed = hashed(self.job.optim.seed, "evaluation", view.name)
         sensor = sensor_of(scene, view.sensor)
@@ -237,6 +237,8 @@ class _Worker:
             record = _record(problem, state, info)
             self.run.append_metrics(record)
             self.events.stepped(record)
+            for note in info.notes:
+                self.run.log(f"step {state.step}: {note}")
             if info.skipped:
                 self.say(f"step {state.step} was skipped: {info.reason}")
             if state.step % self.job.output.checkpoint_every == 0:
@@ -288,8 +290,9 @@ class _Worker:
         }
         if self.job.exposure is not None:
             details["exposures"] = exposure.factors(self.state.latents)
-        before, after = problem.bound.numpy(first.latents), problem.bound.numpy(self.state.latents)
-        found = evaluate.write(self.job, self.run, data, problem.bound, before, after, scores, details)
+        bound = problem.at(self.state)
+        before, after = problem.bound.numpy(first.latents), bound.numpy(self.state.latents)
+        found = evaluate.write(self.job, self.run, data, bound, before, after, scores, details)
         verdict = found["verdict"]
         exit_code = 5 if verdict["met"] is False else 0
         self.say(f"{verdict['word']}. {verdict['text']}")
@@ -299,7 +302,7 @@ class _Worker:
 
 def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any]:
     values: dict[str, float] = {}
-    bound = problem.bound
+    bound = problem.at(state)
     tensors = bound.values(state.latents)
     told = {x.parameter.name: (x.parameter.shape, tensors[key]) for key, x in bound.latents.items()}
     told |= {p.name: (p.shape, state.latents[p.raw]) for f in bound.functions.values() for p in f.arguments}
@@ -320,6 +323,7 @@ def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any
         "scale": info.scale,
         "seconds": info.seconds,
         "skipped": info.skipped,
+        "notes": info.notes,
     }
 
 

@@ -36,6 +36,7 @@ def _spec(name: str, v: VarSection) -> VariableSpec | FunctionSpec:
     return VariableSpec(
         match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
         texture=v.texture, start=v.start, prior=v.prior, optimiser=v.optimiser,
+        remesh=tuple((entry.step, entry.edge) for entry in v.remesh),
     )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ def options(job: Job, training_views: int) -> Options:
         gauge_lr=None if job.gauge is None else job.gauge.lr,
         nonfinite=job.guard.nonfinite,
         max_skips=job.guard.max_skips,
+        collapse=job.guard.collapse,
         patience=job.stop.patience,
         max_minutes=job.stop.max_minutes,
         exposure_lr=None if job.exposure is None else job.exposure.lr,

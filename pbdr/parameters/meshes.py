@@ -64,6 +64,11 @@ class Surface:
         edges, count = self._ends
         return np.unique(edges[count == 1])
 
+    @property
+    def branches(self) -> bool:
+        """Whether an edge has more than two faces."""
+        return bool((self._ends[1] > 2).any())
+
     @cached_property
     def pairs(self) -> Index:
         """(P, 2) faces that share an edge; an edge of more than two faces gives its first two."""
@@ -101,6 +106,44 @@ class Surface:
             columns = np.atleast_2d(getattr(self, name).T)
             self._device[name] = [mi.UInt32(aligned(column, np.uint32)) for column in columns]
         return list(self._device[name])
+
+
+@dataclass(frozen=True, eq=False)
+class Triangles:
+    """A mesh in place of the scene's own: positions (V, 3) float32 in scene units, faces (F, 3) uint32."""
+
+    positions: Array
+    faces: Array
+
+    @staticmethod
+    def of(scene: Any, parameter: Parameter) -> Triangles:
+        """What the scene has now."""
+        params = traverse(scene)
+        faces = np.array(params[faces_key(parameter.raw)], np.uint32).reshape(-1, 3)
+        return Triangles(np.array(params[parameter.raw], np.float32).reshape(-1, 3), faces)
+
+    def install(self, scene: Any, parameter: Parameter) -> None:
+        """Give the scene this mesh; interpolated normals follow."""
+        params = traverse(scene)
+        params[parameter.raw] = mi.Float(aligned(self.positions.reshape(-1)))
+        params[faces_key(parameter.raw)] = mi.UInt32(aligned(self.faces.reshape(-1), np.uint32))
+        params.update()
+
+
+def fixed_faces(scene: Any, parameter: Parameter) -> str:
+    """Return why the mesh whose positions `parameter` is cannot have other faces; "" if it can."""
+    params = traverse(scene)
+    prefix = parameter.raw.rsplit(".", 1)[0] + "."
+    own = ("vertex_positions", "vertex_normals")
+    more = [k.removeprefix(prefix) for k in params.keys() if k.startswith((prefix + "vertex_", prefix + "face_"))]
+    more = [name for name in more if name not in own and len(params[prefix + name])]
+    if more:
+        return f"its {', '.join(more)} belong to the vertices or faces that it has; leave remesh out, or take a mesh without"
+    if params.properties[parameter.raw][2].class_name() in ("Rectangle", "Cube"):
+        return "the shape is no mesh of a file; leave remesh out"
+    if surface_of(scene, parameter).branches:
+        return "edges with more than two faces cannot be remeshed; leave remesh out"
+    return ""
 
 
 def surface_of(scene: Any, parameter: Parameter) -> Surface:

@@ -142,7 +142,7 @@ def _rows() -> Iterator[Role]:
     # What is where.
     yield Role(
         "positions", geometry, ("vertex_positions",), directions=(*AXES, "smooth"), length=True, surface=True, map="largesteps",
-        lr=1e-2, replayed=True,
+        lr=3e-2, replayed=True,
     )  # fmt: skip
     yield Role("normals", geometry, ("vertex_normals",), directions=("smooth",), replayed=True)  # they follow positions
     yield Role("texcoords", geometry, ("vertex_texcoords",))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import maps
 from pbdr.parameters.functions import Function, FunctionSpec
+from pbdr.parameters.meshes import Triangles
 from pbdr.parameters.names import Parameter, resolve, traverse
 from pbdr.parameters.place import Bounds, Place
 from pbdr.parameters.textures import with_textures
@@ -40,6 +42,7 @@ class VariableSpec:
     start     first step at which the variable moves
     prior     {"tv": weight} adds weight × that prior of the value to the loss; the names are those of `inverse.priors.PRIORS`.
               Instead of a weight, {"weight": weight} and the prior's options
+    remesh    ((step, edge), …): before that step, positions get a mesh whose edges are about this fraction of the object's size
     """
 
     match: str | Sequence[str] | None = None
@@ -52,6 +55,7 @@ class VariableSpec:
     texture: int | tuple[int, int] | None = None
     start: int = 0
     prior: Mapping[str, float | Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    remesh: Sequence[tuple[int, float]] = ()
 
     def __post_init__(self) -> None:
         if self.map is not None:
@@ -60,6 +64,11 @@ class VariableSpec:
             raise OptionError(f"lr = {self.lr!r}: a learning rate is a positive number")
         if self.start < 0:
             raise OptionError(f"start = {self.start!r}: the first step is 0")
+        steps = [step for step, _ in self.remesh]
+        if steps != sorted(set(steps)) or any(step < 0 or not 0 < edge < 1 for step, edge in self.remesh):
+            raise OptionError(
+                f"remesh = {list(self.remesh)}: steps grow from 0 on, and edges are fractions of the object's size, between 0 and 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -128,10 +137,43 @@ class Variables:
                 usual = row.lr if chosen.name == row.map else LR
                 latent = Latent(name, parameter, chosen, place, usual if spec.lr is None else spec.lr)
                 self.latents[latent.key] = latent
+        self.meshes: Mapping[str, Triangles] = {}
+        self._own: dict[str, Triangles] = {}
+        self._installed: dict[str, Mapping[str, Triangles]] = {"meshes": self.meshes}
+        self._take_params()
+
+    def _take_params(self) -> None:
         self._params = traverse(self.scene)
         given = [parameter for function in self.functions.values() for parameter in function.parameters]
         self._given = {parameter.raw: parameter for parameter in given}
         self._params.keep([_exactly(raw) for raw in self.moved])
+
+    def on(self, meshes: Mapping[str, Triangles]) -> Variables:
+        """Return these variables with other meshes, by latent key, to start from; the scene's own for all other keys.
+
+        Both may be used in turn: each gives the scene its own meshes when it is applied.
+        """
+        other = copy(self)
+        other.meshes, other.latents = meshes, dict(self.latents)
+        for key in meshes:
+            self._own.setdefault(key, Triangles.of(self.scene, self.latents[key].parameter))
+        other._install()
+        for key, mesh in meshes.items():
+            last = self.latents[key]
+            parameter = replace(last.parameter, shape=mesh.positions.shape)
+            place = Place(last.bounds, parameter, self.scene)
+            place = replace(place, prepared=last.map.prepare(place))
+            other.latents[key] = replace(last, parameter=parameter, place=place)
+        return other
+
+    def _install(self) -> None:
+        """Give the scene the meshes of these variables, if it has others."""
+        if self._installed["meshes"] is self.meshes:
+            return
+        for key, own in self._own.items():
+            self.meshes.get(key, own).install(self.scene, self.latents[key].parameter)
+        self._installed["meshes"] = self.meshes
+        self._take_params()
 
     @property
     def moved(self) -> list[str]:
@@ -143,7 +185,7 @@ class Variables:
         """All latents by key."""
         found: dict[str, Leaf] = {}
         for key, latent in self.latents.items():
-            spec = self._spec(latent)
+            spec = self.spec(latent)
             found[key] = Leaf(latent.variable, latent.lr, spec.start, spec.optimiser or latent.map.optimiser)
         for name, function in self.functions.items():
             own = function.spec
@@ -159,7 +201,8 @@ class Variables:
             found += [(name, parameter, parameter.bounds) for parameter in (*function.arguments, *given)]
         return found
 
-    def _spec(self, latent: Latent) -> VariableSpec:
+    def spec(self, latent: Latent) -> VariableSpec:
+        """What was asked for where this latent comes from."""
         spec = self.specs[latent.variable]
         assert isinstance(spec, VariableSpec)  # functions have no `Latent`
         return spec
@@ -207,7 +250,7 @@ class Variables:
         for function in self.functions.values():
             result |= function.init()
         for key, latent in self.latents.items():
-            spec, parameter = self._spec(latent), latent.parameter
+            spec, parameter = self.spec(latent), latent.parameter
             what = f"init of variable {latent.variable!r} ({parameter.name})"
             if spec.init is None:
                 value = read(self.scene, parameter)
@@ -240,6 +283,7 @@ class Variables:
         problem only; pass them to the renderer so that it knows what to differentiate.
         """
         values = self.values(latents) if values is None else values
+        self._install()
         for key, latent in self.latents.items():
             write(self._params, latent.parameter, values[key])
         for function in self.functions.values():

@@ -24,7 +24,7 @@ class Groups:
         """Return what they remember before the first update."""
         memory = Memory({}, {})
         for optimiser, keys in self._groups(latents):
-            memory = _joined(memory, optimiser.init({key: latents[key] for key in keys}))
+            memory = joined(memory, optimiser.init({key: latents[key] for key in keys}))
         return memory
 
     def step(
@@ -37,7 +37,7 @@ class Groups:
             slots = {slot: {key: memory.slots[slot][key] for key in keys} for slot in optimiser.slots}
             given = {key: gradients[key] for key in keys}
             found, after = optimiser.step(Memory(slots, mine), {key: latents[key] for key in keys}, given, lr)
-            moved, memory = {**moved, **found}, _joined(memory, after)
+            moved, memory = {**moved, **found}, joined(memory, after)
         return moved, memory
 
     def _groups(self, keys: Mapping[str, Any]) -> list[tuple[Optimiser, list[str]]]:
@@ -53,7 +53,7 @@ class Groups:
         return found
 
 
-def _joined(memory: Memory, newer: Memory) -> Memory:
+def joined(memory: Memory, newer: Memory) -> Memory:
     """What is remembered, with the newer entries in place of the older ones."""
     names = {**memory.slots, **newer.slots}
     slots = {slot: {**memory.slots.get(slot, {}), **newer.slots.get(slot, {})} for slot in names}

@@ -6,18 +6,21 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ...inverse.guards import COLLAPSE
 from ...inverse.problem import JOB, NONFINITE
 from ..choices import one_of
 from .section import Count, Positive, Section
 
 
 class GuardSection(Section):
-    """What happens when a loss or a gradient is not finite."""
+    """What happens when a loss or a gradient is not finite, and when a step damages a mesh."""
 
     nonfinite: Annotated[str, one_of(NONFINITE)] = JOB.nonfinite
     """Leave the step out ("skip"), or end the run ("stop")."""
     max_skips: Annotated[int, Field(ge=0)] = JOB.max_skips
     """Skipped steps after which the run counts as diverged (exit code 4)."""
+    collapse: Annotated[str, one_of(COLLAPSE)] = JOB.collapse
+    """Shorten a step around faces of a mesh that it would turn over, fold or collapse ("shorten"), or take it whole ("ignore")."""
 
 
 class StopSection(Section):

@@ -16,6 +16,15 @@ from ..choices import entry_of, keys_of, one_of
 from .section import NonNegative, Positive, Section, as_tuple
 
 
+class RemeshStep(Section):
+    """Before this step, a mesh gets new, even faces."""
+
+    step: Annotated[int, Field(ge=0)]
+    """Step before which that happens."""
+    edge: Annotated[float, Field(gt=0, lt=1)]
+    """Length of the new edges, as a fraction of the longest side of the object's bounding box."""
+
+
 class VarSection(Section):
     """One estimated quantity: which parameters, how a latent maps to their value, and where it starts."""
 
@@ -47,10 +56,21 @@ class VarSection(Section):
     prior: Annotated[dict[str, NonNegative | dict[str, Any]], keys_of(PRIORS)] = Field(default_factory=dict)
     """What is added to the loss: for names of priors the weight, or { weight = 1e-3 } with the prior's options."""
 
+    remesh: list[RemeshStep] = Field(default_factory=list)
+    """New faces for the mesh whose positions are unknown: a list of { step, edge } with increasing steps, coarse ones first."""
+
     @field_validator("bounds", mode="before")
     @classmethod
     def _as_tuple(cls, value: Any) -> Any:
         return as_tuple(value)
+
+    @field_validator("remesh")
+    @classmethod
+    def _ordered(cls, value: list[RemeshStep]) -> list[RemeshStep]:
+        steps = [entry.step for entry in value]
+        if steps != sorted(set(steps)):
+            raise ValueError("steps must increase")
+        return value
 
     @model_validator(mode="after")
     def _named_once(self) -> VarSection:
