@@ -92,12 +92,12 @@ def mitsuba_scene(scene: Any) -> Any:
 
 def load_scene(
     source: str | Path | dict[str, Any], *, define: Mapping[str, Any] | None = None, sensor_required: bool = True,
-    clamp: bool = True,
+    clamp: bool = True, emitter_required: bool = True,
 ) -> Scene:  # fmt: skip
     """Load a Mitsuba scene from an XML file, an XML string or a dictionary.
 
     `define` sets the `$name` defaults of an XML file, as `mitsuba -D` does. A scene without a sensor is refused
-    unless `sensor_required` is false (its cameras then come from elsewhere).
+    unless `sensor_required` is false (its cameras then come from elsewhere), one without an emitter unless `emitter_required` is.
 
     Negative texels of environments and of lights' textures are taken for 0 and told in a DataWarning; `clamp=False` keeps them.
     Images with texels that are not finite are refused.
@@ -125,7 +125,7 @@ def load_scene(
     for note in notes:
         warnings.warn(note, DataWarning, stacklevel=2)
     scene = Scene(_instantiate(config, state, label), label, named, notes, config, state)
-    if not scene.mi.emitters():
+    if emitter_required and not scene.mi.emitters():
         raise SceneError(f"{label} has no emitter, so every image of it is black: add one, for example 'constant'")
     if sensor_required and not scene.mi.sensors():
         raise SceneError(f"{label} has no sensor: add one, for example 'perspective', or give cameras")

@@ -1,5 +1,6 @@
 """Cameras and images: what a job reads from disk, checked and turned into Mitsuba's conventions."""
 
+from .cache import Cache, Streamed
 from .cameras import (
     Camera,
     colmap_to_mitsuba,
@@ -10,15 +11,18 @@ from .cameras import (
     opengl_to_mitsuba,
 )
 from .files import find_images, natural_key
+from .formats import Frame, Source, read_frames, write_transforms
 from .images import LoadedImage, encode_exr, encode_png, load_image, load_mask
 from .splits import holdout_rule, split_holdout
 from .text import decode, read_text
-from .transforms import Frame, read_frames, write_transforms
 
 __all__ = [
+    "Cache",
     "Camera",
     "Frame",
     "LoadedImage",
+    "Source",
+    "Streamed",
     "colmap_to_mitsuba",
     "decode",
     "encode_exr",

@@ -11,6 +11,8 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 
+from .exif import Exif, read_exif
+
 MOST_PIXELS = 1 << 26
 PIXELS_PER_BYTE = 1024  # more than any of these formats can pack into a byte, but for PNG, whose header has a sum
 PNG, EXR, JPEG = b"\x89PNG\r\n\x1a\n", b"\x76\x2f\x31\x01", b"\xff\xd8"
@@ -18,12 +20,12 @@ MULTIPART, DEEP = 0x1000, 0x800  # flags in the version field of an EXR file
 REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 #: Lines of a block, by EXR's number of the compression.
 LINES = {bytes([k]): n for k, n in enumerate((1, 1, 1, 16, 32, 16, 32, 32, 32, 256))}
-ORIENTATION = 0x0112  # tag of EXIF
 
 
 @dataclass(frozen=True)
 class Header:
-    """`orientation` is EXIF's, 1 as stored. `gamma` is the exponent that a PNG file states; None: that of sRGB, or none.
+    """`orientation` and `focal35` are EXIF's, 1 as stored, and 0 where it states none. `gamma` is the exponent that a PNG file
+    states; None: that of sRGB, or none.
 
     `parts` are (name, channel names) of an EXR file. `problem` says why the file cannot be taken for what it seems to be; it is
     empty when it can.
@@ -36,6 +38,7 @@ class Header:
     gamma: float | None = None
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     problem: str = ""
+    focal35: int = 0
 
     @property
     def turned(self) -> bool:
@@ -125,28 +128,29 @@ def _with(header: Header, problem: str) -> Header:
 def _png(data: bytes) -> Header:
     """Every chunk is checked against its sum: the decoder reads on where some do not agree, and where the last ones are missing."""
     width, height = struct.unpack_from(">II", data, 16)
-    orientation, at, whole, gamma, srgb = 1, 8, False, None, False
+    exif, at, whole, gamma, srgb = Exif(), 8, False, None, False
     while at < len(data) and not whole:
         length, kind = struct.unpack_from(">I4s", data, at)
         (stated,) = struct.unpack_from(">I", data, at + 8 + length)
         if zlib.crc32(data[at + 4 : at + 8 + length]) != stated:
             return Header("PNG", problem=f"it is damaged: the sum of its chunk {kind!r} is wrong")
         if kind == b"eXIf":
-            orientation = _orientation(data[at + 8 : at + 8 + length])
+            exif = read_exif(data[at + 8 : at + 8 + length])
         elif kind == b"gAMA" and gamma is None:
             gamma = struct.unpack_from(">I", data, at + 8)[0] / 100000
         srgb = srgb or kind in (b"sRGB", b"iCCP")  # these go before gAMA
         whole = kind == b"IEND"
         at += 12 + length
     problem = "" if whole else "its end is missing: the file was cut off"
-    return Header("PNG", width, height, orientation, None if srgb else gamma, problem=problem)
+    gamma = None if srgb else gamma
+    return Header("PNG", width, height, exif.orientation, gamma, problem=problem, focal35=exif.focal35)
 
 
 # --- JPEG --------------------------------------------------------------------------------------------------------
 
 
 def _jpeg(data: bytes) -> Header:
-    at, size, orientation = 2, None, 1
+    at, size, exif = 2, None, Exif()
     while True:
         while data[at] == 0xFF and data[at + 1] == 0xFF:  # padding
             at += 1
@@ -158,32 +162,14 @@ def _jpeg(data: bytes) -> Header:
             height, width = struct.unpack_from(">HH", data, body + 1)
             size = (width, height)
         elif kind == 0xE1 and data[body : body + 6] == b"Exif\0\0":
-            orientation = _orientation(data[body + 6 : at + 2 + length])
+            exif = read_exif(data[body + 6 : at + 2 + length])
         elif kind == 0xDA:
             break
         at += 2 + length
     if size is None:
         return Header("JPEG", problem="its header gives no size")
-    found = Header("JPEG", *size, orientation)
+    found = Header("JPEG", *size, exif.orientation, focal35=exif.focal35)
     return found if data.find(b"\xff\xd9", at) >= 0 else _with(found, "its end is missing: the file was cut off")
-
-
-def _orientation(tiff: bytes) -> int:
-    """EXIF's orientation, 1 to 8; 1 where none is given or the tags are damaged."""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (first,) = struct.unpack_from(order + "I", tiff, 4)
-        (count,) = struct.unpack_from(order + "H", tiff, first)
-        for entry in range(first + 2, first + 2 + 12 * count, 12):
-            tag, kind, _ = struct.unpack_from(order + "HHI", tiff, entry)
-            if tag == ORIENTATION:
-                (value,) = struct.unpack_from(order + ("I" if kind == 4 else "H"), tiff, entry + 8)
-                return value if 1 <= value <= 8 else 1
-    except struct.error:
-        return 1
-    return 1
 
 
 # --- EXR ---------------------------------------------------------------------------------------------------------

@@ -42,6 +42,11 @@ class LoadedImage:
         """(width, height) in pixels."""
         return self.rgb.shape[1], self.rgb.shape[0]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pixels take."""
+        return sum(x.nbytes for x in (self.rgb, self.alpha, self.mask) if x is not None)
+
 
 def load_image(
     path: str | Path, color: Color = "srgb", *, layer: str | None = None, exif: Exif = "ignore"
@@ -55,7 +60,7 @@ def load_image(
     Raises DataError for a missing, unreadable or non-finite file, and for layers that leave a choice.
     """
     path = Path(path)
-    pixels, names, header = _read(path)
+    pixels, names, header = read_pixels(path)
     rgb_at, alpha_at = colour_channels(names, path, layer)
     kept = pixels[..., rgb_at + ([] if alpha_at is None else [alpha_at])]
     encoded = kept.dtype == np.uint8 or kept.dtype == np.uint16
@@ -67,7 +72,7 @@ def load_image(
     values = kept.astype(np.float64) / (np.iinfo(kept.dtype).max if encoded else 1)
     if exif == "apply":
         values = turned(values, header.orientation)
-    _check_finite(values, path)
+    check_finite(values, path)
     rgb = srgb_to_linear(values[..., :3]) if encoded and color == "srgb" else values[..., :3]
     alpha = None if alpha_at is None else values[..., 3]
     if encoded and alpha is not None:
@@ -86,11 +91,11 @@ def load_mask(path: str | Path, *, exif: Exif = "ignore") -> Image:
     Of an image with colour and alpha, the one that varies is the mask. Raises DataError where colour channels differ.
     """
     path = Path(path)
-    pixels, names, header = _read(path)
+    pixels, names, header = read_pixels(path)
     rgb_at, alpha_at = colour_channels(names, path)
     values = pixels.astype(np.float64)
     top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
-    _check_finite(values, path)
+    check_finite(values, path)
     rgb = values[..., rgb_at]
     if np.abs(rgb - rgb[..., :1]).max() > 0.02 * top:
         raise DataError(f"{path}: a mask is grey, black where a pixel does not count; this image has colours")
@@ -115,7 +120,11 @@ def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
     return image
 
 
-def _read(path: Path) -> tuple[NDArray[Any], list[str], Header]:
+def read_pixels(path: Path) -> tuple[NDArray[Any], list[str], Header]:
+    """Return the pixels (H, W, channels) of an image as they are stored, names of the channels, and the header.
+
+    Raises DataError for a file that is missing, damaged or of another kind.
+    """
     import mitsuba as mi
 
     try:
@@ -160,7 +169,8 @@ def _nearest(path: Path) -> str:
     return f" Closest there: '{near[0]}'." if near else ""
 
 
-def _check_finite(values: NDArray[Any], path: Path) -> None:
+def check_finite(values: NDArray[Any], path: Path) -> None:
+    """Raise DataError, saying where, for pixels (H, W, …) that are not finite."""
     bad = ~np.isfinite(values)
     if bad.any():
         rows, columns = np.nonzero(bad.any(axis=2))
@@ -174,7 +184,7 @@ def _single(values: NDArray[np.float64], path: Path) -> Image:
     """As float32; DataError where that has no such number."""
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(values, dtype=np.float32)
-    _check_finite(single, path)
+    check_finite(single, path)
     return single
 
 

@@ -45,10 +45,9 @@ TOLD = {
     **dict.fromkeys(
         ("train_filenames", "val_filenames", "test_filenames"), "the split is that of [data] holdout, over all frames"
     ),
-    **dict.fromkeys(
-        ("depth_path", "depth_file_path", "normal_path", "normal_file_path", "semantic_path", "envmap"),
-        "the files they name are not used",
-    ),
+    **dict.fromkeys(("semantic_path", "envmap"), "the files they name are not used"),
+    **dict.fromkeys(("depth_path", "depth_file_path"), "the files they name are not used; name them by [data] depth"),
+    **dict.fromkeys(("normal_path", "normal_file_path"), "the files they name are not used; name them by [data] normal"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.data.cache import GIB
+from pbdr.data.cache import GIB, Streamed
 from pbdr.errors import DataError, Mistakes, OptionError, ParameterError, raise_all
 from pbdr.inverse import exposure, gauge, guards, remeshing, schedules
 from pbdr.inverse.losses import PLANES, Loss, Losses, get_losses
@@ -266,22 +266,22 @@ class Problem:
         return Targets(self.views, self.options.cache_gb * GIB)
 
     def _check(self, index: int, view: View) -> None:
-        label, target = self.label(index), np.asarray(view.target)
+        label, shape = self.label(index), np.shape(view.target)
         if not (math.isfinite(view.weight) and view.weight > 0):
             raise DataError(f"{label}: its weight {view.weight!r} is no number above 0; leave the view out instead")
-        if target.ndim != 3 or target.shape[2] not in (1, 3):
-            raise DataError(f"{label}: a target is (height, width, 1 or 3), got {target.shape}")
-        if not np.isfinite(target).all():
-            raise DataError(f"{label}: its target has {int((~np.isfinite(target)).sum())} non-finite value(s)")
+        if len(shape) != 3 or shape[2] not in (1, 3):
+            raise DataError(f"{label}: a target is (height, width, 1 or 3), got {shape}")
         width, height = self.sensor(index).film().crop_size()
-        if target.shape[:2] != (height, width):
-            raise DataError(
-                f"{label}: its target has {target.shape[1]}x{target.shape[0]} pixels, its sensor {width}x{height}"
-            )
-        if view.mask is not None:
+        if shape[:2] != (height, width):
+            raise DataError(f"{label}: its target has {shape[1]}x{shape[0]} pixels, its sensor {width}x{height}")
+        if not isinstance(view.target, Streamed):  # whose files were checked when it was made
+            finite = np.isfinite(np.asarray(view.target))
+            if not finite.all():
+                raise DataError(f"{label}: its target has {int((~finite).sum())} non-finite value(s)")
+        if view.mask is not None and np.shape(view.mask) != shape[:2]:
+            raise DataError(f"{label}: its mask has shape {np.shape(view.mask)}, its target {shape[:2]}")
+        if view.mask is not None and not isinstance(view.mask, Streamed):
             mask = np.asarray(view.mask)
-            if mask.shape != target.shape[:2]:
-                raise DataError(f"{label}: its mask has shape {mask.shape}, its target {target.shape[:2]}")
             if not np.isfinite(mask).all() or (mask < 0).any() or not (mask > 0).any():
                 raise DataError(f"{label}: a mask has values of at least 0, some of them above 0")
         for _, loss in self.losses:

@@ -27,7 +27,8 @@ def capture_of(
     """The views of a job, and the scene as it is now. `starts`: images of it by view; `training`: names of the fitted views."""
     shots = [
         Shot.of(
-            view.name, np.asarray(view.target), mask=view.mask, suffix=Path(sources.get(view.name, "")).suffix,
+            view.name, np.asarray(view.target), mask=None if view.mask is None else np.asarray(view.mask),
+            suffix=Path(sources.get(view.name, "")).suffix,
             camera=camera_of(sensor_of(scene, view.sensor)), start=starts.get(view.name), training=view.name in training,
         )
         for view in views

@@ -133,11 +133,12 @@ def _stand_ins(job: Job, prepared: Prepared, tell: Tell) -> views.Dataset:
             image = views.render_path(
                 target, sensor, SPP, hashed(job.optim.seed, "check", number), job.render.integrator
             )
+            planes = views.planes_of(job, target, sensor, SPP, hashed(job.optim.seed, "check", number))
         rows = np.minimum((np.arange(height) + 0.5) * image.shape[0] / height, image.shape[0] - 1).astype(int)
         columns = np.minimum((np.arange(width) + 0.5) * image.shape[1] / width, image.shape[1] - 1).astype(int)
-        image = image[rows][:, columns]
+        image, planes = image[rows][:, columns], {name: x[rows][:, columns] for name, x in planes.items()}
         mask = None if job.data.mask == "none" or image.shape[2] < 4 else image[..., 3]
-        found.append(View(image[..., :3], estimate, mask, name))
+        found.append(View(image[..., :3], estimate, mask, name, planes))
         seen_by[name] = label
     training, held_out = split_holdout(found, job.data.holdout)
     sources = {name: f"{job.data.target}, {label}" for name, label in seen_by.items()}

@@ -60,6 +60,7 @@ def options(job: Job, training_views: int) -> Options:
         collapse=job.guard.collapse,
         patience=job.stop.patience,
         max_minutes=job.stop.max_minutes,
+        cache_gb=job.data.cache_gb,
         exposure_lr=None if job.exposure is None else job.exposure.lr,
         exposure_fix=JOB.exposure_fix if job.exposure is None else job.exposure.fix,
     )

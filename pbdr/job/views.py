@@ -1,10 +1,8 @@
-"""From the [data] section to views: cameras of the scene or of a transforms.json, images from disk or rendered."""
+"""From the [data] section to views: cameras of the scene or of files, images from disk or rendered, read when they are needed."""
 
 from __future__ import annotations
 
 import fnmatch
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,20 +11,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import LoadedImage, encode_exr, encode_png, find_images, load_image, read_frames, split_holdout
+from ..data import Cache, Frame, LoadedImage, Source, Streamed, find_images, formats, load_image, split_holdout
+from ..data.cache import GIB
+from ..data.formats.mitsuba import seen_by_sensors
+from ..data.planes import load_depth, load_normal, partners
 from ..errors import DataError, OptionError, closest
 from ..inverse import View
 from ..parameters import of_sensor, resolve
 from ..scene import Scene, load_object, load_scene
-from ..seeds import hashed
-from . import storage
+from . import storage, truth
 from .config import DataSection, Job
-from .pairing import SHOWN, described, match_names, pair
 from .rundir import RunDirectory
+from .truth import as_rgb, cameras_of_target, image_size, planes_of, render, render_path
 
-LANES = 1 << 22  # samples of one launch while rendering targets: bounds memory, not the result
+__all__ = [
+    "Dataset",
+    "Shot",
+    "as_rgb",
+    "camera_unknowns",
+    "cameras_of_target",
+    "image_size",
+    "load",
+    "note",
+    "planes_of",
+    "render",
+    "render_path",
+    "source_of",
+]
+
 OPAQUE = 0.999
-TELL_SECONDS = 5.0  # between two messages
 
 
 @dataclass(frozen=True)
@@ -48,30 +61,53 @@ class Dataset:
         return sorted(self.training + self.held_out, key=lambda view: view.name)
 
 
+@dataclass(frozen=True)
+class Shot:
+    """A frame, what is told of its image, and the files of its planes by name."""
+
+    frame: Frame
+    source: str
+    planes: dict[str, Path] = field(default_factory=dict)
+
+
 def load(job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[str], None]) -> Dataset:
     """Read or render every view of the job, and note in the run directory what each is. DataError or SceneError, naming the file.
 
     Without `run`, nothing is written, and targets cannot be rendered.
     """
+    source = source_of(job, scene, progress)
     target: Scene | None = None
-    sources: dict[str, str] = {}
     moved = camera_unknowns(job, scene)
-    if job.data.cameras != "scene":
-        views, seen_by = _posed(job, sources, progress)
-    elif job.data.images is not None:
-        _check_films(scene, scene.sensors)
-        views, seen_by = _given(job, scene, job.data.images, sources, run, progress)
+    if job.data.target is None:
+        shots = _photographed(job, scene, source)
     else:
         target = load_scene(
-            str(job.data.target), define=job.data.target_define, sensor_required=False, clamp=job.scene.clamp
+            job.data.target, define=job.data.target_define, sensor_required=False, clamp=job.scene.clamp
         )
-        views, seen_by = _rendered(job, scene, target, run, progress, bool(moved))
-        sources = {view.name: f"{job.data.target}, {seen_by[view.name]}" for view in views}
+        if run is None:
+            raise DataError("targets are rendered into a run directory, and there is none")
+        shots = [
+            Shot(Frame(path, sensor=sensor, seen_by=label), f"{job.data.target}, {label}", files)
+            for path, sensor, label, files in truth.rendered(job, scene, target, run, progress, bool(moved))
+        ]
+    views = [_view(f"view-{number:03d}", shot, source, job, scene) for number, shot in enumerate(shots)]
+    sources = {view.name: shot.source for view, shot in zip(views, shots, strict=True)}
+    seen_by = {view.name: shot.frame.seen_by for view, shot in zip(views, shots, strict=True)}
     training, held_out = split_holdout(_weighed(views, sources, job.loss.views), job.data.holdout)
     data = Dataset(training, held_out, sources, target, seen_by)
     if run is not None:
         note(run, data)
     return data
+
+
+def source_of(job: Job, scene: Scene, progress: Callable[[str], None]) -> Source:
+    """How the files of a job's data are read, with the cache that holds their images."""
+    data = job.data
+    cache: Cache[LoadedImage] = Cache(data.cache_gb * GIB, lambda image: image.nbytes)
+    return Source(
+        Path(data.cameras), data.images, data.color, data.layer, data.exif, data.missing, data.frame_masks, data.fov,
+        scene.sensors, scene.source, progress, cache,
+    )  # fmt: skip
 
 
 def _weighed(views: list[View], sources: dict[str, str], weights: Mapping[str, float]) -> list[View]:
@@ -95,7 +131,7 @@ def note(run: RunDirectory, data: Dataset) -> None:
     held = {view.name for view in data.held_out}
     entries = [
         {"view": v.name, "set": "held-out" if v.name in held else "training", "camera": data.seen_by[v.name],
-         "image": data.sources.get(v.name, ""), "mask": v.mask is not None}
+         "image": data.sources.get(v.name, ""), "mask": v.mask is not None, "planes": sorted(v.planes)}
         for v in data.views
     ]  # fmt: skip
     storage.write_json(run.path / "views.json", {"views": entries})
@@ -117,60 +153,72 @@ def camera_unknowns(job: Job, scene: Scene) -> list[str]:
     return names
 
 
-def _posed(job: Job, sources: dict[str, str], progress: Callable[[str], None]) -> tuple[list[View], dict[str, str]]:
-    """Views of a transforms.json."""
+def _photographed(job: Job, scene: Scene, source: Source) -> list[Shot]:
+    """Images that are files, with their cameras, masks and planes."""
     data = job.data
-    frames = read_frames(
-        data.cameras,
-        data.color,
-        missing=data.missing,
-        exif=data.exif,
-        layer=data.layer,
-        masks=data.frame_masks,
-        tell=progress,
-    )
-    _tell_orientation([image for _, image in frames], data, progress)
-    views, seen_by = [], {}
-    for number, (frame, image) in enumerate(frames):
-        name = f"view-{number:03d}"
-        sources[name] = str(frame.path)
-        seen_by[name] = f"frame of {data.cameras}"
-        views.append(_view(name, load_object(frame.camera.to_dict()), image, data))
-    masks = sum(frame.mask is not None for frame, _ in frames)
-    if masks:
-        progress(f"{masks} of {len(frames)} frames have a mask file, which is used")
-    return views, seen_by
-
-
-def _tell_orientation(images: Sequence[LoadedImage], data: DataSection, progress: Callable[[str], None]) -> None:
-    found = [image for image in images if image.orientation != 1]
-    if found:
-        what = (
-            "turned as it says"
-            if data.exif == "apply"
-            else 'ignored: pixels are as stored; [data] exif = "apply" turns them'
-        )
-        first = f"{found[0].path.name}: {found[0].orientation}"
-        progress(f"{len(found)} of {len(images)} images have an EXIF orientation ({first}), {what}")
-
-
-def image_size(sensor: Any) -> tuple[int, int]:
-    """(width, height) of the image a sensor makes: its crop window."""
-    size = sensor.film().crop_size()
-    return int(size[0]), int(size[1])
-
-
-def _check_films(scene: Scene, sensors: Sequence[Any]) -> None:
-    """Targets are RGB, so the films that are compared with them must be."""
-    for number, sensor in enumerate(sensors):
-        channels = int(sensor.film().base_channels_count())
-        if channels not in (3, 4):
+    if data.cameras == "scene":
+        truth.check_films(scene, scene.sensors)
+        frames = seen_by_sensors(source, scene.sensors, scene.source)
+    else:
+        frames = formats.read(source)
+    images = [frame.path for frame in frames]
+    if data.masks is not None:
+        named = [frame.path.name for frame in frames if frame.mask is not None]
+        if named:
             raise DataError(
-                f"{scene.source}: the film of sensor {number} has {channels} channel(s); set its pixel_format to rgb or rgba"
+                f"[data] masks = {data.masks!r}, but frames name masks of their own ({named[0]}): leave one of them out, these by "
+                "frame_masks = false"
             )
+        masks = partners(images, find_images(data.masks), f"[data] masks = {data.masks!r}")
+        frames = [replace(frame, mask=mask) for frame, mask in zip(frames, masks, strict=True)]
+    planes: list[dict[str, Path]] = [{} for _ in frames]
+    for plane, pattern in (("depth", data.depth), ("normal", data.normal)):
+        if pattern is not None:
+            files = partners(images, find_images(pattern), f"[data] {plane} = {pattern!r}")
+            for own, file in zip(planes, files, strict=True):
+                own[plane] = file
+    masked = sum(frame.mask is not None for frame in frames)
+    if masked:
+        source.tell(f"{masked} of {len(frames)} frames have a mask file, which is used")
+    _tell_orientation(source, images)
+    return [Shot(frame, str(frame.path), own) for frame, own in zip(frames, planes, strict=True)]
 
 
-def _view(name: str, sensor: Any, image: LoadedImage, data: DataSection) -> View:
+def _view(name: str, shot: Shot, source: Source, job: Job, scene: Scene) -> View:
+    """A view whose arrays are read when they are needed; here once, to check them."""
+    frame, data = shot.frame, job.data
+
+    def load() -> LoadedImage:
+        return source.load(frame.path, frame.mask)
+
+    image = load()
+    shape = image.rgb.shape
+    mask = _composed(image, data)[1]
+    sensor = load_object(frame.camera.to_dict()) if frame.sensor is None else frame.sensor
+    seer = scene.sensors[sensor] if isinstance(sensor, int) else sensor
+    planes: dict[str, Any] = {
+        plane: _plane(plane, file, seer, job, shape[:2], frame.path) for plane, file in shot.planes.items()
+    }
+    if "silhouette" not in planes and (image.alpha is not None or image.mask is not None):
+        planes["silhouette"] = Streamed(shape[:2], lambda: _outline(load()))
+    return View(
+        Streamed(shape, lambda: _composed(load(), data)[0]),  # type: ignore[arg-type]
+        sensor,
+        None if mask is None else Streamed(shape[:2], lambda: _composed(load(), data)[1]),  # type: ignore[arg-type, return-value]
+        name,
+        planes,
+    )
+
+
+def _outline(image: LoadedImage) -> NDArray[Any]:
+    """What the object covers: the image's alpha, or its mask where it has none."""
+    found = image.alpha if image.alpha is not None else image.mask
+    assert found is not None
+    return found
+
+
+def _composed(image: LoadedImage, data: DataSection) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """(target, mask or None) of an image, as the job says. Raises DataError where it lacks what that needs."""
     rgb, alpha = image.rgb, image.alpha
     if data.background is not None:
         if alpha is None:
@@ -186,154 +234,50 @@ def _view(name: str, sensor: Any, image: LoadedImage, data: DataSection) -> View
         mask = opaque if mask is None else opaque * mask
         if not (mask > 0).any():
             raise DataError(f"{image.path}: the alpha channel is zero wherever a pixel may count, so that none does")
-    return View(rgb, sensor, mask, name)
+    return rgb, mask
 
 
-def _given(
-    job: Job,
-    scene: Scene,
-    pattern: str,
-    sources: dict[str, str],
-    run: RunDirectory | None,
-    progress: Callable[[str], None],
-) -> tuple[list[View], dict[str, str]]:
-    """Views whose images are files, one for each sensor of the scene."""
-    found = find_images(pattern)
-    ids = [str(sensor.id()) for sensor in scene.sensors]
-    if len(found) != len(ids):
-        raise DataError(
-            f"[data] images = '{pattern}' finds {len(found)} files ({_ends([f.name for f in found])}), "
-            f"{scene.source} has {len(ids)} sensors ({_ends(ids)}); there must be one image for each"
-        )
-    files, rule = pair(ids, found)
-    pairs = [(name, file.name) for name, file in zip(ids, files, strict=True)]
-    progress(f"images and sensors paired by {rule}: {described(pairs)}")
-    if run is not None and len(pairs) > SHOWN:
-        run.log(f"all pairs: {described(pairs, None)}")
-    images = [load_image(path, job.data.color, layer=job.data.layer, exif=job.data.exif) for path in files]
-    _tell_orientation(images, job.data, progress)
-    views, seen_by = [], {}
-    for number, (image, sensor) in enumerate(zip(images, scene.sensors, strict=True)):
-        width, height = image_size(sensor)
-        if image.size != (width, height):
-            hint = ""
-            if image.orientation >= 5 and image.size == (height, width):
-                other = "ignore" if job.data.exif == "apply" else "apply"
-                hint = f'. They are exchanged by its EXIF orientation {image.orientation}: [data] exif = "{other}"'
-            raise DataError(
-                f"{image.path}: {image.size[0]} x {image.size[1]} pixels, but sensor {number} ('{ids[number]}') of {scene.source} "
-                f"has a film of {width} x {height}{hint}"
-            )
-        name = f"view-{number:03d}"
-        sources[name] = str(image.path)
-        seen_by[name] = f"sensor {number} '{ids[number]}' of {scene.source}"
-        views.append(_view(name, number, image, job.data))
-    return views, seen_by
+def _plane(plane: str, file: Path, sensor: Any, job: Job, size: tuple[int, ...], image: Path) -> Streamed:
+    """A plane that is read when it is needed; here once, to check its size."""
+    depths = plane == "depth" and job.data.target is None
+
+    def read() -> NDArray[Any]:
+        if plane == "normal" and job.data.target is None:
+            return load_normal(file)
+        if not depths:
+            found = load_image(file).rgb
+            return found if plane == "normal" else found[..., 0]
+        depth = load_depth(file, job.data.depth_scale)
+        if job.data.depth_kind == "z" and depth.shape == size:
+            depth = depth / cosines(sensor, size)
+        return depth
+
+    shape = read().shape
+    if shape[:2] != size:
+        raise DataError(f"{file}: {shape[1]} x {shape[0]} pixels, but the image {image} {size[1]} x {size[0]}")
+    return Streamed(shape, read)
 
 
-def _ends(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) < 5 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
-
-
-def _rendered(
-    job: Job,
-    scene: Scene,
-    target: Scene,
-    run: RunDirectory | None,
-    progress: Callable[[str], None],
-    camera_unknown: bool,
-) -> tuple[list[View], dict[str, str]]:
-    """Targets by Mitsuba's `path`. They are kept as EXR in the run directory and read back after a resume."""
-    if run is None:
-        raise DataError("targets are rendered into a run directory, and there is none")
-    told = 0.0
-    views, seen_by = [], {}
-    cameras = cameras_of_target(job, scene, target, progress, camera_unknown)
-    for number, (sensor, estimate, label) in enumerate(cameras):
-        name = f"view-{number:03d}"
-        path = run.images("target") / f"{name}.exr"
-        if not path.is_file():
-            if time.monotonic() - told > TELL_SECONDS:
-                told = time.monotonic()
-                progress(f"rendering target {number + 1} of {len(cameras)}")
-            seed = hashed(job.optim.seed, "target", number)
-            image = render_path(target, sensor, job.data.target_spp, seed, job.render.integrator)
-            if not np.isfinite(image).all():
-                bad = int((~np.isfinite(image)).any(axis=2).sum())
-                raise DataError(f"{job.data.target}: sensor {number} renders {bad} pixels that are not finite")
-            storage.write_bytes(path, encode_exr(image))
-            storage.write_bytes(path.with_suffix(".png"), encode_png(image[..., :3]))
-        seen_by[name] = label
-        views.append(_view(name, estimate, load_image(path), job.data))
-    return views, seen_by
-
-
-def cameras_of_target(
-    job: Job, scene: Scene, target: Scene, progress: Callable[[str], None], camera_unknown: bool
-) -> list[tuple[Any, Any, str]]:
-    """(sensor that renders the target, sensor that renders the estimate, what messages call the first), view by view.
-
-    The truth's sensors take the images. The estimate is seen by them, too, unless something of a camera is unknown: then by
-    the sensors of the scene, as they are at the start. A truth without sensors is seen by those of the scene.
-    """
-    starts, truths = scene.sensors, target.sensors
-    if not starts and not truths:
-        raise DataError(f"neither {scene.source} nor {job.data.target} has a sensor")
-    if not truths:
-        _check_films(scene, starts)
-        return [(s, k, f"sensor {k} '{s.id()}' of {scene.source}") for k, s in enumerate(starts)]
-    _check_films(target, truths)
-    labels = [f"sensor {k} '{s.id()}' of {job.data.target}" for k, s in enumerate(truths)]
-    if not camera_unknown:
-        if starts:
-            progress(f"targets and estimates are seen by the {len(truths)} sensors of {job.data.target}")
-        return [(s, s, label) for s, label in zip(truths, labels, strict=True)]
-    ids, others = [str(s.id()) for s in truths], [str(s.id()) for s in starts]
-    if len(ids) != len(others):
-        raise DataError(
-            f"a camera is unknown, but {scene.source} has {len(others)} sensors ({_ends(others)}), {job.data.target} {len(ids)} "
-            f"({_ends(ids)}); there must be one for each"
-        )
-    partners = match_names(ids, others)
-    progress(
-        "cameras are unknown; targets <- estimates: " + described([(ids[k], others[j]) for k, j in enumerate(partners)])
-    )
-    for label, truth, j in zip(labels, truths, partners, strict=True):
-        if image_size(truth) != image_size(starts[j]):
-            raise DataError(
-                f"{label} has a film of {image_size(truth)}, sensor {j} of {scene.source} one of {image_size(starts[j])}"
-            )
-    return [(s, j, label) for s, j, label in zip(truths, partners, labels, strict=True)]
-
-
-def render_path(scene: Scene, sensor: Any, spp: int, seed: int, integrator: dict[str, Any]) -> NDArray[np.float32]:
-    """(H, W, 3 or 4) image by Mitsuba's own path tracer, with the depth and emitter visibility of ``integrator``."""
-    options: dict[str, Any] = {k: v for k, v in integrator.items() if k in ("max_depth", "rr_depth", "hide_emitters")}
-    return render(scene, sensor, load_object({"type": "path", **options}), spp, seed)
-
-
-def render(scene: Scene, sensor: Any, integrator: Any, spp: int, seed: int) -> NDArray[np.float32]:
-    """(H, W, 3 or 4) linear image without extra channels or derivatives, in launches of bounded memory."""
-    import drjit as dr
+def cosines(sensor: Any, size: tuple[int, ...]) -> NDArray[np.float32]:
+    """(H, W) cosines of the angles between the rays through pixel centres and the axis of a sensor: z over distance."""
     import mitsuba as mi
 
-    width, height = image_size(sensor)
-    launches = max(1, math.ceil(spp * width * height / LANES))
-    total = np.zeros(1)
-    with dr.suspend_grad():
-        for launch in range(launches):
-            share = spp * (launch + 1) // launches - spp * launch // launches
-            if share:
-                image = mi.render(scene.mi, sensor=sensor, integrator=integrator, spp=share, seed=hashed(seed, launch))
-                own = np.array(image, dtype=np.float64)[..., : int(sensor.film().base_channels_count())]
-                total = total + share * as_rgb(own, scene.source)
-    return np.ascontiguousarray(total / spp, dtype=np.float32)
+    height, width = size
+    y, x = (np.ravel(grid) for grid in np.mgrid[:height, :width])
+    at = mi.Point2f(mi.Float((x + 0.5) / width), mi.Float((y + 0.5) / height))
+    ray, _ = sensor.sample_ray(0.0, 0.5, at, mi.Point2f(0.5))
+    forward = np.array(sensor.world_transform().matrix, dtype=np.float64).reshape(4, 4)[:3, 2]
+    directions = np.array(ray.d).reshape(3, -1)
+    return np.asarray((forward / np.linalg.norm(forward)) @ directions, np.float32).reshape(height, width)
 
 
-def as_rgb(image: NDArray[Any], what: str) -> NDArray[Any]:
-    """(H, W, C) as a film gives it → (H, W, 3), or (H, W, 4) with alpha; grey is repeated. DataError otherwise."""
-    if image.ndim == 3 and image.shape[2] in (3, 4):
-        return image
-    if image.ndim == 3 and image.shape[2] in (1, 2):
-        return np.concatenate([np.repeat(image[..., :1], 3, axis=2), image[..., 1:]], axis=2)
-    raise DataError(f"{what}: the film has {image.shape[2]} channels; use pixel_format rgb, rgba or luminance")
+def _tell_orientation(source: Source, images: Sequence[Path]) -> None:
+    turned = [path for path in images if source.orientations[path] != 1]
+    if turned:
+        what = (
+            "turned as it says"
+            if source.exif == "apply"
+            else 'ignored: pixels are as stored; [data] exif = "apply" turns them'
+        )
+        first = f"{turned[0].name}: {source.orientations[turned[0]]}"
+        source.tell(f"{len(turned)} of {len(images)} images have an EXIF orientation ({first}), {what}")

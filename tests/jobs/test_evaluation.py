@@ -94,13 +94,13 @@ def loaded(alpha: float | None) -> LoadedImage:
 
 
 def test_masks_and_background() -> None:
-    def view(image: LoadedImage, **data: Any) -> View:
-        return views._view("v", 0, image, DataSection(cameras="transforms.json", **data))
+    def view(image: LoadedImage, **data: Any) -> tuple[Any, Any]:
+        return views._composed(image, DataSection(cameras="transforms.json", **data))
 
-    assert view(loaded(0.5)).mask is None
-    soft = view(loaded(0.5), mask="alpha")
-    assert soft.mask is not None and soft.mask[0, 0] == 0.5
-    np.testing.assert_allclose(view(loaded(0.5), background=(1.0, 0.0, 0.0)).target[0, 0], [0.75, 0.25, 0.25])
+    assert view(loaded(0.5))[1] is None
+    soft = view(loaded(0.5), mask="alpha")[1]
+    assert soft is not None and soft[0, 0] == 0.5
+    np.testing.assert_allclose(view(loaded(0.5), background=(1.0, 0.0, 0.0))[0][0, 0], [0.75, 0.25, 0.25])
     for image, data, message in (
         (loaded(None), {"mask": "alpha"}, "needs an alpha channel"),
         (loaded(None), {"background": (1.0, 1.0, 1.0)}, "has no alpha channel"),
@@ -140,7 +140,7 @@ def test_a_run_keeps_its_estimate_as_files(tiny: Tiny, tmp_path: Path) -> None:
     measured = json.loads((run / "eval" / "metrics.json").read_text())
     assert (code == 0) == (expected <= 0.05) == measured["goals"][0]["met"]
     rows = (run / "eval" / "per_view.csv").read_text().splitlines()
-    assert rows[0] == "view,set,psnr_init,psnr,source" and len(rows) == 5 and "held-out" in rows[1]
+    assert rows[0].startswith("view,set,psnr_init,psnr,source,ssim") and len(rows) == 5 and "held-out" in rows[1]
 
 
 def test_grey_films_are_refused_by_name(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -118,6 +118,7 @@ def test_exposures_and_albedo_are_found(lit, start):
     np.testing.assert_allclose(result.values["ball/base_color"], 0.4, atol=0.03)
 
 
+@pytest.mark.slow
 def test_exposures_that_are_taken_for_known_spoil_the_albedo(lit):
     """Negative control; and what `fix` keeps."""
     factors = (1.0, 0.6)

@@ -112,7 +112,7 @@ checkpoint_every = 100
         ("version = 1", "", "version is missing"),
         ('name = "bunny"', 'name = "../up"', "job.toml:2: name = '../up'"),
         ('cameras = "transforms.json"', 'cameras = "scene"', "needs either target"),
-        ('cameras = "transforms.json"', 'cameras = "t.json"\ntarget = "x.xml"', 'belong to cameras = "scene"'),
+        ('cameras = "transforms.json"', 'cameras = "t.json"\ntarget = "x.xml"', 'belongs to cameras = "scene"'),
         ("[optim]", "[goal]\nrmse = { albed = 0.1 }\n[optim]", "names the variable 'albed'"),
         ("[optim]", "[render]\nresolution = [{ step = 0, scale = 0.3 }]\n[optim]", "1 divided by a whole number"),
         ("[optim]", "[render]\nresolution = [{ step = 5, scale = 0.5 }]\n[optim]", "must start at 0"),

@@ -22,9 +22,9 @@ from pbdr.data import (
     opengl_to_mitsuba,
     read_frames,
     split_holdout,
-    transforms,
     write_transforms,
 )
+from pbdr.data.formats import transforms
 from pbdr.errors import DataError, OptionError
 from pbdr.parameters import traverse
 from pbdr.scene import load_object

@@ -17,9 +17,9 @@ from PIL import Image, ImageOps
 
 import pbdr
 from pbdr.data import encode_exr, encode_png, find_images, load_image, load_mask, natural_key, read_frames
+from pbdr.data.pairing import match_names, pair
 from pbdr.errors import DataError, DataWarning, OptionError, SceneError
 from pbdr.job.config import load_job, parse_job
-from pbdr.job.pairing import match_names, pair
 from pbdr.parameters import traverse
 
 GREY = encode_png(np.full((4, 6, 3), 0.5))

@@ -60,7 +60,7 @@ def test_more_files_are_refused_or_right(kind: str, folder: Path) -> None:
 def test_faults_are_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative controls: without the check of numbers NaN gets through; with another error than pbdr's a job has a traceback."""
     with monkeypatch.context() as patch:
-        patch.setattr(images, "_check_finite", lambda values, path: None)
+        patch.setattr(images, "check_finite", lambda values, path: None)
         with pytest.raises(AssertionError):
             tried("images", folder, 300)
     with monkeypatch.context() as patch:

@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pbdr.data import encode_exr, find_images
+from pbdr.data.pairing import pair
 from pbdr.errors import PbdrError
-from pbdr.job.pairing import pair
 from pbdr.scene import load_scene
 from validation.files.text import one_line
 

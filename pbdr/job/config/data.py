@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .section import Count, Define, NonNegative, Section, as_tuple
+from ...inverse.problem import JOB
+from .section import Count, Define, NonNegative, Positive, Section, as_tuple
 
 
 class DataSection(Section):
     """What the estimate is compared with: cameras and their images."""
 
     cameras: str = "scene"
-    """A transforms.json, or "scene": the sensors of the scene, with images from `target` or `images`."""
+    """A transforms.json, a COLMAP folder (sparse/0), a scene file with sensors, or a folder of images that one camera sees; "scene"
+    are the sensors of the scene, with images from `target` or `images`."""
     target: str | None = None
     """With `cameras = "scene"`: a scene file whose images are rendered, by its sensors if it has any, by Mitsuba's path tracer."""
     target_define: dict[str, Define] = Field(default_factory=dict)
@@ -21,8 +23,9 @@ class DataSection(Section):
     target_spp: Count = 512
     """Samples per pixel of the images of `target`."""
     images: str | None = None
-    """With `cameras = "scene"`: one image for each sensor; a folder, or a pattern with `*`, `?`, `[…]`, `**`. Parts of the path
-    that exist by their name are no patterns."""
+    """With sensors of a scene: one image for each, or any number for a single one; a folder, or a pattern with `*`, `?`, `[…]`,
+    `**`. Parts of the path that exist by their name are no patterns. With a COLMAP folder: the folder that its names are relative
+    to; without it, the folder "images" beside or above the model."""
     color: Literal["srgb", "linear"] = "srgb"
     """How 8- and 16-bit files are encoded. EXR, HDR and PFM are always linear."""
     layer: str | None = None
@@ -30,9 +33,25 @@ class DataSection(Section):
     exif: Literal["ignore", "apply"] = "ignore"
     """Take pixels as they are stored, or turn images as their EXIF orientation says."""
     missing: Literal["error", "skip"] = "error"
-    """Frames of a transforms.json without image are an error, or left out."""
+    """Frames of a transforms.json or a COLMAP folder without image are an error, or left out."""
     frame_masks: bool = True
     """Read the masks that a transforms.json names (`mask_path`)."""
+    masks: str | None = None
+    """Masks beside the images: a folder or a pattern, paired with the images by name (`a.png`, or `a.jpg.png`), else by number,
+    else in order. White counts, black does not."""
+    depth: str | None = None
+    """Depths for the loss `depth`, paired as `masks`. Of 0, or beyond a billion: not measured."""
+    depth_kind: Literal["z", "distance"] = "z"
+    """What depths are: z along the camera's axis, or the distance from the camera."""
+    depth_scale: Positive | None = None
+    """Unit of depths in units of the scene; without it 1, and 0.001 where they are whole numbers."""
+    normal: str | None = None
+    """Normals in world space for the loss `normal`, paired as `masks`; in 8- and 16-bit files as (n + 1) / 2."""
+    fov: Annotated[float, Field(gt=0, lt=180)] | None = None
+    """Horizontal field of view, in degrees, of a folder of images; the pose is that of the scene's one sensor."""
+    cache_gb: Positive = JOB.cache_gb
+    """Memory in GiB for images as they are read, and as much for the tensors that they become. Those beyond are read again when
+    they are needed."""
     mask: Literal["none", "alpha", "opaque"] = "none"
     """Where a pixel counts: everywhere, in proportion to the image's alpha, or where alpha is 1."""
     background: tuple[NonNegative, NonNegative, NonNegative] | None = None
@@ -49,6 +68,11 @@ class DataSection(Section):
     def _one_source(self) -> DataSection:
         if self.cameras == "scene" and (self.target is None) == (self.images is None):
             raise ValueError('cameras = "scene" needs either target = "truth.xml" or images = "folder/*.exr"')
-        if self.cameras != "scene" and (self.target or self.images):
-            raise ValueError('target and images belong to cameras = "scene"; a transforms.json names its own images')
+        if self.cameras != "scene" and self.target:
+            raise ValueError('target belongs to cameras = "scene", whose sensors it takes the place of')
+        if self.cameras.lower().endswith(".json") and self.images:
+            raise ValueError("images belong to sensors and COLMAP folders; a transforms.json names its own")
+        given = [key for key in ("masks", "depth", "normal") if getattr(self, key) is not None]
+        if self.target is not None and given:
+            raise ValueError(f"{given[0]} belongs to images that are files; with target, it is rendered")
         return self

@@ -63,8 +63,7 @@ class Job(Section):
         data = self.data.model_copy(
             update={
                 "cameras": self.data.cameras if self.data.cameras == "scene" else absolute(self.data.cameras),
-                "target": absolute(self.data.target),
-                "images": absolute(self.data.images),
+                **{key: absolute(getattr(self.data, key)) for key in ("target", "images", "masks", "depth", "normal")},
             }
         )
         return self.model_copy(

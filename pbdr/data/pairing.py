@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data import natural_key
+from .files import natural_key
 
 SHOWN = 8  # pairs in a message; the run directory has all
 

@@ -9,37 +9,46 @@ from __future__ import annotations
 
 import itertools
 import json
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import DataError, DataWarning
-from . import transforms_keys as keys
-from .cameras import Camera, Matrix, mitsuba_to_opengl, opengl_to_mitsuba
-from .files import named, natural_key
-from .images import SUFFIXES, Color, Exif, LoadedImage, load_image, load_mask
-from .lens import LARGEST, focal_lengths, lens_of, number
-from .text import read_text
-
-Missing = Literal["error", "skip"]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One posed image of a transforms.json: its camera (Mitsuba axes), the image's path, and that of its mask."""
-
-    path: Path
-    camera: Camera
-    mask: Path | None = None
+from ...errors import DataError
+from .. import transforms_keys as keys
+from ..cameras import Camera, Matrix, mitsuba_to_opengl, opengl_to_mitsuba
+from ..files import named, natural_key
+from ..images import SUFFIXES, Color, Exif, LoadedImage
+from ..lens import LARGEST, focal_lengths, lens_of, number
+from ..text import read_text
+from .format import Format, Frame, Missing, Source, check_absent, exchanged, warn
 
 
-def warn(message: str) -> None:
-    """How things are told when nobody asked for them."""
-    warnings.warn(message, DataWarning, stacklevel=3)
+class Transforms(Format):
+    """transforms.json: the file names its images."""
+
+    name: ClassVar[str] = "a transforms.json"
+    images: ClassVar[bool] = False
+
+    def claims(self, path: Path) -> bool:
+        return path.suffix.lower() == ".json"
+
+    def read(self, source: Source) -> list[Frame]:
+        path = Path(source.cameras)
+        data = _parse(path)
+        frames = data.get("frames")
+        if frames is None:
+            keys.check(data, str(path))  # 'frame' for 'frames' is a typing mistake
+        if not isinstance(frames, list) or not frames:
+            raise DataError(f"{path}: 'frames' must be a list with at least one frame")
+        found = _found(path, data, frames, source)
+        masked = _masks(path, found) if source.masks else [None] * len(found)
+        _tell_neighbours(path, [image for image, _, _ in found], source.tell)
+        return [
+            _frame(image, all_keys, where, mask, source)
+            for (image, all_keys, where), mask in zip(found, masked, strict=True)
+        ]
 
 
 def read_frames(
@@ -52,13 +61,16 @@ def read_frames(
     ``layer``: see load_image. ``tell`` is called with what a reader of the file may not expect, such as unknown keys.
     Raises DataError, naming the file and the frame, for what is missing, malformed or not supported.
     """
-    path = Path(path)
-    data = _parse(path)
-    frames = data.get("frames")
-    if frames is None:
-        keys.check(data, str(path))  # 'frame' for 'frames' is a typing mistake
-    if not isinstance(frames, list) or not frames:
-        raise DataError(f"{path}: 'frames' must be a list with at least one frame")
+    source = Source(
+        Path(path), color=color, missing=missing, exif=exif, layer=layer, masks=masks, tell=tell
+    )
+    return [(frame, source.load(frame.path, frame.mask)) for frame in Transforms().read(source)]
+
+
+def _found(
+    path: Path, data: dict[str, Any], frames: list[Any], source: Source
+) -> list[tuple[Path, dict[str, Any], str]]:
+    """(image, keys, what messages call it) of every frame whose image is there, in natural order of the images."""
     found, absent = [], []
     notes: dict[str, int] = {}
     for index, frame in enumerate(frames):
@@ -75,49 +87,19 @@ def read_frames(
             found.append((image, all_keys, where))
     _check_whole(path, data, [all_keys for _, all_keys, _ in found])
     for note, count in notes.items():
-        tell(f"{path}: {note}" + ("" if count == len(frames) else f" ({count} of {len(frames)} frames)"))
-    _check_absent(path, absent, len(frames), missing, tell)
+        source.tell(f"{path}: {note}" + ("" if count == len(frames) else f" ({count} of {len(frames)} frames)"))
+    check_absent(str(path), absent, len(frames), source)
     found.sort(key=lambda item: natural_key(str(item[0])))
     for (first, _, _), (second, _, where) in itertools.pairwise(found):
         if first == second:
             raise DataError(f"{where}: two frames name the same image {first}")
-    masked = _masks(path, found) if masks else [None] * len(found)
-    _tell_neighbours(path, [image for image, _, _ in found], tell)
-    return [
-        _loaded(image, all_keys, where, mask, load_image(image, color, exif=exif, layer=layer), exif)
-        for (image, all_keys, where), mask in zip(found, masked, strict=True)
-    ]
+    return found
 
 
-def _loaded(
-    path: Path, frame: dict[str, Any], where: str, mask: Path | None, image: LoadedImage, exif: Exif
-) -> tuple[Frame, LoadedImage]:
-    camera = _camera(frame, image.size, where, _exif_hint(frame, image, where, exif))
-    if mask is not None:
-        weight = load_mask(mask, exif=exif)
-        if weight.shape != image.rgb.shape[:2]:
-            raise DataError(
-                f"{where}: the mask {mask} has {weight.shape[1]} x {weight.shape[0]} pixels, "
-                f"the image {image.size[0]} x {image.size[1]}"
-            )
-        if not (weight > 0).any():
-            raise DataError(f"{where}: the mask {mask} is black everywhere, so that no pixel counts")
-        image = replace(image, mask=weight)
-    return Frame(path, camera, mask), image
-
-
-def _check_absent(path: Path, absent: list[str], count: int, missing: Missing, tell: Callable[[str], None]) -> None:
-    if not absent:
-        return
-    shown = ", ".join(sorted(absent, key=natural_key))
-    if missing != "skip":
-        raise DataError(
-            f"{path}: no image for {len(absent)} of {count} frames, also not with the extensions {' '.join(SUFFIXES)}: {shown}. "
-            'Add them, or leave these frames out with [data] missing = "skip"'
-        )
-    if len(absent) == count:
-        raise DataError(f"{path}: none of the {count} frames has its image: {shown}")
-    tell(f"{path}: {len(absent)} of {count} frames are left out, their images are missing: {shown}")
+def _frame(path: Path, frame: dict[str, Any], where: str, mask: Path | None, source: Source) -> Frame:
+    image = source.load(path, mask)
+    camera = _camera(frame, image.size, where, _exif_hint(frame, image, where, source.exif))
+    return Frame(path, camera, mask, seen_by=f"frame of {source.cameras}")
 
 
 def _masks(path: Path, found: Iterable[tuple[Path, dict[str, Any], str]]) -> list[Path | None]:
@@ -234,10 +216,7 @@ def _file(path: Path, name: Any, key: str, where: str) -> Path | None:
 def _exif_hint(frame: dict[str, Any], image: LoadedImage, where: str, exif: Exif) -> str:
     """What to do where the file's size is that of the image turned the other way."""
     stated = [number(frame, key, where) for key in ("w", "h")]
-    if image.orientation < 5 or [v and round(v) for v in stated] != [image.size[1], image.size[0]]:
-        return ""
-    other = "ignore" if exif == "apply" else "apply"
-    return f'. Width and height are exchanged by its EXIF orientation {image.orientation}: [data] exif = "{other}"'
+    return "" if None in stated else exchanged(image, (round(stated[0] or 0), round(stated[1] or 0)), exif)
 
 
 def _camera(frame: dict[str, Any], size: tuple[int, int], where: str, hint: str = "") -> Camera:
