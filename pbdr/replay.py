@@ -151,8 +151,9 @@ def _reason(scene: Any, sensor: Any, features: Features, attached: list[Attached
         return "normal and bump maps"
     if features.cones is not None:
         return "spot lights with a hard or narrow edge"
-    if any(x is not None for x in (features.instances, features.strands, features.grids)):
-        return "instances, curves and grids"
+    for kind in features.kinds:
+        if not kind.replayed:
+            return kind.name
     textures = [node for node in traverse(scene).hierarchy if isinstance(node, mi.Texture)]
     for name, kinds, things in (("lights", LIGHTS, scene.emitters()), ("textures", TEXTURES, textures)):
         for thing in things:

@@ -35,7 +35,7 @@ def touching(scene: Any, table: EdgeTable, rows: Any, others: Iterable[int]) -> 
             dr.make_opaque(low, high)
             inside = dr.all((curve.position + margin >= low) & (curve.position - margin <= high))
             near |= inside & (table.shape != number + index)
-        near &= table.fixed & rows
+        near &= table.having("fixed") & rows
         for inward, other in ((curve.into0, curve.into1), (curve.into1, curve.into0)):
             asked = near & (dr.squared_norm(inward) > 0)
             outside = dr.normalize(dr.cross(curve.derivative, inward))

@@ -236,7 +236,7 @@ def _ratio(above: Any, below: Any) -> Any:
 
 def _order(table: EdgeTable) -> tuple[Any, int]:
     """Rows along a Morton curve, those that move first; number of clusters of these."""
-    middle = np.array(table.a + 0.5 * dr.select(table.segment, table.b, 0), dtype=np.float64).T
+    middle = np.array(table.a + 0.5 * dr.select(table.having("straight"), table.b, 0), dtype=np.float64).T
     moves = np.broadcast_to(np.array(table.moving), table.count)
     low = middle.min(0)
     extent = float((middle.max(0) - low).max()) or 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ import mitsuba as mi
 
 from pbdr.boundary import chains, segment, sides
 from pbdr.geometry import rounding, surfaces
+from pbdr.geometry.kind import Kind
 from pbdr.transport import emission, path, spectra
 from pbdr.transport.features import Features
 
@@ -37,7 +40,7 @@ class Sights:
     def of(chain: chains.Chain, features: Features, sampler: Any) -> Sights:
         """Those of `chain`; kind and light are chosen at random, for each sight its own."""
         emitters = chain.scene.emitters()
-        delta = [k for k, emitter in enumerate(emitters) if emission.is_delta(emitter)] if features.lit_grids else []
+        delta = [k for k, emitter in enumerate(emitters) if emission.is_delta(emitter)] if features.lit_smoothly else []
         kinds = mi.UInt32([SHADING, *([MAPPED] if features.maps.shapes else []), *([LIT] if delta else [])])
         kind = dr.gather(mi.UInt32, kinds, mi.UInt32(sampler.next_1d() * dr.width(kinds)))
         light = dr.zeros(mi.EmitterPtr)
@@ -63,11 +66,13 @@ class Sights:
             mapped = self.kind == MAPPED
             _, bent, has_map = self.features.maps.facing(si.shape, si, -ray.d, active & mapped)
             normal, known = dr.select(has_map, bent, normal), active & (has_map | ~mapped)
-        if self.lights and self.features.grids is not None:
+        turning = [kind for kind in self.features.kinds if type(kind).interpolates is not Kind.interpolates]
+        if self.lights and turning:
             lit = active & (self.kind == LIT)
             direction, _, _ = emission.delta_emission(self.light, si, lit)
             normal, towards = dr.select(lit, mi.Vector3f(si.n), normal), dr.select(lit, direction, towards)
-            known = known & (~lit | self.features.grids.smooth_on(hit, lit))
+            turns = functools.reduce(operator.or_, (kind.interpolates(hit, lit) for kind in turning))
+            known = known & (~lit | turns)
         return dr.dot(normal, towards), normal, known
 
 
@@ -92,10 +97,11 @@ class Look:
         ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
         active = active & end.valid
         hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
-        # In a straight line, horizons on other shapes than instances and grids are found from the surfaces.
+        # In a straight line, horizons on most shapes are found from the surfaces.
         here = (chain.length > 0) | (hit.instance != dr.zeros(mi.ShapePtr))
-        if sights.features.grids is not None:
-            here |= sights.features.grids.on(hit, active)[0]
+        for kind in sights.features.kinds:
+            if type(kind).sighted is not Kind.sighted:
+                here |= kind.sighted(hit, active)
         known = active & hit.is_valid() & here
         facing, normal, known = sights.facing(surfaces.slide(hit, ray, known), hit, ray, known)
         return Look(end, hit, ray, facing, normal, known)
@@ -218,7 +224,7 @@ class Crossing:
         si = self.look.hit.compute_surface_interaction(self.look.ray, mi.RayFlags.All, active)
         si.wi = si.to_local(-self.look.ray.d)
         direction, weight, place = emission.delta_emission(sights.light, si, active)
-        start = mi.Point3f(point + rounding.blur(point, si.t, segment.OUTWARD_TUBE) * dr.normalize(si.n))
+        start = mi.Point3f(point + rounding.blur(point, si.t, segment.OUTWARD_ROUGH) * dr.normalize(si.n))
         distant = mi.has_flag(sights.light.flags(), mi.EmitterFlags.DeltaDirection) & ~mi.has_flag(
             sights.light.flags(), mi.EmitterFlags.DeltaPosition
         )

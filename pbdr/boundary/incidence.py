@@ -12,8 +12,8 @@ import numpy as np
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import SceneError
 from pbdr.geometry import topology
-from pbdr.geometry.edges import NO_MEMBER, EdgeTable
-from pbdr.geometry.placed import Placed
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.mesh import topology_of
 
 NO_ROW = 0xFFFFFFFF
 SIDES = 3  # edges of a face
@@ -88,7 +88,7 @@ def _count(table: EdgeTable, index: int) -> int:
 
 def _rows(shape: Any, index: int, builder: TableBuilder) -> tuple[Any, int]:
     """Rows opposite the corners of a mesh's faces (F, 3), counted from the mesh's first row, and how many rows it has."""
-    found = builder.topology(shape, Placed(shape, index, NO_MEMBER, None).key).topology
+    found = topology_of(shape, index, builder.kept).topology
     rows = np.full((shape.face_count(), SIDES), NO_ROW, np.uint32)
     number = np.arange(len(found.faces), dtype=np.uint32)
     for which in (0, 1):

@@ -13,7 +13,7 @@ from pbdr.boundary import segment, silhouettes
 from pbdr.boundary.sampling import favour_moving
 from pbdr.discrete import Discrete
 from pbdr.geometry import rounding
-from pbdr.geometry.edges import CYLINDER_LINE, SPHERE, EdgeTable
+from pbdr.geometry.edges import EdgeTable
 from pbdr.geometry.view import View
 from pbdr.transport import emission, points, spectra
 
@@ -163,8 +163,8 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
     floor = 0.01 * length * fall_off * chosen.radiance
     own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
     # Nor does the outline of a sphere or cylinder seen from a point on it: that is the point itself, as close as rounding has it.
-    degenerate = own & ((row.kind == SPHERE) | (row.kind == CYLINDER_LINE))
-    outline = edge.silhouette | row.strand | (row.voxel & row.exists(chosen.view))
+    degenerate = own & row.having("convex")
+    outline = edge.silhouette | (row.having("winding") & row.exists(chosen.view))
     mass = dr.select(outline & ((mass > 0) | ~own) & ~degenerate, dr.maximum(mass, floor), 0)
     if any(_without_size(emitter) for emitter in scene.emitters()):
         lit = _brightness(chosen, row, dr.width(possible), chosen.delta & (mass > 0))

@@ -9,10 +9,9 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.boundary import segment, sides
-from pbdr.geometry import curves, grid_edges, grids, groups, poses, surfaces
-from pbdr.geometry.edges import CREASE, NO_PAIR
-from pbdr.geometry.topology import NO_FACE
+from pbdr.boundary import segment
+from pbdr.geometry import poses, registry, surfaces
+from pbdr.geometry.kind import Joints, Kind
 from pbdr.parameters import traverse
 
 NOT_MOVING = 0xFFFFFFFF
@@ -20,77 +19,82 @@ FLAT = 0.01  # sine of the angle between two faces in contact below which they d
 
 
 class Motion:
-    """x_B(θ): the attached position of edge points, for mesh edges and analytic shapes alike."""
+    """x_B(θ): the attached position of edge points, whatever kind of geometry they belong to."""
 
     def __init__(self, scene: Any, features: Any, slot: Any) -> None:
         """`slot` from `slots`."""
-        self.scene, self.slot = scene, slot
-        analytic = self._analytic(scene, features.moving_shapes)
-        self.matrices = [traverse(scene.shapes()[i])["to_world"].matrix for i in analytic]
-        self.strands, self.grids = features.strands, features.grids
+        self.scene, self.slot, self.kinds = scene, slot, features.kinds
+        posed = self._posed(scene, features.moving_shapes)
+        self.matrices = [traverse(scene.shapes()[i])["to_world"].matrix for i in posed]
 
     @staticmethod
-    def _analytic(scene: Any, moving: frozenset[int]) -> list[int]:
-        shapes = scene.shapes()
-        own = (groups.is_instance, curves.is_curve, grids.is_grid)  # shapes whose points move in their own way
-        return [i for i in sorted(moving) if not (shapes[i].is_mesh() or any(test(shapes[i]) for test in own))]
+    def _posed(scene: Any, moving: frozenset[int]) -> list[int]:
+        kinds = {i: registry.kind_of(scene.shapes()[i]) for i in sorted(moving)}
+        return [i for i, kind in kinds.items() if kind is not None and kind.follows_pose]
 
     @staticmethod
     def slots(scene: Any, moving: frozenset[int]) -> Any:
-        """Number of every shape among the moving ones that have no vertices; None if there is none of these."""
-        analytic = Motion._analytic(scene, moving)
-        if not analytic:
+        """Number of every shape among the moving ones whose points follow its pose; None if there is none of these."""
+        posed = Motion._posed(scene, moving)
+        if not posed:
             return None
         slot = np.full(len(scene.shapes()), NOT_MOVING, np.uint32)
-        slot[analytic] = np.arange(len(analytic))
+        slot[posed] = np.arange(len(posed))
         return mi.UInt32(aligned(slot, np.uint32))
 
     def position(self, edge: segment.Edge, active: Any) -> Any:
         """Attached x_B: the visible face's material point (its normal motion is the silhouette's for round shapes)."""
-        is_mesh = edge.row.corners[0] != 0
-        hit, ray = sides.mesh_hit(self.scene, edge, edge.front, 0.0, active & is_mesh)
-        with curves.at_rest(self.strands):
-            result = dr.select(is_mesh, surfaces.material_point(hit, ray, active & is_mesh), edge.point)
-        if self.strands is not None:
-            result = dr.select(edge.row.strand, self._on_strand(self.strands, edge, active & edge.row.strand), result)
-        if self.grids is not None:
-            result = dr.select(edge.row.voxel, grid_edges.moved(self.grids, edge.row, edge.point, active), result)
-        if edge.row.pairs is not None:
-            paired = active & (edge.row.pair != NO_PAIR) & (edge.row.face[1] != NO_FACE)
-            hit, ray = sides.mesh_hit(self.scene, edge, mi.UInt32(1), 0.0, paired)
-            with curves.at_rest(self.strands):
-                other = surfaces.material_point(hit, ray, paired)
-            # At a T-junction both faces have the edge; its faces may be nearly coplanar.
-            both = dr.select(edge.crease, 0.5 * (result + other), result)
-            through = paired & (edge.row.sign == 1)
-            result = dr.select(
-                paired,
-                dr.select(through, segment.meeting(edge.point, edge.tangent, *_normals(edge), result, other), both),
-                result,
-            )
+        result = edge.point
+        for kind in edge.row.layout.kinds:
+            if type(kind).moved is not Kind.moved:
+                result = self._of_kind(kind, edge, active, result)
         if self.matrices:
-            # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
-            # shares these nodes would lose its derivative.
-            with dr.resume_grad():
-                entries = [[dr.concat([m[i, j] for m in self.matrices]) for j in range(4)] for i in range(3)]
-            slot = dr.gather(mi.UInt32, self.slot, edge.row.shape, active)
-            chosen = active & (slot != NOT_MOVING)
-            rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in entries]
-            column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
-            local = poses.solve(
-                dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])
-            )
-            result = dr.select(
-                chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result
-            )
+            result = self._posed_point(edge, active, result)
         if edge.contact is not None:
             result = self._in_contact(edge, edge.contact, result)
         return dr.replace_grad(edge.point, result)
 
+    def _of_kind(self, kind: Kind, edge: segment.Edge, active: Any, result: Any) -> Any:
+        """`result` with the points of a kind that says itself how they move."""
+        here = edge.row.faceted() if kind is edge.row.layout.kinds[0] else edge.row.of_kind(kind)
+        joints = kind.joints(edge.row)
+        which = edge.front if joints is None else dr.select(joints.meet, 0, edge.front)
+        point = self._moved(kind, edge, which, active & here)
+        if joints is not None:
+            point = self._joined(kind, edge, joints, active & here, point)
+        return dr.select(here, point, result)
+
+    def _joined(self, kind: Kind, edge: segment.Edge, joints: Joints, active: Any, first: Any) -> Any:
+        """Where both faces of a row move, each for itself."""
+        lanes = active & (joints.meet | joints.shared)
+        other = self._moved(kind, edge, mi.UInt32(1), lanes)
+        both = dr.select(edge.crease, 0.5 * (first + other), first)
+        met = segment.meeting(edge.point, edge.tangent, *_normals(edge), first, other)
+        return dr.select(active & joints.meet, met, dr.select(active & joints.shared, both, first))
+
+    def _moved(self, kind: Kind, edge: segment.Edge, which: Any, active: Any) -> Any:
+        with surfaces.at_rest(other for other in self.kinds if other is not kind):
+            return kind.moved(self.scene, edge, which, active)
+
+    def _posed_point(self, edge: segment.Edge, active: Any, result: Any) -> Any:
+        """`result` with the points of shapes that follow their pose."""
+        # Joined anew each time: a backward pass clears the edges behind what it has visited, so that a second term that
+        # shares these nodes would lose its derivative.
+        with dr.resume_grad():
+            entries = [[dr.concat([m[i, j] for m in self.matrices]) for j in range(4)] for i in range(3)]
+        slot = dr.gather(mi.UInt32, self.slot, edge.row.shape, active)
+        chosen = active & (slot != NOT_MOVING)
+        rows = [[dr.gather(mi.Float, entry, slot, chosen) for entry in row] for row in entries]
+        column = [mi.Vector3f(rows[0][j], rows[1][j], rows[2][j]) for j in range(4)]
+        local = poses.solve(
+            dr.detach(column[0]), dr.detach(column[1]), dr.detach(column[2]), edge.point - dr.detach(column[3])
+        )
+        return dr.select(chosen, column[0] * local.x + column[1] * local.y + column[2] * local.z + column[3], result)
+
     def _in_contact(self, edge: segment.Edge, contact: segment.Contact, result: Any) -> Any:
         """Where the visible face and the shape that it touches meet: lifted off, their images would not meet at all."""
         hit, ray = contact.hit, contact.ray
-        with curves.at_rest(self.strands):
+        with surfaces.at_rest(self.kinds):
             si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape, contact.touching)
         faces = _normals(edge)
         face = dr.select(edge.front == 0, faces[0], faces[1])
@@ -98,17 +102,6 @@ class Motion:
         crosses = contact.touching & (dr.abs(dr.dot(edge.tangent, dr.cross(face, ground))) > FLAT)
         met = dr.replace_grad(edge.point, si.p)
         return dr.select(crosses, segment.meeting(edge.point, edge.tangent, face, ground, result, met), result)
-
-    def _on_strand(self, strands: curves.Strands, edge: segment.Edge, active: Any) -> Any:
-        """Material points of curve shapes; on creases, of the curve in which the two cones meet."""
-        points = []
-        for which in (0, 1):
-            lanes = active & ((edge.row.kind == CREASE) | (which == 0))
-            hit, ray = sides.mesh_hit(self.scene, edge, mi.UInt32(which), 0.0, lanes)
-            points.append(strands.moved(surfaces.follow_material, hit, ray, lanes, True).p)
-        return dr.select(
-            edge.row.kind == CREASE, segment.meeting(edge.point, edge.tangent, *_normals(edge), *points), points[0]
-        )
 
 
 def _normals(edge: segment.Edge) -> tuple[Any, Any]:

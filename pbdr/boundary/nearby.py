@@ -12,7 +12,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary.incidence import NO_ROW, SIDES, Face
-from pbdr.geometry.edges import CYLINDER_LINE, ELLIPSE, SPHERE, EdgeTable
+from pbdr.geometry.edges import EdgeTable
+from pbdr.geometry.near import Line, Round, orthogonal
 from pbdr.geometry.view import View
 
 FAR = 4.0  # longer than any chord of the unit sphere: no point of the edge is near
@@ -32,11 +33,6 @@ class Near:
     slope: Any
     chord: Any
     away: Any
-
-
-def orthogonal(vector: Any, direction: Any) -> Any:
-    """The part of `vector` orthogonal to a unit vector."""
-    return mi.Vector3f(vector - direction * dr.dot(direction, vector))
 
 
 @dataclass
@@ -91,19 +87,21 @@ def exists(row: EdgeTable, origin: Any) -> Any:
 
 def nearest(row: EdgeTable, origin: Any, omega: Any, curved: bool) -> Near:
     """The point of each row's edge next to direction ω; continuous in ω, and the edge itself where ω points at it."""
+    view = _view(origin)
     start, along = mi.Vector3f(row.a - origin), mi.Vector3f(row.b)
-    if curved:
-        foot, _ = row.cylinder_line(_view(origin))
-        start = dr.select(row.kind == CYLINDER_LINE, foot - mi.Vector3f(origin), start)
+    found = [one for kind in row.layout.kinds for one in kind.near(row, view, omega)] if curved else []
+    for here, line in found:
+        if isinstance(line, Line):
+            start = dr.select(here, mi.Vector3f(line.start - origin), start)
     offset, q, slope = _on_segment(start, along, omega)
     exists = mi.Bool(True)
-    if curved:
-        for kind, found in ((ELLIPSE, _on_ellipse(row, origin, omega)), (SPHERE, _on_sphere(row, origin, omega))):
-            chosen = row.kind == kind
+    for here, one in found:
+        if isinstance(one, Round):
             offset, along, slope = (
-                dr.select(chosen, new, old) for new, old in zip(found, (offset, along, slope), strict=False)
+                dr.select(here, new, old)
+                for new, old in zip((one.offset, one.along, one.slope), (offset, along, slope), strict=True)
             )
-            exists &= ~chosen | found[3]
+            exists &= ~here | one.exists
     distance2 = dr.squared_norm(offset)
     distance = dr.sqrt(distance2)
     exists &= distance > 0
@@ -135,41 +133,3 @@ def _on_segment(start: Any, along: Any, omega: Any) -> tuple[Any, Any, Any]:
     ends = dr.select(cosine(mi.Float(0)) >= cosine(mi.Float(1)), mi.Float(0), 1)
     q = dr.select(inside, q, ends)
     return mi.Vector3f(start + q * along), q, dr.select(inside, mi.Vector3f(slope), 0)
-
-
-def _on_ellipse(row: EdgeTable, origin: Any, omega: Any) -> tuple[Any, Any, Any, Any]:
-    """On the border of a disk, at the polar angle where ω meets its plane: (offset, derivative by the angle, ∇angle, exists)."""
-    centre, b, c = mi.Vector3f(row.a - origin), row.b, row.c
-    n = dr.cross(b, c)
-    dual_b, dual_c = dr.cross(c, n), dr.cross(n, b)
-    scale_b, scale_c = dr.dot(dual_b, b), dr.dot(dual_c, c)
-    dual_b, dual_c = (d * dr.select(s != 0, dr.rcp(s), 0) for d, s in ((dual_b, scale_b), (dual_c, scale_c)))
-    height, fall = dr.dot(centre, n), dr.dot(omega, n)
-    exists = height * fall > 0
-    inverse = dr.select(exists, dr.rcp(fall), 0)
-    place = height * inverse * omega - centre
-    x, y = dr.dot(dual_b, place), dr.dot(dual_c, place)
-    r2 = x * x + y * y
-    exists &= r2 > 0
-    dx, dy = (height * inverse * mi.Vector3f(dual - n * (dr.dot(dual, omega) * inverse)) for dual in (dual_b, dual_c))
-    scale = dr.select(exists, dr.rsqrt(r2), 0)
-    cosine, sine = x * scale, y * scale
-    slope = (cosine * dy - sine * dx) * scale
-    return mi.Vector3f(centre + cosine * b + sine * c), mi.Vector3f(cosine * c - sine * b), slope, exists
-
-
-def _on_sphere(row: EdgeTable, origin: Any, omega: Any) -> tuple[Any, Any, Any, Any]:
-    """On the silhouette of a sphere, at the angle of ω about the line to its centre: as `_on_ellipse`."""
-    centre = mi.Vector3f(row.a - origin)
-    distance2, radius2 = dr.squared_norm(centre), dr.squared_norm(row.b)
-    axis = centre * dr.rsqrt(dr.maximum(distance2, 1e-30))
-    side = orthogonal(omega, axis)
-    length = dr.norm(side)
-    exists = (distance2 > radius2) & (length > 0)
-    inverse = dr.select(exists, dr.rcp(length), 0)
-    side *= inverse
-    around = dr.cross(axis, side)
-    sine2 = dr.select(exists, radius2 / distance2, 0)
-    reach = dr.sqrt(dr.maximum(distance2 - radius2, 0))
-    offset = reach * (dr.sqrt(1 - sine2) * axis + dr.sqrt(sine2) * side)
-    return mi.Vector3f(offset), mi.Vector3f(reach * dr.sqrt(sine2) * around), mi.Vector3f(around * inverse), exists

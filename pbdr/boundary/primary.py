@@ -92,7 +92,7 @@ def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool, u: Any) -
         also, mass_elsewhere = _counted(table, elsewhere, u)
         counts, mass = counts | also, 0.5 * (mass + mass_elsewhere)
     possible = eye.may_see(table.a, table.a + table.b, film)
-    shown = dr.select(table.segment, counts & possible, counts)
+    shown = dr.select(table.having("straight"), counts & possible, counts)
     moves = mi.Bool(True) if everything else table.moving
     return dr.select(moves & shown, mass, 0)
 
@@ -107,7 +107,7 @@ def _counted(table: EdgeTable, eye: Eye, u: Any) -> tuple[Any, Any]:
     floor = 1e-3 + (eye.radius / dr.maximum(distance, 1e-10) if eye.has_aperture else 0)
     mass = segment.rough_length(edge) * dr.maximum(edge.sine, dr.minimum(floor, 1)) / dr.maximum(distance, 1e-10)
     exists = table.exists(view)
-    return exists & (edge.counts | table.vague), dr.select(exists, mass, 0)
+    return exists & (edge.counts | table.having("partial")), dr.select(exists, mass, 0)
 
 
 @dataclass
@@ -168,7 +168,7 @@ def sample(context: Context, sampler: Any, count: int) -> Sample:
     onwards = first_behind(scene, tracer, sight.reach - distance)
     edge = sides.in_contact(scene, edge, target, distance, onwards, active)
     active &= edge.counts
-    first, second = sides.both_sides(scene, table, edge, target, distance, onwards, active)
+    first, second = sides.both_sides(scene, edge, target, distance, onwards, active)
     active &= ~(tracer.hide_emitters & (first[0].shape.emitter() != None))  # noqa: E711
     weight = edge.share * edge.length / (probability * count)
     seen = Seen(

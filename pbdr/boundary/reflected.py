@@ -28,8 +28,8 @@ def outward_share(cosine: Any, distance: Any, reach: Any) -> Any:
 
 
 def share(row: EdgeTable, cosine: Any, distance: Any, reach: Any) -> Any:
-    """`outward_share` of these rows; outlines of curve shapes and grids belong to `from_camera` alone."""
-    return dr.select((row.strand & ~row.fixed) | row.voxel, 0, outward_share(cosine, distance, reach))
+    """`outward_share` of these rows; some belong to `from_camera` alone."""
+    return dr.select(~row.having("outwards"), 0, outward_share(cosine, distance, reach))
 
 
 def sides_of(
@@ -45,7 +45,7 @@ def sides_of(
     edge = sides.in_contact(t.scene, edge, target, distance, behind, active)
     active = active & edge.counts
     factor = dr.select(active, factor * edge.share, 0)
-    front, back = sides.both_sides(t.scene, t.table, edge, target, distance, behind, active)
+    front, back = sides.both_sides(t.scene, edge, target, distance, behind, active)
     for _, start in (front, back):
         spectra.carry(start, wavelengths)
     reflected = sides.radiance(t.scene, (front, back), sampler, t.options, active, depth, True)

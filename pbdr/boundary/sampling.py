@@ -39,7 +39,7 @@ def systematic(sampler: Any, count: int) -> Any:
 def edge_mass(table: EdgeTable) -> Any:
     """Sampling mass of every edge: its length (of round shapes, of their silhouette from far away), more if it moves."""
     view = View.along(mi.Vector3f(0, 0, -1))
-    known = table.segment | table.winding
+    known = table.having("straight") | table.having("winding")
     length = dr.select(known, table.size, dr.norm(table.curve(view, mi.Float(0.5)).derivative))
     return favour_moving(length, table.moving)
 

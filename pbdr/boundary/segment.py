@@ -1,4 +1,4 @@
-"""The boundary segment: equations (5) and (6), written once.
+"""The boundary segment: equations (5), (6) and (12), written once.
 
 A boundary segment leaves x_S, touches x_B on an edge with unit tangent ê, and continues in direction ω. With
 m̂ = normalize(ω × ê), the sides of the edge are −m̂ and +m̂. A caller says where the segment comes from and what radiance it
@@ -19,8 +19,9 @@ from pbdr.geometry.edges import EdgeTable
 from pbdr.geometry.view import View
 
 OUTWARD = rounding.DISTANCE  # shift of rays that pass an edge, away from the surface: relative to distance and size
-OUTWARD_TUBE = 3e-5  # the same for B-spline curves: rays that pass them at 2e-6 of their distance were seen to hit them
-TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
+OUTWARD_ROUGH = (
+    3e-5  # beside rough intersections: rays that pass B-splines at 2e-6 of their distance were seen to hit them
+)
 CLEARANCE = 2e-4  # fraction of a distance within which an occluder counts as the edge's own surface
 TOUCHING = 1e-5  # fraction of it within which a shape passes through the edge itself
 WIDER = 3.0  # at least this many times what rounding may be
@@ -58,7 +59,7 @@ class Edge:
     crease: Any  # both faces are seen and the shading may jump
     round: Any
     into: tuple[Any, Any]
-    place: tuple[Any, Any] | None = None  # parameter v of curve shapes, on either face
+    place: tuple[Any, Any] | None = None  # the kind's own parameter on either face
     contact: Contact | None = None  # from `in_contact`
     share: Any = 1.0  # of this edge, where another shape has the same one
 
@@ -83,14 +84,11 @@ def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
     slope0 = dr.dot(omega, curve.into0) / dr.maximum(dr.abs(lean0), 1e-20)
     slope1 = dr.dot(omega, curve.into1) / dr.maximum(dr.abs(lean1), 1e-20)
     second = curve.two_sided & ~opposite & (slope1 < slope0)
-    valid = (length > 0) & (sine > 1e-6) & row.exists(view) & row.faces_wedge(curve, omega) & curve.exposed
-    if curve.facing is not None:
-        for facing in curve.facing:
-            valid &= dr.dot(facing, omega) <= 0
+    valid = (length > 0) & (sine > 1e-6) & row.exists(view) & curve.faces(omega) & curve.exposed
     return Edge(
         row=row, u=u, point=curve.position, tangent=tangent, omega=omega, normal=normal, sine=sine, length=length,
         front=dr.select(second, mi.UInt32(1), 0), front_side=dr.select(second, side1, side0),
-        silhouette=valid & ~opposite, crease=valid & opposite & row.jump, round=curve.round,
+        silhouette=valid & ~opposite, crease=valid & opposite & row.jump, round=row.having("round"),
         into=(curve.into0, curve.into1), place=curve.place,
     )  # fmt: skip
 
@@ -99,7 +97,7 @@ def rough_length(edge: Edge) -> Any:
     """Length of whole rows, from the speed at one point, for sampling masses: where rows are `winding` it may vanish there."""
     size = edge.row.size
     speed = dr.select(edge.counts, dr.clip(edge.length, 0.3 * size, 3 * size), size)
-    return dr.select(edge.row.winding, speed, edge.length)
+    return dr.select(edge.row.having("winding"), speed, edge.length)
 
 
 def clear_of_round() -> float:
@@ -107,13 +105,14 @@ def clear_of_round() -> float:
 
     On GPUs, Mitsuba intersects them in single precision: at OUTWARD, some rays that pass an outline hit it (1.3 % of a cylinder's).
     """
-    return OUTWARD_TUBE if on_gpu() else OUTWARD
+    return OUTWARD_ROUGH if on_gpu() else OUTWARD
 
 
 def blur(edge: Edge, distance: Any) -> Any:
     """How far from x_B rays may pass that are meant to meet it, `distance` long."""
-    rough = edge.row.tubular | edge.row.voxel
-    relative = dr.select(rough, OUTWARD_TUBE, dr.select(edge.round, clear_of_round(), mi.Float(OUTWARD)))
+    relative = dr.select(
+        edge.row.having("rough"), OUTWARD_ROUGH, dr.select(edge.round, clear_of_round(), mi.Float(OUTWARD))
+    )
     result = rounding.blur(edge.point, dr.maximum(distance, edge.row.extent), relative)
     return result if edge.row.gap is None else result + edge.row.gap
 
@@ -151,7 +150,7 @@ def across(omega: Any, tangent: Any) -> tuple[Any, Any]:
 
 def grazing_ray(point: Any, omega: Any, towards: Any, distance: Any) -> Any:
     """Ray that meets the surface at `point`, this far from where it starts, on the side where −d·n has the sign of `towards`."""
-    direction = dr.normalize(omega - TILT * towards)
+    direction = dr.normalize(omega - rounding.TILT * towards)
     return mi.Ray3f(point - distance * direction, direction)
 
 

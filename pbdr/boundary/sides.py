@@ -10,8 +10,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.boundary import segment
-from pbdr.geometry import groups
-from pbdr.geometry.edges import NO_MEMBER, NO_PAIR, EdgeTable
+from pbdr.geometry import surfaces
 from pbdr.transport import path
 
 INWARD = 1e-4  # shift of the shading point from the edge into its face, as a fraction of the face's width
@@ -52,7 +51,7 @@ def in_contact(
     goes_on = (more.shape == hit.shape) & (more.instance == hit.instance)
     # The face that is not seen may lie in the other shape, as the bottom of a block does in the floor, and be found in its place.
     seen = dr.select(edge.front == 0, edge.row.face[0], edge.row.face[1])
-    goes_on |= edge.row.own(scene, more, met) & (more.prim_index != seen) & (edge.row.corners[0] != 0)
+    goes_on |= edge.row.own(scene, more, met) & (more.prim_index != seen) & edge.row.faceted()
     ends = met & ~(more.is_valid() & goes_on)
     contact, share = segment.Contact(hit, ray, near, met), dr.select(ends, mi.Float(0.5), 1)
     return replace(edge, silhouette=edge.silhouette & ~hidden, contact=contact, share=share)
@@ -73,7 +72,7 @@ def covered(
     before = clear + dr.minimum(2 * close / dr.maximum(grazing, 1e-6), 0.5 * distance)
     ray = mi.Ray3f(mi.Point3f(beside - before * away), away)
     ray.maxt = before + clear
-    lanes = active & edge.silhouette & ~edge.round & ~edge.row.winding
+    lanes = active & edge.silhouette & ~edge.round & ~edge.row.having("winding")
     hit = trace(ray, lanes)
     return lanes & hit.is_valid() & ~edge.row.own(scene, hit, lanes)
 
@@ -114,69 +113,30 @@ def background(
     return dr.select(near, edge.contact.hit, hit), dr.select(near, edge.contact.ray, ray)
 
 
-def mesh_hit(scene: Any, edge: segment.Edge, which: Any, inward: Any, active: Any) -> tuple[Any, Any]:
-    """Hit of face `which` (0 or 1) of a mesh edge at x_B moved inwards by a fraction of the face: (hit, ray)."""
-    packed = dr.select(which == 0, edge.row.corners[0], edge.row.corners[1])
-    start, end, opposite = packed & 3, (packed >> 2) & 3, packed >> 4
-    weights = [
-        dr.select(start == k, (1 - edge.u) * (1 - inward), 0)
-        + dr.select(end == k, edge.u * (1 - inward), 0)
-        + dr.select(opposite == k, mi.Float(inward), 0)
-        for k in range(3)
-    ]
-    hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(edge.u))
-    hit.t = mi.Float(edge.row.extent)
-    hit.prim_uv = mi.Point2f(weights[1], weights[2])
-    hit.prim_index = dr.select(which == 0, edge.row.face[0], edge.row.face[1])
-    if edge.place is not None:
-        # Mitsuba reads beyond the last segment of a B-spline at v = 1, also where that is what rounding makes of it.
-        last = 1 - max(INWARD, dr.width(edge.row.points) * 2.0**-24)
-        v = dr.minimum(dr.select(which == 0, edge.place[0], edge.place[1]), dr.select(edge.row.tubular, last, 1))
-        hit.prim_uv = dr.select(edge.row.strand, mi.Point2f(v, 0), hit.prim_uv)
-    shape, member = edge.row.shape, edge.row.member
-    if edge.row.pairs is not None:
-        paired = active & (edge.row.pair != NO_PAIR)
-        other, other_member, uv = edge.row.pairs.of(which, edge.row.pair, edge.u, inward, paired)
-        shape = dr.select(paired, other, shape)
-        member = None if member is None else dr.select(paired, other_member, member)
-        hit.prim_uv = dr.select(paired, uv, hit.prim_uv)
-    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), shape, active)
-    if member is not None:
-        groups.name_member(hit, hit.shape, member, member != NO_MEMBER)
-    hit.valid = mi.Bool(active)
-    tilt = dr.select(edge.round, segment.TILT, 0) * dr.normalize(edge.into[0])
-    direction = dr.normalize(edge.omega + tilt)
-    # A grid asks the voxel in which the point lies.
-    into = dr.select(edge.row.voxel & ~edge.round, dr.select(which == 0, *edge.into), mi.Vector3f(0))
-    ray = mi.Ray3f(mi.Point3f(edge.point + inward * into - hit.t * direction), direction)
-    ray.maxt = dr.largest(mi.Float)
-    return hit, ray
-
-
 def inwards(edge: segment.Edge, which: Any) -> Any:
     """How far into a face the shading point lies, as a fraction of its width: far enough to be off whatever touches the edge."""
     width = dr.norm(dr.select(mi.UInt32(which) == 0, *edge.into))
     return dr.clip(segment.WIDER * segment.blur(edge, 0) / dr.select(width > 0, width, 1), INWARD, DEEPEST)
 
 
-def face_hit(scene: Any, table: EdgeTable, edge: segment.Edge, which: Any, active: Any) -> tuple[Any, Any]:
-    """Hit of the face `which` just inside the edge, for meshes and analytic shapes: (hit, ray)."""
-    hit, ray = mesh_hit(scene, edge, which, inwards(edge, which), active)
-    if not table.has_borders:
+def face_hit(scene: Any, edge: segment.Edge, which: Any, active: Any) -> tuple[Any, Any]:
+    """Hit of the face `which` just inside the edge: (hit, ray)."""
+    hit, ray = surfaces.beside(scene, edge, which, inwards(edge, which), active)
+    faces = edge.row.layout.probed
+    if not faces:
         return hit, ray
-    # Borders of disks and cylinders, seams: let the shape itself say what lies just inside.
-    border = active & edge.row.border
-    into = dr.select(which == 0, *edge.into) if table.has_seams else edge.into[0]
-    inward = inwards(edge, which if table.has_seams else 0)
+    # Borders, seams: let the shape itself say what lies just inside.
+    probed = active & edge.row.having("probed")
+    into = edge.into[0] if faces == 1 else dr.select(which == 0, *edge.into)
+    inward = inwards(edge, 0 if faces == 1 else which)
     probe = mi.Ray3f(edge.point + inward * into - 0.1 * dr.norm(into) * edge.omega, edge.omega)
-    found = scene.ray_intersect_preliminary(probe, coherent=False, active=border)
+    found = scene.ray_intersect_preliminary(probe, coherent=False, active=probed)
     found.valid = found.is_valid() & (found.shape == hit.shape)
-    return dr.select(border, found, hit), dr.select(border, probe, ray)
+    return dr.select(probed, found, hit), dr.select(probed, probe, ray)
 
 
 def both_sides(
     scene: Any,
-    table: EdgeTable,
     edge: segment.Edge,
     target: Any,
     distance: Any,
@@ -187,14 +147,14 @@ def both_sides(
 
     `target`: x_B moved off the surface by `outside`; `distance`: from there to x_S; `trace(ray, active)`: the first hit of a ray.
     """
-    front = face_hit(scene, table, edge, edge.front, active)
+    front = face_hit(scene, edge, edge.front, active)
     crease = active & edge.crease
     back_hit, back_ray = background(edge, target, distance, trace, active & ~crease)
     second = mi.UInt32(1)
-    if table.has_seams:
-        other_hit, other_ray = face_hit(scene, table, edge, second, crease)
+    if edge.row.layout.probed > 1:
+        other_hit, other_ray = face_hit(scene, edge, second, crease)
     else:
-        other_hit, other_ray = mesh_hit(scene, edge, second, inwards(edge, second), crease)
+        other_hit, other_ray = surfaces.beside(scene, edge, second, inwards(edge, second), crease)
     return front, (dr.select(crease, other_hit, back_hit), dr.select(crease, other_ray, back_ray))
 
 

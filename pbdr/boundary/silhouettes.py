@@ -74,7 +74,7 @@ def candidates(table: EdgeTable, where: Regions | None) -> Any:
     if where is None or table.count <= FEW:
         return everything
     planes = dr.cross(table.b, table.c), dr.cross(table.b, table.d)
-    two_sided = table.segment & (table.face[1] != NO_FACE)
+    two_sided = table.having("straight") & (table.face[1] != NO_FACE)
     return dr.compress(_possible(table.a, planes[0], planes[1], where, where.count) | ~two_sided)
 
 

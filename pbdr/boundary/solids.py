@@ -9,9 +9,13 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.aligned import aligned
 from pbdr.errors import SceneError
 from pbdr.geometry import groups, intersections, weld
-from pbdr.geometry.edges import NO_MEMBER, SEGMENT, EdgeTable
+from pbdr.geometry.edges import NO_MEMBER, EdgeTable, Pairs, column, numbers
+from pbdr.geometry.kind import Part
+from pbdr.geometry.mesh import SEGMENT, THROUGH
+from pbdr.geometry.mesh_rows import PAIRED
 from pbdr.geometry.placed import Placed
 from pbdr.transport.support import incomplete
 
@@ -28,7 +32,7 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
     """
     ray = mi.Ray3f(mi.Point3f(table.a + MARGIN * table.b), table.b)
     ray.maxt = 1 - 2 * MARGIN
-    straight = (table.kind == SEGMENT) & (dr.squared_norm(table.b) > 0) & _worth_a_ray(scene, placed, table)
+    straight = table.having("straight") & (dr.squared_norm(table.b) > 0) & _worth_a_ray(scene, placed, table)
     hit = scene.ray_intersect_preliminary(ray, coherent=False, active=straight)
     same = table.own(scene, hit)
     member = mi.UInt32(NO_MEMBER) if table.member is None else table.member
@@ -51,7 +55,7 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
         (index[shape, inner], index[address[pointer], number])
         for shape, inner, pointer, number in np.unique(edges, axis=0).tolist()
     }
-    names = sorted({k for pair in found for k in pair if placed[k].shape.is_mesh()})
+    names = sorted({k for pair in found for k in pair if placed[k].kind.triangles})
     own = {(i, i) for i in names if (i, i) in found and placed[i].shape.face_count() <= SELF_LIMIT}
     if own:
         start, along = (np.stack([at(x) for x in column], 1) for column in (table.a, table.b))
@@ -63,7 +67,7 @@ def pierced_meshes(scene: Any, placed: list[Placed], table: EdgeTable) -> set[tu
 
 def _worth_a_ray(scene: Any, placed: list[Placed], table: EdgeTable) -> Any:
     """False for edges of meshes too large to be searched for passing through themselves, outside the boxes of all other shapes."""
-    large = {one.index for one in placed if one.shape.is_mesh() and one.frame is None}
+    large = {one.index for one in placed if one.kind.triangles and one.frame is None}
     large = {i for i in large if scene.shapes()[i].face_count() > SELF_LIMIT}
     result = mi.Bool(True)
     low, high = dr.minimum(table.a, table.a + table.b), dr.maximum(table.a, table.a + table.b)
@@ -87,7 +91,7 @@ def _passes_itself(
 
     Faces about an end of the edge are hit by rounding alone, and `intersections.find` leaves them out.
     """
-    solid = placed.solid()
+    solid = placed.kind.solid(placed, None)
     corners = solid.triangles(face[chosen])
     ends = np.stack([start, start + along], 1)[chosen]
     gap = np.abs(corners[:, :, None] - ends[:, None]).max(-1).min((1, 2))
@@ -129,7 +133,7 @@ def crossing_sheets(
 
     `meshes`: pairs of meshes that are known to pass through each other.
     """
-    is_mesh = np.array([one.shape.is_mesh() for one in placed])
+    is_mesh = np.array([one.kind.triangles for one in placed])
     some = [(i, j) for i in range(len(placed)) for j in range(i + 1, len(placed)) if not (is_mesh[i] and is_mesh[j])]
     sheets = intersections.find(solids, [*some, *meshes])
     pairs = set()
@@ -137,13 +141,35 @@ def crossing_sheets(
         round_ones = np.asarray(~is_mesh[sheets.owner].all(1))
         pairs |= {(int(a), int(b)) for a, b in sheets.owner[round_ones]}
         sheets = sheets.of(~round_ones)
-    spheres = [k for k, one in enumerate(placed) if one.shape.class_name() == "Sphere" and one.frame is None]
-    for k in spheres:
-        pairs |= {(k, other) for other, solid in enumerate(solids) if pierced(placed[k].matrix(), solid)}
-        pairs |= {
-            (k, other) for other in spheres if other > k and _spheres_meet(placed[k].matrix(), placed[other].matrix())
-        }
+    balls = {k: pose for k, one in enumerate(placed) if (pose := one.kind.ball(one)) is not None}
+    for k, pose in balls.items():
+        pairs |= {(k, other) for other, solid in enumerate(solids) if pierced(pose, solid)}
+        pairs |= {(k, other) for other in balls if other > k and _spheres_meet(pose, balls[other])}
     return sheets, sorted(pairs)
+
+
+def sheet_rows(placed: list[Placed], sheets: intersections.Sheets, moving: frozenset[int]) -> Part:
+    """Rows for the curves in which meshes pass through each other, and the faces that meet there."""
+    shape = np.array([one.index for one in placed], np.uint32)[sheets.owner]
+    member = np.array([one.member for one in placed], np.uint32)[sheets.owner]
+    n = len(shape)
+    moves = np.isin(shape, list(moving)).any(1)
+    face = sheets.face.astype(np.uint32)
+    rows = {
+        "form": dr.full(mi.UInt32, SEGMENT.code, n), "a": column("a", sheets.start), "b": column("b", sheets.along),
+        "c": column("c", sheets.into[:, 0]), "d": column("d", sheets.into[:, 1]), "sign": dr.full(mi.Float, THROUGH, n),
+        "face0": numbers(face[:, 0]), "face1": numbers(face[:, 1]),
+        "corners0": dr.full(mi.UInt32, PAIRED, n), "corners1": dr.full(mi.UInt32, PAIRED, n),
+        "jump": dr.full(mi.Bool, True, n), "shape": numbers(shape[:, 0]), "member": numbers(member[:, 0]),
+        "moving": mi.Bool(aligned(moves, bool)),
+    }  # fmt: skip
+    both = lambda kind, columns: tuple(kind(*map(aligned, columns[:, k].T)) for k in (0, 1))  # noqa: E731
+    number = lambda columns: (numbers(columns[:, 0]), numbers(columns[:, 1]))  # noqa: E731
+    pairs = Pairs(
+        n, number(shape), number(member), both(mi.Point2f, sheets.at_start),
+        both(mi.Point2f, sheets.at_end), both(mi.Vector2f, sheets.inward),
+    )  # fmt: skip
+    return Part(rows, (SEGMENT,), True, pairs)
 
 
 def _spheres_meet(a: intersections.Array, b: intersections.Array) -> bool:

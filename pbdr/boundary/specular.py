@@ -126,7 +126,7 @@ def draw(context: Context, starts: Mirrors, count: int) -> Sample:
     edge = sides.in_contact(scene, edge, aim, distance, sides.first_behind(scene), active)
     active &= edge.counts
     factor *= edge.share
-    front, back = sides.both_sides(scene, table, edge, aim, distance, sides.first_behind(scene), active)
+    front, back = sides.both_sides(scene, edge, aim, distance, sides.first_behind(scene), active)
     for _, beginning in (front, back):
         spectra.carry(beginning, wavelengths)
     seen = sides.radiance(scene, (front, back), sampler, options, active, length, False)

@@ -17,7 +17,7 @@ from pbdr.boundary import levels, nearby
 from pbdr.boundary.incidence import Incidence
 from pbdr.boundary.warp_options import WarpOptions
 from pbdr.geometry import poses, rounding
-from pbdr.geometry.edges import SEGMENT, EdgeTable
+from pbdr.geometry.edges import EdgeTable
 from pbdr.parameters import traverse
 from pbdr.transport import convention
 
@@ -303,7 +303,7 @@ class Warp:
         point, along = mi.Point3f(near.point), mi.Vector3f(near.along)
         for number, mesh in self.meshes:
             # Gathered here, not asked of the shape: Dr.Jit 1.5.0 writes the same function twice in some kernels, and stops.
-            chosen = active & (row.shape == number) & (row.kind == SEGMENT)
+            chosen = active & (row.shape == number) & row.having("straight")
             start, end = (_vertex(mesh, row, k, chosen) for k in (0, 1))
             point = dr.select(chosen, mi.Point3f(dr.lerp(start, end, near.q)), point)
             along = dr.select(chosen, mi.Vector3f(end - start), along)

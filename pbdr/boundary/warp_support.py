@@ -9,7 +9,7 @@ import mitsuba as mi
 
 from pbdr.boundary import contacts
 from pbdr.errors import SceneError
-from pbdr.geometry import curves, grids, groups, seams, vertex_normals
+from pbdr.geometry import registry
 from pbdr.geometry.edges import EdgeTable
 from pbdr.transport import camera
 from pbdr.transport.features import Features
@@ -40,19 +40,14 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             yield (
                 f"the light '{emitter.id()}' has no size: its hard shadows are no integral over directions that could be warped."
             )
+    of = {type(kind): kind for kind in features.kinds}
     for shape in scene.shapes():
         name = f"the shape '{shape.id()}'"
         bsdf = shape.bsdf()
-        if groups.is_instance(shape):
-            yield f"{name} is an instance: edges are looked up by the face of a shape of its own."
-        elif curves.is_curve(shape):
-            yield f"{name} is a {shape.class_name()}: its outlines are not edges of the faces that rays hit."
-        elif grids.is_grid(shape):
-            yield f"{name} is a grid: its outlines are not edges of the faces that rays hit."
-        elif vertex_normals.interpolates_normals(shape) and vertex_normals.shades_smoothly(shape):
-            yield f"{name} interpolates its normals: the horizons of its shading are no edges. Give it face_normals."
-        elif shape.class_name() in seams.ROUND and seams.opens(shape):
-            yield f"{name} has a texture that jumps where its texture coordinates start again, which is no outline."
+        kind = of.get(registry.kind_of(shape))  # type: ignore[arg-type]
+        reason = "" if kind is None else kind.unwarped(shape)
+        if reason:
+            yield f"{name} {reason}"
         if bsdf is not None and mi.has_flag(bsdf.flags(), mi.BSDFFlags.Delta) and max_depth > 1:
             yield (
                 f"{name} is a mirror, glass or cut-out: the ray that leaves it has one direction, around which nothing is "

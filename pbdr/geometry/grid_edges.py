@@ -14,15 +14,20 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.geometry import intersections
-from pbdr.geometry.curve_edges import Found
 from pbdr.geometry.grid_cells import AXES, Cell, Frame
-from pbdr.geometry.grids import Grids
+from pbdr.geometry.kind import Form
+from pbdr.geometry.view import Curve
+
+#: A part of the silhouette within a voxel.
+SILHOUETTE = Form("silhouette of a grid", round=True, partial=True, winding=True, outwards=False, rough=True)
+#: A part of the crease on a voxel's first face across an axis.
+CREASE = Form("crease of a grid", fixed=True, partial=True, winding=True, outwards=False, rough=True)
 
 
 class Lane:
     """A row's voxel with its axes turned so that the row's own comes third; positions count from its first corner."""
 
-    def __init__(self, grids: Grids, row: Any, here: Any) -> None:
+    def __init__(self, grids: Any, row: Any, here: Any) -> None:
         self.grids, self.first, self.here = grids, row.corners[1], here
         number = dr.select(here, row.face[0], 0)
         code = mi.UInt32(row.sign)
@@ -68,7 +73,7 @@ def _bilinear(values: list[Any]) -> list[Any]:
     return [a, b - a, c - a, a - b - c + d]
 
 
-def silhouette(lane: Lane, view: Any, u: Any) -> Found:
+def silhouette(lane: Lane, view: Any, u: Any) -> Curve:
     """A silhouette point in the plane at u across the axis; of two, the row's `way` chooses."""
     cell = Cell(lane.values(0) + lane.values(1))
     eye, near = lane.eye(view)
@@ -96,10 +101,10 @@ def silhouette(lane: Lane, view: Any, u: Any) -> Found:
     # Seen where φ grows on either side along the line of sight.
     exposed = lane.here & valid & (cell.bend(at, near * at - eye) > 0)
     derivative = lane.frame.vector(tangent) * dr.abs(tangent.z)  # Eq. (16)
-    return Found(lane.frame.point(at), derivative, -normal, mi.Vector3f(0), _nothing(), exposed)
+    return Curve(mi.Point3f(lane.frame.point(at)), derivative, -normal, mi.Vector3f(0), mi.Bool(False), exposed)
 
 
-def crease(lane: Lane, view: Any, u: Any) -> Found:
+def crease(lane: Lane, view: Any, u: Any) -> Curve:
     """The point of the surface on the voxel's first face across the axis, where one of the face's coordinates (`way`) is u."""
     below, level, above = (lane.values(k) for k in (-1, 0, 1))
     a0, a1, a2, a3 = _bilinear(level)
@@ -127,7 +132,7 @@ def crease(lane: Lane, view: Any, u: Any) -> Found:
     convex = dr.dot(normals[0], intos[1]) < 0
     exposed = lane.here & valid & dr.select(convex, faces[0] | faces[1], faces[0] & faces[1])
     speed = dr.abs(dr.select(other, tangent.y, tangent.x))
-    return Found(position, along * speed, intos[0], intos[1], _nothing(), exposed)  # Eq. (16)
+    return Curve(mi.Point3f(position), along * speed, intos[0], intos[1], mi.Bool(True), exposed)  # Eq. (16)
 
 
 def may_show(lane: Lane, view: Any, is_crease: Any) -> Any:
@@ -141,16 +146,15 @@ def may_show(lane: Lane, view: Any, is_crease: Any) -> Any:
     return (lowest < 0) & ((highest > 0) | is_crease)
 
 
-def moved(grids: Grids, row: Any, point: Any, active: Any) -> Any:
+def moved(grids: Any, row: Any, point: Any, here: Any) -> Any:
     """Attached position of a point of the surface in a row's voxel: in creases, it stays on the face between the voxels."""
-    here = active & row.voxel
     number = dr.select(here, row.face[0], 0)
     frame = grids.frame(number, here).spread(here)
     corner = grids.place(number, dr.select(here, row.corners[1], dr.gather(mi.UInt32, grids.start, number)))
     at = frame.detached().local(point) - corner
     cell = grids.cell(number, corner, here)
     slope = dr.detach(cell.slope(at))
-    axis = dr.select(row.on_voxel_face, mi.UInt32(row.sign) >> 1, 3)
+    axis = dr.select(row.of(CREASE), mi.UInt32(row.sign) >> 1, 3)
     slope = mi.Vector3f(*(dr.select(axis == k, 0, slope[k]) for k in range(3)))
     return mi.Point3f(frame.point(corner + grids.follow(cell, at, slope)))
 
@@ -160,37 +164,31 @@ def _unit(vector: Any) -> Any:
     return mi.Vector3f(vector * dr.select(squared > 0, dr.rsqrt(squared), 0))
 
 
-def _nothing() -> tuple[Any, Any]:
-    return mi.Vector3f(0), mi.Vector3f(0)
-
-
 # ---------------------------------------------------------------------- rows of the edge table
 
 
-def rows(grids: Grids, k: int, voxel: int, face: int) -> dict[str, Any]:
-    """Rows of grid k: of kind `voxel`, six for every voxel that the surface passes through (planes across three axes, two points in
-    each), and of kind `face`, two for every face between two of them.
+def rows(grids: Any, k: int) -> dict[str, Any]:
+    """Rows of grid k: SILHOUETTE, six for every voxel that the surface passes through (planes across three axes, two points in
+    each), and CREASE, two for every face between two of them.
 
-    `first`: index of the first corner among the values of all grids; `sign`: twice the axis, plus which point, or which of
-    the face's coordinates.
+    The second of `corners`: index of the first corner among the values of all grids; `sign`: twice the axis, plus which point, or
+    which of the face's coordinates; a: the first corner; |b|: size of the voxel.
     """
     occupied = grids.occupied(k)
-    parts = [(voxel, 2 * axis + way, occupied) for axis in range(3) for way in (0, 1)]
+    parts = [(SILHOUETTE.code, 2 * axis + way, occupied) for axis in range(3) for way in (0, 1)]
     for axis in range(3):
         first = grids.crossed_faces(k, axis)
-        parts += [(face, 2 * axis + way, first) for way in (0, 1)]
+        parts += [(CREASE.code, 2 * axis + way, first) for way in (0, 1)]
     first = dr.concat([part[2] for part in parts])
     full = lambda kind, which: dr.concat([dr.full(kind, part[which], dr.width(part[2])) for part in parts])  # noqa: E731
     number = dr.opaque(mi.UInt32, k, dr.width(first))  # a literal would make a kernel for each grid
     frame = grids.frame(number, True)
     corner = frame.point(grids.place(number, first))
     size = (dr.norm(frame.x) + dr.norm(frame.y) + dr.norm(frame.z)) / 3
-    kinds = full(mi.UInt32, 0)
+    # Smooth normals do not make `jump` smaller: light below the plane of a face is shadowed by it (docs/theory.md, section 7a).
     return {
-        "kind": kinds, "a": mi.Point3f(corner), "b": mi.Vector3f(size, 0 * size, 0 * size),
-        "sign": mi.Float(full(mi.UInt32, 1)), "first": first,
-        # Smooth normals do not help: light below the plane of a face is shadowed by the face (docs/theory.md, section 7a).
-        "jump": dr.full(mi.Bool, True, dr.width(first)),
+        "form": full(mi.UInt32, 0), "a": mi.Point3f(corner), "b": mi.Vector3f(size, 0 * size, 0 * size),
+        "sign": mi.Float(full(mi.UInt32, 1)), "corners1": first,
     }  # fmt: skip
 
 

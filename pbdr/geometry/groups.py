@@ -1,8 +1,4 @@
-"""Shape groups and their instances: which shapes an instance shows, and its hits re-evaluated with derivatives.
-
-Mitsuba's own derivatives of hits on an instance are wrong when the ray moves, and leave out how its normals turn and its texture
-coordinates slide. Here, the ray is taken into the group's space, where the shape itself is asked, and the result is taken back.
-"""
+"""Shape groups: which shapes an instance shows, and which of these a hit is on."""
 
 from __future__ import annotations
 
@@ -11,20 +7,18 @@ from typing import Any
 
 import drjit as dr
 import mitsuba as mi
-import numpy as np
 
-from pbdr.aligned import aligned
 from pbdr.backend import on_gpu
 from pbdr.errors import SceneError
-from pbdr.geometry import poses
 from pbdr.parameters import traverse
 
+INSTANCE = "Instance"
 NOWHERE = 0xFFFFFFFF
 
 
 def is_instance(shape: Any) -> bool:
     """Whether a shape of the scene is an instance of a shape group."""
-    return bool(shape.class_name() == "Instance")
+    return bool(shape.class_name() == INSTANCE)
 
 
 def numbered() -> bool:
@@ -108,57 +102,3 @@ def _inner(instances: list[Any], numbers: list[int]) -> list[int]:
             si = hit.compute_surface_interaction(ray, mi.RayFlags.Minimal | mi.RayFlags.FollowShape)
         result.append(int(dr.reinterpret_array(mi.UInt32, si.shape)[0]))
     return result
-
-
-class Instances:
-    """Instances of a scene by number, for hits on them. Not a dataclass: Dr.Jit must not take it for loop state.
-
-    `number`: device array, address of a shape → number of the instance; `columns`: detached poses, three axes and the origin,
-    each (N,); `first`: where the shapes of an instance begin in `inner`, their addresses; `posed`: (number, shape) of those whose
-    pose carries derivatives.
-    """
-
-    def __init__(self, scene: Any) -> None:
-        inside = members(scene)
-        shapes = scene.shapes()
-        addresses = np.array([address_of(shapes[i]) for i in inside], np.uint32)
-        number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
-        number[addresses] = np.arange(len(addresses))
-        sizes = [len(x) for x in inside.values()]
-        matrices = [traverse(shapes[i])["to_world"].matrix for i in inside]
-        values = np.array([poses.on_host(m) for m in matrices])
-        self.number = mi.UInt32(aligned(number, np.uint32))
-        self.columns = [mi.Vector3f(*map(aligned, values[:, :3, j].T)) for j in range(4)]
-        self.first = mi.UInt32(aligned(np.cumsum([0, *sizes[:-1]]), np.uint32))
-        # Where hits carry addresses, none has to be looked up.
-        self.inner = mi.UInt32([address_of(x) for shown in inside.values() for x in shown])
-        self.posed = [
-            (k, shapes[i]) for k, (i, m) in enumerate(zip(inside, matrices, strict=True)) if dr.grad_enabled(m)
-        ]
-        dr.eval(self.number, self.columns, self.first, self.inner)
-
-    @staticmethod
-    def of(scene: Any) -> Instances | None:
-        """The instances of a scene; None if it has none."""
-        return Instances(scene) if any(is_instance(shape) for shape in scene.shapes()) else None
-
-    def seen(self, hit: Any, active: Any) -> tuple[Any, Any, Any]:
-        """For hits: (whether on an instance, its number, address of the shape hit)."""
-        address = dr.reinterpret_array(mi.UInt32, hit.instance)
-        here = mi.Bool(active) & hit.is_valid() & (address != 0)
-        number = dr.gather(mi.UInt32, self.number, address, here)
-        inner = member(hit)
-        if numbered():
-            inner = dr.gather(mi.UInt32, self.inner, dr.gather(mi.UInt32, self.first, number, here) + inner, here)
-        return here, number, inner
-
-    def at(self, hit: Any, active: Any) -> tuple[Any, list[Any], Any]:
-        """For hits: (whether on an instance, the instance's axes and origin, attached; address of the shape hit)."""
-        here, number, inner = self.seen(hit, active)
-        placed = [dr.gather(mi.Vector3f, column, number, here) for column in self.columns]
-        columns = [dr.select(here, x, mi.Vector3f(unit)) for x, unit in zip(placed, poses.UNIT, strict=True)]
-        for k, shape in self.posed:
-            chosen = here & (number == k)
-            moved = poses.pose_of_lanes(traverse(shape)["to_world"].matrix, chosen)
-            columns = [dr.select(chosen, new, old) for new, old in zip(moved, columns, strict=True)]
-        return here, columns, inner

@@ -30,6 +30,11 @@ class Solid:
     faces: NDArray[np.uint32]
     positions: Array
 
+    @staticmethod
+    def empty() -> Solid:
+        """One without faces."""
+        return Solid(np.zeros((0, 3), np.uint32), np.zeros((1, 3)))
+
     def triangles(self, index: Any) -> Array:
         """Corners (N, 3, 3) of faces."""
         return self.positions[self.faces[index]]

@@ -10,7 +10,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.geometry.edges import SEGMENT, Pairs
+from pbdr.geometry.edges import Pairs
 from pbdr.geometry.junctions import Junctions
 from pbdr.geometry.topology import NO_FACE
 from pbdr.parameters import traverse
@@ -90,10 +90,9 @@ class Joined:
             sign = -sign  # turning about the edge goes the other way round
         same = lambda value: dr.full(mi.UInt32, value, n)  # noqa: E731
         rows = {
-            "kind": same(SEGMENT), "a": start, "b": along, "c": into[0], "d": dr.select(second, into[1], mi.Vector3f(0)),
+            "a": start, "b": along, "c": into[0], "d": dr.select(second, into[1], mi.Vector3f(0)),
             "sign": dr.select(sign < 0, 0, sign), "face0": self.face[0], "face1": self.face[1], "corners0": same(paired),
-            "corners1": same(paired), "jump": bends | self.jump, "shape": same(placed.index), "member": same(placed.member),
-            "border": False, "straight": True, "fans": True, "gap": _gap(ends),
+            "corners1": same(paired), "jump": bends | self.jump, "gap": _gap(ends),
         }  # fmt: skip
         place = lambda end: tuple(mi.Point2f(w[end][1], w[end][2]) for w in self.weights)  # noqa: E731
         index, member = same(placed.index), same(placed.member)
@@ -103,18 +102,3 @@ class Joined:
 
 def _gap(ends: list[list[Any]]) -> Any:
     return dr.maximum(dr.norm(ends[0][0] - ends[1][0]), dr.norm(ends[0][1] - ends[1][1]))
-
-
-def both(first: Pairs | None, second: Pairs) -> Pairs:
-    """The pairs of two parts of the table, one after the other."""
-    if first is None:
-        return second
-
-    def join(a: Any, b: Any) -> Any:
-        if dr.depth_v(a) == 1:
-            return dr.concat([a, b])
-        return type(a)(*[dr.concat([x, y]) for x, y in zip(a, b, strict=True)])
-
-    columns = ("shape", "member", "start", "end", "inward")
-    joined = (tuple(join(a, b) for a, b in zip(getattr(first, c), getattr(second, c), strict=True)) for c in columns)
-    return Pairs(first.count + second.count, *joined)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ GRAZING = 8.0  # how much further along a ray what rounding displaces sideways
 LEAVING = 2.0  # times what rounding may be in a position, by which rays leave surfaces
 AWAY = 4e-6  # of the length of the ray that arrives, by which they do, too
 AWAY_ROUGH = 3e-5  # the same for curve shapes and grids, whose intersections are less exact
+TILT = 1e-3  # cosine given to the line of sight on silhouettes of round shapes, where it is zero up to rounding
 DISTANCE = 1e-6  # of the length of a ray, and of the size of what it passes
 
 

@@ -18,7 +18,6 @@ from pbdr.parameters import traverse
 NORMAL_TOLERANCE = 1e-4
 TOLERANCE = 1e-6  # of other quantities, relative: float32 copies of a value agree to about 1e-7
 TANGENT_TOLERANCE = 1e-3  # relative: differences of texture coordinates have fewer digits than these have
-ROUND = ("Sphere", "Cylinder", "Disk")
 BUILT_IN = ("vertex_positions", "vertex_normals", "vertex_texcoords")
 
 

@@ -1,18 +1,21 @@
 """Surface interactions at hits, re-evaluated with derivatives: right on shapes of every kind.
 
-`slide`, `follow_material` are Mitsuba's own; `sliding`, `material` are right on instances, curves and grids too.
+`slide`, `follow_material` are Mitsuba's own; `sliding`, `material` ask the kinds of geometry whose derivatives Mitsuba gets wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.geometry import poses
+from pbdr.geometry import groups, rounding
+from pbdr.geometry.edges import NO_MEMBER
+from pbdr.geometry.kind import Evaluate, Kind
 
 
 def slide(hit: Any, ray: Any, active: Any = True) -> Any:
@@ -32,50 +35,59 @@ def material_point(hit: Any, ray: Any, active: Any = True) -> Any:
 
 
 def sliding(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `slide`, right on instances, curves and grids too."""
-    return _everywhere(features, hit, ray, slide, active)
+    """As `slide`, right on every kind of geometry in `features.kinds`."""
+    return _everywhere(features.kinds, hit, ray, slide, active)
 
 
 def material(features: Any, hit: Any, ray: Any, active: Any = True) -> Any:
-    """As `follow_material`, right on instances, curves and grids too."""
-    return _everywhere(features, hit, ray, follow_material, active)
+    """As `follow_material`, right on every kind of geometry in `features.kinds`."""
+    return _everywhere(features.kinds, hit, ray, follow_material, active)
 
 
-def _everywhere(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
-    follow = evaluate is follow_material
-    right = lambda *args: _moved(features, args[0], args[1], evaluate, args[2])  # noqa: E731
-    for known in (features.strands, features.grids):
-        if known is not None:
-            right = partial(known.moved, right, follow=follow)
+def _everywhere(kinds: Iterable[Kind], hit: Any, ray: Any, evaluate: Evaluate, active: Any) -> Any:
+    right = evaluate
+    for kind in kinds:
+        if type(kind).hits is not Kind.hits:
+            right = partial(kind.hits, right, follow=evaluate is follow_material)
     return right(hit, ray, active)
 
 
-def _moved(features: Any, hit: Any, ray: Any, evaluate: Callable[..., Any], active: Any) -> Any:
-    si = evaluate(hit, ray, active)
-    if features.instances is None:
-        return si
-    chosen, (x, y, z, origin), address = features.instances.at(hit, active)
-    inside = mi.PreliminaryIntersection3f(hit)
-    inside.shape = dr.reinterpret_array(mi.ShapePtr, address)
-    inside.instance = dr.zeros(mi.ShapePtr, dr.width(address))
-    inner_ray = mi.Ray3f(ray)
-    inner_ray.o = mi.Point3f(poses.solve(x, y, z, ray.o - origin))
-    inner_ray.d = poses.solve(x, y, z, ray.d)
-    local = evaluate(inside, inner_ray, chosen)
-    to_world = lambda v: v.x * x + v.y * y + v.z * z  # noqa: E731
-    turn = dr.sign(dr.dot(x, dr.cross(y, z)))
-    upright = lambda n: dr.normalize(turn * (n.x * dr.cross(y, z) + n.y * dr.cross(z, x) + n.z * dr.cross(x, y)))  # noqa: E731
-    safe = lambda n: poses.safe(mi.Vector3f(n), chosen)  # noqa: E731
-    si.p = mi.Point3f(dr.select(chosen, mi.Vector3f(origin + to_world(local.p)), mi.Vector3f(si.p)))
-    si.t, si.uv = dr.select(chosen, local.t, si.t), dr.select(chosen, local.uv, si.uv)
-    si.n = mi.Normal3f(dr.select(chosen, upright(safe(local.n)), mi.Vector3f(si.n)))
-    si.dp_du, si.dp_dv = (
-        dr.select(chosen, to_world(local.dp_du), si.dp_du),
-        dr.select(chosen, to_world(local.dp_dv), si.dp_dv),
-    )
-    si.sh_frame.n = mi.Normal3f(dr.select(chosen, upright(safe(local.sh_frame.n)), mi.Vector3f(si.sh_frame.n)))
-    side = si.dp_du - si.sh_frame.n * dr.dot(si.sh_frame.n, si.dp_du)
-    side = dr.normalize(poses.safe(mi.Vector3f(side), chosen & (dr.squared_norm(side) > 0)))
-    si.sh_frame.s = dr.select(chosen, side, si.sh_frame.s)
-    si.sh_frame.t = dr.select(chosen, dr.cross(si.sh_frame.n, side), si.sh_frame.t)
-    return si
+@contextmanager
+def at_rest(kinds: Iterable[Kind]) -> Iterator[None]:
+    """Context in which Mitsuba's own derivatives of hits are switched off on kinds that replace them."""
+    with ExitStack() as stack:
+        for kind in kinds:
+            stack.enter_context(kind.at_rest())
+        yield
+
+
+def beside(scene: Any, edge: Any, which: Any, inward: Any, active: Any) -> tuple[Any, Any]:
+    """Hit of face `which` (0 or 1) of an edge at x_B moved inwards by a fraction of the face: (hit, ray).
+
+    `edge`: a `boundary.segment.Edge`. Of rows whose form is `probed`, the shape itself is asked: see `boundary/sides.py`.
+    """
+    row = edge.row
+    hit = dr.zeros(mi.PreliminaryIntersection3f, dr.width(edge.u))
+    hit.t = mi.Float(row.extent)
+    first, *others = row.layout.kinds
+    found = first.inside(edge, which, inward, active)
+    hit.prim_uv, shape, shift = found.uv, found.shape, found.shift
+    member = row.member if found.member is None else found.member
+    shape = row.shape if shape is None else shape
+    for kind in others:
+        if type(kind).inside is not Kind.inside:
+            here, found = row.of_kind(kind), kind.inside(edge, which, inward, active)
+            hit.prim_uv = dr.select(here, found.uv, hit.prim_uv)
+            if found.shift is not None:
+                shift = dr.select(here, found.shift, mi.Vector3f(0) if shift is None else shift)
+    hit.prim_index = dr.select(which == 0, row.face[0], row.face[1])
+    hit.shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), shape, active)
+    if member is not None:
+        groups.name_member(hit, hit.shape, member, member != NO_MEMBER)
+    hit.valid = mi.Bool(active)
+    tilt = dr.select(edge.round, rounding.TILT, 0) * dr.normalize(edge.into[0])
+    direction = dr.normalize(edge.omega + tilt)
+    start = edge.point if shift is None else edge.point + shift
+    ray = mi.Ray3f(mi.Point3f(start - hit.t * direction), direction)
+    ray.maxt = dr.largest(mi.Float)
+    return hit, ray

@@ -16,7 +16,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.errors import OptionError, SceneError, closest
-from pbdr.geometry import curves, grids, groups, normal_maps, surfaces
+from pbdr.geometry import groups, normal_maps, registry, surfaces
 from pbdr.transport import spectra
 
 #: Kind of channel → suffixes of its components.
@@ -86,9 +86,8 @@ def check(channels: Sequence[Channel], scene: Any, moving_edges: bool = False) -
             f"pathspace: the channel 'sh_normal' of {', '.join(s.id() for s in mapped[:6])} is bent by a normal or bump map, and "
             "has neither a value nor a derivative here. Use geo_normal, or a material without the map."
         )
-    seams = ("Sphere", "Disk", "Cylinder")
-    shapes = groups.everything(scene)
-    wrapped = [s.id() for s in shapes if s.class_name() in seams or curves.is_curve(s) or grids.is_grid(s)]
+    kinds = {shape: registry.kind_of(shape) for shape in groups.everything(scene)}
+    wrapped = [shape.id() for shape, kind in kinds.items() if kind is not None and kind.wraps]
     if moving_edges and wrapped and any(channel.kind == "uv" for channel in channels):
         raise SceneError(
             f"pathspace: the channel 'uv' of {', '.join(wrapped[:6])} jumps along a seam that has no boundary term, or has no "

@@ -71,9 +71,10 @@ HORIZON = _term("horizons of interpolated normals", "boundary.horizon.sample", "
 PIERCED = _term("curves in which it passes through others", "boundary.solids.crossing_sheets", "test_pierced")
 PARAMETRIC_SEAM = _term("seam of its texture coordinates", "geometry.seams.opens", "test_seams_of_round_shapes")
 AROUND = _refused("texture coordinates around it, from segment to segment", "transport.support.check_boundary")
-OUTLINE = _term("silhouette, ends and creases", "geometry.curve_edges.rows", "test_curves")
-VOXELS = _term("silhouette and creases between voxels", "geometry.grid_edges.rows", "test_grids")
-DOUBLED = _refused("faces on each other that look different", "boundary.doubled.refuse")
+TUBES = _term("silhouette and ends", "geometry.bspline.BSplines.curve", "test_curves")
+CONES = _term("silhouette and creases", "geometry.linear_curve.LinearCurves.curve", "test_curves")
+VOXELS = _term("silhouette and creases between voxels", "geometry.grids.Grids.curve", "test_grids")
+DOUBLED = _refused("faces on each other that look different", "geometry.doubled.refuse")
 MESH = (SILHOUETTE, BORDER, CREASE, UV_SEAM, ATTRIBUTE_SEAM, HORIZON, PIERCED, DOUBLED)
 NO_OUTLINE = _refused("silhouette", "boundary.table.TableBuilder.build")
 
@@ -83,7 +84,8 @@ SHAPES = (
     *_rows("shape", (SILHOUETTE, BORDER, PIERCED), rectangle="Rectangle"),
     *_rows("shape", (SILHOUETTE, PARAMETRIC_SEAM), sphere="Sphere"),
     *_rows("shape", (SILHOUETTE, BORDER, PARAMETRIC_SEAM), cylinder="Cylinder", disk="Disk"),
-    *_rows("shape", (OUTLINE, AROUND), bsplinecurve="BSplineCurve", linearcurve="LinearCurve"),
+    *_rows("shape", (TUBES, AROUND), bsplinecurve="BSplineCurve"),
+    *_rows("shape", (CONES, AROUND), linearcurve="LinearCurve"),
     *_rows("shape", (VOXELS, HORIZON), sdfgrid="SDFGrid"),
     *_rows("shape", (NO_OUTLINE,), ellipsoids="Ellipsoids", ellipsoidsmesh="EllipsoidsMesh"),
     *_rows("shape", (_term("the jumps of what it shows", "boundary.primary.sample", "test_shapes_groups"),), instance="Instance",

@@ -9,7 +9,8 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.geometry import curves, grids, groups, normal_maps, vertex_normals
+from pbdr.geometry import groups, normal_maps, registry, vertex_normals
+from pbdr.geometry.kind import Kind
 from pbdr.transport import clipping, cones, texels
 
 
@@ -25,21 +26,19 @@ class Features:
     environment_rotates: bool = False
     moving_shapes: frozenset[int] = field(default_factory=frozenset)
     moving_lights: bool = False
-    instances: groups.Instances | None = None
-    strands: curves.Strands | None = None
-    grids: grids.Grids | None = None
+    kinds: tuple[Kind, ...] = ()  # of geometry, that the scene has
     maps: normal_maps.Maps = field(default_factory=normal_maps.Maps)
     patterns: texels.Patterns | None = None  # textures that jump inside faces, where anything is seen to move
-    smooth: bool = False  # meshes or grids interpolate normals, on instances or not
+    smooth: bool = False  # shading normals are interpolated somewhere, on instances or not
     horizons_in_mirrors: bool = False  # normals may look away where delta lobes show them
-    horizons_in_sight: bool = False  # and on shapes where only lines of sight find them: instances, grids
+    horizons_in_sight: bool = False  # and on shapes where only lines of sight find them
     cones: cones.Cones | None = None  # spot lights whose edges are boundaries; set where boundaries are estimated
     clipped: frozenset[str] = field(default_factory=frozenset)  # planes of the camera that cut what is seen to move
 
     @property
-    def lit_grids(self) -> bool:
-        """Lights without size shine on grids that interpolate normals, and whose own normals turn within a voxel."""
-        return self.delta_lights and self.grids is not None and any(self.grids.smooth_host)
+    def lit_smoothly(self) -> bool:
+        """Lights without size shine on shapes that interpolate normals, and whose own normals turn, too, where no edge is."""
+        return self.delta_lights and any(kind.smooth for kind in self.kinds)
 
     @property
     def moving_edges(self) -> bool:
@@ -90,21 +89,21 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     def moves(shape: Any) -> bool:
         return bool(shape.parameters_grad_enabled()) or shape in normals
 
-    own = (groups.is_instance, curves.is_curve, grids.is_grid)  # shapes that do not say themselves that they move
-    posed = {p.owners[0] for p in attached if any(test(p.owners[0]) for test in own)}
+    owners_of = {p.owners[0] for p in attached if isinstance(p.owners[0], mi.Shape)}
+    silent = {shape for shape in owners_of if (kind := registry.kind_of(shape)) is not None and not kind.tells}
     moving_shapes = frozenset(
         index
         for index, shape in enumerate(scene.shapes())
-        if any(moves(part) or part in posed for part in (shape, *inside.get(index, [])))
+        if any(moves(part) or part in silent for part in (shape, *inside.get(index, [])))
     )
     sensor_moves = any(p.role != "film" for p in owners)
     seen_to_move = scene.shapes() if sensor_moves else [scene.shapes()[i] for i in sorted(moving_shapes)]
     shown = groups.distinct(inside)
     maps = normal_maps.Maps.of(scene)
-    fields = grids.Grids.of(scene)
-    smooth_grids = fields is not None and any(fields.smooth_host)
+    kinds = registry.present(scene)
+    turning = any(kind.smooth for kind in kinds)
     on_instances = bool(inside) and (bool(maps.shapes) or any(map(vertex_normals.may_show_horizons, shown)))
-    in_sight = on_instances or smooth_grids
+    in_sight = on_instances or turning
     anywhere = in_sight or bool(maps.shapes)
     beams = any(p.role in cones.ANGLES and cones.Cone.of(p.owners[0]) is not None for p in attached)
     found = Features(
@@ -116,11 +115,9 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         and any(p.role == "radiance" for p in attached_parameters(environment)),
         environment_rotates=rotates,
         moving_shapes=moving_shapes,
-        instances=groups.Instances.of(scene),
-        strands=curves.Strands.of(scene),
-        grids=fields,
+        kinds=kinds,
         maps=maps,
-        smooth=smooth_grids or any(map(vertex_normals.interpolates_normals, [*scene.shapes(), *shown])),
+        smooth=turning or any(map(vertex_normals.interpolates_normals, [*scene.shapes(), *shown])),
         horizons_in_mirrors=delta_bsdfs and (anywhere or any(map(vertex_normals.may_show_horizons, scene.shapes()))),
         horizons_in_sight=in_sight,
         clipped=clipping.planes(sensor, seen_to_move),

@@ -12,7 +12,7 @@ import numpy as np
 from pbdr.attached import AttachedParameter
 from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
-from pbdr.geometry import curves, grid_values, grids, groups, plugins, texcoords, vertex_normals
+from pbdr.geometry import groups, plugins, registry, vertex_normals
 from pbdr.parameters import traverse
 from pbdr.transport import camera, clipping, cones, discontinuities, texels
 from pbdr.transport.features import Features
@@ -21,7 +21,6 @@ ALONE = "Use boundary='none' for the interior part alone."
 FARTHEST = (
     8192  # sizes from the origin: up to there a box on a floor was right within 1 %, at twice that its shadow lost 11 %
 )
-LOST = 0.005  # of the length of linear curves: at 4 %, a primary term was 1.5 % off
 LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
 SKIES = ("SunskyEmitter", "TimedSunskyEmitter")
 BENT = ("normal_map", "nested_texture")  # roles of what bends normals in these BSDFs
@@ -84,7 +83,7 @@ def check_boundary(
 ) -> None:
     """Raise, or warn by name, where a boundary term is missing in this version. `warped`: boundary = 'warp'."""
     _check_declared(scene, features, attached)
-    _check_curves(scene, features, attached)
+    _check_kinds(scene, features, attached)
     for parameter in attached:
         if _moves_a_shape(parameter) and not _has_edges(scene, features, parameter):
             kind = parameter.owners[0].class_name()
@@ -194,32 +193,29 @@ def _check_declared(scene: Any, features: Features, attached: list[AttachedParam
             )
 
 
-def _check_curves(scene: Any, features: Features, attached: list[AttachedParameter]) -> None:
-    """Raise where textures are seen to slide over curves, whose texture coordinates jump, and where curves are too short."""
+def _check_kinds(scene: Any, features: Features, attached: list[AttachedParameter]) -> None:
+    """Raise for shapes seen to move of which the kind of geometry says why their gradient is not right."""
     shapes = scene.shapes()
+    of = {type(kind): kind for kind in features.kinds}
     shown = range(len(shapes)) if features.sensor_moves or features.moving_chains else sorted(features.moving_shapes)
     for shape in (shapes[i] for i in shown):
-        if curves.is_curve(shape) and texcoords.varies_over(shape, 0):
-            raise SceneError(
-                f"curve shape '{shape.id()}' has a texture that changes around the curve, where its texture coordinates jump: the "
-                f"gradient of {_names(attached)} would be wrong. Use a texture that changes along the curve only. {ALONE}"
-            )
-        if shape.class_name() == curves.CONES and not on_gpu() and curves.lost(shape) > LOST:
-            raise SceneError(
-                f"curve shape '{shape.id()}' has segments so short in the scene's unit that Embree traces them wrongly: "
-                f"{curves.lost(shape):.1%} of its length is missing, and the gradient of {_names(attached)} lacks as much. "
-                "Scale the whole scene up, its lights with it, or use longer segments."
-            )
+        kind = of.get(registry.kind_of(shape))  # type: ignore[arg-type]
+        reason = "" if kind is None else kind.refusal(shape)
+        if reason:
+            raise SceneError(reason.format(names=_names(attached), alone=ALONE).strip())
 
 
 def _check_digits(scene: Any, features: Features) -> None:
     """Warn of shapes so far from the origin that single precision cannot tell what touches their edges from what does not."""
+    of = {type(kind): kind for kind in features.kinds}
     for index, shape in enumerate(scene.shapes()):
         if features.moving_shapes and index not in features.moving_shapes:
             continue
         box = shape.bbox()
         low, high = (np.array(corner, dtype=np.float64).ravel() for corner in (box.min, box.max))
-        size, far = _detail(shape, float((high - low).max())), float(np.abs([low, high]).max())
+        kind = of.get(registry.kind_of(shape))  # type: ignore[arg-type]
+        size = float((high - low).max())
+        size, far = size if kind is None else kind.detail(shape, size), float(np.abs([low, high]).max())
         if size > 0 and far > FARTHEST * size:
             incomplete(
                 f"'{shape.id()}' lies {far / size:.0f} times its own size (a curve's radius, an eighth of a grid's voxel) away "
@@ -228,27 +224,13 @@ def _check_digits(scene: Any, features: Features) -> None:
             )
 
 
-def _detail(shape: Any, size: float) -> float:
-    """The smallest of its parts that terms depend on: radii of curves, an eighth of a voxel of grids; else its `size`.
-
-    (At 11,000 times the radius, single samples of a linear curve were as large as all others together. Jumps of radiance between
-    voxels are differences of points that lie as far inside as coordinates are exact: 6 % of a primary term at 1,000
-    voxels, 9 % at 2,000, and none at 500.)
-    """
-    if curves.is_curve(shape):
-        return float(np.median(curves.on_host(shape)[0][:, 3]))
-    return size / (8 * (grid_values.on_host(shape).shape[0] - 1)) if grids.is_grid(shape) else size
-
-
 def _check_on_gpu(scene: Any, features: Features, attached: list[AttachedParameter], max_depth: int) -> None:
     """Raise for what is right on CPUs, but was measured to be wrong on a GPU (benchmarks/results/h100)."""
     reason = ""
     if any(p.owners[0].class_name() == "SmoothDielectricWithIndex" for p in attached if p.role == "eta"):
         reason = "an index of refraction (20 % off)"
-    elif features.moving and any(shape.class_name() == curves.TUBES for shape in scene.shapes()):
-        reason = "motion in scenes with B-spline curves (up to 50 % off)"
-    elif features.edges_seen_to_move and features.grids is not None and max_depth > 2:
-        reason = "motion in scenes with grids of signed distances, seen by way of two scatterings (max_depth > 2)"
+    for kind in features.kinds:
+        reason = reason or kind.gpu_refusal(features, max_depth)
     if reason:
         raise SceneError(
             f"derivatives with respect to {_names(attached)}: {reason} has no usable gradient on GPUs in this version. Use "

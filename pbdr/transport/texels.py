@@ -15,7 +15,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.geometry import curves, grids, groups, normal_maps
+from pbdr.geometry import groups, normal_maps, registry
 from pbdr.parameters import traverse
 
 CHECKERBOARD, BITMAP = "Checkerboard", "BitmapTexture"
@@ -79,7 +79,8 @@ def lattices(shape: Any) -> tuple[list[Any], list[str]]:
     found: list[Any] = []
     without: list[str] = []
     params = traverse(shape)
-    follows = not (curves.is_curve(shape) or grids.is_grid(shape))  # texture coordinates, with derivatives
+    kind = registry.kind_of(shape)
+    follows = kind is None or kind.textured  # texture coordinates, with derivatives
     for name, texture in jumping(shape).items():
         owner = params.hierarchy[texture][0]
         matrix = lattice(texture, _is_bump(owner)) if follows else None

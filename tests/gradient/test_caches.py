@@ -10,8 +10,8 @@ import pytest
 
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import PbdrError
+from pbdr.geometry.edges import COLUMNS
 from pbdr.geometry.known import Known
-from pbdr.geometry.table_rows import COLUMNS
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
@@ -111,7 +111,7 @@ def come_together(folder):
         params.update()
         old = columns(builder, scene, frozenset())
         assert_same(old, columns(TableBuilder(), scene, frozenset()), move)
-        counts.append(len(old["kind"]))
+        counts.append(len(old["form"]))
     assert counts[0] == counts[2] == counts[1] + 1 and counts[3] != counts[0]
     now[2] = 0.5 * (now[0] + now[1])
     params["pair.vertex_positions"] = mi.Float(now.ravel())

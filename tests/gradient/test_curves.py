@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.geometry import curves, surfaces
+from pbdr.geometry import registry, surfaces
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient
 from validation.agreement import assert_differs
@@ -61,7 +61,7 @@ def test_hits_slide(tmp_path, kind, what):
     assert alike.sum() > 300
     exact = ((plus - minus) / (2 * step))[:, alike]
 
-    def derivatives(strands):
+    def derivatives(known):
         angle = mi.Float(0)
         dr.enable_grad(angle)
         params["curve.control_points"] = mi.Float(start)
@@ -72,7 +72,7 @@ def test_hits_slide(tmp_path, kind, what):
         if what == "ray":
             ray.o += angle * mi.Point3f(shift.astype(np.float32))
             ray.d += angle * mi.Vector3f(tilt.astype(np.float32))
-        features = SimpleNamespace(instances=None, grids=None, strands=curves.Strands.of(made) if strands else None)
+        features = SimpleNamespace(kinds=registry.present(made) if known else ())
         si = surfaces.sliding(features, hit, ray)
         values = [*si.p, *si.n, *si.uv]
         dr.set_grad(angle, 1)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.geometry import grid_edges, grids, surfaces
-from pbdr.geometry.edges import VOXEL, VOXEL_FACE
+from pbdr.geometry import grid_edges, registry, surfaces
 from pbdr.parameters import traverse
 from pbdr.rendering import gradient
 from pbdr.transport.features import Features
@@ -37,7 +36,7 @@ def test_hits_slide(normals, what):
     towards /= np.linalg.norm(towards, axis=0)
     shift, tilt = (rng.normal(size=(3, count)) * x for x in (0.3, 0.1))
     tilt -= towards * (towards * tilt).sum(0)
-    shape = next(s for s in made.shapes() if grids.is_grid(s))
+    shape = next(s for s in made.shapes() if registry.kind_of(s) is registry.Grids)
 
     def ray(step):
         turned = towards + step * tilt * (what == "ray")
@@ -75,7 +74,7 @@ def test_hits_slide(normals, what):
         if what == "ray":
             moving.o += amount * mi.Point3f(shift.astype(np.float32))
             moving.d += amount * mi.Vector3f(tilt.astype(np.float32))
-        features = SimpleNamespace(instances=None, strands=None, grids=grids.Grids.of(made) if known else None)
+        features = SimpleNamespace(kinds=registry.present(made) if known else ())
         si = surfaces.sliding(features, hit, moving)
         found = [*si.p, *si.n, *si.sh_frame.n, *si.sh_frame.s]
         dr.set_grad(amount, 1)
@@ -111,7 +110,7 @@ def test_grids_cameras_and_receivers_move(name):
     assert_differs(left_out[parameter] - differences, 0.0, scale=abs(differences.mean()), by=0.05)
 
 
-@pytest.mark.parametrize("left_out", [VOXEL, VOXEL_FACE], ids=["silhouettes", "creases"])
+@pytest.mark.parametrize("left_out", [grid_edges.SILHOUETTE, grid_edges.CREASE], ids=["silhouettes", "creases"])
 def test_every_part_of_the_outline_counts(left_out, monkeypatch):
     """Negative controls: without one of them, the gradient is another one."""
     made, parameter, _, samples = case("values, no smooth normals")
@@ -121,7 +120,7 @@ def test_every_part_of_the_outline_counts(left_out, monkeypatch):
 
     def without(*args):
         found = rows(*args)
-        keep = dr.compress(found["kind"] != left_out)
+        keep = dr.compress(found["form"] != left_out.code)
         return {name: dr.gather(type(x), x, keep) for name, x in found.items()}
 
     monkeypatch.setattr(grid_edges, "rows", without)
@@ -140,7 +139,7 @@ def test_where_light_grazes_smooth_normals(monkeypatch):
     differences = exact.replicas(weights, gap=0.02)
     ours = gradients(made, {parameter: tangent}, weights, max_depth=2, **samples)[parameter]
     check(ours, differences, max_relative_se=0.02)
-    monkeypatch.setattr(Features, "lit_grids", property(lambda self: False))
+    monkeypatch.setattr(Features, "lit_smoothly", property(lambda self: False))
     without = gradients(made, {parameter: tangent}, weights, max_depth=2, **samples)[parameter]
     assert_differs(without - differences, 0.0, scale=abs(differences.mean()), by=0.2)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.geometry import grids, groups, surfaces
+from pbdr.geometry import grids, registry, surfaces
 from pbdr.rendering import gradient
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import REPLICAS, Differences, adjoint, assert_transposed, check, gradients
@@ -60,9 +60,9 @@ def test_mitsuba_traces_grids_of_turned_instances(normals, frame):
     assert (found != same).sum() <= 2 and found.sum() > 3000
     both = found & same
     assert np.abs(np.array(hit.t)[both] - np.array(exact.t)[both]).max() < 1e-4
-    features = SimpleNamespace(instances=groups.Instances.of(made), strands=None, grids=grids.Grids.of(made))
+    features = SimpleNamespace(kinds=registry.present(made))
     ours, theirs = surfaces.sliding(features, hit, ray), hit.compute_surface_interaction(ray)
-    assert np.array(features.grids.on(hit, True)[0])[both].all()
+    assert np.array(features.kinds[-1].sighted(hit, True))[both].all()
     for name in ("p", "n"):
         assert np.abs(np.array(getattr(ours, name)) - np.array(getattr(theirs, name)))[:, both].max() < 1e-4
     for name in "nst":

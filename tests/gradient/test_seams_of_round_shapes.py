@@ -7,7 +7,7 @@ import pytest
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import SceneError
 from pbdr.geometry import seams
-from pbdr.geometry.edges import SEAM
+from pbdr.geometry.analytic import SEAM
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from validation.agreement import assert_differs
@@ -73,7 +73,7 @@ def test_rows(wrap):
     found = scene(WRAPS[wrap])
     assert all(seams.opens(shape) for shape in found.mi.shapes())
     table = TableBuilder().build(found.mi, frozenset([0]))
-    assert int(np.sum(np.array(table.kind) == SEAM)) == len(PLACES)
+    assert int(np.sum(np.array(table.form) == SEAM.code)) == len(PLACES)
 
 
 def test_seams_depend_on_the_texels_of_now():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pbdr.boundary import frustum, horizon, primary
-from pbdr.geometry import curve_edges, curves, rounding
+from pbdr.geometry import bspline, linear_curve, rounding
 from pbdr.rendering import gradient
 from pbdr.transport import convention
 from pbdr.transport.support import IncompleteGradientWarning
@@ -81,7 +81,7 @@ def test_linear_curves_that_embree_loses_are_refused(tmp_path):
     case = CASES["linear curve, point light"]
     assert refuses(case, Place(0.003))
     shapes = {shape.id(): shape for shape in case.scene(Place(1 / 32), tmp_path).mi.shapes()}
-    assert curves.lost(shapes["thing"]) < 1e-3
+    assert linear_curve.lost(shapes["thing"]) < 1e-3
 
 
 @pytest.mark.slow
@@ -91,7 +91,7 @@ def test_outlines_of_tubes_in_small_units(monkeypatch):
     here = derivatives(case, Place(), 8, 16)
     ratio = lambda: compared(here, derivatives(case, Place(2.0**-10), 8, 16))["ratio"][TERMS.index("indirect")]  # noqa: E731
     assert abs(ratio() - 1) < 0.05
-    monkeypatch.setattr(curve_edges, "tolerance", lambda points, first: 0.0)
+    monkeypatch.setattr(bspline, "tolerance", lambda points, first: 0.0)
     assert ratio() < 0.9
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.geometry import curves, grids, seams
+from pbdr.geometry import registry
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.transport import camera, discontinuities
@@ -68,7 +68,7 @@ def test_nothing_is_missing():
 def test_the_code_agrees():
     """Sensors, films and shapes that the code knows are those whose rows do not refuse them as a whole."""
     whole = {"sensor": discontinuities.UNSEEN, "shape": discontinuities.NO_OUTLINE}
-    supported = {"sensor": camera.SUPPORTED, "shape": (*seams.ROUND, curves.TUBES, curves.CONES, grids.KIND)}
+    supported = {"sensor": camera.SUPPORTED, "shape": [name for kind in registry.KINDS for name in kind.plugins]}
     for plugin in PLUGINS:
         if plugin.kind == "sensor" or (plugin.kind == "shape" and discontinuities.CREASE not in plugin.jumps):
             known = any(made in supported[plugin.kind] for made in plugin.classes)

@@ -6,9 +6,9 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import doubled, table
+from pbdr.boundary import table
 from pbdr.errors import SceneError
-from pbdr.geometry import topology
+from pbdr.geometry import doubled, topology
 from pbdr.scene import load_scene
 from pbdr.transport.features import inspect
 from validation.scenes import zoo
