@@ -54,6 +54,11 @@ def _run(words: list[str]) -> tuple[int, dict[str, Any]]:
 
     if not words:
         words = ["--help"]
+    if words[0] in ("--version", "-V"):
+        from .. import __version__
+
+        console.out(f"pbdr {__version__}")
+        return 0, {"ok": True, "version": __version__}
     _check_command(words[0])
     parsed: tuple[Command, list[str]] = tyro.cli(
         union(),

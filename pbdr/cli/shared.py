@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -46,6 +47,14 @@ def no_more(rest: list[str]) -> None:
     """Raise OptionError for words that the command does not know."""
     if rest:
         raise OptionError(f"{rest[0]!r} is not an option here; see --help of the command")
+
+
+def film_size(text: str) -> tuple[int, int]:
+    """(width, height) of words such as 640x480. Raises OptionError."""
+    found = re.fullmatch(r"(\d{1,5})[x×*](\d{1,5})", text.strip().lower())
+    if found is None or not (int(found[1]) and int(found[2])):
+        raise OptionError(f"--resolution {text}: give width and height in pixels, for instance 640x480")
+    return int(found[1]), int(found[2])
 
 
 def load(path: Path, defines: list[str]) -> Scene:

@@ -91,10 +91,12 @@ class Report:
         }  # fmt: skip
 
 
-def check(job: Job, prepared: Prepared, tell: Tell, *, gradient: bool = True, timing: bool = True) -> Report:
+def check(
+    job: Job, prepared: Prepared, tell: Tell, *, gradient: bool = True, timing: bool = True, allow_code: bool = False
+) -> Report:
     """Look at a job that the preflight has passed. Raises PbdrError where its first step fails."""
     data = prepared.data if prepared.data is not None else _stand_ins(job, prepared, tell)
-    problem = statement.problem(job, prepared.scene, data)
+    problem = statement.problem(job, prepared.scene, data, allow_code)
     state = inverse.init(problem)
     problem.bound.apply(state.latents)
     tell(f"rendering the start as {len(data.views)} views see it")

@@ -27,7 +27,9 @@ class Chosen(BeforeValidator):
             return "table of names and weights"
         if self.form == "name":
             return ", ".join(f'`"{name}"`' for name in self.names)
-        return f'`"{next(iter(self.names))}"`, …, or a table' + (", or a list of these" if self.form == "entries" else "")
+        return f'`"{next(iter(self.names))}"`, …, or a table' + (
+            ", or a list of these" if self.form == "entries" else ""
+        )
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         names: dict[str, Any] = {"enum": list(self.names)}

@@ -15,7 +15,23 @@ from ..errors import Mistakes, OptionError, PbdrError, closest
 from .hints import FLAGS
 
 #: What `[scene] variant` may be; "auto": CUDA where there is a GPU, else LLVM.
-Variant = Literal["auto", "llvm_ad_rgb", "cuda_ad_rgb"]
+Variant = Literal[
+    "auto", "llvm_ad_rgb", "cuda_ad_rgb", "metal_ad_rgb", "llvm_ad_spectral", "cuda_ad_spectral", "metal_ad_spectral",
+    "llvm_ad_mono", "cuda_ad_mono", "metal_ad_mono",
+]  # fmt: skip
+#: Those whose jobs are tested.
+TESTED = ("llvm_ad_rgb", "cuda_ad_rgb")
+
+
+def untested(variant: str) -> str:
+    """What to tell of a variant whose jobs nobody has tested; "" for the others."""
+    if variant in TESTED:
+        return ""
+    spectral = (
+        "; colours are coefficients of spectra there, of very different sizes, which no one learning rate suits: estimate numbers, "
+        "such as a roughness"
+    )
+    return f"jobs are not tested in variant {variant}{spectral if variant.endswith('spectral') else ''}"
 
 
 def wanted_variant(path: Path, overrides: Mapping[str, Any]) -> str:

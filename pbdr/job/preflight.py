@@ -14,6 +14,7 @@ from ..scene import Scene, integrator_of, load_scene
 from ..transport import media
 from . import messages, statement, views
 from .config import Job
+from .overrides import untested
 
 Specs = dict[str, VariableSpec | FunctionSpec]
 
@@ -38,6 +39,7 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
     """
     mistakes = Mistakes()
     scene: Scene | None = None
+    told = [note for note in (untested(_variant(mistakes)),) if note]
     with mistakes.collected():
         _files(job)
     with mistakes.collected():
@@ -64,9 +66,21 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
             _target(job, scene, bool(moved))
     mistakes.raise_any()
     if job.data.target is not None:
-        return Prepared(scene)
-    told: list[str] = []
+        return Prepared(scene, told=told)
     return Prepared(scene, views.load(job, scene, None, told.append), told)
+
+
+def _variant(mistakes: Mistakes) -> str:
+    """The active variant. Images of a job have three channels, which `mono` variants cannot be compared with."""
+    import mitsuba as mi
+
+    name = str(mi.variant())
+    with mistakes.collected():
+        if mi.is_monochromatic:
+            raise OptionError(
+                f"[scene] variant {name}: jobs compare colours, and its images have one channel; use {name[:-4]}rgb"
+            )
+    return name
 
 
 def _files(job: Job) -> None:

@@ -155,10 +155,10 @@ class _Worker:
         return self._finish(problem, first, data, shown, scores, reason)
 
     def _views(self, scene: Scene, prepared: Prepared | None) -> views.Dataset:
+        for line in prepared.told if prepared is not None else ():
+            self.say(line)
         if prepared is None or prepared.data is None:
             return views.load(self.job, scene, self.run, self.say)
-        for line in prepared.told:
-            self.say(line)
         views.note(self.run, prepared.data)
         return prepared.data
 

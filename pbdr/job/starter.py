@@ -15,7 +15,7 @@ import numpy as np
 from ..data import find_images, load_image, read_frames
 from ..errors import DataError, OptionError, closest
 from ..parameters import Parameter, list_parameters, of_sensor, read
-from ..parameters.probing import probe_all
+from ..parameters.probing import probe_sensors
 from ..parameters.roles import Kind, Role, preset
 from ..scene import Scene, load_object, load_scene
 from . import toml
@@ -27,7 +27,6 @@ NAMES = {"base_color": "albedo", "radiance": "light", "positions": "shape"}  # o
 RATES = {"materials": 2e-2, "lighting": 5e-2}  # as in `pbdr.estimate_materials` and `estimate_lighting`
 MAP = Role("", Kind.OTHER).map  # of roles that have none of their own: geometry of these is not moved unasked
 LONGEST = 8  # names in a list, beyond which a glob stands for them
-PROBED = 3  # views that look for gradients
 COLUMN, WIDTH = 34, 110  # where comments begin, and lines end
 
 
@@ -154,14 +153,10 @@ def _chosen(scene: Scene, wanted: Sequence[str], sources: Sources) -> list[Param
 
 def _probed(scene: Scene, chosen: list[Parameter], sensors: list[Any], depth: int) -> tuple[list[Parameter], list[str]]:
     """Those that a gradient reaches in one of a few views, and the names of the others."""
-    tracer = {"type": "pathspace", "max_depth": depth}
-    seen: dict[str, bool] = {}
-    # A camera's own view is the only one that depends on it.
+    # Every camera is seen by its own view alone, so that none is left out here.
     cameras = {p.name for p in chosen if of_sensor(scene, p)}
-    for sensor in sensors[:: max(1, len(sensors) // PROBED)][:PROBED]:
-        missing = [p for p in chosen if not seen.get(p.name) and p.name not in cameras]
-        if missing:
-            seen |= probe_all(scene, missing, sensor=sensor, integrator=tracer)
+    others = [p for p in chosen if p.name not in cameras]
+    seen = probe_sensors(scene, others, sensors=sensors, integrator={"type": "pathspace", "max_depth": depth})
     kept = [p for p in chosen if seen.get(p.name) or p.name in cameras]
     return kept, [p.name for p in chosen if p not in kept]
 

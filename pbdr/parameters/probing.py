@@ -17,6 +17,8 @@ from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
 #: Edge of the probe's image in pixels, and its samples per pixel.
 SIZE, SPP = 16, 8
+#: Most views that `probe_sensors` looks at.
+VIEWS = 4
 
 
 def probe(scene: Any, parameter: Parameter, *, sensor: Any = 0, integrator: Any = None, seed: int = 0) -> bool:
@@ -48,6 +50,18 @@ def probe_all(
         for part in (live[:half], live[half:]) if half else ():
             result.update(probe_all(scene, part, sensor=sensor, integrator=integrator, seed=seed))
     return result
+
+
+def probe_sensors(
+    scene: Any, parameters: Sequence[Parameter], *, sensors: Sequence[Any], integrator: Any = None, seed: int = 0
+) -> dict[str, bool]:
+    """Probe parameters in one view after the other, until each has a gradient in one of them; few views are spread over many."""
+    found = {p.name: False for p in parameters}
+    for sensor in sensors[:: max(1, -(-len(sensors) // VIEWS))]:
+        missing = [p for p in parameters if not found[p.name]]
+        if missing:
+            found |= probe_all(scene, missing, sensor=sensor, integrator=integrator, seed=seed)
+    return found
 
 
 def _probe(scene: Any, parameters: Sequence[Parameter], sensor: Any, integrator: Any, seed: int) -> dict[str, bool]:

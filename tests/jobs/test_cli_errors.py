@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pbdr
 from pbdr import cli
 from pbdr.cli.commands import COMMANDS, bench
 from pbdr.data import Camera, encode_exr, write_transforms
@@ -316,6 +317,35 @@ def test_params_doctor_and_render(tiny: Tiny, tmp_path: Path, capfd: pytest.Capt
         capfd, "render", scene, "-o", str(picture), "--spp", "2", "--integrator", "path", "-D", "sky=0.5"
     )
     assert code == 0 and picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_version_and_size_of_the_image(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tiny()
+    code, out, _ = run(capfd, "--version")
+    assert code == 0 and out.strip() == f"pbdr {pbdr.__version__}"
+    words = ["render", str(tmp_path / "scene.xml"), "-o", str(tmp_path / "x.exr"), "--spp", "1", "--integrator", "path"]
+    code, out, _ = run(capfd, *words, "--resolution", "20x10", "--json")
+    found = json.loads(out)
+    assert code == 0 and (found["width"], found["height"]) == (20, 10)
+    for wrong in ("20", "0x10", "axb"):
+        code, _, err = run(capfd, *words, "--resolution", wrong)
+        assert code == 2 and "for instance 640x480" in err
+
+
+def test_parameters_are_probed_in_every_view(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the first view does not see and the second one does has a gradient; what neither sees has none."""
+    tiny()
+    path = tmp_path / "scene.xml"
+    for name, x in (("far", 40), ("hidden", -400)):
+        shape = f'''<shape type="sphere" id="{name}"><point name="center" value="{x}, 0, 0"/>
+          <bsdf type="diffuse" id="mat-{name}"/></shape></scene>'''
+        path.write_text(path.read_text().replace("</scene>", shape))
+    text = path.read_text().replace('origin="0, 4, 1" target="0, 0, 0"', 'origin="40, 4, 1" target="40, 0, 0"')
+    path.write_text(text)
+    code, out, _ = run(capfd, "params", str(path), "--match", "*/base_color", "--json", "--integrator", "prb")
+    assert code == 0
+    found = {p["name"]: p["gradient"] for p in json.loads(out)["parameters"]}
+    assert found == {"mat/base_color": True, "mat-far/base_color": True, "mat-hidden/base_color": False}
 
 
 def test_help_lists_the_commands_and_is_quick() -> None:

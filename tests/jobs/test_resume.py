@@ -19,6 +19,7 @@ from pbdr.errors import DataError, OptionError
 from pbdr.job import checkpoint, runner, storage
 from pbdr.job.config import load_job
 from pbdr.job.rundir import RunDirectory
+from validation.command_line import run as command
 from validation.tiny_job import write_job
 
 Tiny = Callable[..., Path]
@@ -112,6 +113,41 @@ def test_a_finished_run_is_left_alone(tiny: Tiny, tmp_path: Path) -> None:
     outcome = runner.run(RunDirectory.open(run.parent))  # runs/<name> means its newest run
     assert outcome.exit_code == 0 and outcome.step == 12
     assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_a_finished_run_can_be_extended(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its first steps stay, as they were; the images of the start are not made again."""
+    run = fit(tiny(), tmp_path / "runs")
+    before, start = records(run), (run / "eval" / "initial.json").stat().st_mtime_ns
+    code, out, err = command(capfd, "resume", str(run), "--optim.steps", "16", "--goal.psnr", "-1", "--json")
+    assert code == 0 and json.loads(out)["step"] == 16, err
+    assert "optim.steps = 16" in err and "from step 12 on" in err
+    after = records(run)
+    assert after[:12] == before and [r["step"] for r in after] == list(range(1, 17))
+    assert (run / "eval" / "initial.json").stat().st_mtime_ns == start
+    assert "optim.steps = 16" in (run / "log.txt").read_text()
+    assert "-1" in json.dumps(json.loads((run / "eval" / "metrics.json").read_text())["goals"])
+    code, _, err = command(capfd, "resume", str(run), "--optim.steps", "16")
+    assert code == 2 and "has done 16 steps already" in err and len(records(run)) == 16
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--optim.step", "30"], "Closest: --optim.steps"),
+        (["--render.spp", "9"], "--render.spp cannot change"),
+        (["--optim.steps", "many"], "--optim.steps: [optim] steps = 'many'"),
+    ],
+)
+def test_what_cannot_change(
+    tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    loaded, text = load_job(tiny(), {"output.dir": str(tmp_path / "runs")})
+    run = runner.create(loaded, text)
+    before = (run.path / "job.toml").read_text()
+    code, _, err = command(capfd, "resume", str(run.path), *words)
+    assert code == 2 and message in err
+    assert (run.path / "job.toml").read_text() == before
 
 
 def test_resume_works_from_another_folder(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pbdr.errors import OptionError
 from pbdr.job import toml
 from pbdr.job.config import load_job, parse_job
-from pbdr.job.overrides import parse_overrides, wanted_variant
+from pbdr.job.overrides import parse_overrides, untested, wanted_variant
 
 TEXT = """version = 1
 name = "bunny"
@@ -230,6 +230,8 @@ def test_a_new_variable_may_come_from_the_command_line() -> None:
         ('[scene]\nvariant = "llvm_ad_rgb"', {}, "llvm_ad_rgb"),
         ('[scene]\nvariant = "llvm_ad_rgb"', {"scene.variant": "cuda_ad_rgb"}, "cuda_ad_rgb"),
         ("[scene]", {"scene.variant": "llvm_ad_rgb"}, "llvm_ad_rgb"),
+        ('[scene]\nvariant = "metal_ad_rgb"', {}, "metal_ad_rgb"),
+        ('[scene]\nvariant = "llvm_ad_spectral"', {}, "llvm_ad_spectral"),
         ('[scene]\nvariant = "llvm"', {}, "auto"),
         ("[scene]\nvariant = 3", {}, "auto"),
         ("scene = 3", {}, "auto"),
@@ -242,6 +244,13 @@ def test_the_variant_is_found_before_the_job_is_checked(
     (tmp_path / "job.toml").write_text(text)
     assert wanted_variant(tmp_path / "job.toml", overrides) == variant
     assert wanted_variant(tmp_path / "none.toml", {}) == "auto"
+
+
+def test_untested_variants_are_told() -> None:
+    assert untested("llvm_ad_rgb") == untested("cuda_ad_rgb") == ""
+    assert "not tested in variant metal_ad_rgb" in untested("metal_ad_rgb") and "coefficients" in untested(
+        "llvm_ad_spectral"
+    )
 
 
 def test_nothing_imports_mitsuba_before_the_backend_is_prepared(root: Path) -> None:

@@ -12,7 +12,7 @@ from tyro.conf import Positional
 from ...errors import OptionError
 from .. import console
 from ..progress import quiet
-from ..shared import Json, Result, activate
+from ..shared import Code, Json, Result, activate
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Check:
     ] = Path("check.html")
     no_gradient: Annotated[bool, tyro.conf.arg(help="Compare no gradient with finite differences.")] = False
     no_timing: Annotated[bool, tyro.conf.arg(help="Take no steps to measure their time.")] = False
+    allow_code: Code = False
     json: Json = False
 
     def run(self, rest: list[str]) -> Result:
@@ -43,10 +44,17 @@ class Check:
 
         job, _ = load_job(self.job, overrides)
         with quiet():
-            prepared = preflight.check(job)
+            prepared = preflight.check(job, self.allow_code)
             for line in prepared.told:
                 console.error(line)
-            found = check.check(job, prepared, console.error, gradient=not self.no_gradient, timing=not self.no_timing)
+            found = check.check(
+                job,
+                prepared,
+                console.error,
+                gradient=not self.no_gradient,
+                timing=not self.no_timing,
+                allow_code=self.allow_code,
+            )
         header = ["variable", "parameter", "shape", "map", "range", "lr"]
         rows = [
             [v["variable"], v["parameter"], "x".join(map(str, v["shape"])), v["map"],

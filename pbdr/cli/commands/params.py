@@ -27,11 +27,15 @@ class Params:
         no_more(rest)
         activate("auto")
         from ...parameters import list_parameters, resolve
-        from ...parameters.probing import probe_all
+        from ...parameters.probing import probe_sensors
 
         scene = load(self.scene, self.define)
         found = list_parameters(scene) if self.match is None else resolve(scene, self.match)
-        probed = {} if self.no_probe else probe_all(scene, found, integrator={"type": self.integrator})
+        probed = (
+            {}
+            if self.no_probe
+            else probe_sensors(scene, found, sensors=scene.sensors, integrator={"type": self.integrator})
+        )
         words = {True: "yes", False: "no", None: "not probed"}
         rows = [
             [

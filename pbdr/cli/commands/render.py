@@ -10,7 +10,7 @@ import tyro
 
 from ...errors import OptionError
 from .. import console
-from ..shared import Defines, Json, Result, SceneFile, activate, load, no_more
+from ..shared import Defines, Json, Result, SceneFile, activate, film_size, load, no_more
 
 
 @dataclass
@@ -24,6 +24,9 @@ class Render:
     seed: Annotated[int, tyro.conf.arg(help="Random seed.")] = 0
     integrator: Annotated[str, tyro.conf.arg(help="pathspace, or any Mitsuba integrator.")] = "pathspace"
     max_depth: Annotated[int, tyro.conf.arg(help="Longest path; -1 is without limit.")] = 6
+    resolution: Annotated[
+        str | None, tyro.conf.arg(metavar="WxH", help="Size of the image in pixels; by default the film's.")
+    ] = None
     define: Defines = tyro.MISSING_NONPROP
     json: Json = False
 
@@ -34,16 +37,20 @@ class Render:
             raise OptionError(f"--out {self.out}: the name must end in .exr or .png")
         if self.spp < 1:
             raise OptionError(f"--spp {self.spp}: at least 1 sample per pixel is needed")
+        size = None if self.resolution is None else film_size(self.resolution)
         activate("auto")
         import numpy as np
 
         from ...data import encode_exr, encode_png
         from ...job import storage, views
+        from ...parameters.film import resized_film
         from ...scene import integrator_of, sensor_of
 
         scene = load(self.scene, self.define)
         integrator = integrator_of(scene, {"type": self.integrator, "max_depth": self.max_depth})
-        image = views.render(scene, sensor_of(scene, self.sensor), integrator, self.spp, self.seed)
+        sensor = sensor_of(scene, self.sensor)
+        with resized_film(sensor, size or tuple(sensor.film().size())):
+            image = views.render(scene, sensor, integrator, self.spp, self.seed)
         bad = int((~np.isfinite(image)).any(axis=2).sum())
         if bad:
             console.error(f"warning: {bad} pixels are not finite")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..shared import Code, Json, Result, Run, activate, no_more
+from .. import console
+from ..shared import Code, Json, Result, Run, activate
 from ..work import work
 
 
 @dataclass
 class Resume:
-    """Continue a run where it stopped, with the same optimiser, random and schedule state."""
+    """Continue a run where it stopped, with the same optimiser, random and schedule state.
+
+    With --optim.steps N it goes on to step N, also if it is finished; --stop.*, --goal.psnr and --output.* may change, too."""
 
     folder: Run
     allow_code: Code = False
@@ -18,10 +21,14 @@ class Resume:
 
     def run(self, rest: list[str]) -> Result:
         """Continue."""
-        no_more(rest)
-        from ...job.overrides import wanted_variant
+        from ...job.overrides import parse_overrides, wanted_variant
         from ...job.rundir import RunDirectory
 
         directory = RunDirectory.open(self.folder)
+        changes = parse_overrides(rest)
         activate(wanted_variant(directory.path / "job.toml", {}))
+        if changes:
+            from ...job.extend import extend
+
+            console.error(extend(directory, changes))
         return work(directory, allow_code=self.allow_code)

@@ -18,4 +18,5 @@ class SceneSection(Section):
     clamp: bool = True
     """Negative texels of environments and of lights' textures become 0, and their number is told; `false` keeps them."""
     variant: Variant = "auto"
-    """Mitsuba variant. "auto" takes CUDA where there is a GPU, else LLVM."""
+    """Mitsuba variant. "auto" takes CUDA where there is a GPU, else LLVM, with rgb. Jobs are tested in rgb; what is not tested is
+    told, and mono is refused, because images have three channels."""
