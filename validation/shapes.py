@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import trimesh
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from pbdr.job.surfaces import distance
+from pbdr.parameters.meshes import Triangles
 
 
-def chamfer(a: trimesh.Trimesh, b: trimesh.Trimesh, count: int = 4000, seed: int = 0) -> float:
+def chamfer(a: trimesh.Trimesh, b: trimesh.Trimesh, count: int = 4000) -> float:
     """Mean distance of `count` random points of either surface to the other, mean of both ways, in scene units."""
-    p, q = (np.asarray(trimesh.sample.sample_surface(mesh, count, seed=seed)[0]) for mesh in (a, b))
-    return 0.5 * float(distances(p, b).mean() + distances(q, a).mean())
-
-
-def distances(points: Array, mesh: trimesh.Trimesh, near: int = 12) -> Array:
-    """Distances of points (N, 3) to a mesh: to the nearest one of the `near` faces whose centres are nearest."""
-    from scipy.spatial import cKDTree
-
-    near = min(near, len(mesh.faces))
-    _, index = cKDTree(mesh.triangles.mean(axis=1)).query(points, near)
-    closest = trimesh.triangles.closest_point(mesh.triangles[index.reshape(-1)], np.repeat(points, near, axis=0))
-    return np.asarray(np.linalg.norm(closest.reshape(-1, near, 3) - points[:, None], axis=2).min(axis=1))
+    first, second = (Triangles(np.asarray(mesh.vertices), np.asarray(mesh.faces)) for mesh in (a, b))
+    return distance(first, second, count)
 
 
 def bend(mesh: trimesh.Trimesh) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..inverse import View
 from ..parameters import Parameter, Variables, list_parameters, read
-from . import coverage, metrics, results, storage
+from . import coverage, metrics, results, storage, surfaces
 from .config import Job
 from .rundir import RunDirectory
 from .views import Dataset
@@ -113,13 +113,17 @@ def _parameters(
         }
         if truth is not None:
             entry["target"] = results.summary(truth, weight)
-            entry["rmse_init"] = metrics.rmse(initial[parameter.name], truth, weight)
+            if np.shape(initial[parameter.name]) == truth.shape:  # a mesh may have got other faces
+                entry["rmse_init"] = metrics.rmse(initial[parameter.name], truth, weight)
             entry["rmse"] = metrics.rmse(estimate, truth, weight)
             scale = metrics.best_scale(estimate, truth, weight)
             entry["best_scale"] = scale
             entry["rmse_aligned"] = metrics.rmse(scale * estimate, truth, weight)
         arrays = {"init": initial[parameter.name], "estimate": estimate, "target": truth}
         entry["images"] = results.write_parameter(run.path, parameter.name, arrays, seen, min(2, len(data.training)))
+        entry |= surfaces.write(
+            run.path, variables, parameter, initial[parameter.name], estimate, data.target
+        )
         entries.append(entry)
     return entries
 
@@ -150,21 +154,25 @@ def _goals(job: Job, scores: Sequence[Score], parameters: Sequence[Mapping[str, 
                 "met": bool(group["psnr"] >= job.goal.psnr),
             }
         )
-    for variable, limit in job.goal.rmse.items():
-        own = [entry for entry in parameters if entry["variable"] == variable and "rmse" in entry]
-        value = max((float(entry["rmse"]) for entry in own), default=float("nan"))
-        start = max((float(entry["rmse_init"]) for entry in own), default=float("nan"))
-        goals.append(
-            {
-                "kind": "rmse",
-                "label": f"RMSE of {variable}" + ("" if own else " (the target has no such parameter)"),
-                "limit": limit,
-                "value": value,
-                "initial": start,
-                "met": bool(value <= limit),
-            }
-        )
+    for kind, limits, word in (("rmse", job.goal.rmse, "RMSE"), ("distance", job.goal.distance, "distance")):
+        goals += [_error_goal(kind, word, variable, limit, parameters) for variable, limit in limits.items()]
     return goals
+
+
+def _error_goal(
+    kind: str, word: str, variable: str, limit: float, parameters: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A goal for the worst one of a variable's parameters that have the error `kind`."""
+    own = [entry for entry in parameters if entry["variable"] == variable and kind in entry]
+    value = max((float(entry[kind]) for entry in own), default=float("nan"))
+    return {
+        "kind": kind,
+        "label": f"{word} of {variable}" + ("" if own else " (the target has no such parameter)"),
+        "limit": limit,
+        "value": value,
+        "initial": max((float(entry.get(f"{kind}_init", "nan")) for entry in own), default=float("nan")),
+        "met": bool(value <= limit),
+    }
 
 
 def _verdict(goals: Sequence[Mapping[str, Any]], details: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,16 +155,20 @@ def _target(job: Job, scene: Scene, camera_unknown: bool) -> None:
         cameras = views.cameras_of_target(job, scene, target, lambda _: None, camera_unknown)
         split_holdout(cameras, job.data.holdout)
     names = {parameter.name for parameter in list_parameters(target)}
-    for variable in job.goal.rmse:
+    goals = [("rmse", name) for name in job.goal.rmse] + [("distance", name) for name in job.goal.distance]
+    for kind, variable in goals:
         spec = job.vars[variable]
         try:
-            wanted = [p.name for p in resolve(scene, spec.match, raw=spec.raw)]
+            chosen = resolve(scene, spec.match, raw=spec.raw)
         except ParameterError:  # told already
             continue
+        wanted = [p.name for p in chosen if kind == "rmse" or p.row.surface]
         with found.collected():
+            if not wanted:
+                raise OptionError(f"[goal] distance of {variable!r}: it is for vertex positions of meshes; use rmse")
             if not names.intersection(wanted):
                 raise OptionError(
-                    f"[goal] rmse of {variable!r}: {job.data.target} has none of {', '.join(wanted[:4])} to compare with; "
+                    f"[goal] {kind} of {variable!r}: {job.data.target} has none of {', '.join(wanted[:4])} to compare with; "
                     "give its objects the ids of the scene's, or leave this goal out"
                 )
     found.raise_any()

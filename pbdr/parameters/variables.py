@@ -166,6 +166,16 @@ class Variables:
             other.latents[key] = replace(last, parameter=parameter, place=place)
         return other
 
+    def own_faces(self, key: str) -> NDArray[Any]:
+        """Return the faces (F, 3) that the scene's own mesh has, for the latent of its positions."""
+        if key in self._own:
+            return np.asarray(self._own[key].faces)
+        return np.asarray(Triangles.of(self.scene, self.latents[key].parameter).faces)
+
+    def faces(self, key: str) -> NDArray[Any]:
+        """Return the faces (F, 3) of the mesh whose positions the latent moves."""
+        return np.asarray(self.meshes[key].faces) if key in self.meshes else self.own_faces(key)
+
     def _install(self) -> None:
         """Give the scene the meshes of these variables, if it has others."""
         if self._installed["meshes"] is self.meshes:

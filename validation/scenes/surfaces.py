@@ -33,11 +33,15 @@ def sky() -> Any:
     return mi.Bitmap((0.25 + 1.5 * np.maximum(w @ lobes.T, 0) ** 2).astype(np.float32))
 
 
+def up(direction: Array) -> Array:
+    """Which way is up for a camera that looks at the middle from this direction."""
+    return np.array([0.0, 0.0, 1.0]) if abs(direction[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
+
+
 def camera(direction: Array, size: int) -> dict[str, Any]:
     """A perspective camera that looks at the middle from this direction."""
-    up = [0, 0, 1] if abs(direction[2]) < 0.9 else [0, 1, 0]
     film = {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"}, "pixel_format": "rgb"}
-    look = T().look_at(list(DISTANCE * direction), [0, 0, 0], up)
+    look = T().look_at(list(DISTANCE * direction), [0, 0, 0], list(up(direction)))
     return {"type": "perspective", "fov": 45, "to_world": look, "film": film}
 
 

@@ -47,11 +47,13 @@ class Job(Section):
 
     @model_validator(mode="after")
     def _goals_exist(self) -> Job:
-        for name in self.goal.rmse:
+        goals = {"rmse": self.goal.rmse, "distance": self.goal.distance}
+        for kind, name in ((kind, name) for kind, limits in goals.items() for name in limits):
             if name not in self.vars:
-                raise ValueError(f"[goal] rmse names the variable {name!r}, but there is no [vars.{name}]")
-        if self.goal.rmse and self.data.target is None:
-            raise ValueError("[goal] rmse compares with [data] target, which is not given")
+                raise ValueError(f"[goal] {kind} names the variable {name!r}, but there is no [vars.{name}]")
+        wrong = [kind for kind, limits in goals.items() if limits and self.data.target is None]
+        if wrong:
+            raise ValueError(f"[goal] {wrong[0]} compares with [data] target, which is not given")
         return self
 
     def resolved(self, base: Path) -> Job:

@@ -40,6 +40,9 @@ class GoalSection(Section):
     rmse: dict[str, Positive] = Field(default_factory=dict)
     """Per variable, root mean square error against `[data] target`, at most; texels that fewer than two training views see do not
     count."""
+    distance: dict[str, Positive] = Field(default_factory=dict)
+    """Per variable of vertex positions, mean distance between its surface and that of `[data] target`, as a fraction of the
+    target's size, at most."""
 
 
 class OutputSection(Section):
