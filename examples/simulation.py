@@ -91,11 +91,11 @@ def sequence(made: Any) -> list[View]:
     return views
 
 
-def estimate(steps: int = 80) -> dict[str, np.ndarray]:
-    """Return the launch velocity (x, z) and the stiffness that are found."""
+def estimate(start: dict[str, list[float]] = START, steps: int = 80) -> dict[str, np.ndarray]:
+    """Return the launch velocity (x, z) and the stiffness that are found from those of `start`."""
     made = scene()
     motion = pbdr.FunctionSpec(
-        ball_at, START, match="ball/positions", lr={"velocity": 0.06, "stiffness": 0.3}
+        ball_at, start, match="ball/positions", lr={"velocity": 0.06, "stiffness": 0.3}
     )
     options = Options(steps=steps, views_per_step=len(TIMES), spp=8, loss="l2", integrator=TRACER)
     values = fit(Problem(made, sequence(made), {"motion": motion}, options)).values

@@ -87,10 +87,10 @@ def _grey() -> Any:
     return props
 
 
-def estimate(steps: int = 100) -> dict[str, float]:
-    """Return the angles that are found, in radians."""
+def estimate(start: dict[str, float] = START, steps: int = 100) -> dict[str, float]:
+    """Return the angles that are found from those of `start`, in radians."""
     made = scene()
-    posed = pbdr.FunctionSpec(skin, START, match="arm/positions", lr=0.08)
+    posed = pbdr.FunctionSpec(skin, start, match="arm/positions", lr=0.08)
     problem = Problem(made, [View(image, i) for i, image in enumerate(photographs(made))], {"pose": posed}, Options(
         steps=steps, views_per_step=2, spp=16, loss="l2", integrator=TRACER,
     ))  # fmt: skip
