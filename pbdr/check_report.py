@@ -15,7 +15,7 @@ from .job import storage
 from .job.check import Picture, Report
 from .page import duration, number
 from .srgb import linear_to_srgb, srgb_to_linear
-from .verify import AGREES, WRONG
+from .verify import AGREES, UNDECIDED, WRONG
 
 GAP, LABEL = 6, 14  # of the contact sheet, pixels
 LEAST = 96  # longest side of a picture there, at least about
@@ -63,7 +63,10 @@ def _verdict(report: Report) -> tuple[str, str, str]:
 def gradient_line(report: Report) -> str:
     """The gradient in one line; "" where it was not looked at."""
     found = report.gradient
-    return "" if found is None else f"{found.parameter} along a random direction: {found.text}"
+    if found is None:
+        return ""
+    more = " (options of `pbdr verify`, which looks longer)" if found.verdict == UNDECIDED else ""
+    return f"{found.parameter} along a random direction: {found.text}{more}"
 
 
 def cost_lines(report: Report) -> list[str]:

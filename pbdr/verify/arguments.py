@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,48 @@ import numpy as np
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import Parameter, resolve
 from pbdr.scene import Scene
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done for an answer.
+
+    budget, tolerance, resolution   seconds of measuring, relative error, longest side in pixels; None: the film's own
+    spp     of the first images; `pilot` replicas at `steps` steps choose the step
+    whole   all directions, reverse mode and the other estimator as well, if they are asked for
+    """
+
+    budget: float
+    tolerance: float
+    resolution: int | None
+    spp: int
+    pilot: int
+    steps: int
+    whole: bool = True
+
+
+FULL = Effort(20.0, 0.02, 64, spp=64, pilot=4, steps=4)
+#: A call takes about as long with 64 as with 256 samples a pixel of so small an image: preparing it is most of it.
+QUICK = Effort(0.5, 0.1, 16, spp=256, pilot=3, steps=2, whole=False)
+
+
+def effort_of(quick: bool, budget: float | None, tolerance: float | None, resolution: int | None) -> Effort:
+    """The effort that is asked for; a quick look keeps to the budget and tolerance given, and its image stays small.
+
+    Raises OptionError for numbers out of range.
+    """
+    usual = QUICK if quick else FULL
+    side = min(resolution or QUICK.resolution or 1, QUICK.resolution or 1) if quick else resolution
+    found = replace(
+        usual, budget=usual.budget if budget is None else budget, resolution=side,
+        tolerance=usual.tolerance if tolerance is None else tolerance,
+    )  # fmt: skip
+    for name, value, low, high in (("budget", found.budget, 0.1, 1e6), ("tolerance", found.tolerance, 1e-4, 0.5)):
+        if not low <= value <= high:
+            raise OptionError(f"{name} = {value}: give a number from {low:g} to {high:g}")
+    if resolution is not None and resolution < 4:
+        raise OptionError(f"resolution = {resolution}: give at least 4 pixels")
+    return found
 
 
 def one_parameter(scene: Any, param: str) -> Parameter:
@@ -44,11 +87,7 @@ def fitting_size(camera: Any, resolution: int | None) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def check(budget: float, tolerance: float, resolution: int | None, step: float | None) -> None:
-    for name, value, low, high in (("budget", budget, 0.1, 1e6), ("tolerance", tolerance, 1e-4, 0.5)):
-        if not low <= value <= high:
-            raise OptionError(f"{name} = {value}: give a number from {low:g} to {high:g}")
-    if resolution is not None and resolution < 4:
-        raise OptionError(f"resolution = {resolution}: give at least 4 pixels")
+def check_step(step: float | None) -> None:
+    """Raise OptionError for a step that is none."""
     if step is not None and not (np.isfinite(step) and step > 0):
         raise OptionError(f"step = {step}: give a positive number, in units of the parameter along the direction")

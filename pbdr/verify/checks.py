@@ -14,62 +14,57 @@ from pbdr.parameters.film import resized_film
 from pbdr.scene import Scene, integrator_of, sensor_of
 from pbdr.seeds import hashed
 from pbdr.verify import diagnosis, statistics
-from pbdr.verify.arguments import check, fitting_size, one_parameter, with_depth
+from pbdr.verify.arguments import FULL, Effort, check_step, effort_of, fitting_size, one_parameter, with_depth
 from pbdr.verify.decision import LEAST, UNDECIDED, WRONG, Decision, sequence
 from pbdr.verify.directions import defaults, direction, feasible, longest_step
 from pbdr.verify.functionals import GLOBALS, Functionals
-from pbdr.verify.recording import STEPS, Pilot, Recorded, extrapolated, recorded
+from pbdr.verify.recording import Pilot, Recorded, extrapolated, recorded
 from pbdr.verify.result import Along, Array, Estimate, Step, Verification
 from pbdr.verify.sources import Derivative, Differences, primal_of
 
 Told = Callable[[str, float], None]
-FIRST_SPP = 64
+FIRST_SPP = 64  # of what is looked at once, beside the comparison
 LANES = 1 << 21  # most samples of one launch
-# Of a quick answer: seconds, relative error, pixels a side. It looks along one direction, and at neither reverse mode nor the other
-# estimator.
-QUICK_BUDGET, QUICK_TOLERANCE, QUICK_RESOLUTION = 0.5, 0.1, 16
 REPLICAS = 24  # that the budget should pay for, of each side
 TRANSPOSED = 1e-3  # largest difference of forward and reverse mode that rounding explains, relative
 
 
 def verify(
-    scene: Any, param: str, *, integrator: Any = None, directions: Sequence[str] = (), sensor: Any = 0, budget: float = 20.0,
-    tolerance: float = 0.02, resolution: int | None = 64, step: float | None = None, primal: str = "path", seed: int = 0,
-    other: bool = True, reverse: bool = True, quick: bool = False, progress: Told | None = None,
+    scene: Any, param: str, *, integrator: Any = None, directions: Sequence[str] = (), sensor: Any = 0, budget: float | None = None,
+    tolerance: float | None = None, resolution: int | None = FULL.resolution, step: float | None = None, primal: str = "path",
+    seed: int = 0, other: bool = True, reverse: bool = True, quick: bool = False, progress: Told | None = None,
 ) -> Verification:  # fmt: skip
     """Is the derivative of the image with respect to `param` right? Against finite differences, with error bars.
 
     param       one parameter, by name or raw key
     integrator  dictionary of the integrator under test, any that Mitsuba has registered; None: `pathspace` with the scene's depth
     directions  see `pbdr.verify.directions.direction`; by default those that `defaults` gives
-    budget      seconds of measuring, over all directions; compilation and the pilots come on top
-    tolerance   relative error below which the gradient counts as right
+    budget      seconds of measuring, over all directions; compilation and the pilots come on top. None: 20, or 0.5 if `quick`
+    tolerance   relative error below which the gradient counts as right. None: 0.02, or 0.1 if `quick`
     resolution  longest side of the image in pixels; None: the film's own. A film that is smaller keeps its size
     step        longest step of the differences, along a direction; by default from the object's size or the value
     primal      Mitsuba's integrator whose images are differenced; it shares no code with `pathspace`
     other       also compare with the other estimator of the boundary, edge or warp
     reverse     also compare reverse with forward mode, on the same samples
-    quick       a first answer in less than a second once kernels are compiled, on small scenes, no better than QUICK_TOLERANCE
+    quick       a first answer in seconds once kernels are compiled: one direction and a small image (`arguments.QUICK`)
 
     Raises ParameterError, OptionError, SceneError for what cannot be verified.
     """
     begin = time.perf_counter()
-    check(budget, tolerance, resolution, step)
-    if quick:
-        budget, tolerance = min(budget, QUICK_BUDGET), max(tolerance, QUICK_TOLERANCE)
-        resolution, other, reverse = min(resolution or QUICK_RESOLUTION, QUICK_RESOLUTION), False, False
+    effort = effort_of(quick, budget, tolerance, resolution)
+    check_step(step)
     parameter = one_parameter(scene, param)
     options = with_depth(scene, integrator)
     tracer = integrator_of(scene, options)
     primal_options = primal_of(options, primal)
     camera = sensor_of(scene, sensor)
-    names = (tuple(directions) or defaults(parameter))[: 1 if quick else None]
+    names = (tuple(directions) or defaults(parameter))[: None if effort.whole else 1]
     tangents = {name: direction(scene, parameter, name, seed) for name in names}
     tell = progress or (lambda text, fraction: None)
-    with resized_film(camera, fitting_size(camera, resolution)):
+    with resized_film(camera, fitting_size(camera, effort.resolution)):
         job = _Job(
-            scene, parameter, options, tracer, integrator_of(scene, primal_options), camera, budget / len(names), tolerance, step,
-            seed, other, reverse,
+            scene, parameter, options, tracer, integrator_of(scene, primal_options), camera, effort, len(names), step,
+            seed, other and effort.whole, reverse and effort.whole,
         )  # fmt: skip
         along = []
         for number, name in enumerate(names):
@@ -78,7 +73,7 @@ def verify(
         size = camera.film().crop_size()
     return Verification(
         scene.source if isinstance(scene, Scene) else "a mitsuba.Scene", parameter.name, options, primal_options,
-        (int(size[0]), int(size[1])), tolerance, budget, time.perf_counter() - begin, seed, along,
+        (int(size[0]), int(size[1])), effort.tolerance, effort.budget, time.perf_counter() - begin, seed, along,
     )  # fmt: skip
 
 
@@ -86,11 +81,12 @@ class _Job:
     """What all directions share."""
 
     def __init__(
-        self, scene: Any, parameter: Parameter, options: dict[str, Any], tracer: Any, primal: Any, camera: Any, budget: float,
-        tolerance: float, step: float | None, seed: int, other: bool, reverse: bool,
+        self, scene: Any, parameter: Parameter, options: dict[str, Any], tracer: Any, primal: Any, camera: Any, effort: Effort,
+        share: int, step: float | None, seed: int, other: bool, reverse: bool,
     ) -> None:  # fmt: skip
         self.scene, self.parameter, self.options, self.tracer, self.primal = scene, parameter, options, tracer, primal
-        self.camera, self.budget, self.tolerance, self.step, self.seed = camera, budget, tolerance, step, seed
+        self.camera, self.effort, self.step, self.seed = camera, effort, step, seed
+        self.budget, self.tolerance = effort.budget / share, effort.tolerance
         self.other, self.reverse = other, reverse
         size = camera.film().crop_size()
         self.pixels = int(size[0]) * int(size[1])
@@ -111,15 +107,17 @@ class _Job:
         fd_spp = self._samples(
             "reference", lambda n: differences.image(longest, hashed(seed, "warm"), n), self.budget / REPLICAS / 2
         )
-        pilot = Pilot(differences, longest, fd_spp, seed)
-        look = Functionals.fitted(pilot.images[:, min(1, STEPS - 1)])
+        pilot = Pilot(differences, longest, fd_spp, seed, self.effort.pilot, self.effort.steps)
+        look = Functionals.fitted(pilot.images[:, 1])
         steps, chosen = pilot.choose(look, self.tolerance)
 
         ours = recorded("ours", lambda number: source.images(number, spp), look)
         plateau, found = chosen is not None, None
         first = 0 if chosen is None else chosen
         begin = time.perf_counter()
-        for k in range(first, STEPS - 1):  # shorter steps where the measurement shows that truncation matters
+        for k in range(
+            first, self.effort.steps - 1
+        ):  # shorter steps where the measurement shows that truncation matters
             pair = (pilot.steps[k], pilot.steps[k + 1])
             reference = recorded(
                 f"reference {k}",
@@ -147,8 +145,8 @@ class _Job:
     def _samples(self, side: str, draw: Callable[[int], Any], seconds: float) -> int:
         """Samples per pixel for which `draw` takes about `seconds`; the first call compiles and does not count."""
         if side not in self.spp:
-            draw(FIRST_SPP)
-            spp = FIRST_SPP
+            spp = self.effort.spp
+            draw(spp)
             while True:  # powers of four: what every sampler of Mitsuba takes as it is
                 start = time.perf_counter()
                 draw(spp)
@@ -164,7 +162,8 @@ class _Job:
         steps: list[Step], plateau: bool, pair: tuple[float, float], spp: int, fd_spp: int, seed: int, tell: Told,
     ) -> Along:  # fmt: skip
         mine, right = ours.stream.values, reference.stream.values
-        text = diagnosis.words(found, self.tolerance, self.budget, pair)
+        shares = diagnosis.noise(found, ours.stream, reference.stream, source.terms)
+        text = diagnosis.words(found, self.tolerance, self.effort.budget, pair, shares)
         verdict = found.verdict
         own = source.terms != ("total",) and _plain(self.options)
         parts = {term: np.array([row[i] for row in ours.stream.samples]) for i, term in enumerate(source.terms)}

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.verify.decision import AGREES, UNDECIDED, Decision
+from pbdr.verify.decision import AGREES, UNDECIDED, Decision, Stream
 from pbdr.verify.functionals import GLOBALS
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-5  # size relative to the reference below which a derivative is called zero
+PATIENCE = 600.0  # seconds up to which more time is the advice
+DIFFERENCES = "finite differences"
+#: What makes a part less noisy.
+LESS_NOISE = {
+    DIFFERENCES: "a longer --step",
+    "interior": "shorter paths, --option max_depth=2",
+    "primary": "give it more samples, --option n_primary=N",
+    "direct": "give it more samples, --option n_direct=N, or larger lights",
+    "indirect": "give it more samples, --option n_indirect=N, or leave it out by --option max_depth=2",
+    "total": "shorter paths, --option max_depth=2",
+}
 ALIKE = 0.9  # correlation over blocks from which two patterns are called the same
 
 
@@ -20,7 +31,48 @@ def percent(value: float) -> str:
     return f"{100 * value:+.2g} %" if abs(value) < 0.995 else f"{100 * value:+.0f} %"
 
 
-def words(found: Decision, tolerance: float, budget: float, steps: tuple[float, float]) -> str:
+def noise(found: Decision, ours: Stream, reference: Stream, terms: Sequence[str]) -> dict[str, float]:
+    """Shares of the variance of the difference: of each term of the derivative, and of the "finite differences"."""
+    rows = np.array(ours.samples)[:, :, 0]
+    parts = {name: float(rows[:, i].var(ddof=1)) / len(rows) for i, name in enumerate(terms)}
+    parts[DIFFERENCES] = float(reference.values[:, 0].var(ddof=1)) / len(reference.samples)
+    total = sum(parts.values())
+    return {name: value / total for name, value in parts.items()} if total > 0 else {}
+
+
+def advice(found: Decision, tolerance: float, budget: float, shares: Mapping[str, float]) -> str:
+    """What would let a comparison that is too noisy decide: more time where that is little, else what is less noisy.
+
+    `budget` is what all directions together were given.
+    """
+    more = budget * found.needed
+    if more <= PATIENCE:
+        return f"raise --budget to about {_round(more)} s"
+    # Errors fall with the root of the time.
+    reach = tolerance * np.sqrt(more / PATIENCE)
+    ways = [f"--tolerance {np.ceil(100 * reach) / 100:.2g} with --budget {PATIENCE:.0f}"] if reach < 0.4 else []
+    worst = max(shares, key=lambda name: shares[name], default="")
+    if shares.get(worst, 0) > 0.5:
+        ways.append(f"{100 * shares[worst]:.0f} % of the noise is that of the {_part_name(worst)}: {LESS_NOISE[worst]}")
+    ways.append("--resolution 16, or another --sensor or --direction that changes more of the image")
+    return f"more time alone would take about {_long(more)}; what helps more: {'; or '.join(ways)}"
+
+
+def _part_name(name: str) -> str:
+    return {DIFFERENCES: name, "total": "derivative"}.get(name, f"{name} term")
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
+
+
+def words(
+    found: Decision,
+    tolerance: float,
+    budget: float,
+    steps: tuple[float, float],
+    shares: Mapping[str, float] | None = None,
+) -> str:
     """The verdict as a sentence, without its cause."""
     size = f"{percent(found.bias)} ± {abs(100 * found.bias_error):.2g} %"
     if found.reason == "zero":
@@ -32,13 +84,12 @@ def words(found: Decision, tolerance: float, budget: float, steps: tuple[float, 
     if found.verdict == AGREES:
         return f"agrees within {100 * tolerance:g} %: {size} from finite differences at steps {steps[0]:.2g} and {steps[1]:.2g}"
     if found.verdict == UNDECIDED:
-        more = budget * found.needed
-        advice = f"raise --budget to about {_round(more)} s"
         if found.reason == "truncation":
             return f"cannot decide ({size}): finite differences at the steps tried do not settle; give a shorter --step"
+        helps = advice(found, tolerance, budget, shares or {})
         if found.reason == "heavy":
-            return f"too noisy to decide ({size}; single samples dominate, intervals are unreliable): {advice}"
-        return f"too noisy to decide ({size}): {advice}"
+            return f"too noisy to decide ({size}; single samples dominate, intervals are unreliable): {helps}"
+        return f"too noisy to decide ({size}): {helps}"
     if found.reason == "blocks":
         return f"wrong in parts of the image: {size} in all, but single blocks differ by far more than their noise"
     return f"wrong: {size} of the derivative's size"

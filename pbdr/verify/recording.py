@@ -14,16 +14,18 @@ from pbdr.verify.functionals import GLOBALS, Functionals
 from pbdr.verify.result import Array, Step
 from pbdr.verify.sources import Differences
 
-STEPS = 4  # of finite differences, each half of the one before
-PILOT = 4  # replicas that choose the step and the signs, and are then thrown away
-
 
 class Pilot:
-    """Differences at all steps: which pair of them is on the plateau?"""
+    """Differences at several steps, each half of the one before: which pair of them is on the plateau?
 
-    def __init__(self, differences: Differences, longest: float, spp: int, seed: int) -> None:
-        self.steps = [longest / 2**k for k in range(STEPS)]
-        numbers = [hashed(seed, "pilot", n) for n in range(PILOT)]
+    Its `replicas` choose the step and the signs, and are then thrown away.
+    """
+
+    def __init__(
+        self, differences: Differences, longest: float, spp: int, seed: int, replicas: int, steps: int
+    ) -> None:
+        self.steps = [longest / 2**k for k in range(steps)]
+        numbers = [hashed(seed, "pilot", n) for n in range(replicas)]
         self.images = np.array([[differences.image(h, number, spp) for h in self.steps] for number in numbers])
 
     def choose(self, look: Functionals, tolerance: float) -> tuple[list[Step], int | None]:
@@ -37,10 +39,10 @@ class Pilot:
         rows = [Step(h, float(m[0]), float(e[0])) for h, m, e in zip(self.steps, mean, error, strict=True)]
         scale = np.abs(mean[:, 0]).max() or 1.0
         extrapolated = (4 * values[:, 1:] - values[:, :-1]) / 3
-        for k in range(STEPS - 1):
+        for k in range(len(self.steps) - 1):
             change, noise = statistics.mean_and_error(values[:, k] - values[:, k + 1])
             calm = np.abs(change) <= np.maximum(0.75 * tolerance * scale, 2 * noise)
-            if k + 1 < STEPS - 1:
+            if k + 2 < len(self.steps):
                 drift, noise = statistics.mean_and_error(extrapolated[:, k] - extrapolated[:, k + 1])
                 calm &= np.abs(drift) <= np.maximum(0.5 * tolerance * scale, 3 * noise)
             if calm.all():

@@ -12,7 +12,8 @@ from pbdr import page, verify_report
 from pbdr.errors import OptionError, ParameterError
 from pbdr.parameters import Parameter
 from pbdr.verify import Along, Estimate, Verification, diagnosis, directions, sources, statistics
-from pbdr.verify.decision import Decision
+from pbdr.verify.arguments import effort_of
+from pbdr.verify.decision import Decision, Stream
 from pbdr.verify.functionals import GLOBALS, Functionals, smooth_weights, tents
 from pbdr.verify.result import Step
 from validation.pages import Addresses
@@ -148,6 +149,27 @@ def test_the_cause_within_pathspace_itself(parts):
     assert "direct term looks to be 0.5 times" in diagnosis.cause(decision(ours, right), ours, right, wrong, own=True)
 
 
+def test_a_quick_look_keeps_what_it_is_given():
+    quick, full = effort_of(True, None, None, 64), effort_of(False, None, None, 64)
+    assert (quick.budget, quick.tolerance, quick.resolution) == (0.5, 0.1, 16) and not quick.whole
+    assert (full.budget, full.tolerance, full.resolution) == (20.0, 0.02, 64) and full.whole
+    given = effort_of(True, 7.0, 0.03, 8)
+    assert (given.budget, given.tolerance, given.resolution) == (7.0, 0.03, 8)
+    assert effort_of(True, None, None, None).resolution == 16 and effort_of(False, None, None, None).resolution is None
+    for wrong in ((0.0, None, 64), (None, 0.6, 64), (None, None, 3)):
+        with pytest.raises(OptionError):
+            effort_of(True, *wrong)
+
+
+def test_shares_of_the_noise():
+    rng = np.random.default_rng(1)
+    ours, reference = Stream("a", lambda seed: seed), Stream("b", lambda seed: seed)
+    ours.samples = [np.stack([rng.normal(1, 0.1, 3), rng.normal(1, 3.0, 3)]) for _ in range(400)]
+    reference.samples = [rng.normal(1, 1.0, 3) for _ in range(400)]
+    found = diagnosis.noise(decision(np.ones(10), np.ones(10)), ours, reference, ("interior", "direct"))
+    assert found["direct"] == pytest.approx(0.9, abs=0.03) and sum(found.values()) == pytest.approx(1)
+
+
 def test_words():
     ours, right = np.full(10, 1.5), np.ones(10)
     assert (
@@ -155,6 +177,15 @@ def test_words():
     )
     noisy = decision(ours, right, verdict="undecided", reason="noise", needed=9.2)
     assert diagnosis.words(noisy, 0.02, 20, (0.1, 0.05)).endswith("raise --budget to about 190 s")
+    # Where time alone would take hours, the text says what else would help, by where the noise is from.
+    hopeless = decision(ours, right, verdict="undecided", reason="noise", needed=4150.0)
+    shares = {"interior": 0.1, "indirect": 0.8, "finite differences": 0.1}
+    text = diagnosis.words(hopeless, 0.02, 20, (0.1, 0.05), shares)
+    assert "83000" not in text and "about 23 hours" in text and "80 % of the noise is that of the indirect term" in text
+    assert "--option n_indirect" in text and "--tolerance 0.24 with --budget 600" in text and "--resolution 16" in text
+    text = diagnosis.words(hopeless, 0.1, 20, (0.1, 0.05), {"finite differences": 0.9, "total": 0.1})
+    assert "90 % of the noise is that of the finite differences: a longer --step" in text and "--tolerance" not in text
+    assert set(sources.TERMS) | {diagnosis.DIFFERENCES, "total"} == set(diagnosis.LESS_NOISE)
     fine = decision(right, right, verdict="agrees", reason="")
     assert diagnosis.words(fine, 0.02, 20, (0.1, 0.05)).startswith("agrees within 2 %")
 

@@ -30,9 +30,15 @@ class Verify:
     option: IntegratorOptions = tyro.MISSING_NONPROP
     direction: Directions = tyro.MISSING_NONPROP
     budget: Annotated[
-        float, tyro.conf.arg(help="Seconds of measuring, besides compilation; it ends early when decided.")
-    ] = 20.0
-    tolerance: Annotated[float, tyro.conf.arg(help="Relative error below which a gradient counts as right.")] = 0.02
+        float | None,
+        tyro.conf.arg(
+            help="Seconds of measuring, besides compilation; it ends early when decided. 20, with --quick 0.5."
+        ),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        tyro.conf.arg(help="Relative error below which a gradient counts as right. 0.02, with --quick 0.1."),
+    ] = None
     resolution: Annotated[int, tyro.conf.arg(help="Longest side of the image in pixels; 0 keeps the film's.")] = 64
     step: Annotated[
         float | None, tyro.conf.arg(help="Longest step of the differences; by default from the object's size.")
@@ -44,9 +50,7 @@ class Verify:
     no_reverse: Annotated[bool, tyro.conf.arg(help="Do not compare reverse with forward mode.")] = False
     quick: Annotated[
         bool,
-        tyro.conf.arg(
-            help="A first answer, in under a second of work: one direction, 16 pixels a side, 10 %, no page."
-        ),
+        tyro.conf.arg(help="A first answer in seconds: one direction, 16 pixels a side, 10 %, no page."),
     ] = False
     define: Defines = tyro.MISSING_NONPROP
     json: Json = False
