@@ -97,7 +97,9 @@ class Options:
     cache_gb: float = 2.0
 
     def __post_init__(self) -> None:
-        get_losses(self.loss)
+        for _, loss in get_losses(self.loss):
+            if loss.refusal():
+                raise OptionError(f"loss {loss.name!r}: {loss.refusal()}")
         exposure.check_fix(self.exposure_fix)
         OPTIMISERS.make(self.optimiser)
         schedules.check_decay(self.lr_decay)

@@ -45,6 +45,10 @@ class Loss(ABC):
         """Return the entry of `pathspace`'s option `aovs` that renders what a `plane` is compared with."""
         raise NotImplementedError(f"loss {self.name} has a plane, and must say which channel it is compared with")
 
+    def refusal(self) -> str:
+        """Return why the loss cannot be used as it is chosen, which is an error before anything is rendered; "" if it can."""
+        return ""
+
     def measured(self, plane: Any) -> Any:
         """Return where the plane (H, W, C), a NumPy array, holds a measurement, as booleans (H, W); None: everywhere."""
         return None
