@@ -1,7 +1,7 @@
 """The convolutional networks of `lpips` on the host: features of an image, and the derivative of what is made of them.
 
 An image of a step is small, a network is fixed, and only the derivative with respect to one image is needed: NumPy's matrix
-products do, and PyTorch need not be there (docs/decisions/0018-perceptual.md). Images and features are (H, W, C), float32.
+products do, and PyTorch need not be there (docs/decisions/0017-perceptual.md). Images and features are (H, W, C), float32.
 """
 
 from __future__ import annotations

