@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from .. import backend, inverse
-from ..data import read_text
-from ..errors import DataError, DivergedError, PbdrError
+from ..errors import DivergedError, PbdrError
 from ..inverse import Problem, State, exposure
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
 from . import checkpoint, code, evaluate, metrics, results, statement, storage, toml, views
-from .config import Job, parse_job
+from .config import Job
+from .estimate import stored_job
 from .events import Events, Silent
 from .preflight import Prepared
 from .rundir import RunDirectory
@@ -58,7 +58,7 @@ def run(
     Raises PbdrError after noting it in status.json. A finished run is not touched.
     """
     watch = events or Silent()
-    job = _stored_job(directory)
+    job = stored_job(directory)
     with directory.locked():
         storage.sweep(directory.path)
         status = directory.read_status()
@@ -90,14 +90,6 @@ def environment() -> dict[str, Any]:
     found = backend.report()
     kept = {key: found[key] for key in ("python", "packages", "backend", "environment")}
     return {**kept, "platform": platform.platform(), "machine": platform.machine(), "command": sys.argv}
-
-
-def _stored_job(directory: RunDirectory) -> Job:
-    path = directory.path / "job.toml"
-    try:
-        return parse_job(read_text(path), str(path))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 class _Worker:

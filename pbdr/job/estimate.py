@@ -1,0 +1,68 @@
+"""The estimate of a run, finished or not: its newest checkpoint written into its scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..data import read_text
+from ..errors import DataError
+from ..inverse.state import State
+from ..parameters import Variables
+from ..scene import Scene
+from . import checkpoint, statement, views
+from .config import Job, parse_job
+from .rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A run's scene with the values that it has found so far.
+
+    run        where it is kept
+    job        what was asked for
+    scene      holds the values; `variables` and `latents` are what they were made of
+    step       after how many steps
+    """
+
+    run: RunDirectory
+    job: Job
+    scene: Scene
+    variables: Variables
+    latents: dict[str, Any] = field(repr=False)
+    step: int
+
+    def views(self, progress: Callable[[str], None]) -> views.Dataset:
+        """Return the views of the job, with their images. DataError where an image or the target is not there any more."""
+        return views.load(self.job, self.scene, self.run, progress)
+
+
+def stored_job(directory: RunDirectory) -> Job:
+    """Return the job of a run directory, as it was understood. DataError where its file cannot be read."""
+    path = directory.path / "job.toml"
+    try:
+        return parse_job(read_text(path), str(path))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def load(directory: RunDirectory, allow_code: bool = False) -> Estimate:
+    """Load the scene of a run and write its newest checkpoint into it; functions of time are taken at time 0.
+
+    `allow_code`: whether functions that the job names may be executed. Raises DataError for a run without a checkpoint, SceneError,
+    ParameterError, OptionError.
+    """
+    job = stored_job(directory)
+    saved = checkpoint.load(directory.checkpoints)
+    if saved is None:
+        raise DataError(
+            f"{directory.path}: there is no checkpoint, so there is no estimate yet; go on with `pbdr resume {directory.path}`"
+        )
+    variables = Variables(statement.load(job), statement.specs(job, allow_code))
+    state = State.from_arrays(saved.arrays, saved.meta)
+    missing = set(variables.leaves) - set(state.latents)
+    if missing:
+        raise DataError(f"{directory.path}: the checkpoint has no value for {', '.join(sorted(missing))}")
+    variables.apply(state.latents)
+    return Estimate(directory, job, variables.scene, variables, state.latents, saved.step)
