@@ -36,7 +36,8 @@ def simulated(start: int, folder: Path) -> Mapping[str, float]:
     first = {name: list(np.array(x) * rng.uniform(0.7, 1.3, len(x))) for name, x in module.TRUTH.items()}
     found = module.estimate(first)
     return {
-        name: 100 * float(np.linalg.norm(found[name] - np.array(x)) / np.linalg.norm(x)) for name, x in module.TRUTH.items()
+        name: 100 * float(np.linalg.norm(found[name] - np.array(x)) / np.linalg.norm(x))
+        for name, x in module.TRUTH.items()
     }
 
 

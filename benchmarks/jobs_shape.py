@@ -136,7 +136,9 @@ def figures(thing: Thing, start: int, folder: Path) -> Mapping[str, float]:
         raise Missed("needs gpytoolbox: pip install 'pbdr[remesh]'")
     run = Path(fit(write(thing, start, folder), folder)["run"])
     found = run / "eval" / "parameters" / "object-positions"
-    first, estimate, truth = (trimesh.load(found / f"{name}.ply", process=False) for name in ("init", "estimate", "target"))
+    first, estimate, truth = (
+        trimesh.load(found / f"{name}.ply", process=False) for name in ("init", "estimate", "target")
+    )
     before, after = (shapes.chamfer(mesh, truth, 20000) for mesh in (first, estimate))
     return {
         "distance ratio": before / after,

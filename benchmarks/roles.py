@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from pbdr.parameters.maps import MAPS
 from pbdr.parameters.roles import EVERYWHERE, TABLE, Role
 
 from .harness import ROOT, table, write_page
@@ -18,7 +19,8 @@ checkerboard.
 
 * **range**: values outside it are refused as initial values, and an optimiser keeps to it; `bounds` of a variable changes it.
 * **moves nothing**: it scales light, so that its gradient has no boundary term. With a name: where Mitsuba calls it so.
-* **map, rate**: how a variable's values are made and its learning rate, where it says nothing of them.
+* **map, rate**: how a variable's values are made and its learning rate, where it says nothing of them; `lm`: moved by that
+  optimiser, to which rates mean nothing.
 * **texture**: channels of the texture that a constant becomes; where none are given, as many as the constant has.
 * **verified along**: directions that `pbdr verify` tries when none is given.
 * **used by**: `estimate_materials` and `estimate_lighting` estimate it unasked; a gauge trades the scale of albedo with it; it may
@@ -45,14 +47,24 @@ def cells(row: Role) -> list[str]:
     return [
         f"`{row.name}`", row.kind.value, ", ".join(f"`{key}`" for key in row.keys),
         "" if row.bounds == EVERYWHERE else f"{low:g} to {high:g}".replace("inf", "∞"),
-        still, f"`{row.map}`, {row.lr:g}",
+        still, f"`{row.map}`, " + ("`lm`" if "lm" in (row.optimiser, MAPS[row.map].optimiser) else f"{row.lr:g}"),
         str(row.channels or ""), ", ".join(row.directions), uses(row),
     ]  # fmt: skip
 
 
 def made() -> str:
     """The page."""
-    header = ["role", "of", "Mitsuba's names", "range", "moves nothing", "map, rate", "texture", "verified along", "used by"]
+    header = [
+        "role",
+        "of",
+        "Mitsuba's names",
+        "range",
+        "moves nothing",
+        "map, rate",
+        "texture",
+        "verified along",
+        "used by",
+    ]
     return "\n\n".join([INTRODUCTION, table(header, [cells(row) for row in TABLE.values()])]) + "\n"
 
 

@@ -115,7 +115,9 @@ def read_images(folder: Path) -> dict[int, SparseImage]:
         for where, line in list(_raw_lines(path))[::2]:
             words = line.split(maxsplit=9)
             if len(words) < 10:
-                raise DataError(f"{where}: an image is IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME, then a line of points")
+                raise DataError(
+                    f"{where}: an image is IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME, then a line of points"
+                )
             numbers = [_number(w, where) for w in words[1:8]]
             found[_whole(words[0], where)] = _image(numbers, _whole(words[8], where), words[9], where)
         return found

@@ -47,7 +47,9 @@ TOLD = {
     ),
     **dict.fromkeys(("semantic_path", "envmap"), "the files they name are not used"),
     **dict.fromkeys(("depth_path", "depth_file_path"), "the files they name are not used; name them by [data] depth"),
-    **dict.fromkeys(("normal_path", "normal_file_path"), "the files they name are not used; name them by [data] normal"),
+    **dict.fromkeys(
+        ("normal_path", "normal_file_path"), "the files they name are not used; name them by [data] normal"
+    ),
 }
 
 

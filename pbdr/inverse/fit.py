@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -15,19 +15,16 @@ from numpy.typing import NDArray
 
 from pbdr import rendering
 from pbdr.errors import DataError, DivergedError
-from pbdr.inverse import exposure, gauge, guards, remeshing, schedules
+from pbdr.inverse import ending, exposure, gauge, guards, least_squares, remeshing, schedules
 from pbdr.inverse.losses import Loss
 from pbdr.inverse.problem import Options, Problem, View
-from pbdr.inverse.state import Progress, State
+from pbdr.inverse.state import State
 from pbdr.parameters import Variables
 from pbdr.parameters.film import resized_film
 from pbdr.seeds import hashed
 from pbdr.transport import channels
 
 __all__ = ["Info", "Options", "Problem", "Result", "State", "View", "fit", "init", "render_view", "step"]
-
-#: Weight of the past in the smoothed loss that `patience` looks at.
-SMOOTHING = 0.9
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Result:
     """Outcome of `fit`: the last state, the Info of every step run, and why it stopped.
 
     values   final values as arrays by parameter name; `scene` holds them too
-    reason   steps, patience, max_minutes or callback
+    reason   steps, patience, max_minutes, callback, or settled: further steps would only shake the estimate
     """
 
     state: State
@@ -93,11 +90,12 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     bound, options = problem.at(state), problem.options
     views = schedules.views(len(problem.views), options.views_per_step, state.step, options.seed)
     scale = schedules.resolution(options.resolution, state.step)
-    active = [key for key, leaf in bound.leaves.items() if leaf.start <= state.step]
+    moving = [key for key, leaf in bound.leaves.items() if leaf.start <= state.step]
+    active = problem.optimiser.wanting("gradients", moving)
 
     _recall(problem, state)
     leaves = {key: mi.TensorXf(value) for key, value in state.latents.items()}
-    if gauge.TINT in leaves and problem.gauge is not None and set(problem.gauge.keys) <= set(active):
+    if gauge.TINT in leaves and problem.gauge is not None and set(problem.gauge.keys) <= set(moving):
         active.append(gauge.TINT)
     active += [key for key in (exposure.key(problem.label(index)) for index in views) if key in leaves]
     dr.enable_grad(*[leaves[key] for key in active])
@@ -114,6 +112,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     if not wrong:
         latents, memory = problem.optimiser.step(memory, latents, gradients, {key: rates[key] for key in gradients})
         latents = {**latents, **bound.project(latents), **exposure.fixed(latents, options.exposure_fix)}
+        latents, memory = least_squares.moved(problem, bound, memory, latents, moving, views, scale, state.step)
         latents, told = guards.kept(options.collapse, bound, state.latents, latents)
         notes += told
         if problem.gauge is not None and (gauge.TINT in active or problem.gauge.target is not None):
@@ -122,7 +121,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     # What this step attached must not live on in the scene.
     bound.apply(latents)
     seconds = time.perf_counter() - start
-    progress = state.progress if wrong else _progress(options, state, loss + extra)
+    progress = state.progress if wrong else ending.progressed(options, state, loss + extra)
     labels = tuple(problem.label(i) for i in views)
     named = {_variable(problem, key): rate for key, rate in rates.items()}
     info = Info(state.step, loss, extra, norms, named, labels, scale, seconds, bool(wrong), wrong, notes)
@@ -132,7 +131,9 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
             "Lower lr, raise spp, or tighten the bounds of the variable"
         )
     learned = problem.learned.kept() if problem.learned is not None else {}
-    return State(state.step + 1, latents, memory, skipped, state.seconds + seconds, progress, learned, state.meshes), info
+    return State(
+        state.step + 1, latents, memory, skipped, state.seconds + seconds, progress, learned, state.meshes
+    ), info
 
 
 def fit(
@@ -154,11 +155,9 @@ def fit(
         if callback is not None and callback(state, info):
             reason = "callback"
             break
-        if _patience_over(problem.options, state):
-            reason = "patience"
-            break
-        if problem.options.max_minutes is not None and state.seconds > 60 * problem.options.max_minutes:
-            reason = "max_minutes"
+        ended = ending.reason(problem, state)
+        if ended:
+            reason = ended
             break
     bound = problem.at(state)
     bound.apply(state.latents)
@@ -310,20 +309,6 @@ def _not_finite(loss: float, prior: float, norms: dict[str, float]) -> str:
     named = {"the loss": loss, "a prior": prior, **{f"the gradient of {n!r}": v for n, v in norms.items()}}
     wrong = [name for name, value in named.items() if not np.isfinite(value)]
     return f"{' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not finite" if wrong else ""
-
-
-def _progress(options: Options, state: State, loss: float) -> Progress:
-    last = state.progress
-    # A change of resolution changes the loss: compare only within one.
-    fresh = any(start == state.step for start, _ in options.resolution) or not np.isfinite(last.smoothed)
-    smoothed = loss if fresh else SMOOTHING * last.smoothed + (1 - SMOOTHING) * loss
-    if fresh or smoothed < last.best:
-        return Progress(smoothed, smoothed, state.step)
-    return replace(last, smoothed=smoothed)
-
-
-def _patience_over(options: Options, state: State) -> bool:
-    return options.patience is not None and state.step - 1 - state.progress.best_step >= options.patience
 
 
 def _checked(problem: Problem, state: State) -> State:

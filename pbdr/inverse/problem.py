@@ -176,6 +176,12 @@ class Problem:
         for index, view in enumerate(self.views):
             self._check(index, view)
         check_variables(self.bound)
+        for key in self.optimiser.wanting("least squares", self.bound.leaves):
+            name = self.bound.leaves[key].variable
+            if self.priors.get(name):
+                raise ParameterError(
+                    f'variable {name!r}: "{self.optimiser.of(key).name}" knows no priors; use optimiser = "adam"'
+                )
         names = [self.label(index) for index in range(len(self.views))]
         if self.options.exposure_lr is not None and len(set(names)) != len(names):
             raise DataError("two views have the same name, by which exposures are kept: name them differently")
@@ -212,7 +218,7 @@ class Problem:
 
     @cached_property
     def optimiser(self) -> Groups:
-        """What moves the latents: what the variable says, else what suits its map, else the one of the options."""
+        """What moves the latents: what the variable says, else what suits its map or role, else the one of the options."""
         others = {key: OPTIMISERS.make(leaf.optimiser) for key, leaf in self.bound.leaves.items() if leaf.optimiser}
         return Groups(OPTIMISERS.make(self.options.optimiser), others)
 

@@ -41,7 +41,9 @@ def check(bound: Variables) -> None:
         if importlib.util.find_spec("gpytoolbox") is None:
             raise OptionError(f"{what} needs the package gpytoolbox, which is not installed: {INSTALL}")
         if spec.init is not None:
-            raise ParameterError(f"{what}: init gives the vertices of one mesh, which has other ones later; leave one out")
+            raise ParameterError(
+                f"{what}: init gives the vertices of one mesh, which has other ones later; leave one out"
+            )
         wrong = fixed_faces(bound.scene, latent.parameter)
         if wrong:
             raise ParameterError(f"{what}: {wrong}")
@@ -75,7 +77,9 @@ def applied(problem: Problem, state: State) -> tuple[State, tuple[str, ...]]:
         length = edge * float(np.ptp(value, axis=0).max())
         meshes[key] = remeshed(value, surface.faces, length)
         count = len(meshes[key].faces)
-        notes.append(f"{latent.parameter.name}: {count} new faces in place of {len(surface.faces)}, edges of {length:.3g}")
+        notes.append(
+            f"{latent.parameter.name}: {count} new faces in place of {len(surface.faces)}, edges of {length:.3g}"
+        )
     state = replace(state, meshes=meshes, learned={})
     first = problem.at(state).init()
     fresh = {key: first[key] for key in edges}
@@ -95,5 +99,7 @@ def remeshed(positions: Array, faces: Array, edge: float) -> Triangles:
         raise DataError(f"a mesh cannot be remeshed: {error}") from None
     points, triangles = np.asarray(points, np.float32), np.asarray(triangles, np.uint32)
     if not len(triangles) or not np.isfinite(points).all():
-        raise DataError(f"a mesh of {len(faces)} faces cannot be remeshed to edges of {edge:.3g}: nothing is left of it")
+        raise DataError(
+            f"a mesh of {len(faces)} faces cannot be remeshed to edges of {edge:.3g}: nothing is left of it"
+        )
     return Triangles(points, triangles)

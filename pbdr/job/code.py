@@ -41,7 +41,9 @@ def load(text: str, variable: str) -> Callable[..., Any]:
     if not callable(function):
         names = [n for n, thing in vars(module).items() if callable(thing) and not n.startswith("_")]
         near = closest(name, names)
-        raise OptionError(f"variable {variable!r}: {where} has no function {name!r}.{f' Closest: {near[0]}' if near else ''}")
+        raise OptionError(
+            f"variable {variable!r}: {where} has no function {name!r}.{f' Closest: {near[0]}' if near else ''}"
+        )
     found: Callable[..., Any] = function
     return found
 

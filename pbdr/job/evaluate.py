@@ -121,9 +121,7 @@ def _parameters(
             entry["rmse_aligned"] = metrics.rmse(scale * estimate, truth, weight)
         arrays = {"init": initial[parameter.name], "estimate": estimate, "target": truth}
         entry["images"] = results.write_parameter(run.path, parameter.name, arrays, seen, min(2, len(data.training)))
-        entry |= surfaces.write(
-            run.path, variables, parameter, initial[parameter.name], estimate, data.target
-        )
+        entry |= surfaces.write(run.path, variables, parameter, initial[parameter.name], estimate, data.target)
         entries.append(entry)
     return entries
 

@@ -22,7 +22,9 @@ FLIP_PROTOCOL = (
     "LDR-FLIP (flip-evaluator) of sRGB-encoded images clipped to [0, 1], 67 pixels per degree, mean over the pixels of the mask; "
     "outside of the mask the image is taken for the target. Absent where flip-evaluator is not installed (pip install 'pbdr[eval]')"
 )
-EXPOSURE_PROTOCOL = "images are multiplied by the exposure found for their view; those that were held out by the one that fits best"
+EXPOSURE_PROTOCOL = (
+    "images are multiplied by the exposure found for their view; those that were held out by the one that fits best"
+)
 
 
 def measures(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None) -> dict[str, float]:

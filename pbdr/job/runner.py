@@ -322,6 +322,8 @@ def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any
 def _stop_text(job: Job, state: State, reason: str) -> str:
     if reason == "patience":
         return f"It stopped after {state.step} steps: no improvement for {job.stop.patience}."
+    if reason == "settled":
+        return f"It settled after {state.step} steps: what is left of the gradient is noise, and the last answers were averaged."
     if reason == "max_minutes":
         return f"It stopped after {state.step} steps: {job.stop.max_minutes:g} minutes were over."
     return f"All {state.step} steps were done."

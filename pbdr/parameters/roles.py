@@ -52,6 +52,7 @@ class Role:
     albedo        whether Mitsuba's albedo channel shows it, so that texels can be counted that views see
     map           what a variable's values are made of where it does not say: one of `parameters.maps.MAPS`
     lr            the learning rate that goes with that map
+    optimiser     which of `inverse.optimisers.OPTIMISERS` moves it where neither variable nor map says; "": the job's
     replayed      whether replayed gradients with respect to it were compared with traced ones (tests/gradient/test_replay.py)
     """
 
@@ -70,6 +71,7 @@ class Role:
     surface: bool = False
     map: str = "clamp"
     lr: float = 1e-2
+    optimiser: str = ""
     replayed: bool = False
 
     def moves_nothing(self, raw: str) -> bool:
@@ -153,15 +155,15 @@ def _rows() -> Iterator[Role]:
         yield Role(name, geometry)
 
     # Cameras.
-    yield Role("fov", camera, ("x_fov",), (1.0, 179.0), replayed=True)
-    yield Role("aperture_radius", camera, bounds=(1e-6, INF))
-    yield Role("focus_distance", camera, bounds=(1e-6, INF))
-    yield Role("principal_point_x", camera, ("principal_point_offset_x",))
-    yield Role("principal_point_y", camera, ("principal_point_offset_y",))
+    yield Role("fov", camera, ("x_fov",), (1.0, 179.0), optimiser="lm", replayed=True)
+    yield Role("aperture_radius", camera, bounds=(1e-6, INF), optimiser="lm")
+    yield Role("focus_distance", camera, bounds=(1e-6, INF), optimiser="lm")
+    yield Role("principal_point_x", camera, ("principal_point_offset_x",), optimiser="lm")
+    yield Role("principal_point_y", camera, ("principal_point_offset_y",), optimiser="lm")
     for name in ("focal_x", "focal_y"):
-        yield Role(name, camera, bounds=(1e-6, INF))
+        yield Role(name, camera, bounds=(1e-6, INF), optimiser="lm")
     for name in ("k1", "k2", "k3", "k4", "p1", "p2"):
-        yield Role(name, camera)
+        yield Role(name, camera, optimiser="lm")
 
     # Participating media.
     yield Role("sigma_t", medium, bounds=POSITIVE)

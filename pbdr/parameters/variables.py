@@ -37,7 +37,7 @@ class VariableSpec:
     bounds    (lower, upper) of the value; None: what the role allows
     init      None (the scene's value), a number, one number per channel, or an array of the value's shape
     lr        learning rate of the latent variable; None: the role's with the role's map, else LR
-    optimiser one of `inverse.optimisers.OPTIMISERS`; None: the one that suits the map, else the problem's
+    optimiser one of `inverse.optimisers.OPTIMISERS`; None: the one that suits the map or role, else the problem's
     texture   N, or (height, width): promote a constant to a texture, or change a texture's resolution
     start     first step at which the variable moves
     prior     {"tv": weight} adds weight × that prior of the value to the loss; the names are those of `inverse.priors.PRIORS`.
@@ -196,7 +196,8 @@ class Variables:
         found: dict[str, Leaf] = {}
         for key, latent in self.latents.items():
             spec = self.spec(latent)
-            found[key] = Leaf(latent.variable, latent.lr, spec.start, spec.optimiser or latent.map.optimiser)
+            usual = latent.map.optimiser or latent.parameter.row.optimiser
+            found[key] = Leaf(latent.variable, latent.lr, spec.start, spec.optimiser or usual)
         for name, function in self.functions.items():
             own = function.spec
             found |= {key: Leaf(name, lr, own.start, own.optimiser or "") for key, lr in function.rates.items()}
@@ -284,9 +285,7 @@ class Variables:
         projected = {key: maps.project(x.map, latents[key], x.place) for key, x in self.latents.items()}
         return {key: projected.get(key, latents[key]) for key in self.leaves}
 
-    def apply(
-        self, latents: Mapping[str, Any], values: Mapping[str, Any] | None = None, time: float = 0.0
-    ) -> Any:
+    def apply(self, latents: Mapping[str, Any], values: Mapping[str, Any] | None = None, time: float = 0.0) -> Any:
         """Write the (attached) values of `latents` into the scene and return its `mitsuba.SceneParameters`.
 
         `values` saves computing them again; functions of time are taken at `time`. The parameters returned are those of this

@@ -54,7 +54,9 @@ class Colmap(Format):
         scales: dict[str, int] = {}
         frames = [_frame(path, image, cameras[image.camera], model, source, scales) for path, image in found]
         for text, count in scales.items():
-            source.tell(f"{model}: {count} of {len(frames)} images are {text} of their cameras; intrinsics are scaled with them")
+            source.tell(
+                f"{model}: {count} of {len(frames)} images are {text} of their cameras; intrinsics are scaled with them"
+            )
         return frames
 
 
@@ -63,16 +65,25 @@ def _images(model: Path, source: Source) -> Path:
     if source.images is not None:
         folder = Path(source.images)
         if not folder.is_dir():
-            raise DataError(f"[data] images = {source.images!r} is no folder; names of a COLMAP model are relative to one")
+            raise DataError(
+                f"[data] images = {source.images!r} is no folder; names of a COLMAP model are relative to one"
+            )
         return folder
     for above in (model, *list(model.parents)[:2]):
         if (above / "images").is_dir():
             return above / "images"
-    raise DataError(f'{model}: there is no folder "images" beside the model; say where they are by [data] images = "folder"')
+    raise DataError(
+        f'{model}: there is no folder "images" beside the model; say where they are by [data] images = "folder"'
+    )
 
 
 def _frame(
-    path: Path, image: colmap.SparseImage, sparse: colmap.SparseCamera, model: Path, source: Source, scales: dict[str, int]
+    path: Path,
+    image: colmap.SparseImage,
+    sparse: colmap.SparseCamera,
+    model: Path,
+    source: Source,
+    scales: dict[str, int],
 ) -> Frame:
     loaded = source.load(path)
     where = f"{model}: camera {image.camera} of {image.name}"

@@ -53,7 +53,9 @@ def seen_by_sensors(source: Source, sensors: Sequence[Any], scene: str) -> list[
     else:
         files, rule = pair(ids, found)
         partners = list(range(len(ids)))
-        source.tell(f"images and sensors paired by {rule}: {described([(i, f.name) for i, f in zip(ids, files, strict=True)])}")
+        source.tell(
+            f"images and sensors paired by {rule}: {described([(i, f.name) for i, f in zip(ids, files, strict=True)])}"
+        )
     return [_frame(source, file, sensors[k], k, scene) for file, k in zip(files, partners, strict=True)]
 
 

@@ -61,9 +61,7 @@ def read_frames(
     ``layer``: see load_image. ``tell`` is called with what a reader of the file may not expect, such as unknown keys.
     Raises DataError, naming the file and the frame, for what is missing, malformed or not supported.
     """
-    source = Source(
-        Path(path), color=color, missing=missing, exif=exif, layer=layer, masks=masks, tell=tell
-    )
+    source = Source(Path(path), color=color, missing=missing, exif=exif, layer=layer, masks=masks, tell=tell)
     return [(frame, source.load(frame.path, frame.mask)) for frame in Transforms().read(source)]
 
 

@@ -62,6 +62,13 @@ class Loss(ABC):
         calls it once for every view of a step. It must hand on NaN, which `fit` counts and refuses.
         """
 
+    def weights(self, image: Any, target: Any) -> Any:
+        """Return the weight (H, W, C) of the squared difference of every pixel that stands for this loss near `image`; None: 1.
+
+        Optimisers that solve least-squares problems (`lm`) ask for it once a step.
+        """
+        return None
+
 
 def mean(error: Any, mask: Any, weights: Any) -> Any:
     """Return the mean of `error` (H, W, C) over pixels and channels, weighted by mask · weights (each (H, W) or None)."""

@@ -20,6 +20,12 @@ class L1(Loss):
     def __call__(self, image: Any, target: Any, mask: Any = None, weights: Any = None, **given: Any) -> Any:
         return mean(dr.abs(image - target), mask, weights)
 
+    def weights(self, image: Any, target: Any) -> Any:
+        error = dr.abs(
+            image - target
+        )  # large ones count by their first power; the floor keeps small ones from counting alone
+        return 1 / (error + 0.1 * dr.mean(error, axis=None) + 1e-6)
+
 
 @dataclass(frozen=True)
 class L2(Loss):
@@ -41,6 +47,9 @@ class RelMSE(Loss):
     def __call__(self, image: Any, target: Any, mask: Any = None, weights: Any = None, **given: Any) -> Any:
         return mean(dr.square(image - target) / (dr.square(target) + self.floor), mask, weights)
 
+    def weights(self, image: Any, target: Any) -> Any:
+        return 1 / (dr.square(target) + self.floor)
+
 
 @dataclass(frozen=True)
 class Log(Loss):
@@ -51,3 +60,6 @@ class Log(Loss):
     def __call__(self, image: Any, target: Any, mask: Any = None, weights: Any = None, **given: Any) -> Any:
         difference = dr.log(1 + dr.maximum(image, 0)) - dr.log(1 + dr.maximum(target, 0))
         return mean(dr.square(difference), mask, weights)
+
+    def weights(self, image: Any, target: Any) -> Any:
+        return 1 / dr.square(1 + dr.maximum(target, 0))

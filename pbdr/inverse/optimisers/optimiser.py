@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,10 +27,13 @@ class Optimiser(ABC):
     """A new one is a frozen dataclass below this class, whose fields are its options (`pbdr.registry`).
 
     name    what job files and `Options.optimiser` call it
+    wants   "gradients", by latent key; or "least squares": then the argument `gradients` of `step` is an
+            `inverse.least_squares.System`, which has normal equations, and losses at other latents
     slots   names of the tensors that it keeps for each latent; not "latent" and not "learned", which checkpoints hold besides
     """
 
     name: ClassVar[str]
+    wants: ClassVar[str] = "gradients"
     slots: ClassVar[tuple[str, ...]] = ()
 
     def init(self, latents: Mapping[str, Any]) -> Memory:
@@ -40,10 +43,14 @@ class Optimiser(ABC):
 
     @abstractmethod
     def step(
-        self, memory: Memory, latents: Mapping[str, Any], gradients: Mapping[str, Any], lr: Mapping[str, float]
+        self, memory: Memory, latents: Mapping[str, Any], gradients: Any, lr: Mapping[str, float]
     ) -> tuple[dict[str, Any], Memory]:
         """Return (latents, memory) after one update of the latents that have a gradient; the others stay as they are.
 
         `lr` is by latent key. Numbers that change from step to step are opaque, so that no kernel is compiled twice. What is given
         is not changed.
         """
+
+    def settled(self, memory: Memory, keys: Iterable[str]) -> bool:
+        """Return whether the latents `keys` have arrived, so that further steps would only shake them; a fit ends when all have."""
+        return False

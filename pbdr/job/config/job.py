@@ -70,8 +70,10 @@ class Job(Section):
         )
         return self.model_copy(
             update={
-                "vars": {name: section.model_copy(update={"function": _code(base, section.function)})
-                         for name, section in self.vars.items()},
+                "vars": {
+                    name: section.model_copy(update={"function": _code(base, section.function)})
+                    for name, section in self.vars.items()
+                },
                 "scene": self.scene.model_copy(update={"file": absolute(self.scene.file)}),
                 "data": data,
                 "output": self.output.model_copy(update={"dir": _absolute(Path.cwd(), self.output.dir)}),

@@ -59,6 +59,7 @@ class _Pose(Map):
     """A pose moved from where it started. Latents: `size` numbers, of which the last three are the translation."""
 
     poses: ClassVar[bool] = True
+    optimiser: ClassVar[str] = "lm"
 
     def refusal(self, place: Place) -> str:
         serves = place.parameter is not None and place.parameter.kind == "transform" and place.scene is not None
@@ -147,6 +148,7 @@ class Rigid(Map):
     """A rigid motion of all vertices of a mesh: a rotation vector about its centre and a translation in units of its size."""
 
     name: ClassVar[str] = "rigid"
+    optimiser: ClassVar[str] = "lm"
     scale: bool = option(False, "a seventh number, the logarithm of a factor of size")
 
     def refusal(self, place: Place) -> str:
@@ -193,6 +195,7 @@ class Shift(Map):
     """A point moved from where it started, in units of the scene's size: half the diagonal of the box around its shapes."""
 
     name: ClassVar[str] = "shift"
+    optimiser: ClassVar[str] = "lm"
 
     def refusal(self, place: Place) -> str:
         return "" if place.parameter is not None and place.scene is not None else "serves points of a scene alone"

@@ -1,0 +1,138 @@
+"""Levenberg–Marquardt: Gauss–Newton steps with damping (Moré 1978; Madsen, Nielsen & Tingleff 2004), aware of Monte Carlo noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from pbdr.inverse.optimisers.optimiser import Memory, Optimiser
+from pbdr.registry import option
+
+Array = NDArray[np.float64]
+
+#: Blurs that the images are compared under, one after the other: standard deviations, as shares of the width of the film. The last
+#: one is about a pixel of a small film: differences of single pixels are mostly noise of the derivatives.
+BLURS = (0.125, 0.06, 0.03, 0.015)
+DAMPING = 1e-2  # at the start, relative to the diagonal
+DAMPINGS = (1e-2, 1e-3, 1e-4, 1e-6)  # the least for each blur: what coarse images hardly show is left to finer ones
+LEAST = 1e-6  # of the largest: what is smaller beside it is rounding
+FLOOR = 0.1  # of the noise: what is left of H below it may be the error of the noise's own estimate
+DRAWS = 6  # images that serve one set of derivatives
+TRIES = 6  # steps that are tried with one of them
+ENOUGH = 0.05  # where a step lowers the loss by less than this share, the next blur is taken
+LITTLE = 0.01  # a step that lowers the loss by less, with nothing left of the blur, counts as STUCK of those that are averaged
+STUCK = 4
+CALM, GOES_ON = (
+    0.9,
+    0.9999,
+)  # quantiles of the size of noise, below which a gradient is taken for noise, at first and later
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt(Optimiser):
+    """Gauss–Newton steps from derivative images, for few numbers that all pixels depend on: poses, lenses, points.
+
+    It compares images under a blur that shrinks as it gets nearer, and tries every step before taking it. When what is left of the
+    gradient is noise, it averages the next steps, and has settled. Learning rates mean nothing to it.
+    """
+
+    name: ClassVar[str] = "lm"
+    wants: ClassVar[str] = "least squares"
+    slots: ClassVar[tuple[str, ...]] = ("damping", "blur", "averaged")
+    average: int = option(24, "images whose answers are averaged at the end")
+
+    def init(self, latents: Mapping[str, Any]) -> Memory:
+        values = {"damping": DAMPING, "blur": 0.0, "averaged": 0.0}
+        slots = {slot: {key: _number(value) for key in latents} for slot, value in values.items()}
+        return Memory(slots, dict.fromkeys(latents, 0))
+
+    def step(
+        self, memory: Memory, latents: Mapping[str, Any], gradients: Any, lr: Mapping[str, float]
+    ) -> tuple[dict[str, Any], Memory]:
+        """As `Optimiser.step`; `gradients` is the `inverse.least_squares.System` of the step."""
+        system = gradients
+        first = system.keys[0]
+        damping, level, averaged = (float(np.array(memory.slots[slot][first])[0]) for slot in self.slots)
+        at, level = system.start, int(level)
+        for draw in range(DRAWS):
+            last = level == len(BLURS) - 1
+            normal = system.normal(at, BLURS[level], draw)
+            usual = chi2.ppf(GOES_ON if averaged else CALM, len(at)) / len(at)
+            calm = significance(normal.gradient, normal.scatter) < usual
+            if last and calm:
+                # Noise alone: the mean of the points that such steps lead to is nearer than any of them, the later ones most.
+                averaged += 1
+                at = at + solved(normal, DAMPINGS[-1]) * 2 / (averaged + 1)
+                if averaged >= self.average:
+                    break
+                continue
+            tried, found, gain = self._tried(system, normal, at, max(damping, DAMPINGS[level]), BLURS[level], draw)
+            if gain <= ENOUGH and draw:
+                break  # what derivatives of elsewhere do not achieve says nothing; the next step has its own
+            at, damping = tried, found
+            if last:
+                averaged = averaged + STUCK if gain < LITTLE else 0.0
+            elif calm or gain < ENOUGH:
+                level, damping = level + 1, min(damping, 1.0)
+        slots = {
+            slot: dict.fromkeys(system.keys, _number(value))
+            for slot, value in zip(self.slots, (damping, float(level), averaged), strict=True)
+        }
+        return system.tensors(at), Memory(slots, {key: count + 1 for key, count in memory.t.items()})
+
+    def settled(self, memory: Memory, keys: Any) -> bool:
+        return all(float(np.array(memory.slots["averaged"][key])[0]) >= self.average for key in keys)
+
+    @staticmethod
+    def _tried(
+        system: Any, normal: Any, start: Array, damping: float, blur: float, draw: int
+    ) -> tuple[Array, float, float]:
+        """The first step that lowers the loss, the damping after it, and by which share it lowered the loss (0: none did)."""
+        for _ in range(TRIES):
+            move = solved(normal, damping)
+            expected = -2 * normal.gradient @ move - move @ normal.matrix @ move
+            found = system.loss(start + move, blur, draw)
+            gain = normal.loss - found
+            if gain > 0:
+                ratio = gain / expected if expected > 0 else 1.0
+                damping *= 0.1 if ratio > 0.75 else 1.0 if ratio > 0.25 else 4.0
+                return start + move, damping, gain / normal.loss
+            damping *= 8.0
+        return start, damping, 0.0
+
+
+def solved(normal: Any, damping: float) -> Array:
+    """Return the step −(H + …)⁻¹ g. Directions in which H is far smaller than the noise that was taken out of it are damped."""
+    size = np.sqrt(np.maximum(np.diag(normal.matrix + normal.noise), 0))
+    seen = size > 1e-12 * max(size.max(), 1e-30)
+    move = np.zeros(len(size))
+    if not seen.any():
+        return move
+    scale = np.outer(size[seen], size[seen])
+    values, vectors = np.linalg.eigh(normal.matrix[np.ix_(seen, seen)] / scale)
+    noise = np.einsum("ij,ik,kj->j", vectors, normal.noise[np.ix_(seen, seen)] / scale, vectors)
+    curvature = np.maximum(values, FLOOR * noise) + damping
+    along = vectors.T @ (normal.gradient[seen] / size[seen])
+    move[seen] = -(vectors @ (along / curvature)) / size[seen]
+    return move
+
+
+def significance(gradient: Array, scatter: Array) -> float:
+    """Squared size of a gradient in units of its noise, gᵀ V⁻¹ g / n: about 1 where it is noise."""
+    size = np.sqrt(np.maximum(np.diag(scatter), 0))
+    seen = size > 0
+    if not seen.any():
+        return float("inf") if np.abs(gradient).max() > 0 else 0.0
+    values, vectors = np.linalg.eigh(scatter[np.ix_(seen, seen)] / np.outer(size[seen], size[seen]))
+    along = vectors.T @ (gradient[seen] / size[seen])
+    return float(np.mean(along**2 / np.maximum(values, LEAST)))
+
+
+def _number(value: float) -> Any:
+    return mi.TensorXf(np.array([value], np.float32))
