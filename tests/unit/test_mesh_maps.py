@@ -48,7 +48,7 @@ def test_positions_are_those_of_the_formula(tmp_path):
     edges = mesh.vertices[mesh.edges_unique]
     size = np.ptp(mesh.vertices, axis=0).max()
     weight = (REACH * size / np.linalg.norm(edges[:, 0] - edges[:, 1], axis=1).mean()) ** 2
-    assert weight == pytest.approx(19 * 320 / 5120, rel=0.1)  # the λ of the paper, for a ball of 5,120 faces
+    assert weight == pytest.approx(19 * 320 / 20480, rel=0.1)  # the λ of the paper, for a ball of 20,480 faces
     latent = np.random.default_rng(2).normal(size=(len(mesh.vertices), 3))
     expected = mesh.vertices + size * np.linalg.solve(matrix_of(mesh.vertices, mesh.faces, weight), latent)
     np.testing.assert_allclose(moved(variables, key, latent), expected, atol=2e-5)

@@ -17,7 +17,7 @@ from pbdr.parameters.place import Place
 from pbdr.registry import option
 
 #: How far a step spreads over the surface by default, as a fraction of the object's size. λ follows from it.
-REACH = 0.16
+REACH = 0.08
 #: Vertices that a map takes for equal to what it expresses, as a fraction of the object's size.
 SAME = 1e-5
 
@@ -143,8 +143,8 @@ class LargeSteps(OfSurface):
     """Positions of a mesh whose latent is (I + λL)(v − v₀) / size, L the combinatorial Laplacian: what pulls at one vertex moves
     those around it, so that shapes go far and stay smooth. Copies of a vertex stay together.
 
-    λ = (0.16 · size / mean edge length)² by default. A step spreads over √λ edges, and so over the same part of the object
-    however finely it is meshed; for a sphere of 5,000 faces this is the 19 that the paper takes. Size is the longest side of the
+    λ = (0.08 · size / mean edge length)² by default. A step spreads over √λ edges, and so over the same part of the object
+    however finely it is meshed; for a sphere of 20,000 faces this is the 19 that the paper takes. Size is the longest side of the
     bounding box at the start; it is the unit of the latent and of its learning rate, so that nothing depends on units or origin.
     """
 
