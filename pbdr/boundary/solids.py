@@ -126,7 +126,7 @@ def _distance(triangles: intersections.Array) -> intersections.Array:
     return np.where(inside, np.abs(height), best)
 
 
-def crossing_sheets(
+def intersecting(
     placed: list[Placed], solids: list[intersections.Solid], meshes: set[tuple[int, int]]
 ) -> tuple[intersections.Sheets | None, list[tuple[int, int]]]:
     """Where shapes pass through each other: (curves between meshes, pairs that involve a round shape).

@@ -27,7 +27,7 @@ class TableBuilder:
     def __init__(self) -> None:
         self.kept = Kept()
         self.changed = 0  # how often the forms of the rows have
-        self.crossed: tuple[list[Any], intersections.Sheets | None, list[tuple[int, int]]] | None = None
+        self.intersected: tuple[list[Any], intersections.Sheets | None, list[tuple[int, int]]] | None = None
         self.touched: tuple[Any, Any] | None = (
             None  # what it depends on beside where shapes are; edges at rest that touch moving ones
         )
@@ -63,7 +63,7 @@ class TableBuilder:
         self.forms = forms
         instanced = any(one.frame is not None for one in placed)
         table = table_of(parts, instanced, kinds)
-        sheets = self._crossings(scene, placed, table, moving)
+        sheets = self._intersections(scene, placed, table, moving)
         if sheets is not None:
             table = table_of([*parts, solids.sheet_rows(placed, sheets, moving)], instanced, kinds)
         if moving and len(moving) < len(scene.shapes()):
@@ -76,21 +76,21 @@ class TableBuilder:
             dr.eval(table.moving)
         return table
 
-    def _crossings(
+    def _intersections(
         self, scene: Any, placed: list[Placed], table: EdgeTable, moving: frozenset[int]
     ) -> intersections.Sheets | None:
         """Where shapes pass through each other, searched again only when one has moved."""
         state = [x for one in placed for x in one.kind.state(one)]
-        if self.crossed is None or not _unchanged(self.crossed[0], state):
+        if self.intersected is None or not _unchanged(self.intersected[0], state):
             meshes = solids.pierced_meshes(scene, placed, table)
             others = not all(one.kind.triangles for one in placed)
             sheets: intersections.Sheets | None = None
             pairs: list[tuple[int, int]] = []
             if meshes or others:
                 bodies = [one.kind.solid(one, self.kept) for one in placed]
-                sheets, pairs = solids.crossing_sheets(placed, bodies, meshes)
-            self.crossed, self.touched = (state, sheets, pairs), None
-        _, sheets, pairs = self.crossed
+                sheets, pairs = solids.intersecting(placed, bodies, meshes)
+            self.intersected, self.touched = (state, sheets, pairs), None
+        _, sheets, pairs = self.intersected
         solids.refuse(placed, sheets, pairs, moving)
         return sheets
 

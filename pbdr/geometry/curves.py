@@ -18,10 +18,10 @@ from pbdr.geometry import surfaces, texcoords
 from pbdr.geometry.edges import column, columns, numbers
 from pbdr.geometry.intersections import Solid
 from pbdr.geometry.kind import Inside, Kind, Part
+from pbdr.geometry.numbering import Numbering
 from pbdr.geometry.placed import Placed
 from pbdr.parameters import traverse
 
-NOWHERE = 0xFFFFFFFF
 ROUND = 12  # corners around the polygonal tubes that stand for curve shapes where intersections are looked for
 
 
@@ -128,14 +128,11 @@ class Curves(Kind):
         self.first = numbers(np.concatenate([i + o for i, o in zip(indices, self.offset, strict=False)]))
         self.start = numbers(np.cumsum([0, *map(len, indices)])[:-1])
         self.sizes = mi.UInt32([len(i) for i in indices])
-        addresses = np.array([int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(s))[0]) for s in self.shapes], np.uint32)
-        number = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
-        number[addresses] = np.arange(len(self.shapes))
-        self.number = numbers(number)
+        self.numbering = Numbering(self.shapes)
         self.attached = [
             (k, shape) for k, (shape, x) in enumerate(zip(self.shapes, values, strict=True)) if dr.grad_enabled(x)
         ]
-        dr.eval(self.points, self.first, self.start, self.sizes, self.number)
+        dr.eval(self.points, self.first, self.start, self.sizes, self.numbering.number)
 
     @classmethod
     def of(cls, scene: Any) -> Curves | None:
@@ -207,10 +204,7 @@ class Curves(Kind):
 
     def at(self, hit: Any, active: Any) -> tuple[Any, Segment, Any]:
         """For hits: (whether on such a curve, the segment that is hit, attached, the number of segments of the shape)."""
-        address = dr.reinterpret_array(mi.UInt32, hit.shape)
-        here = mi.Bool(active) & hit.is_valid() & (address != 0) & (address < dr.width(self.number))
-        number = dr.gather(mi.UInt32, self.number, address, here)
-        here &= number != NOWHERE
+        here, number = self.numbering.of(hit, active)
         row = dr.gather(mi.UInt32, self.start, number, here) + hit.prim_index
         first = dr.gather(mi.UInt32, self.first, row, here)
         points = self._span(self.points, first, here)
