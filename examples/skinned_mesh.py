@@ -74,12 +74,7 @@ def scene() -> Any:
     T = mi.ScalarTransform4f
     film = {"type": "hdrfilm", "width": SIZE, "height": SIZE, "rfilter": {"type": "box"}}
     views = {
-        f"camera-{i}": {
-            "type": "perspective",
-            "fov": 40,
-            "film": film,
-            "to_world": T().look_at(origin, [0.9, 0, 0], [0, 0, 1]),
-        }
+        f"camera-{i}": {"type": "perspective", "fov": 40, "film": film, "to_world": T().look_at(origin, [0.9, 0, 0], [0, 0, 1])}
         for i, origin in enumerate(([0.9, -1.5, 4.0], [0.9, 2.0, 3.5]))
     }
     lamp = {"type": "directional", "direction": [0.3, 0.6, -1.0], "irradiance": {"type": "rgb", "value": 2.0}}

@@ -15,7 +15,7 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.transport import camera, lenses
+from pbdr.transport import camera
 from pbdr.transport.eye import Eye
 
 NEAR, FAR = "near", "far"
@@ -89,7 +89,7 @@ def _in_view(sensor: Any, boxes: list[Any], depth: float) -> bool:
 
 
 def _is_fisheye(sensor: Any) -> bool:
-    return sensor.class_name() == camera.DISTORTED and sensor.model is lenses.OpenCVFisheye
+    return bool(sensor.class_name() == camera.DISTORTED and sensor.model.wide)
 
 
 def cut_by_spheres(scene: Any, sensor: Any, found: frozenset[str]) -> str:

@@ -57,12 +57,12 @@ class DistortedMethods:
             x = float(props.get("focal_x", props.get("focal_y", 1.0)))
             return {"focal_x": x, "focal_y": float(props.get("focal_y", x))}
         angle = math.radians(float(props.get("fov", 60.0)))
-        widest = 2 * math.pi if self.model is lenses.OpenCVFisheye else math.pi
+        widest = 2 * math.pi if self.model.wide else math.pi
         if not 0 < angle < widest:
             raise OptionError(
                 f"{self.plugin}: fov = {math.degrees(angle):g}; give degrees between 0 and {math.degrees(widest):g}."
             )
-        focal = 1 / angle if self.model is lenses.OpenCVFisheye else 0.5 / math.tan(0.5 * angle)
+        focal = 1 / angle if self.model.wide else 0.5 / math.tan(0.5 * angle)
         return {"focal_x": focal, "focal_y": focal}
 
     # ------------------------------------------------------------------ Mitsuba's interface
@@ -123,7 +123,7 @@ class DistortedMethods:
         to_world = self.world_transform()
         ray = dr.zeros(mi.Ray3f, dr.width(position))
         direction = to_world @ local
-        inverse = 1 if self.model is lenses.OpenCVFisheye else dr.rcp(local.z)
+        inverse = 1 if self.model.wide else dr.rcp(local.z)
         ray.o = mi.Point3f(to_world @ mi.Point3f(0)) + direction * (self.clip[0] * inverse)
         ray.d = direction
         ray.time = time
@@ -182,7 +182,7 @@ class DistortedMethods:
     def _invertible(self, image: Any) -> bool:
         """Whether image points are reached from the axis without passing a fold."""
         model = self.model(tuple(dr.detach(c) for c in self.lens().coefficients))
-        if self.model is lenses.OpenCVFisheye:
+        if self.model.wide:
             radius = dr.norm(image)
             end = model.undistort(radius)
             found = dr.abs(model.distort(end)[0] - radius) < lenses.ROUND_TRIP

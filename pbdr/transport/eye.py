@@ -135,7 +135,7 @@ class Eye:
             area /= distance2
             # A ray through a point of the aperture is named by where it meets the plane in focus.
             image = mi.Point2f(image.x - lens.x / self.focus, image.y - lens.y / self.focus)
-            along = dr.sqrt(distance2) if isinstance(self.lens, lenses.OpenCVFisheye) else offset.z
+            along = dr.sqrt(distance2) if self.lens.wide else offset.z
             start = mi.Point3f(self.to_world @ mi.Point3f(lens + offset * (self.near / dr.select(seen, along, 1))))
             reach = dr.sqrt(distance2) * ((self.far - self.near) / dr.select(seen, along, 1))
         position = mi.Point2f(
@@ -147,7 +147,7 @@ class Eye:
 
     def in_front(self, point: Any) -> Any:
         """False only for points that lie behind the camera, from any point of the aperture."""
-        if isinstance(self.lens, lenses.OpenCVFisheye):
+        if self.lens.wide:
             return mi.Bool(True)
         return (self.to_local @ mi.Point3f(point)).z > self.near
 

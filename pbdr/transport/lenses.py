@@ -2,6 +2,7 @@
 
 The frame is OpenCV's: x to the right, y down, z forward; so are image coordinates. A lens maps a direction to its image (`image`,
 with the area of the image per solid angle there) and back (`direction`, attached to the coefficients and to the image point).
+Lenses that are `wide` go by the angle to the axis: they may look backwards, and their near and far clips are spheres, not planes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def _newton(step: Callable[..., Any], target: Any, coefficients: tuple[Any, ...]
 class Pinhole:
     """No distortion: the image is x/z, y/z."""
 
+    wide: ClassVar[bool] = False
+
     def image(self, q: Any) -> tuple[Any, Any, Any]:
         """Vector from the viewpoint → (image point, image area per solid angle, whether the lens sees it)."""
         inverse = dr.rcp(dr.select(q.z > 0, q.z, 1))
@@ -50,6 +53,7 @@ class OpenCV:
     """OpenCV's and COLMAP's OPENCV: radial k1, k2, k3 and tangential p1, p2 on x/z, y/z."""
 
     names: ClassVar[tuple[str, ...]] = ("k1", "k2", "p1", "p2", "k3")
+    wide: ClassVar[bool] = False
     coefficients: tuple[Any, ...]
 
     def distort(self, at: Any) -> tuple[Any, Any]:
@@ -115,6 +119,7 @@ class OpenCVFisheye:
     """OpenCV's and COLMAP's OPENCV_FISHEYE: θ_d = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸), θ the angle to the axis."""
 
     names: ClassVar[tuple[str, ...]] = ("k1", "k2", "k3", "k4")
+    wide: ClassVar[bool] = True
     coefficients: tuple[Any, ...]
 
     def distort(self, theta: Any) -> tuple[Any, Any]:
@@ -162,4 +167,5 @@ class OpenCVFisheye:
         return mi.Vector3f(image.x * scale, image.y * scale, dr.select(off, cosine, 1))
 
 
+#: Sensors made of a lens model each, by plugin: a new one is a class, and an entry here.
 DISTORTED: dict[str, Any] = {"opencv": OpenCV, "opencv_fisheye": OpenCVFisheye}

@@ -14,7 +14,7 @@ from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups, plugins, registry, vertex_normals
 from pbdr.parameters import traverse
-from pbdr.transport import camera, clipping, cones, discontinuities, texels
+from pbdr.transport import camera, clipping, cones, discontinuities, lenses, texels
 from pbdr.transport.features import Features
 
 ALONE = "Use boundary='none' for the interior part alone."
@@ -93,7 +93,7 @@ def check_boundary(
     if features.edges_seen_to_move and sensor.class_name() not in camera.SUPPORTED:
         raise SceneError(
             f"motion of {_names(attached)} seen by a {sensor.class_name()} has no boundary term in this version; use one of "
-            f"the sensors perspective, thinlens, orthographic, opencv, opencv_fisheye. {ALONE}"
+            f"the sensors perspective, thinlens, orthographic, {', '.join(lenses.DISTORTED)}. {ALONE}"
         )
     _check_planes(scene, sensor, features, attached, warped)
     _check_beams(scene, features, attached, warped)
