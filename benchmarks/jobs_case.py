@@ -49,13 +49,13 @@ class Case:
 
 def fit(text: str, folder: Path) -> dict[str, Any]:
     """Write `text` to `folder`/job.toml and run it as `pbdr fit` does; what eval/metrics.json holds, and the `run` directory."""
-    from pbdr.job import runner
+    from pbdr.job import preflight, runner
     from pbdr.job.config import load_job
 
     path = folder / "job.toml"
     path.write_text(text, encoding="utf-8")
     job, source = load_job(path, {"output.dir": str(folder / "runs")})
-    scene = runner.preflight(job)
-    outcome = runner.run(runner.create(job, source), scene=scene)
+    prepared = preflight.check(job)
+    outcome = runner.run(runner.create(job, source), prepared=prepared)
     found: dict[str, Any] = json.loads((outcome.run.path / "eval" / "metrics.json").read_text(encoding="utf-8"))
     return {**found, "run": str(outcome.run.path)}
