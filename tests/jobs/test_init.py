@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pbdr.data import Camera, encode_exr, write_transforms
+from pbdr.data import Camera, encode_exr, mitsuba_to_colmap, write_transforms
 from pbdr.job import preflight, reference, starter
 from pbdr.job.config import load_job
 from validation.command_line import assert_one_line, run
@@ -81,6 +81,30 @@ def test_a_folder_with_cameras(posed: Path, capfd: pytest.CaptureFixture[str], s
     job, _ = written(posed, capfd, str(posed / source))
     assert job["data"] == {"cameras": "transforms.json", "mask": "alpha", "holdout": "every:8"}
     assert job["scene"]["file"] == "scene.xml"
+
+
+def test_missing_images_are_left_out(posed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (posed / "3.exr").unlink()
+    job, _ = written(posed, capfd, str(posed))
+    assert job["data"] == {"cameras": "transforms.json", "missing": "skip", "mask": "alpha"}
+
+
+def test_a_colmap_model(posed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """sparse/0 and images beside it; the views see the ball, whose pose is that of the camera in COLMAP's convention."""
+    (posed / "transforms.json").unlink()
+    (posed / "sparse" / "0").mkdir(parents=True)
+    (posed / "images").mkdir()
+    poses = []
+    for i in range(2):
+        (posed / f"{i}.exr").rename(posed / "images" / f"{i}.exr")
+        camera = Camera.look_at([4, i, 1], [0, 0, 0], [0, 0, 1], 12, 12, 0.7)
+        (w, x, y, z), t = mitsuba_to_colmap(camera.to_world)
+        poses.append(f"{i + 1} {w} {x} {y} {z} {t[0]} {t[1]} {t[2]} 1 {i}.exr\n\n")
+    (posed / "sparse/0/cameras.txt").write_text("1 PINHOLE 12 12 16.4 16.4 6 6\n")
+    (posed / "sparse/0/images.txt").write_text("".join(poses))
+    (posed / "sparse/0/points3D.txt").write_text("")
+    job, _ = written(posed, capfd, str(posed))
+    assert job["data"] == {"cameras": "sparse/0", "mask": "alpha"}
 
 
 def test_images_for_the_sensors(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

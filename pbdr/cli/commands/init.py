@@ -17,13 +17,16 @@ from ..shared import Json, Result, activate, no_more
 
 @dataclass
 class Init:
-    """Write a commented job file for a scene, a transforms.json, or a folder that holds them and images.
+    """Write a commented job file for a scene, a transforms.json, or a folder that holds them, a COLMAP model or images.
 
     Without images the scene itself is the target, which tries whether a job can find its values again."""
 
     source: Annotated[
         Positional[Path | None],
-        tyro.conf.arg(metavar="SOURCE", help="scene.xml, transforms.json, or the folder that holds them."),
+        tyro.conf.arg(
+            metavar="SOURCE",
+            help="scene.xml, transforms.json, or the folder that holds them (and images, or sparse/0).",
+        ),
     ] = None
     estimate: Annotated[
         Literal["material", "light", "shape", "camera", "all"], tyro.conf.arg(help="What the job estimates.")

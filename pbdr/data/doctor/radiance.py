@@ -12,6 +12,7 @@ from .unseen import visible
 STEEP, FLAT = (1.75, 2.9), (0.34, 0.58)
 STOPS = 0.35  # of exposure that may differ
 TIMES = 8  # as large as the scatter of ratios, which is small only where surfaces are where the start says
+MOST = 0.7  # of the pairs of images must be alike; else the surfaces are not those of the images
 SLANT = 0.5  # least cosine between a surface's normal and the view
 ALIKE = 0.2  # stops by which ratios of the points that two images share may differ from their median
 
@@ -127,13 +128,13 @@ def _exposures(logs: Array) -> tuple[Array, float] | None:
             middle = float(np.median(both))
             # An exposure is one factor; where points differ each in its own way, they are not the same places.
             apart = float(np.median(np.abs(both - middle)))
+            scatter.append(apart)
             if apart < ALIKE:
                 row = np.zeros(count)
                 row[i], row[j] = 1, -1
                 rows.append(row)
                 values.append(middle)
-                scatter.append(apart)
-    if not rows:
+    if len(rows) < MOST * len(scatter) or not rows:
         return None
     matrix = np.array([*rows, np.ones(count)])
     linked = np.abs(np.array(rows)).sum(0) > 0
