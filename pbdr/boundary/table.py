@@ -99,20 +99,19 @@ def _placed(scene: Any, kinds: tuple[Kind, ...]) -> list[Placed]:
     """All shapes of a scene, those that instances show in place of these. Raises SceneError for shapes of no kind."""
     found = []
     inside = groups.members(scene)
-    of = {type(kind): kind for kind in kinds}
     for index, shape in enumerate(scene.shapes()):
         frame = dr.detach(traverse(shape)["to_world"]) if index in inside else None
         shown = inside.get(index, [shape])
         ids = [NO_MEMBER] if frame is None else groups.member_ids(shown)
         for member, inner in zip(ids, shown, strict=True):
-            kind = registry.kind_of(inner)
+            kind = registry.among(kinds, inner)
             if kind is None or not kind.forms or (frame is not None and not kind.grouped):
                 where = "" if frame is None else " in a shape group"
                 raise SceneError(
                     f"shape '{inner.id()}' is a {name_of(inner)}{where}: its visibility edges are not supported, so that gradients "
                     f"of moving geometry would be wrong. {INSTEAD}"
                 )
-            found.append(Placed(inner, index, member, frame, of[kind]))
+            found.append(Placed(inner, index, member, frame, kind))
     return found
 
 

@@ -40,11 +40,10 @@ def _reasons(scene: Any, sensor: Any, features: Features, max_depth: int) -> Any
             yield (
                 f"the light '{emitter.id()}' has no size: its hard shadows are no integral over directions that could be warped."
             )
-    of = {type(kind): kind for kind in features.kinds}
     for shape in scene.shapes():
         name = f"the shape '{shape.id()}'"
         bsdf = shape.bsdf()
-        kind = of.get(registry.kind_of(shape))  # type: ignore[arg-type]
+        kind = registry.among(features.kinds, shape)
         reason = "" if kind is None else kind.unwarped(shape)
         if reason:
             yield f"{name} {reason}"

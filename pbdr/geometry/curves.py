@@ -17,7 +17,7 @@ import numpy as np
 from pbdr.geometry import surfaces, texcoords
 from pbdr.geometry.edges import column, columns, numbers
 from pbdr.geometry.intersections import Solid
-from pbdr.geometry.kind import Inside, Kind, Part
+from pbdr.geometry.kind import ALONE, Inside, Kind, Part
 from pbdr.geometry.numbering import Numbering
 from pbdr.geometry.placed import Placed
 from pbdr.parameters import traverse
@@ -285,13 +285,13 @@ class Curves(Kind):
         together.)"""
         return float(np.median(on_host(shape)[0][:, 3]))
 
-    def refusal(self, shape: Any) -> str:
+    def refusal(self, shape: Any, names: str) -> str:
         """Texture coordinates jump around the curve, from segment to segment."""
         if not texcoords.varies_over(shape, 0):
             return ""
         return (
             f"curve shape '{shape.id()}' has a texture that changes around the curve, where its texture coordinates jump: the "
-            "gradient of {names} would be wrong. Use a texture that changes along the curve only. {alone}"
+            f"gradient of {names} would be wrong. Use a texture that changes along the curve only. {ALONE}"
         )
 
 

@@ -2,8 +2,9 @@
 
 A kind is a class; its object stands for all shapes of this kind in one scene. Both integrals ask it while they trace their kernels:
 Python leaves out the kinds that a scene lacks. The boundary (docs/theory.md, section 4) needs edges: *rows* of a table, each of a
-*form*, each a curve p(u), u in [0, 1), as seen from a view. What a kind does not override is right for closed shapes whose hits
-Mitsuba differentiates; `examples/own_shape.py` is a small one.
+*form*, each a curve p(u), u in [0, 1), as seen from a view. A kind with rows must say what they are (`rows`, `curve`), how their
+points move (`moved`, or `follows_pose`) and where the shape is (`solid` or `ball`: what passes through it is refused); the registry
+asks for these. The rest is right for closed shapes whose hits Mitsuba differentiates. `examples/own_shape.py` is a small one.
 
 Masks, points and rows are arrays on the device, one entry a lane; `here` marks the lanes that are this kind's.
 """
@@ -21,10 +22,11 @@ import mitsuba as mi
 
 from pbdr.geometry.intersections import Solid
 from pbdr.geometry.near import Line, Round
-from pbdr.geometry.placed import Placed
+from pbdr.geometry.placed import Kept, Placed
 from pbdr.geometry.plugins import name_of
 from pbdr.geometry.view import Curve, View
 
+ALONE = "Use boundary='none' for the interior part alone."
 Evaluate = Callable[[Any, Any, Any], Any]  # (hit, ray, active) → surface interaction
 
 
@@ -137,8 +139,8 @@ class Kind(ABC):
 
     # ------------------------------------------------------------------ rows of the table
 
-    def rows(self, placed: Placed, kept: Any) -> list[Part]:
-        """Rows of one shape (edges.py says which columns). `kept`: `Kept`, what is the same between calls. Raises SceneError."""
+    def rows(self, placed: Placed, kept: Kept) -> list[Part]:
+        """Rows of one shape, filled in by `edges.columns`. `kept`: for what is the same between calls. Raises SceneError."""
         return []
 
     def curve(self, row: Any, view: View, u: Any, here: Any) -> Curve:
@@ -158,7 +160,7 @@ class Kind(ABC):
         across = dr.maximum(dr.squared_norm(row.c), dr.squared_norm(row.d))
         return dr.sqrt(dr.maximum(dr.squared_norm(row.b), across))
 
-    def refuse(self, placed: Placed, kept: Any) -> None:  # noqa: B027 (most kinds have nothing to refuse)
+    def refuse(self, placed: Placed, kept: Kept) -> None:  # noqa: B027 (most kinds have nothing to refuse)
         """Raise SceneError for a shape on which the image has no derivative as soon as rays or shapes move."""
 
     def near(self, row: Any, view: View, omega: Any) -> list[tuple[Any, Line | Round]]:
@@ -209,8 +211,8 @@ class Kind(ABC):
         """What says where a shape is: buffers, and poses as bytes. While these are the same, so are intersections."""
         return [placed.matrix().tobytes()]
 
-    def solid(self, placed: Placed, kept: Any) -> Solid:
-        """Triangles in world space that stand for the shape where intersections with others are looked for; none by default."""
+    def solid(self, placed: Placed, kept: Kept) -> Solid:
+        """Triangles in world space that stand for the shape, inside it, where intersections with others are looked for."""
         return Solid.empty()
 
     def ball(self, placed: Placed) -> Any | None:
@@ -221,8 +223,8 @@ class Kind(ABC):
         """The smallest of its parts that terms depend on; `size` is its own."""
         return size
 
-    def refusal(self, shape: Any) -> str:
-        """Why this shape has no right gradient where it is seen to move, as a sentence with its name; empty if it has one."""
+    def refusal(self, shape: Any, names: str) -> str:
+        """Why the gradient of `names` is not right where this shape is seen to move, and what to do; empty if it is."""
         return ""
 
     def unwarped(self, shape: Any) -> str:

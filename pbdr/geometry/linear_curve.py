@@ -158,14 +158,14 @@ class LinearCurves(Curves):
         """Axis and radius on the host."""
         return (1 - v) * points[first] + v * points[first + 1]
 
-    def refusal(self, shape: Any) -> str:
+    def refusal(self, shape: Any, names: str) -> str:
         """Too short for Embree, or with a texture around the curve."""
-        found = super().refusal(shape)
+        found = super().refusal(shape, names)
         if found or on_gpu() or lost(shape) <= LOST:
             return found
         return (
             f"curve shape '{shape.id()}' has segments so short in the scene's unit that Embree traces them wrongly: "
-            f"{lost(shape):.1%} of its length is missing, and the gradient of {{names}} lacks as much. "
+            f"{lost(shape):.1%} of its length is missing, and the gradient of {names} lacks as much. "
             "Scale the whole scene up, its lights with it, or use longer segments."
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pbdr.errors import OptionError
@@ -15,17 +16,24 @@ from pbdr.geometry.linear_curve import LinearCurves
 from pbdr.geometry.mesh import Mesh
 
 KINDS: list[type[Kind]] = []
+#: Of a kind with rows, one of each: without them, it would be at rest, or passed through, and nobody would know.
+NEEDED = (("rows",), ("curve",), ("moved", "follows_pose"), ("solid", "ball"))
 
 
 def register(kind: type[Kind]) -> type[Kind]:
     """Add a kind, and return it, so that this may decorate one. The same class again, as a notebook makes it, replaces the old one.
 
-    Raises OptionError for what is no kind, and where another kind has its name or one of its plugins.
+    Raises OptionError for what is no kind, lacks what a kind with rows must say, or has the name or a plugin of another kind.
     """
     if not (isinstance(kind, type) and issubclass(kind, Kind) and isinstance(getattr(kind, "name", None), str)):
         raise OptionError(
             f"{getattr(kind, '__name__', kind)} is no kind of geometry: it is a class below Kind with a name."
         )
+    for methods in NEEDED if kind.forms else ():
+        if all(getattr(kind, name) in (False, getattr(Kind, name)) for name in methods):
+            raise OptionError(
+                f"{kind.__name__} has rows of edges, and must have {' or '.join(methods)} (pbdr/geometry/kind.py says why)."
+            )
     forget(kind.name, kind.__qualname__)
     for other in KINDS:
         shared = {kind.name} & {other.name} or set(kind.plugins) & set(other.plugins)
@@ -53,6 +61,12 @@ def _count() -> None:
 def kind_of(shape: Any) -> type[Kind] | None:
     """The kind of a shape; None if there is none that matches."""
     return next((kind for kind in KINDS if kind.matches(shape)), None)
+
+
+def among(kinds: Iterable[Kind], shape: Any) -> Kind | None:
+    """The one of these kinds that a shape is of; None if it is of none."""
+    own = kind_of(shape)
+    return next((kind for kind in kinds if type(kind) is own), None)
 
 
 def present(scene: Any) -> tuple[Kind, ...]:

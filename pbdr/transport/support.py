@@ -13,11 +13,11 @@ from pbdr.attached import AttachedParameter
 from pbdr.backend import on_gpu
 from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups, plugins, registry, vertex_normals
+from pbdr.geometry.kind import ALONE
 from pbdr.parameters import traverse
 from pbdr.transport import camera, clipping, cones, discontinuities, lenses, texels
 from pbdr.transport.features import Features
 
-ALONE = "Use boundary='none' for the interior part alone."
 FARTHEST = (
     8192  # sizes from the origin: up to there a box on a floor was right within 1 %, at twice that its shadow lost 11 %
 )
@@ -196,24 +196,22 @@ def _check_declared(scene: Any, features: Features, attached: list[AttachedParam
 def _check_kinds(scene: Any, features: Features, attached: list[AttachedParameter]) -> None:
     """Raise for shapes seen to move of which the kind of geometry says why their gradient is not right."""
     shapes = scene.shapes()
-    of = {type(kind): kind for kind in features.kinds}
     shown = range(len(shapes)) if features.sensor_moves or features.moving_chains else sorted(features.moving_shapes)
     for shape in (shapes[i] for i in shown):
-        kind = of.get(registry.kind_of(shape))  # type: ignore[arg-type]
-        reason = "" if kind is None else kind.refusal(shape)
+        kind = registry.among(features.kinds, shape)
+        reason = "" if kind is None else kind.refusal(shape, _names(attached))
         if reason:
-            raise SceneError(reason.format(names=_names(attached), alone=ALONE).strip())
+            raise SceneError(reason)
 
 
 def _check_digits(scene: Any, features: Features) -> None:
     """Warn of shapes so far from the origin that single precision cannot tell what touches their edges from what does not."""
-    of = {type(kind): kind for kind in features.kinds}
     for index, shape in enumerate(scene.shapes()):
         if features.moving_shapes and index not in features.moving_shapes:
             continue
         box = shape.bbox()
         low, high = (np.array(corner, dtype=np.float64).ravel() for corner in (box.min, box.max))
-        kind = of.get(registry.kind_of(shape))  # type: ignore[arg-type]
+        kind = registry.among(features.kinds, shape)
         size = float((high - low).max())
         size, far = size if kind is None else kind.detail(shape, size), float(np.abs([low, high]).max())
         if size > 0 and far > FARTHEST * size:

@@ -83,9 +83,17 @@ def test_what_is_no_kind_is_refused(example):
     class Again(kind.Kind):
         name, plugins = "round", ("Sphere",)
 
+    class Still(kind.Kind):
+        name, plugins, forms = "still", ("Still",), (kind.Form("edge"),)
+        rows, curve = example.Ellipsoid.rows, example.Ellipsoid.curve
+
     codes = [form.code for one in registry.KINDS for form in one.forms]
     assert codes == list(range(len(codes)))
-    for entry, message in ((Again, "'Sphere' is a kind of geometry already"), (len, "is no kind")):
+    for entry, message in (
+        (Again, "'Sphere' is a kind of geometry already"),
+        (Still, "must have moved or follows_pose"),
+        (len, "is no kind"),
+    ):
         with pytest.raises(OptionError, match=message):
             registry.register(entry)
     before = list(registry.KINDS)
