@@ -36,7 +36,7 @@ def build(run: RunDirectory) -> str:
     status, metrics = run.read_status(), storage.read_json(run.path / "eval" / "metrics.json")
     records = run.read_metrics()
     views = _views(run)
-    parameters = _parameters(run)
+    parameters = _parameters(run, metrics)
     return page.template("report.html.j2").render(
         title=run.path.parent.name,
         stamp=run.path.name,
@@ -49,6 +49,7 @@ def build(run: RunDirectory) -> str:
         error_limit=ERROR_LIMIT,
         error_colors=", ".join(f"rgb({r}, {g}, {b})" for r, g, b in ERROR_COLORS),
         parameters=parameters,
+        bars=_bars(metrics),
         with_target=any(p["target"] != "" for p in parameters),
         curves=_curves(records),
         per_view=_per_view(run),
@@ -144,8 +145,27 @@ def _newest_images(run: RunDirectory) -> Path | None:
     return folders[-1] if folders else None
 
 
-def _parameters(run: RunDirectory) -> list[dict[str, Any]]:
+def _bars(metrics: dict[str, Any]) -> list[dict[str, str]]:
+    """Rows of error bars; numbers and factors in the units of the parameter."""
+    rows = []
+    for bar in (metrics.get("identification") or {}).get("bars", []):
+        value, what = bar["value"], bar["what"]
+        rows.append(
+            {
+                "name": bar["name"],
+                "what": what,
+                "value": number(value) if value is not None else "",
+                "middle": number((value or 0.0) + bar["offset"], 3),
+                "sd": number(bar["sd"], 2),
+                "interval": " to ".join(number(x, 3) for x in bar["interval_95"]),
+            }
+        )
+    return rows
+
+
+def _parameters(run: RunDirectory, metrics: dict[str, Any]) -> list[dict[str, Any]]:
     result = []
+    uncertain = (metrics.get("identification") or {}).get("maps", {})
     for entry in storage.read_json(run.path / "eval" / "parameters.json").get("parameters", []):
         maps = []
         for key, label in (
@@ -153,8 +173,9 @@ def _parameters(run: RunDirectory) -> list[dict[str, Any]]:
             ("init", "Start"),
             ("estimate", "Estimate"),
             ("seen", "Seen: by two views or more (white), one (grey)"),
+            ("uncertainty", "Standard deviation, other unknowns held; white is the largest"),
         ):
-            path = entry.get("images", {}).get(key)
+            path = entry.get("images", {}).get(key, uncertain.get(entry["name"]) if key == "uncertainty" else None)
             if path and (run.path / path).is_file():
                 maps.append({"label": label, "src": _embed(run.path / path)})
         result.append(

@@ -39,8 +39,9 @@ class Column:
 
 def columns(problem: Problem, state: State) -> Iterator[Column]:
     """Directions of the unknowns in units of their values."""
-    values = problem.bound.values({key: dr.detach(state.latents[key]) for key in problem.bound.latents})
-    for key, latent in problem.bound.latents.items():
+    bound = problem.at(state)
+    values = bound.values({key: dr.detach(state.latents[key]) for key in bound.latents})
+    for key, latent in bound.latents.items():
         value = np.array(values[key], dtype=np.float64)
         if latent.map.poses:
             yield from _of_latent(problem, state, key, latent)

@@ -281,7 +281,7 @@ def _prior(problem: Problem, bound: Variables, values: dict[str, Any]) -> Any:
 def _rates(problem: Problem, latents: Mapping[str, Any], active: Sequence[str], step: int) -> dict[str, float]:
     """Learning rates by latent key."""
     options = problem.options
-    decay = schedules.decay(options.lr_decay, step, options.steps)
+    decay = options.rate * schedules.decay(options.lr_decay, step, options.steps)
     rates = {key: leaf.lr * decay for key, leaf in problem.bound.leaves.items()}
     if problem.tint_lr is not None and gauge.TINT in active:
         rates[gauge.TINT] = problem.tint_lr * decay

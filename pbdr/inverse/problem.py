@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +61,7 @@ class Options:
     optimiser    one of `inverse.optimisers.OPTIMISERS`, likewise; for variables and maps that do not ask for another one
     spp          samples per pixel of the image; `spp_grad` of its derivative (None: the same)
     resolution   ((step, scale), …): from that step on, films have this fraction of their size
+    rate         factor of all learning rates
     lr_decay     cosine (to 1 % at the last step) or none
     integrator   a Mitsuba integrator dictionary or object; None: `pathspace` with its defaults
     gauge        for example "mean_luminance(mat-*/base_color) = 0.5"; "auto": a tint where albedo and light are unknown; or None
@@ -82,6 +84,7 @@ class Options:
     seed: int = 0
     loss: Losses = "l1"
     optimiser: Choice = "adam"
+    rate: float = 1.0
     lr_decay: str = "cosine"
     resolution: Sequence[tuple[int, float]] = ((0, 1.0),)
     integrator: Any = None
@@ -192,6 +195,12 @@ class Problem:
     def bound(self) -> Variables:
         """The variables bound to the scene; `problem.bound.scene` is the scene that is rendered."""
         return Variables(self.scene, self.variables)
+
+    def at_rate(self, factor: float) -> Problem:
+        """Return the problem with other learning rates: the same scene and everything made of it."""
+        other = copy.copy(self)
+        object.__setattr__(other, "options", replace(self.options, rate=factor))
+        return other
 
     def at(self, state: State) -> Variables:
         """Return the variables on the meshes of `state`; applied, they give them to the scene."""

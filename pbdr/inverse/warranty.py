@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import drjit as dr
@@ -28,6 +28,7 @@ from pbdr.inverse.fit import render_view, view_loss
 from pbdr.inverse.problem import Problem
 from pbdr.inverse.state import State
 from pbdr.parameters import FunctionSpec
+from pbdr.parameters.variables import Latent
 from pbdr.seeds import hashed
 
 #: Part of the job's time that audits may take.
@@ -36,8 +37,9 @@ BUDGET = 0.05
 TOLERANCE, LEVEL = 0.05, 1e-3
 #: Audits before which nothing is decided.
 LEAST = 4
-#: Half of the step of a difference, in learning rates.
-STEP = 0.25
+#: Half of the step of a difference, in learning rates; it doubles where two differences disagree by more than a fifth, up to so
+#: many times: of what moves nothing, and of what moves edges, whose differences are noisier.
+STEP, LARGER, LARGER_MOVING = 0.25, 8, 64
 
 
 @dataclass
@@ -45,10 +47,13 @@ class Record:
     """Audits of one variable: rows of the derivative along the direction and two differences, (x, y, z)."""
 
     rows: list[tuple[float, float, float]] = field(default_factory=list)
+    step: float = STEP
 
     @property
     def ratio(self) -> float:
         """Derivative over difference; infinite while there is none."""
+        if not self.rows:
+            return math.inf
         x, y, z = np.array(self.rows).T
         below = float((y * z).sum())
         return 0.5 * float((x * (y + z)).sum()) / below if below else math.inf
@@ -59,10 +64,14 @@ class Record:
         if count < LEAST:
             return False
         x, y, z = np.array(self.rows).T
-        off = 0.5 * ((x - y) * z + (x - z) * y)
+        off, size = 0.5 * ((x - y) * z + (x - z) * y), y * z
+        if not size.sum() > 0:
+            return False  # too noisy to see anything
+        ratio = off.sum() / size.sum()
         level = LEVEL / (count * (count + 1))
-        error = float(off.std(ddof=1)) / math.sqrt(count) * float(stats.t.ppf(1 - level / 2, count - 1))
-        return bool(abs(off.mean()) - error > TOLERANCE * abs(float((y * z).mean())))
+        # The error of a ratio of sums: only what does not grow with the size of an audit.
+        error = math.sqrt(count / (count - 1) * float(np.square(off - ratio * size).sum())) / float(size.sum())
+        return bool(abs(ratio) - error * float(stats.t.ppf(1 - level / 2, count - 1)) > TOLERANCE)
 
 
 class Warranty:
@@ -80,17 +89,17 @@ class Warranty:
         Raises GradientError, naming variable and parameters, when a gradient is certainly wrong.
         """
         self.fitting += seconds
-        # The first audit may compile; what it costs is told by the second.
-        if self.spent + self.last > self.budget * self.fitting and self.count:
+        # What the next one costs: as much as the last; the first, about a step.
+        if self.spent + (self.last or seconds) > self.budget * self.fitting:
             return
         start = time.perf_counter()
         self.audit(state)
-        self.last = time.perf_counter() - start if self.count > 1 else seconds
+        self.last = time.perf_counter() - start
         self.spent += self.last
 
     def audit(self, state: State) -> None:
         """Audit the variable whose turn it is."""
-        bound = self.problem.bound
+        bound = self.problem.at(state)
         names = [
             n for n, spec in bound.specs.items() if spec.start <= state.step and not isinstance(spec, FunctionSpec)
         ]
@@ -98,12 +107,16 @@ class Warranty:
             return
         name = names[self.count % len(names)]
         chance = np.random.default_rng(hashed(self.problem.options.seed, "audit", self.count))
-        row = self._row(state, bound.names(name), chance)
+        record = self.records.setdefault(name, Record())
+        keys = bound.names(name)
+        row = self._row(state, keys, record.step, chance)
         self.count += 1
         if not all(map(math.isfinite, row)):
             return  # the fit itself counts and refuses it
-        record = self.records.setdefault(name, Record())
         record.rows.append(row)
+        still = all(bound.latents[k].parameter.row.moves_nothing(bound.latents[k].parameter.raw) for k in keys)
+        if abs(row[1] - row[2]) > 0.2 * (abs(row[1]) + abs(row[2])):
+            record.step = min(2 * record.step, STEP * (LARGER if still else LARGER_MOVING))
         if record.wrong():
             parameters = ", ".join(bound.latents[key].parameter.name for key in bound.names(name))
             raise GradientError(
@@ -121,38 +134,44 @@ class Warranty:
             },
         }
 
-    def _row(self, state: State, keys: list[str], chance: np.random.Generator) -> tuple[float, float, float]:
+    def _row(
+        self, state: State, keys: list[str], step: float, chance: np.random.Generator
+    ) -> tuple[float, float, float]:
         """Return the derivative of a loss along a random direction of the latents `keys`, and two finite differences."""
-        problem, number = self.problem, hashed(self.problem.options.seed, "audit", self.count)
+        problem, bound, number = (
+            self.problem,
+            self.problem.at(state),
+            hashed(self.problem.options.seed, "audit", self.count),
+        )
         index = int(chance.integers(len(problem.views)))
         latents = {key: value for key, value in state.latents.items() if key != gauge.TINT}
-        direction = {key: self._direction(key, latents[key], chance) for key in keys}
-        aimed: Any = _Aimed(problem, self._pattern(latents, index, number, chance))
+        direction = {key: self._direction(bound.latents[key], latents[key], step, chance) for key in keys}
+        aimed: Any = _Aimed(problem, self._pattern(replace(state, latents=latents), index, number, chance))
 
         def loss(sign: float, seed: int) -> float:
             moved = {k: mi.TensorXf(v + sign * direction[k]) if k in direction else v for k, v in latents.items()}
             with dr.suspend_grad():
-                params = problem.bound.apply(moved, time=problem.views[index].time)
+                params = bound.apply(moved, time=problem.views[index].time)
                 return float(view_loss(aimed, params, moved, index, seed).array[0])
 
         y, z = (0.5 * (loss(1, seed) - loss(-1, seed)) for seed in (number + 1, number + 2))
         leaves = {k: mi.TensorXf(v) for k, v in latents.items()}
         dr.enable_grad(*[leaves[k] for k in keys])
-        params = problem.bound.apply(leaves, time=problem.views[index].time)
+        params = bound.apply(leaves, time=problem.views[index].time)
         dr.backward(view_loss(aimed, params, leaves, index, number))
         x = sum(float(dr.sum(dr.grad(leaves[k]).array * direction[k].array)[0]) for k in keys)
-        problem.bound.apply(state.latents)
+        bound.apply(state.latents)
         return x, y, z
 
-    def _direction(self, key: str, latent: Any, chance: np.random.Generator) -> Any:
-        """Return half of a difference: steps upwards, of about STEP learning rates; none where a bound would stop them.
+    @staticmethod
+    def _direction(one: Latent, latent: Any, step: float, chance: np.random.Generator) -> Any:
+        """Return half of a difference: steps upwards, of about `step` learning rates; none where a bound would stop them.
 
         All upwards: what many numbers do together is seen better than what each does alone. The numbers of a pose do different
         things.
         """
-        one = self.problem.bound.latents[key]
         signs = chance.choice((-1.0, 1.0), latent.shape) if one.map.poses else 1.0
-        size = STEP * one.lr * chance.uniform(0.8, 1.2, latent.shape) * signs
+        size = step * one.lr * chance.uniform(0.8, 1.2, latent.shape) * signs
         at = np.array(latent, dtype=np.float32)
         for sign in (1, -1):
             there = (at + sign * size).astype(np.float32)
@@ -160,10 +179,9 @@ class Warranty:
             size = np.where(np.abs(kept - there) > 0, 0.0, size)
         return mi.TensorXf(size.astype(np.float32))
 
-    def _pattern(self, latents: Any, index: int, number: int, chance: np.random.Generator) -> NDArray[np.float32]:
+    def _pattern(self, state: State, index: int, number: int, chance: np.random.Generator) -> NDArray[np.float32]:
         """Return a target: the image of view `index`, darker by a random wave, which breaks every symmetry."""
-        problem, state = self.problem, State(0, dict(latents), self.problem.optimiser.init({}))
-        image = render_view(problem, state, index, spp=problem.options.spp, seed=number)
+        image = render_view(self.problem, state, index, spp=self.problem.options.spp, seed=number)
         v, u = np.indices(image.shape[:2]) / np.array(image.shape[:2]).reshape(2, 1, 1)
         angle, phase = chance.uniform(0, 2 * math.pi, 2)
         wave = np.cos(2 * math.pi * (u * math.cos(angle) + v * math.sin(angle)) + phase)

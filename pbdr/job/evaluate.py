@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..inverse import View
 from ..parameters import Parameter, Variables, list_parameters, read
-from . import coverage, metrics, results, storage, surfaces
+from . import bars, coverage, metrics, results, storage, surfaces
 from .config import Job
 from .rundir import RunDirectory
 from .views import Dataset
@@ -180,15 +180,19 @@ def _verdict(goals: Sequence[Mapping[str, Any]], details: Mapping[str, Any]) -> 
     if settled is not None:
         change = abs(100 * settled)
         tail = f" Over the last fifth of the steps the loss {'fell' if settled < 0 else 'rose'} by {change:.1f} %."
+    doubt, remark = bars.remark(details.get("identification"))
+    tail += remark
     if not goals:
         text = f"No goal was set. {details.get('stop', '')}{tail}"
-        return {"met": None, "level": "none", "word": "Finished", "text": text}
+        level = "warn" if doubt else "none"
+        return {"met": None, "level": level, "word": f"Finished, {doubt}" if doubt else "Finished", "text": text}
     missed = [goal for goal in goals if not goal["met"]]
     if missed:
         names = "; ".join(f"{g['label']} is {g['value']:.4g}, required {g['limit']:.4g}" for g in missed)
         return {"met": False, "level": "bad", "word": "Target not met", "text": f"{names}.{tail}"}
     count = "The goal is" if len(goals) == 1 else f"All {len(goals)} goals are"
-    return {"met": True, "level": "good", "word": "Converged", "text": f"{count} met.{tail}"}
+    word = f"Goals met, {doubt}" if doubt else "Converged"
+    return {"met": True, "level": "warn" if doubt else "good", "word": word, "text": f"{count} met.{tail}"}
 
 
 def loss_change(losses: Sequence[float]) -> float | None:

@@ -16,13 +16,14 @@ from ..errors import DivergedError, PbdrError
 from ..inverse import Problem, State, exposure
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
-from . import checkpoint, code, evaluate, metrics, results, statement, storage, toml, views
+from . import bars, checkpoint, code, evaluate, metrics, results, statement, storage, toml, views
 from .config import Job
 from .estimate import stored_job
 from .events import Events, Silent
 from .preflight import Prepared
 from .rundir import RunDirectory
 from .signals import Interruption
+from .watch import Watch
 
 SCORED_TRAINING = 16  # training views that are scored, at most; every held-out view is
 INTERRUPTED = 130
@@ -104,6 +105,8 @@ class _Worker:
         self.events = events
         self.interruption = interruption
         self.state: State | None = None
+        self.steps_back = 0
+        self.watch: Watch | None = None
 
     @property
     def step(self) -> int:
@@ -163,6 +166,7 @@ class _Worker:
             return first
         self.run.truncate_metrics(saved.step)
         self.say(f"continuing after step {saved.step}")
+        self.steps_back = int(saved.meta.get("steps_back", 0))
         return State.from_arrays(saved.arrays, saved.meta)
 
     def _initial(
@@ -215,13 +219,21 @@ class _Worker:
         self.interruption.patient = True
         self.events.started(state.step, self.job.optim.steps)
         try:
-            result = inverse.fit(problem, self._after_step(problem, shown), state)
+            self.watch = Watch(problem, self.job.guard.audit, self.say, self.steps_back)
+            result = self.watch.fit(self._after_step(problem, shown), state, lambda: self._last_good(problem))
         finally:
             self.events.ended()
             self.interruption.patient = False
         self.state = result.state
         self._save()
         return "interrupted" if self.interruption.requested else result.reason
+
+    def _last_good(self, problem: Problem) -> State:
+        """The newest checkpoint, or the start; what was noted after it is forgotten."""
+        saved = checkpoint.load(self.run.checkpoints)
+        self.state = inverse.init(problem) if saved is None else State.from_arrays(saved.arrays, saved.meta)
+        self.run.truncate_metrics(self.state.step)
+        return self.state
 
     def _after_step(self, problem: Problem, shown: list[inverse.View]) -> Callable[[State, inverse.Info], bool]:
         def after_step(state: State, info: inverse.Info) -> bool:
@@ -248,6 +260,7 @@ class _Worker:
             return
         self.run.sync_metrics()
         arrays, meta = self.state.to_arrays()
+        meta["steps_back"] = self.steps_back if self.watch is None else self.watch.steps_back
         checkpoint.save(self.run.checkpoints, self.state.step, arrays, meta, self.job.output.keep_checkpoints)
         self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
 
@@ -282,6 +295,10 @@ class _Worker:
         }
         if self.job.exposure is not None:
             details["exposures"] = exposure.factors(self.state.latents)
+        if self.watch is not None:
+            details["guard"] = self.watch.summary()
+        if self.job.output.error_bars:
+            details["identification"] = bars.find(problem, self.state, self.run, self.job.optim.seed, self.say)
         bound = problem.at(self.state)
         before, after = problem.bound.numpy(first.latents), bound.numpy(self.state.latents)
         found = evaluate.write(self.job, self.run, data, bound, before, after, scores, details)

@@ -86,7 +86,7 @@ def _rows() -> Iterator[Role]:
     geometry, camera, medium = Kind.GEOMETRY, Kind.CAMERA, Kind.MEDIUM
     # Fractions move by a few percent a step, light by a few percent of itself; textures at all resolutions together.
     shade: dict[str, Any] = {"map": "pyramid", "lr": 0.04}
-    gloss: dict[str, Any] = {"map": "pyramid", "lr": 0.03}
+    gloss: dict[str, Any] = {"map": "pyramid", "lr": 0.015}
     glow: dict[str, Any] = {"map": "pyramid", "lr": 0.1}
 
     # Colours of surfaces. Principled `specular` bends refracted rays, as an index of refraction does.

@@ -21,6 +21,9 @@ class GuardSection(Section):
     """Skipped steps after which the run counts as diverged (exit code 4)."""
     collapse: Annotated[str, one_of(COLLAPSE)] = JOB.collapse
     """Shorten a step around faces of a mesh that it would turn over, fold or collapse ("shorten"), or take it whole ("ignore")."""
+    audit: bool = True
+    """Compare gradients with finite differences now and then, in at most 5 % of the time; a wrong one is named and ends the run
+    (exit code 4)."""
 
 
 class StopSection(Section):
@@ -58,3 +61,5 @@ class OutputSection(Section):
     """Checkpoints that are kept, the newest ones."""
     eval_spp: Count = 64
     """Samples per pixel of the images that are scored and shown."""
+    error_bars: bool = True
+    """After the fit, find error bars of what was estimated, and what the images leave open."""

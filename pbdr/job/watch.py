@@ -1,0 +1,72 @@
+"""What watches over the fit of a job: audits of its gradients, and a step back with half the rate where it diverges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .. import inverse
+from ..errors import DivergedError
+from ..inverse import Info, Problem, Result, State
+from ..inverse.warranty import Warranty
+
+#: Steps back in a job, each of which halves the learning rates.
+STEPS_BACK = 3
+#: A loss that is this many times that of the start, at the same resolution, has diverged.
+RISE = 4.0
+
+
+class Watch:
+    """Runs `inverse.fit`; after `steps_back` steps back the learning rates have the factor 2^−steps_back.
+
+    `audited`: the audits of the gradients, None where they are switched off.
+    """
+
+    def __init__(self, problem: Problem, audits: bool, say: Callable[[str], None], steps_back: int = 0) -> None:
+        self.say = say
+        self.steps_back = steps_back
+        self.problem = self._slowed(problem)
+        self.plain = problem
+        self.audited = Warranty(self.problem) if audits else None
+        self._start: dict[float, float] = {}
+
+    def _slowed(self, problem: Problem) -> Problem:
+        if not self.steps_back:
+            return problem
+        return problem.at_rate(0.5**self.steps_back)
+
+    def fit(self, callback: Callable[[State, Info], object], state: State, last_good: Callable[[], State]) -> Result:
+        """Fit from `state`; where it diverges, go on from `last_good()` with half the rates.
+
+        Raises DivergedError when that does not help, GradientError for a wrong gradient.
+        """
+        while True:
+            try:
+                return inverse.fit(self.problem, self._watched(callback), state)
+            except DivergedError as error:
+                if self.steps_back >= STEPS_BACK:
+                    raise DivergedError(f"{error} ({STEPS_BACK} steps back with half the rate did not help)") from None
+                self.steps_back += 1
+                state = last_good()
+                self.say(f"diverged: {error}. Back to step {state.step}, with half the learning rates")
+                self.problem = self._slowed(self.plain)
+                self._start.clear()
+
+    def _watched(self, callback: Callable[[State, Info], object]) -> Callable[[State, Info], object]:
+        def after(state: State, info: Info) -> object:
+            first = self._start.setdefault(info.scale, abs(state.progress.smoothed))
+            if math.isfinite(first) and state.progress.smoothed > RISE * first > 0:
+                raise DivergedError(
+                    f"step {state.step}: the loss is {state.progress.smoothed / first:.3g} times that of the start"
+                )
+            if self.audited is not None and not info.skipped:
+                self.audited.after(state, info.seconds)
+            return callback(state, info)
+
+        return after
+
+    def summary(self) -> dict[str, Any]:
+        """What metrics.json holds of it."""
+        audits = {} if self.audited is None else {"audits": self.audited.summary()}
+        return {"steps_back": self.steps_back, **audits}
