@@ -123,7 +123,7 @@ def read_asset(scene: Scene, views: Sequence[View] = ()) -> Asset:
     known: dict[tuple[int, int], int] = {}
     for shape in scene.mi.shapes():
         node = by_id.get(shape.id())
-        found = None if node is None else _triangles(shape)
+        found = None if node is None else triangles(shape)
         if node is None or found is None:
             asset.lost.append(f"shape '{shape.id()}' ({shape.class_name()}) is not made of triangles: left out")
             continue
@@ -156,7 +156,7 @@ def _material(reader: Reader, nodes: Any, bsdf: int, light: int, shape: str) -> 
     return material
 
 
-def _triangles(shape: Any) -> tuple[Array, NDArray[np.int64], Array | None, Array | None] | None:
+def triangles(shape: Any) -> tuple[Array, NDArray[np.int64], Array | None, Array | None] | None:
     """Positions, faces, normals and texture coordinates in world space; None for curves, grids, instances."""
     params = traverse(shape)
     if isinstance(shape, mi.Mesh) and "faces" in params:

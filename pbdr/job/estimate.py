@@ -61,8 +61,16 @@ def load(directory: RunDirectory, allow_code: bool = False) -> Estimate:
         )
     variables = Variables(statement.load(job), statement.specs(job, allow_code))
     state = State.from_arrays(saved.arrays, saved.meta)
-    missing = set(variables.leaves) - set(state.latents)
-    if missing:
-        raise DataError(f"{directory.path}: the checkpoint has no value for {', '.join(sorted(missing))}")
+    strange = sorted(set(state.meshes) - set(variables.latents))
+    if state.meshes and not strange:
+        variables = variables.on(state.meshes)
+    wanted = {key: tuple(value.shape) for key, value in variables.init().items()}
+    strange += sorted(
+        key for key in wanted if key not in state.latents or tuple(state.latents[key].shape) != wanted[key]
+    )
+    if strange:
+        raise DataError(
+            f"{directory.path}: the checkpoint is of another problem or version: {', '.join(strange)} differ in name or shape"
+        )
     variables.apply(state.latents)
     return Estimate(directory, job, variables.scene, variables, state.latents, saved.step)

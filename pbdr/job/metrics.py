@@ -46,6 +46,17 @@ def ssim(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = 
 
 def flip(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None) -> float | None:
     """As FLIP_PROTOCOL says; 0 for equal images; None where flip-evaluator is not installed."""
+    errors = flip_map(image, target, mask)
+    if errors is None:
+        return None
+    weight = np.ones(errors.shape, np.float32) if mask is None else np.asarray(mask, np.float32)
+    return float(np.sum(errors * weight) / np.sum(weight))
+
+
+def flip_map(
+    image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None
+) -> NDArray[np.float64] | None:
+    """(H, W) errors in [0, 1] that `flip` is the mean of; None where flip-evaluator is not installed."""
     try:
         import flip_evaluator
     except ImportError:
@@ -54,8 +65,7 @@ def flip(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = 
     weight = np.ones(reference.shape[:2], np.float32) if mask is None else np.asarray(mask, np.float32)
     test = np.where(weight[..., None] > 0, test, reference)
     errors = flip_evaluator.evaluate(reference, test, "LDR", applyMagma=False, computeMeanError=False)[0]
-    errors = np.asarray(errors, np.float64).reshape(*weight.shape, -1).mean(axis=2)
-    return float(np.sum(errors * weight) / np.sum(weight))
+    return np.asarray(np.asarray(errors, np.float64).reshape(*weight.shape, -1).mean(axis=2))
 
 
 def mean_squared_error(image: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None) -> float:

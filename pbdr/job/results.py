@@ -40,7 +40,12 @@ def write_view(folder: Path, name: str, image: NDArray[Any], target: NDArray[Any
 def error_image(image: NDArray[Any], target: NDArray[Any]) -> NDArray[np.uint8]:
     """(H, W, 3) colours of the mean absolute difference of the encoded images, saturating at ERROR_LIMIT."""
     encoded = np.clip(linear_to_srgb(np.nan_to_num(image)), 0, 1) - np.clip(linear_to_srgb(target), 0, 1)
-    position = np.clip(np.abs(encoded).mean(axis=2) / ERROR_LIMIT, 0, 1) * (len(ERROR_COLORS) - 1)
+    return colored(np.abs(encoded).mean(axis=2) / ERROR_LIMIT)
+
+
+def colored(errors: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 3) ERROR_COLORS of (H, W) errors in [0, 1]."""
+    position = np.clip(errors, 0, 1) * (len(ERROR_COLORS) - 1)
     table = np.asarray(ERROR_COLORS, dtype=np.float64)
     lower = np.minimum(position.astype(int), len(ERROR_COLORS) - 2)
     fraction = (position - lower)[..., None]

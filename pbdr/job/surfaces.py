@@ -63,10 +63,10 @@ def distance(a: Triangles, b: Triangles, count: int = POINTS, seed: int = 0) -> 
 
     first, second = (trimesh.Trimesh(mesh.positions, mesh.faces, process=False) for mesh in (a, b))
     p, q = (np.asarray(trimesh.sample.sample_surface(mesh, count, seed=seed)[0]) for mesh in (first, second))
-    return 0.5 * float(_distances(p, second).mean() + _distances(q, first).mean())
+    return 0.5 * float(distances(p, second).mean() + distances(q, first).mean())
 
 
-def _distances(points: Array, mesh: Any) -> Array:
+def distances(points: Array, mesh: Any) -> Array:
     """Distances of points (N, 3) to a trimesh."""
     import trimesh
     from scipy.spatial import cKDTree

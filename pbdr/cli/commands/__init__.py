@@ -12,6 +12,7 @@ from .bench import Bench
 from .check import Check
 from .demo import Demo
 from .doctor import Doctor
+from .eval import Eval
 from .export import Export
 from .fit import Fit
 from .gradient import Gradient
@@ -24,7 +25,7 @@ from .verify import Verify
 
 COMMANDS: dict[str, Any] = {
     command.__name__.lower(): command
-    for command in (Demo, Init, Check, Fit, Resume, Export, Render, Gradient, Verify, Params, Report, Bench, Doctor)
+    for command in (Demo, Init, Check, Fit, Resume, Eval, Export, Render, Gradient, Verify, Params, Report, Bench, Doctor)
 }
 
 

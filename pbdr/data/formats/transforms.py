@@ -65,6 +65,28 @@ def read_frames(
     return [(frame, source.load(frame.path, frame.mask)) for frame in Transforms().read(source)]
 
 
+def read_cameras(path: str | Path) -> list[tuple[str, Camera]]:
+    """The cameras of a file, with the names of their images, which need not be there: frames state their size, `w` and `h`.
+
+    Raises DataError, naming the file and the frame, as `read_frames` does.
+    """
+    path = Path(path)
+    data = _parse(path)
+    found = []
+    for index, frame in enumerate(data.get("frames") or ()):
+        given = keys.merged(data, frame)
+        where = f"{path}: frame {index} ({_short(frame.get('file_path', 'without file_path'))})"
+        keys.check(given, where)
+        size = [number(given, key, where) for key in ("w", "h")]
+        if not all(size):
+            raise DataError(f"{where}: 'w' and 'h' are missing: without an image, a frame must state its size")
+        camera = _camera(given, (round(size[0] or 0), round(size[1] or 0)), where)
+        found.append((Path(str(given.get("file_path", f"frame-{index:03d}"))).stem, camera))
+    if not found:
+        raise DataError(f"{path}: 'frames' must be a list with at least one frame")
+    return found
+
+
 def _found(
     path: Path, data: dict[str, Any], frames: list[Any], source: Source
 ) -> list[tuple[Path, dict[str, Any], str]]:
