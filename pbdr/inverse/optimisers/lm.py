@@ -24,6 +24,7 @@ DAMPINGS = (1e-2, 1e-3, 1e-4, 1e-6)  # the least for each blur: what coarse imag
 LEAST = 1e-6  # of the largest: what is smaller beside it is rounding
 FLOOR = 0.1  # of the noise: what is left of H below it may be the error of the noise's own estimate
 DRAWS = 6  # images that serve one set of derivatives
+CHORDS = 3  # of these that may lead far away, where the derivatives are others
 TRIES = 6  # steps that are tried with one of them
 ENOUGH = 0.05  # where a step lowers the loss by less than this share, the next blur is taken
 LITTLE = 0.01  # a step that lowers the loss by less, with nothing left of the blur, counts as STUCK of those that are averaged
@@ -72,6 +73,8 @@ class LevenbergMarquardt(Optimiser):
                 if averaged >= self.average:
                     break
                 continue
+            if draw == CHORDS:
+                break
             tried, found, gain = self._tried(system, normal, at, max(damping, DAMPINGS[level]), BLURS[level], draw)
             if gain <= ENOUGH and draw:
                 break  # what derivatives of elsewhere do not achieve says nothing; the next step has its own
