@@ -14,11 +14,11 @@ from .jobs_case import Case, Limit, fit
 Array = NDArray[np.float64]
 
 SIZE, FOV = 64, 45.0
+FACES = (8, 5)  # columns and rows of the thing
 DEGREES, SHARE = 10.0, 0.1  # how far off the start is: turned, and moved or scaled
 EYE, AIM = np.array([2.2, 1.6, 3.0]), np.array([0.0, -0.2, 0.0])
-OBJECT = np.array([0.1, -0.35, 0.0])  # centre of the thing that moves
-RADIUS = 1.0  # about its size
 LENS = {"k1": -0.12, "k2": 0.05}
+WIDE = 70.0  # field of view of the lens, whose corners show its coefficients
 
 SCENE = """<scene version="3.0.0">
   <emitter type="envmap" id="sky"><string name="filename" value="sky.exr"/></emitter>
@@ -31,7 +31,7 @@ SCENE = """<scene version="3.0.0">
   <shape type="rectangle" id="floor"><transform name="to_world"><scale value="3"/><rotate x="1" angle="-90"/>
     <translate y="-1"/></transform><ref id="paint"/></shape>
   <shape type="cube" id="block"><transform name="to_world"><scale x="0.3" y="0.6" z="0.3"/><rotate y="1" angle="25"/>
-    <translate x="-1.2" y="-0.4" z="0.6"/></transform><ref id="blue"/></shape>
+    <translate x="-1.4" y="-0.4" z="-0.5"/></transform><ref id="blue"/></shape>
 {sensors}
 </scene>
 """
@@ -75,7 +75,7 @@ def write(folder: Path, name: str, sensors: list[str], points: Array | None = No
     (folder / "color.exr").write_bytes(encode_exr(demo.color(64)))
     (folder / "sky.exr").write_bytes(encode_exr(demo.sky(16)))
     mesh = f"{Path(name).stem}.ply"
-    (folder / mesh).write_bytes(with_points(demo.object_ply(8, 5), points))
+    (folder / mesh).write_bytes(with_points(demo.object_ply(*FACES), points))
     (folder / name).write_text(SCENE.format(mesh=mesh, sensors="\n".join(sensors)), encoding="utf-8")
 
 
@@ -137,6 +137,47 @@ def camera(start: int, folder: Path) -> dict[str, float]:
     }
 
 
+def thing(start: int, folder: Path) -> dict[str, float]:
+    """A mesh seen by two cameras: it is turned by 10 degrees and off by a tenth of the distance of the cameras."""
+    from pbdr import demo
+
+    axis, shift, _ = directions(start)
+    shift = (
+        shift * [1.0, 0.2, 1.0] / np.linalg.norm(shift * [1.0, 0.2, 1.0])
+    )  # it floats above the floor, and stays there
+    eyes = [EYE, EYE * [-1.0, 1.2, 0.8]]
+    sensors = [sensor(k, look_at(eye, AIM), {"fov": FOV}) for k, eye in enumerate(eyes)]
+    distance = float(np.linalg.norm(EYE - AIM))
+    true = 0.6 * vertices(demo.object_ply(*FACES))[1][:, :3] + [0.1, -0.1, 0.1]
+    centre = true.mean(axis=0)
+    turn = Rotation.from_rotvec(np.radians(DEGREES) * axis).as_matrix()
+    write(folder, "truth.xml", sensors, true)
+    write(folder, "scene.xml", sensors, (true - centre) @ turn.T + centre + SHARE * distance * shift)
+    found = fit(JOB.format(variables='[vars.thing]\nmatch = "thing/positions"\nmap = "rigid"'), folder)
+    points = estimate(found["run"], "thing/positions")
+    rotation, _ = Rotation.align_vectors(true - centre, points - points.mean(axis=0))
+    return {
+        "rotation": float(np.degrees(rotation.magnitude())),
+        "position": 100 * float(np.linalg.norm(points.mean(axis=0) - centre)) / distance,
+        "steps": float(found["steps"]),
+    }
+
+
+def lens(start: int, folder: Path) -> dict[str, float]:
+    """Two coefficients of a lens, from 0; with the start, its distortion differs."""
+    generator = np.random.default_rng(7200 + start)
+    true = {name: value * float(generator.uniform(0.75, 1.25)) for name, value in LENS.items()}
+    pose = look_at(EYE, AIM)
+    write(folder, "truth.xml", [sensor(0, pose, {"fov": WIDE, **true}, "opencv")])
+    write(folder, "scene.xml", [sensor(0, pose, {"fov": WIDE, "k1": 0.0, "k2": 0.0}, "opencv")])
+    found = fit(JOB.format(variables='[vars.lens]\nmatch = ["camera-0/k1", "camera-0/k2"]'), folder)
+    errors = {
+        name: 100 * abs(float(estimate(found["run"], f"camera-0/{name}").item()) / value - 1)
+        for name, value in true.items()
+    }
+    return {**errors, "steps": float(found["steps"])}
+
+
 CASES = (
     Case(
         "camera-pose",
@@ -144,5 +185,19 @@ CASES = (
         (Limit("rotation", 0.1, "°"), Limit("position", 0.2, "%"), Limit("focal", 0.3, "%")),
         3.0,
         camera,
+    ),
+    Case(
+        "camera-object",
+        "pose of a mesh, two images of 64², from 10° and a tenth of the cameras' distance off",
+        (Limit("rotation", 0.1, "°"), Limit("position", 0.2, "%")),
+        3.0,
+        thing,
+    ),
+    Case(
+        "camera-lens",
+        "coefficients k1 and k2 of an `opencv` lens, one image of 64², from 0",
+        (Limit("k1", 5.0, "%"), Limit("k2", 5.0, "%")),
+        3.0,
+        lens,
     ),
 )
