@@ -49,6 +49,7 @@ name = "camera"
 file = "scene.xml"
 [data]
 target = "truth.xml"
+target_spp = 16384
 {variables}
 """
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pbdr.inverse.least_squares import seen
 from pbdr.inverse.problem import Options, Problem
 from pbdr.inverse.state import Progress, State
 
@@ -27,7 +28,9 @@ def progressed(options: Options, state: State, loss: float) -> Progress:
 def reason(problem: Problem, state: State) -> str:
     """Return why no step follows `state`: settled, patience, max_minutes, or "" if one does."""
     options = problem.options
-    if problem.optimiser.settled(state.memory, state.latents):
+    if problem.optimiser.settled(
+        state.memory, seen(problem, problem.at(state), state.latents, range(len(problem.views)))
+    ):
         return "settled"
     if options.patience is not None and state.step - 1 - state.progress.best_step >= options.patience:
         return "patience"

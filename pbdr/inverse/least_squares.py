@@ -10,10 +10,9 @@ are seen badly much too short. Two independent halves A, B of the samples give Â
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import drjit as dr
@@ -35,12 +34,12 @@ from pbdr.seeds import hashed
 
 Array = NDArray[np.float64]
 
-#: A blur this many pixels wide or less is none.
-NO_BLUR = 0.3
+#: Pixels of the least blur. Below, differences of single pixels are mostly noise of the derivatives; above, signal is lost.
+FINEST = 2.0
 
 #: Samples of a step at least, all views together: of its images, and of each derivative image. A call costs about as much as this
 #: many samples, whatever their number.
-IMAGES, DERIVATIVES = 1 << 18, 1 << 17
+IMAGES, DERIVATIVES = 1 << 20, 1 << 17
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,11 @@ class System:
     def entries(self) -> list[tuple[str, int]]:
         """(latent key, index in it) of every column."""
         return [(key, i) for key in self.keys for i in range(int(np.prod(self.latents[key].shape)))]
+
+    @property
+    def finest(self) -> float:
+        """The least blur that is worth while, as a share of the width of the film."""
+        return FINEST / max(self.problem.film(index, self.scale)[0] for index in self.views)
 
     @property
     def start(self) -> Array:
@@ -247,18 +251,10 @@ class System:
     @staticmethod
     def _blurred(image: Array, blur: float) -> Array:
         sigma = blur * image.shape[1]
-        return image if sigma <= NO_BLUR else gaussian_filter(image, (sigma, sigma, 0), mode="nearest", truncate=3)
+        return np.asarray(gaussian_filter(image, (sigma, sigma, 0), mode="nearest", truncate=3))
 
     def _sees(self, index: int, key: str) -> bool:
-        """Whether a view can depend on a latent: not on what belongs to another sensor."""
-        sensor = self._owners.get(key)
-        return sensor is None or sensor == self.problem.sensor(index).id()
-
-    @cached_property
-    def _owners(self) -> dict[str, str | None]:
-        bound = self.bound
-        owners = {key: owner_of(bound.scene, x.parameter) for key, x in bound.latents.items() if key in self.keys}
-        return {key: owner.id() if isinstance(owner, mi.Sensor) else None for key, owner in owners.items()}
+        return sees(self.problem, self.bound, index, key)
 
     def _samples(self, gradient: bool) -> int:
         """Samples per pixel of one half: as many as in an ordinary step, and at least what small films need."""
@@ -279,6 +275,18 @@ class System:
         return films
 
 
+def sees(problem: Problem, bound: Variables, index: int, key: str) -> bool:
+    """Return whether view `index` can depend on the latent `key`: not if it belongs to the sensor of another view alone."""
+    latent = bound.latents.get(key)
+    owner = None if latent is None or bound.followers.get(key) else owner_of(bound.scene, latent.parameter)
+    return not isinstance(owner, mi.Sensor) or owner.id() == problem.sensor(index).id()
+
+
+def seen(problem: Problem, bound: Variables, keys: Iterable[str], views: Sequence[int]) -> list[str]:
+    """Return those of the latents `keys` that one of the views can depend on."""
+    return [key for key in keys if any(sees(problem, bound, index, key) for index in views)]
+
+
 def moved(
     problem: Problem, bound: Variables, memory: Memory, latents: Mapping[str, Any], moving: Sequence[str], views: Sequence[int],
     scale: float, step: int,
@@ -286,5 +294,6 @@ def moved(
     """Return (latents, memory) after the step of the optimisers that want least-squares problems; the others' latents stay."""
     seed = hashed(problem.options.seed, "least squares", step)
     return problem.optimiser.solve(
-        memory, latents, moving, lambda now, keys: System(problem, bound, now, tuple(keys), views, scale, seed)
-    )
+        memory, latents, seen(problem, bound, problem.optimiser.wanting("least squares", moving), views),
+        lambda now, keys: System(problem, bound, now, tuple(keys), views, scale, seed),
+    )  # fmt: skip

@@ -227,8 +227,13 @@ class Problem:
 
     @cached_property
     def optimiser(self) -> Groups:
-        """What moves the latents: what the variable says, else what suits its map or role, else the one of the options."""
+        """What moves the latents: what the variable says, else what suits its map or role, else the one of the options.
+
+        Least squares are solved with `pathspace` alone; with other integrators, the one of the options does.
+        """
         others = {key: OPTIMISERS.make(leaf.optimiser) for key, leaf in self.bound.leaves.items() if leaf.optimiser}
+        if not getattr(self.integrator, "is_pathspace", False):  # others lack derivative images of cameras, or raise
+            others = {key: one for key, one in others.items() if one.wants == "gradients"}
         return Groups(OPTIMISERS.make(self.options.optimiser), others)
 
     @cached_property

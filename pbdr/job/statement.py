@@ -11,9 +11,10 @@ from .config import Job, VarSection
 
 
 def load(job: Job) -> Scene:
-    """Load the scene that is rendered. Raises SceneError."""
+    """Load the scene that is rendered; unknown cameras of files are its sensors. Raises SceneError, DataError."""
     required = job.data.cameras == "scene" and job.data.target is None
-    return load_scene(job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp)
+    scene = load_scene(job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp)
+    return views.with_cameras(job, scene)
 
 
 def problem(job: Job, scene: Scene, data: views.Dataset, allow_code: bool = False) -> Problem:
@@ -35,7 +36,7 @@ def _spec(name: str, v: VarSection) -> VariableSpec | FunctionSpec:
         )  # fmt: skip
     return VariableSpec(
         match=v.match, raw=v.raw, map=v.map, bounds=v.bounds, init=v.init, lr=v.lr,
-        texture=v.texture, start=v.start, prior=v.prior, optimiser=v.optimiser,
+        texture=v.texture, share=v.share, start=v.start, prior=v.prior, optimiser=v.optimiser,
         remesh=tuple((entry.step, entry.edge) for entry in v.remesh),
     )  # fmt: skip
 

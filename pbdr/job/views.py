@@ -19,7 +19,7 @@ from ..errors import DataError, OptionError, closest
 from ..inverse import View
 from ..parameters import of_sensor, resolve
 from ..scene import Scene, load_object, load_scene
-from . import storage, truth
+from . import cameras, storage, truth
 from .config import DataSection, Job
 from .rundir import RunDirectory
 from .truth import as_rgb, cameras_of_target, image_size, planes_of, render, render_path
@@ -37,6 +37,7 @@ __all__ = [
     "render",
     "render_path",
     "source_of",
+    "with_cameras",
 ]
 
 OPAQUE = 0.999
@@ -100,6 +101,13 @@ def load(job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[s
     return data
 
 
+def with_cameras(job: Job, scene: Scene) -> Scene:
+    """Return the scene in which the cameras of the job's files are sensors, if something of them is unknown; else the scene."""
+    if not cameras.wanted(job):
+        return scene
+    return cameras.inserted(scene, formats.read(source_of(job, scene, lambda text: None)), job.data.cameras)
+
+
 def source_of(job: Job, scene: Scene, progress: Callable[[str], None]) -> Source:
     """How the files of a job's data are read, with the cache that holds their images."""
     data = job.data
@@ -145,7 +153,7 @@ def camera_unknowns(job: Job, scene: Scene) -> list[str]:
         for parameter in resolve(scene, variable.match, raw=variable.raw)
         if of_sensor(scene, parameter)
     ]
-    if names and job.data.cameras != "scene":
+    if names and job.data.cameras != "scene" and not cameras.wanted(job):
         raise OptionError(
             f"{', '.join(names)} belongs to a sensor of {scene.source}, but images are seen by the cameras of {job.data.cameras}: "
             'use cameras = "scene", or leave this variable out'
@@ -194,7 +202,8 @@ def _view(name: str, shot: Shot, source: Source, job: Job, scene: Scene) -> View
     image = load()
     shape = image.rgb.shape
     mask = _composed(image, data)[1]
-    sensor = load_object(frame.camera.to_dict()) if frame.sensor is None else frame.sensor
+    sensor = cameras.index(job, scene, name) if frame.sensor is None else frame.sensor
+    sensor = load_object(frame.camera.to_dict()) if sensor is None else sensor
     seer = scene.sensors[sensor] if isinstance(sensor, int) else sensor
     planes: dict[str, Any] = {
         plane: _plane(plane, file, seer, job, shape[:2], frame.path) for plane, file in shot.planes.items()

@@ -19,6 +19,7 @@ from pbdr.parameters.functions import Function, FunctionSpec
 from pbdr.parameters.meshes import Triangles
 from pbdr.parameters.names import Parameter, resolve, traverse
 from pbdr.parameters.place import Bounds, Place
+from pbdr.parameters.shared import followers_of
 from pbdr.parameters.textures import with_textures
 from pbdr.parameters.values import read, write
 from pbdr.registry import Choice
@@ -39,6 +40,7 @@ class VariableSpec:
     lr        learning rate of the latent variable; None: the role's with the role's map, else LR
     optimiser one of `inverse.optimisers.OPTIMISERS`; None: the one that suits the map or role, else the problem's
     texture   N, or (height, width): promote a constant to a texture, or change a texture's resolution
+    share     one value for all parameters, which are equal at the start: the focal length of a camera that took all views
     start     first step at which the variable moves
     prior     {"tv": weight} adds weight × that prior of the value to the loss; the names are those of `inverse.priors.PRIORS`.
               Instead of a weight, {"weight": weight} and the prior's options
@@ -53,6 +55,7 @@ class VariableSpec:
     lr: float | None = None
     optimiser: Choice | None = None
     texture: int | tuple[int, int] | None = None
+    share: bool = False
     start: int = 0
     prior: Mapping[str, float | Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     remesh: Sequence[tuple[int, float]] = ()
@@ -120,11 +123,17 @@ class Variables:
         self.scene = with_textures(scene, self._texture_sizes(scene))
         self.latents: dict[str, Latent] = {}
         self.functions: dict[str, Function] = {}
+        #: By the key of a shared latent: the parameters that have its value besides its own.
+        self.followers: dict[str, list[Parameter]] = {}
         for name, spec in self.specs.items():
             if isinstance(spec, FunctionSpec):
                 self.functions[name] = Function(name, spec, self._select(self.scene, name, spec))
                 continue
-            for parameter in self._select(self.scene, name, spec):
+            chosen_ones = self._select(self.scene, name, spec)
+            if spec.share:
+                chosen_ones, followers = chosen_ones[:1], followers_of(self.scene, name, chosen_ones)
+                self.followers[f"{name}:{chosen_ones[0].raw}"] = followers
+            for parameter in chosen_ones:
                 row = parameter.row
                 bounds = tuple(float(b) for b in (parameter.bounds if spec.bounds is None else spec.bounds))
                 if len(bounds) != 2:
@@ -188,7 +197,8 @@ class Variables:
     @property
     def moved(self) -> list[str]:
         """Mitsuba's keys of all parameters that the variables decide."""
-        return [*(latent.parameter.raw for latent in self.latents.values()), *self._given]
+        followers = [parameter.raw for shared in self.followers.values() for parameter in shared]
+        return [*(latent.parameter.raw for latent in self.latents.values()), *followers, *self._given]
 
     @property
     def leaves(self) -> dict[str, Leaf]:
@@ -206,7 +216,10 @@ class Variables:
     @property
     def estimated(self) -> list[tuple[str, Parameter, Bounds]]:
         """What is estimated, with variable and bounds: as `numpy` returns it."""
-        found = [(latent.variable, latent.parameter, latent.bounds) for latent in self.latents.values()]
+        found = []
+        for key, latent in self.latents.items():
+            shared = (latent.parameter, *self.followers.get(key, ()))
+            found += [(latent.variable, parameter, latent.bounds) for parameter in shared]
         for name, function in self.functions.items():
             given = () if function.timed else function.parameters
             found += [(name, parameter, parameter.bounds) for parameter in (*function.arguments, *given)]
@@ -294,7 +307,8 @@ class Variables:
         values = self.values(latents) if values is None else values
         self._install()
         for key, latent in self.latents.items():
-            write(self._params, latent.parameter, values[key])
+            for parameter in (latent.parameter, *self.followers.get(key, ())):
+                write(self._params, parameter, values[key])
         for function in self.functions.values():
             for raw, value in function.values(latents, time).items():
                 write(self._params, self._given[raw], value)
@@ -304,7 +318,10 @@ class Variables:
     def numpy(self, latents: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
         """Return the values as NumPy arrays by parameter name, for example `mat/base_color`, and latents of functions."""
         values = self.values({key: dr.detach(latents[key]) for key in self.latents})
-        result = {self.latents[key].parameter.name: np.array(value) for key, value in values.items()}
+        result = {}
+        for key, value in values.items():
+            for parameter in (self.latents[key].parameter, *self.followers.get(key, ())):
+                result[parameter.name] = np.array(value)
         for function in self.functions.values():
             result |= function.numpy(latents)
         return result

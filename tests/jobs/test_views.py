@@ -96,7 +96,9 @@ def test_cameras_that_have_no_partner(tiny: Tiny, tmp_path: Path) -> None:
 
 def test_a_camera_that_sees_no_view_is_no_unknown(tiny: Tiny, tmp_path: Path) -> None:
     job = tiny({**CAMERA, 'cameras = "scene"\ntarget = "truth.xml"': 'cameras = "transforms.json"'})
-    with pytest.raises(OptionError, match=r"camera-0/fov.* belongs to a sensor of"):
+    for path in (job, tmp_path / "scene.xml"):  # `camera-*` are the cameras of files
+        path.write_text(path.read_text().replace("camera-", "eye-"))
+    with pytest.raises(OptionError, match=r"eye-0/fov.* belongs to a sensor of"):
         prepared(job, tmp_path)
 
 

@@ -16,19 +16,19 @@ from pbdr.registry import option
 
 Array = NDArray[np.float64]
 
-#: Blurs that the images are compared under, one after the other: standard deviations, as shares of the width of the film. The last
-#: one is about a pixel of a small film: differences of single pixels are mostly noise of the derivatives.
-BLURS = (0.125, 0.06, 0.03, 0.015)
+#: Blurs that the images are compared under, one after the other, down to that of `System.finest`: standard deviations, as shares
+#: of the width of the film; and the least damping for each, for what coarse images hardly show is left to finer ones.
+BLURS = (0.125, 0.06, 0.03, 0.015, 0.007)
+DAMPINGS = (1e-2, 1e-3, 1e-4, 1e-4, 1e-4)
+LAST_DAMPING = 1e-6
 DAMPING = 1e-2  # at the start, relative to the diagonal
-DAMPINGS = (1e-2, 1e-3, 1e-4, 1e-6)  # the least for each blur: what coarse images hardly show is left to finer ones
 LEAST = 1e-6  # of the largest: what is smaller beside it is rounding
 FLOOR = 0.1  # of the noise: what is left of H below it may be the error of the noise's own estimate
-DRAWS = 6  # images that serve one set of derivatives
+DRAWS = 12  # images that serve one set of derivatives
 CHORDS = 3  # of these that may lead far away, where the derivatives are others
 TRIES = 6  # steps that are tried with one of them
 ENOUGH = 0.05  # where a step lowers the loss by less than this share, the next blur is taken
-LITTLE = 0.01  # a step that lowers the loss by less, with nothing left of the blur, counts as STUCK of those that are averaged
-STUCK = 4
+LITTLE = 0.01  # where a step lowers the loss by less than this share, at the last blur, what it says is averaged, too
 CALM, GOES_ON = (
     0.9,
     0.9999,
@@ -46,7 +46,7 @@ class LevenbergMarquardt(Optimiser):
     name: ClassVar[str] = "lm"
     wants: ClassVar[str] = "least squares"
     slots: ClassVar[tuple[str, ...]] = ("damping", "blur", "averaged")
-    average: int = option(24, "images whose answers are averaged at the end")
+    average: int = option(32, "images whose answers are averaged at the end")
 
     def init(self, latents: Mapping[str, Any]) -> Memory:
         values = {"damping": DAMPING, "blur": 0.0, "averaged": 0.0}
@@ -58,34 +58,36 @@ class LevenbergMarquardt(Optimiser):
     ) -> tuple[dict[str, Any], Memory]:
         """As `Optimiser.step`; `gradients` is the `inverse.least_squares.System` of the step."""
         system = gradients
-        first = system.keys[0]
-        damping, level, averaged = (float(np.array(memory.slots[slot][first])[0]) for slot in self.slots)
-        at, level = system.start, int(level)
+        kept = {slot: {key: float(np.array(memory.slots[slot][key])[0]) for key in system.keys} for slot in self.slots}
+        # What other views moved meanwhile may be elsewhere: the widest blur of all, but as many averages as each has had.
+        damping, level, averaged = max(kept["damping"].values()), int(min(kept["blur"].values())), kept["averaged"]
+        blurs = [blur for blur in BLURS if blur > system.finest]
+        at, level, last = system.start, min(level, len(blurs)), len(blurs)
+        blurs.append(system.finest)
         for draw in range(DRAWS):
-            last = level == len(BLURS) - 1
-            normal = system.normal(at, BLURS[level], draw)
-            usual = chi2.ppf(GOES_ON if averaged else CALM, len(at)) / len(at)
-            calm = significance(normal.gradient, normal.scatter) < usual
-            if last and calm:
-                # Noise alone: the mean of the points that such steps lead to is nearer than any of them, the later ones most.
-                averaged += 1
-                at = at + solved(normal, DAMPINGS[-1]) * 2 / (averaged + 1)
-                if averaged >= self.average:
+            least = LAST_DAMPING if level == last else DAMPINGS[level]
+            normal = system.normal(at, blurs[level], draw)
+            calm = is_noise(normal.gradient, normal.scatter, GOES_ON if all(averaged.values()) else CALM)
+            if level < last or not calm:
+                if draw == CHORDS and level < last:
                     break
-                continue
-            if draw == CHORDS:
+                tried, found, gain = self._tried(system, normal, at, max(damping, least), blurs[level], draw)
+                if level < last and draw and gain <= ENOUGH:
+                    break  # what derivatives of elsewhere do not achieve says nothing; the next step has its own
+                if level < last or gain >= LITTLE:
+                    at, damping, averaged = tried, found, dict.fromkeys(averaged, 0.0)
+                    if level < last and (calm or gain < ENOUGH):
+                        level, damping = level + 1, min(damping, 1.0)
+                    continue
+            # Noise alone: the mean of the points that such steps lead to is nearer than any of them, the later ones most.
+            averaged = {key: count + 1 for key, count in averaged.items()}
+            at = at + solved(normal, least) * np.array([2 / (averaged[key] + 1) for key, _ in system.entries])
+            if min(averaged.values()) >= self.average:
                 break
-            tried, found, gain = self._tried(system, normal, at, max(damping, DAMPINGS[level]), BLURS[level], draw)
-            if gain <= ENOUGH and draw:
-                break  # what derivatives of elsewhere do not achieve says nothing; the next step has its own
-            at, damping = tried, found
-            if last:
-                averaged = averaged + STUCK if gain < LITTLE else 0.0
-            elif calm or gain < ENOUGH:
-                level, damping = level + 1, min(damping, 1.0)
         slots = {
-            slot: dict.fromkeys(system.keys, _number(value))
-            for slot, value in zip(self.slots, (damping, float(level), averaged), strict=True)
+            "damping": dict.fromkeys(system.keys, _number(damping)),
+            "blur": dict.fromkeys(system.keys, _number(level)),
+            "averaged": {key: _number(count) for key, count in averaged.items()},
         }
         return system.tensors(at), Memory(slots, {key: count + 1 for key, count in memory.t.items()})
 
@@ -126,15 +128,15 @@ def solved(normal: Any, damping: float) -> Array:
     return move
 
 
-def significance(gradient: Array, scatter: Array) -> float:
-    """Squared size of a gradient in units of its noise, gᵀ V⁻¹ g / n: about 1 where it is noise."""
+def is_noise(gradient: Array, scatter: Array, quantile: float) -> bool:
+    """Whether a gradient's squared size in units of its noise, gᵀ V⁻¹ g, is below this quantile of what noise alone would give."""
     size = np.sqrt(np.maximum(np.diag(scatter), 0))
     seen = size > 0
     if not seen.any():
-        return float("inf") if np.abs(gradient).max() > 0 else 0.0
+        return not np.abs(gradient).max() > 0
     values, vectors = np.linalg.eigh(scatter[np.ix_(seen, seen)] / np.outer(size[seen], size[seen]))
     along = vectors.T @ (gradient[seen] / size[seen])
-    return float(np.mean(along**2 / np.maximum(values, LEAST)))
+    return bool((along**2 / np.maximum(values, LEAST)).sum() < chi2.ppf(quantile, int(seen.sum())))
 
 
 def _number(value: float) -> Any:

@@ -44,6 +44,8 @@ class VarSection(Section):
     """Learning rate, in units of the latent; without it, that of the role."""
     optimiser: Annotated[Choice, entry_of(OPTIMISERS)] | None = VariableSpec.optimiser
     """Its name, or a table of its type and options; without it, the one that suits the map, else that of [optim]."""
+    share: bool = VariableSpec.share
+    """One value for all parameters that it names, which are equal at the start: the focal length of the camera of all views."""
     start: Annotated[int, Field(ge=0)] = VariableSpec.start
     """Step from which on it moves."""
     function: str | None = None
