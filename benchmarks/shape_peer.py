@@ -69,9 +69,7 @@ def _ours(scene: Any, views: list[Any], options: argparse.Namespace) -> Run:
         state[0], _ = step(problem, state[0])
 
     def mesh() -> trimesh.Trimesh:
-        return trimesh.Trimesh(
-            problem.bound.numpy(state[0].latents)["object/positions"], problem.bound.faces(key), process=False
-        )
+        return trimesh.Trimesh(problem.bound.numpy(state[0].latents)["object/positions"], problem.bound.faces(key), process=False)
 
     return Run(one, mesh)
 
@@ -130,9 +128,7 @@ def run(options: argparse.Namespace) -> Result:
         mesh.export(folder / f"{name}.ply")
         scenes.append(pbdr.load_scene(surfaces.seen(str(folder / f"{name}.ply"), VIEWS, SIZE)))
     path = mi.load_dict({"type": "path", "max_depth": DEPTH})
-    views = [
-        View(np.array(mi.render(scenes[0].mi, sensor=k, integrator=path, spp=128, seed=k)), k) for k in range(VIEWS)
-    ]
+    views = [View(np.array(mi.render(scenes[0].mi, sensor=k, integrator=path, spp=128, seed=k)), k) for k in range(VIEWS)]
     rate = roles.find("positions").lr * float(np.ptp(start.vertices, axis=0).max())
     runs = {"pbdr": _ours(scenes[1], views, options), "Mitsuba": _peer(scenes[2], views, rate, options)}
     first = shapes.chamfer(start, truth)

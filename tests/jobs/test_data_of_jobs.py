@@ -37,15 +37,11 @@ def colmap(folder: Path, count: int = 4) -> list[Camera]:
     (folder / "sparse" / "0").mkdir(parents=True)
     (folder / "images").mkdir()
     focal = cameras[0].focal
-    (folder / "sparse/0/cameras.bin").write_bytes(
-        struct.pack("<QIiQQ3d", 1, 1, 0, SIZE, SIZE, focal, SIZE / 2, SIZE / 2)
-    )
+    (folder / "sparse/0/cameras.bin").write_bytes(struct.pack("<QIiQQ3d", 1, 1, 0, SIZE, SIZE, focal, SIZE / 2, SIZE / 2))
     images = struct.pack("<Q", count)
     for k, camera in enumerate(cameras):
         rotation, translation = mitsuba_to_colmap(camera.to_world)
-        images += (
-            struct.pack("<I7dI", k + 1, *rotation, *translation, 1) + f"{k}.exr".encode() + b"\0" + struct.pack("<Q", 0)
-        )
+        images += struct.pack("<I7dI", k + 1, *rotation, *translation, 1) + f"{k}.exr".encode() + b"\0" + struct.pack("<Q", 0)
         pixels = np.full((SIZE, SIZE, 4), k / 10, np.float32)
         pixels[..., 3] = 1
         pixels[:4, :, 3] = 0.5
@@ -82,9 +78,7 @@ def test_masks_and_depths_beside_images(posed: Path, tmp_path: Path) -> None:
         normals[..., k % 3] = 1
         (tmp_path / f"normals/{k}.exr").write_bytes(encode_exr(normals))
     text = posed.read_text().replace("[data]", '[data]\nmasks = "masks"\ndepth = "depths/*.exr"\nnormal = "normals"')
-    posed.write_text(
-        text.replace('"prb", max_depth = 3', '"pathspace", max_depth = 2') + "\n[loss]\ndepth = 1.0\nnormal = 1.0\n"
-    )
+    posed.write_text(text.replace('"prb", max_depth = 3', '"pathspace", max_depth = 2') + "\n[loss]\ndepth = 1.0\nnormal = 1.0\n")
     data, problem, told = loaded(posed)
     assert [int(np.asarray(view.mask).sum()) for view in data.views] == [12, 24, 36, 48]
     assert any("4 of 4 frames have a mask file" in text for text in told)
@@ -93,9 +87,7 @@ def test_masks_and_depths_beside_images(posed: Path, tmp_path: Path) -> None:
     depth = np.asarray(data.views[1].planes["depth"])
     half = np.tan(0.35) * (1 - 1 / SIZE)  # centre of the outermost pixel
     assert depth[0, 0] == pytest.approx(3 * np.sqrt(1 + 2 * half**2), rel=1e-4) and depth.min() < 3.01
-    np.testing.assert_array_equal(
-        np.asarray(loaded(posed, **{"data.depth_kind": "distance"})[0].views[1].planes["depth"]), 3
-    )
+    np.testing.assert_array_equal(np.asarray(loaded(posed, **{"data.depth_kind": "distance"})[0].views[1].planes["depth"]), 3)
     assert problem.channels == ["depth", "sh_normal"]
     # The outline is the image's alpha, whatever the mask leaves out.
     assert float(np.asarray(data.views[0].planes["silhouette"])[0, 0]) == 0.5
@@ -161,10 +153,7 @@ def test_planes_of_a_target_are_rendered(tiny: Tiny, tmp_path: Path, capfd: pyte
     ("changes", "message"),
     [
         ({"data.cameras": "t.json", "data.images": "photos"}, "a transforms.json names its own"),
-        (
-            {"data.cameras": "scene", "data.masks": "m", "data.target": "t.xml"},
-            "masks belongs to images that are files",
-        ),
+        ({"data.cameras": "scene", "data.masks": "m", "data.target": "t.xml"}, "masks belongs to images that are files"),
         ({"data.cameras": "sparse/0", "data.target": "truth.xml"}, 'target belongs to cameras = "scene"'),
         ({"data.fov": 180.0}, "fov"),
     ],

@@ -88,9 +88,7 @@ def test_views_see_the_scene_at_their_own_time() -> None:
 
 def test_torch_functions_have_the_same_derivative() -> None:
     pytest.importorskip("torch")
-    spec = FunctionSpec(
-        lambda grey: (grey**2).repeat(3), {"grey": START**0.5}, match="left/base_color", framework="torch"
-    )
+    spec = FunctionSpec(lambda grey: (grey**2).repeat(3), {"grey": START**0.5}, match="left/base_color", framework="torch")
     change, _ = moved({"paint": spec}, [View(np.ones((1, 1, 3), np.float32))], loss="l2", spp=65536)
     assert change["paint:grey"] == pytest.approx(-4 * START**0.5 * (START - 1), rel=1e-2)
 
@@ -114,10 +112,7 @@ def test_what_functions_get_wrong_is_told(function: Callable[..., Any], message:
 
 
 def test_a_parameter_has_one_owner() -> None:
-    specs = {
-        "a": FunctionSpec(lambda x: dr.repeat(x.array, 3), {"x": 0.5}, match="left/*"),
-        "b": VariableSpec("*/base_color"),
-    }
+    specs = {"a": FunctionSpec(lambda x: dr.repeat(x.array, 3), {"x": 0.5}, match="left/*"), "b": VariableSpec("*/base_color")}
     with pytest.raises(ParameterError, match="belongs to two variables, 'a' and 'b'"):
         Problem(scene(), [View(np.ones((1, 1, 3), np.float32))], specs)
 

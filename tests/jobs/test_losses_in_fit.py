@@ -58,11 +58,7 @@ def outlined(planes, loss, **options):
 
 
 def test_planes_move_a_camera_that_sees_black(planes):
-    terms = [
-        {"type": "silhouette", "shape": "ball"},
-        {"type": "depth", "weight": 0.1},
-        {"type": "normal", "weight": 0.1},
-    ]
+    terms = [{"type": "silhouette", "shape": "ball"}, {"type": "depth", "weight": 0.1}, {"type": "normal", "weight": 0.1}]
     task = outlined(planes, terms)
     assert task.channels == ["mask(ball)", "depth", "sh_normal"]
     found = fit(task)
@@ -90,9 +86,7 @@ def test_what_planes_need(planes):
 def lit():
     """Two images of a lit ball."""
     bright = scene(grey=0.4, sky=1.0)
-    return [
-        np.array(pbdr.render(bright, sensor=i, spp=256, integrator={"type": "path", "max_depth": 2})) for i in (0, 1)
-    ]
+    return [np.array(pbdr.render(bright, sensor=i, spp=256, integrator={"type": "path", "max_depth": 2})) for i in (0, 1)]
 
 
 def exposed(lit, factors, weights=(1.0, 1.0), grey=0.2, **options):

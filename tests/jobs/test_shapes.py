@@ -59,9 +59,7 @@ def test_a_ball_becomes_an_ellipsoid_by_default_and_crumples_entry_by_entry(view
     assert shapes.chamfer(good, TRUTH) < start / 3
     assert shapes.inverted(good) == 0 and shapes.bend(good) < 2 * shapes.bend(TRUTH)
     # Negative control: gradients are the same.
-    assert shapes.bend(crumpled) > 2 * shapes.bend(TRUTH) and shapes.chamfer(crumpled, TRUTH) > shapes.chamfer(
-        good, TRUTH
-    )
+    assert shapes.bend(crumpled) > 2 * shapes.bend(TRUTH) and shapes.chamfer(crumpled, TRUTH) > shapes.chamfer(good, TRUTH)
 
 
 def test_new_faces_on_the_way_and_a_resumed_job(views: list[View], tmp_path: Path) -> None:
@@ -74,9 +72,7 @@ def test_new_faces_on_the_way_and_a_resumed_job(views: list[View], tmp_path: Pat
     assert [bool(n) for n in notes] == [k in (2, 4) for k in range(6)] and "new faces in place of 320" in notes[2][0]
     counts = [len(mesh(stated, state).faces) for state in states]
     assert counts[1] == 320 and counts[2] == counts[3] != 320 and counts[4] > 1.5 * counts[3]
-    assert shapes.chamfer(mesh(stated, whole.state), TRUTH) < 0.85 * shapes.chamfer(
-        surfaces.ball(2, 0.7, seed=1), TRUTH
-    )
+    assert shapes.chamfer(mesh(stated, whole.state), TRUTH) < 0.85 * shapes.chamfer(surfaces.ball(2, 0.7, seed=1), TRUTH)
     # States before the new faces, and after them, are shown by the same problem.
     images = [inverse.render_view(stated, states[k], 0, spp=32) for k in (5, 1, 5)]
     np.testing.assert_allclose(images[0], images[2], atol=1e-5)
@@ -107,6 +103,4 @@ def test_interpolated_normals_follow_the_positions(views: list[View], tmp_path: 
     expected = stretched / [1, 1, 4]
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     assert np.sum(normals * expected, axis=1).min() > 0.99
-    assert (
-        np.sum(normals * start / np.linalg.norm(start, axis=1, keepdims=True), axis=1).min() < 0.95
-    )  # not the old ones
+    assert np.sum(normals * start / np.linalg.norm(start, axis=1, keepdims=True), axis=1).min() < 0.95  # not the old ones

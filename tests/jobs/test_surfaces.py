@@ -15,7 +15,7 @@ from pbdr.job.surfaces import distance
 from pbdr.parameters.meshes import Triangles
 from validation.scenes import surfaces
 
-HEAD = """version = 1
+HEAD = '''version = 1
 name = "shape"
 [scene]
 file = "start.xml"
@@ -30,7 +30,7 @@ steps = 3
 views_per_step = 1
 [output]
 eval_spp = 2
-"""
+'''
 
 
 def triangles(mesh: trimesh.Trimesh) -> Triangles:
@@ -85,9 +85,7 @@ def test_a_job_with_new_faces_leaves_meshes(job: Callable[[str], Path], capfd: p
         name: trimesh.load(folder / "eval" / "parameters" / "object-positions" / f"{name}.ply", process=False)
         for name in ("init", "estimate", "target")
     }
-    assert (
-        len(meshes["init"].faces) == 80 and len(meshes["target"].faces) == 320 and len(meshes["estimate"].faces) > 150
-    )
+    assert len(meshes["init"].faces) == 80 and len(meshes["target"].faces) == 320 and len(meshes["estimate"].faces) > 150
     np.testing.assert_allclose(meshes["init"].vertices, surfaces.ball(1).vertices, atol=1e-6)
     assert meshes["estimate"].is_watertight and 0 < meshes["estimate"].volume < meshes["init"].volume * 1.2
     assert (folder / "report.html").is_file()
@@ -97,10 +95,7 @@ def test_a_job_with_new_faces_leaves_meshes(job: Callable[[str], Path], capfd: p
     ("more", "message"),
     [
         ("match = '*/base_color'\n[goal]\ndistance = { x = 0.1 }\n", "it is for vertex positions of meshes"),
-        (
-            "match = 'object/positions'\nremesh = [{ step = 5, edge = 0.1 }, { step = 2, edge = 0.1 }]\n",
-            "steps must increase",
-        ),
+        ("match = 'object/positions'\nremesh = [{ step = 5, edge = 0.1 }, { step = 2, edge = 0.1 }]\n", "steps must increase"),
         ("match = '*/base_color'\nremesh = [{ step = 5, edge = 0.1 }]\n", "about the vertex positions of a mesh"),
         ("match = 'object/positions'\n[guard]\ncollapse = 'shortn'\n", "Closest: 'shorten'"),
         ("match = 'object/positions'\n[goal]\ndistance = { y = 0.1 }\n", "there is no [vars.y]"),

@@ -48,8 +48,7 @@ def text_model(folder: Path, cameras: str | None = None, images: str | None = No
     """A model as text, by hand: two images, a name with a blank, empty lines of points."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cameras.txt").write_text(
-        cameras
-        or f"# Camera list\n1 PINHOLE {WIDTH} {HEIGHT} 50 47 31 19\n7 SIMPLE_RADIAL {WIDTH} {HEIGHT} 50 31 19 0.08\n"
+        cameras or f"# Camera list\n1 PINHOLE {WIDTH} {HEIGHT} 50 47 31 19\n7 SIMPLE_RADIAL {WIDTH} {HEIGHT} 50 31 19 0.08\n"
     )
     (folder / "images.txt").write_text(
         images or f"# Image list\n4 {POSE} 7 b/r 10.png\n\n2 {POSE} 1 b/r 9.png\n1.5 2.5 1 3.5 4.5 -1\n"
@@ -129,9 +128,7 @@ def test_a_text_model_by_hand(tmp_path: Path) -> None:
     rotation = first.to_world[:3, :3] @ np.diag([-1, -1, 1])  # camera-to-world with COLMAP's axes
     np.testing.assert_allclose(-rotation.T @ first.to_world[:3, 3], TRANSLATION, atol=1e-12)
     w, x, y, z = np.array(QUATERNION)
-    np.testing.assert_allclose(
-        rotation.T[0], [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], atol=1e-12
-    )
+    np.testing.assert_allclose(rotation.T[0], [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], atol=1e-12)
     points = colmap.read_points(folder)
     np.testing.assert_array_equal(points.colors, [[255, 0, 9], [1, 2, 3]])
     np.testing.assert_array_equal(points.views, [1, 2])
@@ -191,9 +188,7 @@ def test_mistakes_in_models(tmp_path: Path, cameras: str | None, images: str | N
 def test_binary_files_that_are_cut_off(tmp_path: Path, name: str) -> None:
     """At every byte: an error that names the file, nothing else."""
     folder = binary_model(tmp_path, 1, PARAMETERS["PINHOLE"])
-    read = {"cameras.bin": colmap.read_cameras, "images.bin": colmap.read_images, "points3D.bin": colmap.read_points}[
-        name
-    ]
+    read = {"cameras.bin": colmap.read_cameras, "images.bin": colmap.read_images, "points3D.bin": colmap.read_points}[name]
     whole = (folder / name).read_bytes()
     assert read(folder)
     for end in range(len(whole)):
@@ -313,9 +308,7 @@ def test_partners_of_images() -> None:
         (["b.png", "a.png"], ["a.png", "b.png"]),
     ):
         assert [p.name for p in partners(images, [Path("m") / n for n in names], "masks")] == expected
-    with pytest.raises(
-        DataError, match=r"masks finds 3 files for 2 images, and not by their names: r_10\.jpg has none"
-    ):
+    with pytest.raises(DataError, match=r"masks finds 3 files for 2 images, and not by their names: r_10\.jpg has none"):
         partners(images, [Path(f"m/{n}.png") for n in ("r_2", "x", "y")], "masks")
 
 
@@ -336,9 +329,7 @@ def test_normals_are_read(tmp_path: Path) -> None:
     normals = np.array([[[0, 0, 1], [0, -1, 0], [0, 0, 0]]], np.float32)
     (tmp_path / "n.exr").write_bytes(encode_exr(normals))
     np.testing.assert_array_equal(load_normal(tmp_path / "n.exr"), normals)
-    mi.Bitmap(normals[..., ::-1].copy(), mi.Bitmap.PixelFormat.MultiChannel, ["Z", "Y", "X"]).write(
-        str(tmp_path / "xyz.exr")
-    )
+    mi.Bitmap(normals[..., ::-1].copy(), mi.Bitmap.PixelFormat.MultiChannel, ["Z", "Y", "X"]).write(str(tmp_path / "xyz.exr"))
     np.testing.assert_array_equal(load_normal(tmp_path / "xyz.exr"), normals)
     codes = np.where(np.abs(normals).sum(axis=2, keepdims=True) > 0, np.rint((normals + 1) * 127.5), 0).astype(np.uint8)
     Image.fromarray(codes).save(tmp_path / "n.png")
@@ -418,9 +409,7 @@ def test_dialects_of_transforms(tmp_path: Path, dialect: str) -> None:
     camera = frame.camera
     assert (camera.model, camera.focal, (camera.cx, camera.cy)) == (model, pytest.approx(focal), centre)
     assert {name: dict(camera.distortion)[name] for name in coefficients} == coefficients
-    np.testing.assert_allclose(
-        camera.to_world[:3, 2], -np.array(MATRIX)[:3, 2], atol=1e-12
-    )  # it looks along −z of OpenGL
+    np.testing.assert_allclose(camera.to_world[:3, 2], -np.array(MATRIX)[:3, 2], atol=1e-12)  # it looks along −z of OpenGL
     np.testing.assert_allclose(camera.to_world[:3, 3], [2.0, 0.5, 1.5], atol=1e-12)
     assert all(any(note in text for text in told) for note in notes) and len(told) == len(notes)
     load_object(camera.to_dict())

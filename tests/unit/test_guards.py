@@ -22,9 +22,7 @@ def wrong(start, points):
 
 
 def test_quality_of_known_triangles():
-    start = Surface.of(
-        np.array([[0, 0, 0], [1, 0, 0], [0.5, 3**0.5 / 2, 0], [0.5, -1e-3, 0]]), np.array([[0, 1, 2], [1, 0, 3]])
-    )
+    start = Surface.of(np.array([[0, 0, 0], [1, 0, 0], [0.5, 3**0.5 / 2, 0], [0.5, -1e-3, 0]]), np.array([[0, 1, 2], [1, 0, 3]]))
     shape = guards.Shape.of(start.positions, start)
     flat = 2 * 3**0.5 * 1e-3 / (1 + 2 * (0.25 + 1e-6))
     np.testing.assert_allclose(shape.quality, [1, flat], rtol=1e-6)
@@ -132,9 +130,7 @@ def test_even_faces_of_the_same_shape():
     again = remeshed(ball.vertices, ball.faces, 0.1)
     np.testing.assert_array_equal(again.positions, new.positions)  # a resumed job gets the same
     with pytest.raises(DataError, match="cannot be remeshed"):
-        remeshed(
-            ball.vertices, np.r_[ball.faces, ball.faces[:1, [0, 1, 2]] * 0 + [0, 1, 2], [[0, 1, 5]], [[0, 1, 9]]], 0.1
-        )
+        remeshed(ball.vertices, np.r_[ball.faces, ball.faces[:1, [0, 1, 2]] * 0 + [0, 1, 2], [[0, 1, 5]], [[0, 1, 9]]], 0.1)
 
 
 def test_what_cannot_be_remeshed_is_refused(variables, tmp_path):
@@ -142,10 +138,7 @@ def test_what_cannot_be_remeshed_is_refused(variables, tmp_path):
     check(variables(remesh=((3, 0.1),)))
     scene = load_scene({"type": "scene", "sky": {"type": "constant"}, "box": {"type": "cube"},
                         "camera": surfaces.camera(np.array([0, -1, 0]), 4)})  # fmt: skip
-    for match, message in (
-        ("box/positions", "vertex_texcoords belong"),
-        ("box/base_color", "about the vertex positions"),
-    ):
+    for match, message in (("box/positions", "vertex_texcoords belong"), ("box/base_color", "about the vertex positions")):
         with pytest.raises(ParameterError, match=message):
             check(Variables(scene, {"x": VariableSpec(match, remesh=((3, 0.1),))}))
     with pytest.raises(ParameterError, match="leave one out"):

@@ -105,14 +105,7 @@ def reference_ssim(image, target, mask):
 
     image, target = between(image, target, mask)
     full = structural_similarity(
-        image,
-        target,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        data_range=1,
-        channel_axis=2,
-        full=True,
+        image, target, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=2, full=True
     )[1]
     return np.sum((1 - full) * mask[..., None]) / (3 * mask.sum())
 
@@ -121,9 +114,7 @@ def reference_ms_ssim(image, target, mask):
     """Wang, Simoncelli and Bovik (2003) with scipy's filters, on as many scales as windows fit."""
     image, target = between(image, target, mask)
     total = 1.0
-    scales = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[
-        : max(1, sum(min(mask.shape) >> k >= 11 for k in range(5)))
-    ]
+    scales = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[: max(1, sum(min(mask.shape) >> k >= 11 for k in range(5)))]
     for level, power in enumerate(scales / scales.sum()):
         blur = lambda x: ndimage.gaussian_filter(x, (1.5, 1.5, 0), truncate=3.5)  # noqa: E731
         x, y = blur(image), blur(target)
@@ -220,9 +211,7 @@ def test_equal_images_have_no_loss_and_structure_costs_more_than_level():
 
 def test_a_list_of_losses_has_weights():
     terms = losses.get_losses(["l1", {"type": "relmse", "weight": 0.5, "floor": 0.1}])
-    assert [(weight, loss.name) for weight, loss in terms] == [(1.0, "l1"), (0.5, "relmse")] and terms[1][
-        1
-    ].floor == 0.1
+    assert [(weight, loss.name) for weight, loss in terms] == [(1.0, "l1"), (0.5, "relmse")] and terms[1][1].floor == 0.1
     for given, message in (([], "empty"), ([{"type": "l1", "weight": 0}], "above 0"), (["l3"], "'l3' is unknown")):
         with pytest.raises(OptionError, match=message):
             losses.get_losses(given)
@@ -247,7 +236,5 @@ def test_losses_of_planes(name, formula):
     mask = np.ones((6, 5)) if measured is None else measured.astype(float)
     with np.errstate(all="ignore"):
         expected = formula(image.astype(float), np.where(mask[..., None] > 0, plane, 1e9), mask)
-    tensors = [mi.TensorXf(x) for x in (image, plane)] + [
-        None if measured is None else mi.TensorXf(mask.astype(np.float32))
-    ]
+    tensors = [mi.TensorXf(x) for x in (image, plane)] + [None if measured is None else mi.TensorXf(mask.astype(np.float32))]
     assert float(loss(*tensors).array[0]) == pytest.approx(expected, rel=1e-4)

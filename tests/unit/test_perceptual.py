@@ -48,9 +48,7 @@ def torch_distance(net: str, given: weights.Weights, image: Any, target: Any) ->
     first = torch.tensor(image, dtype=torch.float64, requires_grad=True)
 
     def features(x: Any) -> list[Any]:
-        shift, scale = (
-            torch.tensor([v], dtype=torch.float64) for v in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450))
-        )
+        shift, scale = (torch.tensor([v], dtype=torch.float64) for v in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))
         x = (((2 * x - 1) - shift) / scale).permute(2, 0, 1)[None]
         made, number = [], 0
         for layer in network.LAYERS[net][1]:
@@ -67,9 +65,7 @@ def torch_distance(net: str, given: weights.Weights, image: Any, target: Any) ->
         return made
 
     total = 0.0
-    for level, (a, b) in enumerate(
-        zip(features(first), features(torch.tensor(target, dtype=torch.float64)), strict=True)
-    ):
+    for level, (a, b) in enumerate(zip(features(first), features(torch.tensor(target, dtype=torch.float64)), strict=True)):
         head = torch.tensor(given[f"NetLinLayer_{level}/Conv_0/kernel"], dtype=torch.float64).reshape(1, -1, 1, 1)
         total = total + (head * (a - b).square()).sum(1).mean()
     total.backward()
@@ -102,9 +98,7 @@ def test_the_loss_takes_codes_masks_and_small_images(monkeypatch: pytest.MonkeyP
     dr.backward(found)
     gradient = np.array(dr.grad(leaf), dtype=np.float64)
     direction = gradient / np.linalg.norm(gradient)
-    ends = [
-        network.distance("alex", given, linear_to_srgb(image + s * direction), codes[1])[0] for s in (0.005, -0.005)
-    ]
+    ends = [network.distance("alex", given, linear_to_srgb(image + s * direction), codes[1])[0] for s in (0.005, -0.005)]
     assert (ends[0] - ends[1]) / 0.01 == pytest.approx(np.linalg.norm(gradient), rel=0.05)
     mask = np.ones((40, 44), np.float32)
     mask[:, 22:] = 0

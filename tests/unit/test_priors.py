@@ -147,9 +147,7 @@ def test_few_colours_have_less_entropy_than_many_and_single_pairs_are_enough_to_
     ((_, prior),) = get_priors({"cluster": 1.0})
     few, spread = (float(prior(mi.TensorXf(x.astype(np.float32)), Place((0, 1)))[0]) for x in (two, many))
     assert few == pytest.approx(np.log(2), abs=0.15) and spread > 4
-    assert float(prior(mi.TensorXf(np.full((20, 20, 3), 0.4, np.float32)), Place((0, 1)))[0]) == pytest.approx(
-        0, abs=1e-5
-    )
+    assert float(prior(mi.TensorXf(np.full((20, 20, 3), 0.4, np.float32)), Place((0, 1)))[0]) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_colour_of_light_has_no_scale():
@@ -181,6 +179,4 @@ def test_priors_that_mean_nothing_are_refused():
     ):
         with pytest.raises(ParameterError, match=message):
             check_variables(Variables(scene, {"x": VariableSpec(name, prior=prior)}))
-    check_variables(
-        Variables(scene, {"x": VariableSpec("ball/roughness", prior={"sparse": {"weight": 1.0, "at": 1.0}})})
-    )
+    check_variables(Variables(scene, {"x": VariableSpec("ball/roughness", prior={"sparse": {"weight": 1.0, "at": 1.0}})}))
