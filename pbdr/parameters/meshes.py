@@ -18,6 +18,10 @@ Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 
+#: Cosine of the angle between normals that are meant to be the same.
+ALIKE = 0.999
+
+
 @dataclass(frozen=True, eq=False)
 class Surface:
     """A triangle mesh whose coinciding vertices are one.
@@ -144,6 +148,21 @@ def fixed_faces(scene: Any, parameter: Parameter) -> str:
     if surface_of(scene, parameter).branches:
         return "edges with more than two faces cannot be remeshed; leave remesh out"
     return ""
+
+
+def smooth_copies(scene: Any, parameter: Parameter, surface: Surface) -> int:
+    """Return how many vertices are copies that share an interpolated normal with the first one at their position.
+
+    Mitsuba computes normals for each copy, of the faces that have it: once positions move, the seam between copies shows.
+    """
+    params = traverse(scene)
+    key = parameter.raw.rsplit(".", 1)[0] + ".vertex_normals"
+    normals = np.array(params[key], np.float64).reshape(-1, 3) if key in params else np.zeros((0, 3))
+    if len(normals) != len(surface.vertex):
+        return 0
+    first = surface.first[surface.vertex]
+    same = np.sum(normals * normals[first], axis=1) > ALIKE
+    return int((same & (first != np.arange(len(first)))).sum())
 
 
 def surface_of(scene: Any, parameter: Parameter) -> Surface:

@@ -6,8 +6,9 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
+import trimesh
 
-from pbdr.errors import OptionError, ParameterError
+from pbdr.errors import DataWarning, OptionError, ParameterError
 from pbdr.inverse.optimisers import OPTIMISERS
 from pbdr.parameters import Variables, VariableSpec, read, resolve
 from pbdr.parameters.maps.largesteps import REACH
@@ -148,6 +149,22 @@ def test_borders_that_are_held_stay(tmp_path):
     assert away[border].max() < 1e-6 and np.median(away) > 0.05
     with pytest.raises(ParameterError, match="fix_border"):
         variables.to_latent(key, mesh.vertices + 0.1)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_seams_of_interpolated_normals_are_told(tmp_path, smooth, recwarn):
+    mesh = surfaces.ball(2)
+    half = np.flatnonzero(mesh.triangles_center[:, 0] > 0)
+    faces = np.array(mesh.faces)
+    faces[half] += len(mesh.vertices)  # a second copy of every vertex
+    twice = np.tile(mesh.vertices, (2, 1))
+    split = trimesh.Trimesh(twice, faces, vertex_normals=twice / 0.8, process=False)
+    path = str(tmp_path / "split.ply")
+    split.export(path, vertex_normal=True)
+    scene = load_scene(surfaces.seen(path, 1, 4, face_normals=not smooth))
+    Variables(scene, {"shape": VariableSpec("object/positions")})
+    told = [str(w.message) for w in recwarn if issubclass(w.category, DataWarning)]
+    assert len(told) == smooth and all("162 vertices are copies along seams" in text for text in told)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,9 +11,9 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.aligned import aligned
-from pbdr.errors import ParameterError
+from pbdr.errors import DataWarning, ParameterError
 from pbdr.parameters.maps.map import Array, Map
-from pbdr.parameters.meshes import Surface
+from pbdr.parameters.meshes import Surface, smooth_copies
 from pbdr.parameters.place import Place
 from pbdr.registry import option
 
@@ -102,6 +103,14 @@ class OfSurface(Map):
         if not (np.isfinite(surface.positions).all() and size > 0 and len(surface.edges)):
             raise ParameterError(
                 f"{name!r} has no extent, no faces or is not finite: map {self.name!r} needs a surface"
+            )
+        seams = smooth_copies(place.scene, place.parameter, surface)
+        if seams:
+            warnings.warn(
+                f"{name}: {seams} vertices are copies along seams, whose interpolated normals Mitsuba computes apart once "
+                "positions move: shading will jump there. Give the shape face_normals, or a mesh without texture coordinates",
+                DataWarning,
+                stacklevel=2,
             )
         moves = np.ones(count, bool)
         moves[surface.border] = not self.fix_border
