@@ -32,7 +32,7 @@ class Thing:
     truth: Callable[[], trimesh.Trimesh]
     start: Callable[[int], trimesh.Trimesh]
     variable: str = ""
-    steps: int = 240
+    steps: int = 200
 
 
 def _of_file(name: str) -> trimesh.Trimesh:
@@ -66,8 +66,8 @@ def _torus(start: int) -> trimesh.Trimesh:
     return trimesh.Trimesh(vertices, ring.faces, process=False)
 
 
-COARSE_TO_FINE = "remesh = [{ step = 100, edge = 0.03 }, { step = 170, edge = 0.02 }]"
-PEANUT = Thing("peanut", _peanut, partial(_ball, 4), steps=100)
+COARSE_TO_FINE = "remesh = [{ step = 90, edge = 0.03 }, { step = 150, edge = 0.02 }]"
+PEANUT = Thing("peanut", _peanut, partial(_ball, 3), COARSE_TO_FINE)
 SPOT = Thing("spot", partial(_of_file, "spot/spot.obj"), partial(_ball, 3), COARSE_TO_FINE)
 BOB = Thing("bob", partial(_of_file, "bob/bob_tri.obj"), _torus, COARSE_TO_FINE)
 
@@ -186,13 +186,16 @@ _SHAPE = (
 )
 
 CASES = (
-    Case("shape-peanut", "vertices of a ball that is a peanut in truth, 16 views, 100 steps", _SHAPE, 5, partial(figures, PEANUT)),
     Case(
-        "shape-spot", "vertices and faces of a ball that is Spot in truth, 16 views, 240 steps", _SHAPE, 5,
+        "shape-peanut", "vertices and faces of a ball that is a peanut in truth, 16 views, 200 steps", _SHAPE, 5,
+        partial(figures, PEANUT),
+    ),
+    Case(
+        "shape-spot", "vertices and faces of a ball that is Spot in truth, 16 views, 200 steps", _SHAPE, 5,
         partial(figures, SPOT),
     ),
     Case(
-        "shape-bob", "vertices and faces of a torus that is Bob in truth, 16 views, 240 steps",
+        "shape-bob", "vertices and faces of a torus that is Bob in truth, 16 views, 200 steps",
         (Limit("silhouette IoU", 0.97, at_least=True), Limit("folded edges", 0)), 5, partial(figures, BOB),
     ),
 )  # fmt: skip
