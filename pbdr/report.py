@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import page
+from .figures import Series, figure
 from .job import storage
 from .job.results import ERROR_COLORS, ERROR_LIMIT
 from .job.rundir import RunDirectory
@@ -212,7 +211,8 @@ def _curves(records: Sequence[dict[str, Any]]) -> list[str]:
     if len(records) < 2:
         return []
     steps = [r["step"] for r in records]
-    figures = [_figure("Loss", steps, {"loss": [r.get("loss") for r in records]}, log=True, smooth=True)]
+    loss = Series("loss", steps, [r.get("loss") for r in records])
+    found = [figure("Loss", [loss], log=True, smooth=True, legend=False)]
     for key, title, log in (
         ("gradient", "Gradient norm", True),
         ("values", "Estimated values", False),
@@ -220,50 +220,9 @@ def _curves(records: Sequence[dict[str, Any]]) -> list[str]:
     ):
         names = sorted({name for r in records for name in r.get(key, {})})
         if names:
-            series = {name: [r.get(key, {}).get(name) for r in records] for name in names}
-            figures.append(_figure(title, steps, series, log=log, smooth=key == "gradient"))
-    return figures
-
-
-def _figure(title: str, steps: list[int], series: dict[str, list[Any]], *, log: bool, smooth: bool) -> str:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    colors = ("#1f5fbf", "#c2571a", "#2a8a57", "#8a3fa0", "#6b6b6b", "#b3892b")
-    with matplotlib.rc_context(
-        {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif", "font.size": 9}
-    ):
-        figure = Figure(figsize=(4.6, 2.7), layout="constrained")
-        axes = figure.add_subplot()
-        for (name, raw), color in zip(series.items(), colors * (1 + len(series) // len(colors)), strict=False):
-            y = [math.nan if v is None else float(v) for v in raw]
-            if smooth and len(y) >= 20:
-                axes.plot(steps, y, color=color, alpha=0.25, linewidth=0.8)
-                y = _moving_average(y, max(3, len(y) // 25))
-            axes.plot(steps, y, color=color, linewidth=1.5, label=name)
-        if log and any(v is not None and v > 0 for raw in series.values() for v in raw):
-            axes.set_yscale("log")
-        axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-        axes.set_xlabel("step")
-        axes.grid(True, color="#e3e7ec", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        if len(series) > 1 or title != "Loss":
-            axes.legend(frameon=False, fontsize=8)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _moving_average(values: list[float], width: int) -> list[float]:
-    """Mean of the last ``width`` finite values."""
-    result = []
-    for i in range(len(values)):
-        window = [v for v in values[max(0, i - width + 1) : i + 1] if math.isfinite(v)]
-        result.append(sum(window) / len(window) if window else math.nan)
-    return result
+            series = [Series(name, steps, [r.get(key, {}).get(name) for r in records], i) for i, name in enumerate(names)]
+            found.append(figure(title, series, log=log, smooth=key == "gradient", legend=True))
+    return found
 
 
 def _text(path: Path) -> str:

@@ -10,6 +10,7 @@ import tyro
 
 from .bench import Bench
 from .check import Check
+from .compare import Compare
 from .demo import Demo
 from .doctor import Doctor
 from .eval import Eval
@@ -25,7 +26,7 @@ from .verify import Verify
 
 COMMANDS: dict[str, Any] = {
     command.__name__.lower(): command
-    for command in (Demo, Init, Check, Fit, Resume, Eval, Export, Render, Gradient, Verify, Params, Report, Bench, Doctor)
+    for command in (Demo, Init, Check, Fit, Resume, Eval, Compare, Export, Render, Gradient, Verify, Params, Report, Bench, Doctor)
 }
 
 
