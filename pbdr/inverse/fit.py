@@ -90,7 +90,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     bound, options = problem.at(state), problem.options
     views = schedules.views(len(problem.views), options.views_per_step, state.step, options.seed)
     scale = schedules.resolution(options.resolution, state.step)
-    moving = [key for key, leaf in bound.leaves.items() if leaf.start <= state.step]
+    moving = [key for key, leaf in bound.leaves.items() if leaf.start <= state.step and key not in problem.held]
     active = problem.optimiser.wanting("gradients", moving)
 
     _recall(problem, state)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pbdr.data.cache import GIB, Streamed
 from pbdr.errors import DataError, Mistakes, OptionError, ParameterError, raise_all
-from pbdr.inverse import exposure, gauge, guards, remeshing, schedules
+from pbdr.inverse import anchor, exposure, gauge, guards, remeshing, schedules
 from pbdr.inverse.losses import PLANES, Loss, Losses, get_losses
 from pbdr.inverse.optimisers import OPTIMISERS, Groups
 from pbdr.inverse.priors import Prior, get_priors
@@ -235,6 +235,16 @@ class Problem:
         if not getattr(self.integrator, "is_pathspace", False):  # others lack derivative images of cameras, or raise
             others = {key: one for key, one in others.items() if one.wants == "gradients"}
         return Groups(OPTIMISERS.make(self.options.optimiser), others)
+
+    @cached_property
+    def held(self) -> list[str]:
+        """Latents that stay as they are, so that the others have a frame: `anchor.held`."""
+        return anchor.held(self.bound, [self.sensor(index) for index in range(len(self.views))])
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the problem before it is solved."""
+        return anchor.notes(self.bound, self.held)
 
     @cached_property
     def priors(self) -> dict[str, list[tuple[float, Prior]]]:

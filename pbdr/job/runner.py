@@ -138,6 +138,8 @@ class _Worker:
         data = self._views(scene, prepared)
         self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
         problem = statement.problem(self.job, scene, data, self.allow_code)
+        for text in problem.notes:
+            self.say(text)
         first = inverse.init(problem)
         self.state = self._restore(first)
         shown = evaluate.shown(data)

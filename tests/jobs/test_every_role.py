@@ -38,7 +38,7 @@ def fitted(make: Callable[[], dict[str, Any]], raw: list[str]) -> None:
     width, height = scene.sensors[0].film().crop_size()
     options = Options(steps=2, spp=1, max_skips=2, integrator={"type": "pathspace", "max_depth": 2})
     view = View(np.full((height, width, 3), 0.5, np.float32))
-    result = inverse.fit(Problem(scene, [view], {"all": VariableSpec(raw=raw)}, options))
+    result = inverse.fit(Problem(scene, [view], {"all": VariableSpec(raw=raw, optimiser="adam")}, options))
     wrong = [name for name, value in result.values.items() if not np.isfinite(value).all()]
     assert not wrong and all(info.reason or np.isfinite(info.loss) for info in result.infos), wrong
 
