@@ -2,8 +2,9 @@
 
 from pbdr.inverse.fit import Info, Result, fit, init, render_view, step
 from pbdr.inverse.presets import Estimate, estimate_lighting, estimate_materials
-from pbdr.inverse.problem import Options, Problem, View, check_variables
+from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import State
+from pbdr.inverse.unknowns import check_variables
 
 __all__ = [
     "Estimate",

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbdr.data.cache import GIB, Streamed
-from pbdr.errors import DataError, Mistakes, OptionError, ParameterError, raise_all
-from pbdr.inverse import anchor, exposure, gauge, guards, remeshing, schedules
+from pbdr.errors import DataError, OptionError, ParameterError
+from pbdr.inverse import anchor, exposure, gauge, guards, schedules
 from pbdr.inverse.losses import PLANES, Loss, Losses, get_losses
 from pbdr.inverse.optimisers import OPTIMISERS, Groups
-from pbdr.inverse.priors import Prior, get_priors
+from pbdr.inverse.priors import Prior
 from pbdr.inverse.state import State
 from pbdr.inverse.targets import Targets
+from pbdr.inverse.unknowns import check_variables, priors_of
 from pbdr.options import Options as Pathspace
 from pbdr.parameters import FunctionSpec, Variables, VariableSpec
 from pbdr.registry import Choice
@@ -129,38 +130,6 @@ JOB = Options(
 )
 
 
-def check_variables(bound: Variables) -> None:
-    """Raise ParameterError for what cannot be estimated, though it has a gradient: entries of poses, and priors that mean nothing.
-
-    Raises OptionError for priors that do not exist. All that is wrong is told (`PbdrError.others`).
-    """
-    mistakes = Mistakes()
-    for key, latent in bound.latents.items():
-        name = latent.parameter.name
-        with mistakes.collected():
-            if latent.parameter.kind == "transform" and not latent.map.poses:
-                raise ParameterError(
-                    f"variable {latent.variable!r}: {name!r} is a pose, whose twelve numbers are not free: moved one by one, as "
-                    f'map {latent.map.name!r} does, they shear and scale. Use map = "se3", the default of poses, or "affine"'
-                )
-        with mistakes.collected():
-            priors = _priors(bound, latent.variable)
-            refusals = {prior.name: prior.refusal(latent.place) for _, prior in priors}
-            wrong = [ParameterError(f"prior {prior} of {key!r}: {text}") for prior, text in refusals.items() if text]
-            if wrong:
-                raise_all(wrong)
-    with mistakes.collected():
-        remeshing.check(bound)
-    mistakes.raise_any()
-
-
-def _priors(bound: Variables, variable: str) -> list[tuple[float, Prior]]:
-    try:
-        return get_priors(bound.specs[variable].prior)
-    except OptionError as error:
-        raise OptionError(f"variable {variable!r}: {error}") from None
-
-
 @dataclass(frozen=True, eq=False)
 class Problem:
     """An inverse-rendering problem; everything in it is checked when it is made.
@@ -249,7 +218,7 @@ class Problem:
     @cached_property
     def priors(self) -> dict[str, list[tuple[float, Prior]]]:
         """Weights and priors by variable."""
-        return {name: _priors(self.bound, name) for name in self.bound.specs}
+        return {name: priors_of(self.bound, name) for name in self.bound.specs}
 
     @cached_property
     def gauge(self) -> gauge.Gauge | None:

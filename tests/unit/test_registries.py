@@ -14,8 +14,8 @@ from pbdr.errors import DataError, OptionError, ParameterError
 from pbdr.inverse.losses import LOSSES
 from pbdr.inverse.optimisers import OPTIMISERS, Adam, Groups, Memory, Optimiser
 from pbdr.inverse.priors import PRIORS
-from pbdr.inverse.problem import check_variables
 from pbdr.inverse.state import State
+from pbdr.inverse.unknowns import check_variables
 from pbdr.job.config import parse_job
 from pbdr.parameters import Variables, VariableSpec, read
 from pbdr.parameters.maps import MAPS, Map
