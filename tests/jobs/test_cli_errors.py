@@ -71,7 +71,7 @@ def test_all_mistakes_about_the_scene_at_once(tiny: Tiny, tmp_path: Path, capfd:
             'holdout = "every:4"': 'holdout = "each:4"',
             'match = "mat/base_color"': 'match = ["mat/base_colour", "mat/base_colors"]',
             "[goal]": '[vars.sky]\nmatch = "sky/radiance"\nprior = { tv = 1.0, tv_relative = 1.0 }\n[vars.ball]\n'
-            'match = "ball/pose"\n[gauge]\nfix = "nonsense"\n[goal]',
+            'match = "ball/pose"\nmap = "clamp"\n[gauge]\nfix = "nonsense"\n[goal]',
             'type = "prb"': 'type = "prbb"',
         }
     )
