@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import find_images, formats, load_image
+from ..data import Frame, find_images, formats, load_image
 from ..data.formats.folder import Folder
 from ..data.formats.mitsuba import Sensors
 from ..errors import DataError, OptionError, closest
@@ -20,7 +20,7 @@ from ..parameters import Parameter, list_parameters, of_sensor, read
 from ..parameters.probing import probe_sensors
 from ..parameters.roles import Kind, Role, preset
 from ..scene import Scene, load_object, load_scene
-from . import toml
+from . import cameras, toml
 from .config import DataSection, OptimSection, OutputSection, RenderSection, SceneSection, Section, VarSection
 
 #: What can be estimated, in the order of the file.
@@ -59,12 +59,12 @@ def find_sources(
         scene = scene or source
     found = scene or _scene_in(folder)
     loaded = load_scene(found, sensor_required=False)
-    cameras = source if source.suffix.lower() == ".json" else None
-    if cameras is None and images is None and target is None and source.is_dir():
+    posed = source if source.suffix.lower() == ".json" else None
+    if posed is None and images is None and target is None and source.is_dir():
         places = [folder / name for name in ("transforms.json", "transforms_train.json", "sparse/0", "sparse", ".")]
-        cameras = next((p for p in places if p.exists() and _names_images(p)), None)
-    if cameras is not None:
-        return Sources(found, cameras)
+        posed = next((p for p in places if p.exists() and _names_images(p)), None)
+    if posed is not None:
+        return Sources(found, posed)
     if not loaded.sensors:
         raise DataError(
             f"{found} has no sensor, and there is no transforms.json or sparse/0 in {folder}: give the folder that holds cameras"
@@ -108,8 +108,15 @@ def write(sources: Sources, wanted: Sequence[str], out: Path, *, probe: bool = T
     scene = load_scene(sources.scene, sensor_required=sources.cameras is None)
     seen = _seen(sources, scene)
     depth = int(scene.integrator_options().get("max_depth", 6))
-    chosen = _chosen(scene, wanted, sources)
     notes = list(sources.notes)
+    if seen.frames and list(wanted) == ["camera"]:
+        scene = cameras.inserted(scene, seen.frames, str(sources.cameras))
+    elif seen.frames and "camera" in wanted:
+        wanted = [kind for kind in wanted if kind != "camera"]
+        notes.append(
+            f"cameras of {sources.cameras} are taken for known; --estimate camera makes a job that estimates them"
+        )
+    chosen = _chosen(scene, wanted)
     if probe:
         chosen, left_out = _probed(scene, chosen, seen.sensors, depth)
         if left_out:
@@ -135,6 +142,7 @@ class Seen:
     views: int
     sensors: list[Any]
     missing: bool = False
+    frames: Sequence[Frame] = ()
 
 
 def _seen(sources: Sources, scene: Scene) -> Seen:
@@ -142,24 +150,24 @@ def _seen(sources: Sources, scene: Scene) -> Seen:
         found, missing = _frames(sources.cameras)
         first = load_image(found[0].path)
         sensors = [load_object(f.camera.to_dict()) for f in found if f.camera is not None]
-        return Seen(_alpha(first), len(found), sensors, missing)
+        return Seen(_alpha(first), len(found), sensors, missing, found)
     files = find_images(str(Path(sources.images).resolve())) if sources.images else []
     return Seen(bool(files) and _alpha(load_image(files[0])), len(files) or len(scene.sensors), scene.sensors)
 
 
-def _frames(cameras: Path) -> tuple[list[Any], bool]:
+def _frames(path: Path) -> tuple[list[Frame], bool]:
     """The frames, and whether some were left out because their images are missing."""
     try:
-        return formats.read(formats.Source(cameras, tell=lambda _: None)), False
+        return formats.read(formats.Source(path, tell=lambda _: None)), False
     except DataError:
-        return formats.read(formats.Source(cameras, missing="skip", tell=lambda _: None)), True
+        return formats.read(formats.Source(path, missing="skip", tell=lambda _: None)), True
 
 
 def _alpha(image: Any) -> bool:
     return image.alpha is not None and float(np.ptp(image.alpha)) > 0
 
 
-def _chosen(scene: Scene, wanted: Sequence[str], sources: Sources) -> list[Parameter]:
+def _chosen(scene: Scene, wanted: Sequence[str]) -> list[Parameter]:
     """Parameters of the kinds that are wanted."""
     every = [p for p in list_parameters(scene) if p.kind != "integer"]
     lamps = {str(shape.id()) for shape in scene.mi.shapes() if shape.is_emitter()}
@@ -167,10 +175,6 @@ def _chosen(scene: Scene, wanted: Sequence[str], sources: Sources) -> list[Param
         kind: {row.name for row in preset(name)} for kind, name in (("material", "materials"), ("light", "lighting"))
     }
     sensors = {p.name for p in every if of_sensor(scene, p)}
-    if "camera" in wanted and sources.cameras is not None and len(wanted) == 1:
-        raise OptionError(
-            f"cameras of {sources.cameras} cannot be unknowns yet: put them into the scene as sensors, and give images by --images"
-        )
     still = [p for p in every if p.name not in sensors and p.name.split("/")[0] not in lamps]
     moving = [p for p in still if p.row.surface] or [
         p for p in still if p.row.kind is Kind.GEOMETRY and p.row.map != MAP
@@ -179,7 +183,7 @@ def _chosen(scene: Scene, wanted: Sequence[str], sources: Sources) -> list[Param
         "material": [p for p in every if p.role in names["material"]],
         "light": [p for p in every if p.role in names["light"]],
         "shape": moving,
-        "camera": [p for p in every if p.name in sensors and p.kind == "transform"] if sources.cameras is None else [],
+        "camera": [p for p in every if p.name in sensors and p.kind == "transform"],
     }
     return [p for kind in KINDS if kind in wanted for p in found[kind]]
 
@@ -295,6 +299,8 @@ def _match(scene: Scene, own: list[Parameter]) -> str | list[str]:
     every = [p.name for p in list_parameters(scene) if p.name.endswith("/" + own[0].role)]
     if len(names) == 1:
         return names[0]
+    if len(names) > LONGEST and all(name.startswith(cameras.PREFIX) for name in names):
+        return f"{cameras.PREFIX}*/{own[0].role}"
     return f"*/{own[0].role}" if len(names) > LONGEST and set(every) == set(names) else names
 
 

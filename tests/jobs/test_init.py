@@ -83,6 +83,13 @@ def test_a_folder_with_cameras(posed: Path, capfd: pytest.CaptureFixture[str], s
     assert job["scene"]["file"] == "scene.xml"
 
 
+def test_cameras_of_a_file(posed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    job, _ = written(posed, capfd, str(posed), "--estimate", "camera")
+    assert job["vars"] == {"camera": {"match": [f"camera-{i:03d}/pose" for i in range(8)]}}
+    job, _ = written(posed, capfd, str(posed), "--estimate", "all")
+    assert set(job["vars"]) == {"albedo", "light", "pose"}
+
+
 def test_missing_images_are_left_out(posed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (posed / "3.exr").unlink()
     job, _ = written(posed, capfd, str(posed))
@@ -145,7 +152,6 @@ def test_what_no_gradient_reaches_is_left_out(tiny: Tiny, tmp_path: Path, capfd:
         (["scen.xml"], 3, "Closest there: 'scene.xml'"),
         (["scene.xml", "-o", "job.toml"], 2, "is there already"),
         (["truth.xml"], 3, "has no sensor"),
-        (["transforms.json", "--estimate", "camera"], 2, "cannot be unknowns yet"),
         (["empty"], 2, "no scene file"),
         ([], 2, "needs a SOURCE"),
         (["scene.xml", "--estimate", "everything"], 2, ""),
