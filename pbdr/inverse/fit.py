@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from pbdr import rendering
 from pbdr.errors import DataError, DivergedError
 from pbdr.inverse import ending, exposure, gauge, guards, least_squares, remeshing, schedules
-from pbdr.inverse.losses import Loss
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import State
 from pbdr.parameters import Variables
 from pbdr.parameters.film import resized_film
 from pbdr.seeds import hashed
-from pbdr.transport import channels
 
 __all__ = ["Info", "Options", "Problem", "Result", "State", "View", "fit", "init", "render_view", "step"]
 
@@ -203,7 +201,7 @@ def view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], index: 
     total: Any = None
     for weight, loss in problem.losses:
         if loss.plane:
-            channel = _channel(problem, image, loss)
+            channel = problem.channel(image, loss)
             target, measured = problem.targets.plane(index, loss.plane, image.shape, loss.measured)
             value = loss(channel, target, measured)
         else:
@@ -260,14 +258,6 @@ def _radiance(problem: Problem, image: Any, index: int, latents: Mapping[str, An
     radiance = image[:, :, : np.shape(problem.views[index].target)[2]]
     factor = exposure.factor(latents, problem.label(index))
     return radiance if factor is None else radiance * factor
-
-
-def _channel(problem: Problem, image: Any, loss: Loss) -> Any:
-    """The extra channel that `loss` compares: `Problem.channels` are the last ones of the image, in their order."""
-    widths = [sum(len(c.film_names) for c in channels.parse(entry)) for entry in problem.channels]
-    number = problem.channels.index(loss.channel())
-    first = image.shape[2] - sum(widths[number:])
-    return image[:, :, first : first + widths[number]]
 
 
 def _prior(problem: Problem, bound: Variables, values: dict[str, Any]) -> Any:

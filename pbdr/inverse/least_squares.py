@@ -183,7 +183,7 @@ class System:
                     mitsuba_scene(self.bound.scene), params, problem.sensor(index),
                     hashed(self.seed, "column", index, number, half), self._samples(gradient=True),
                 )  # fmt: skip
-                yield self._radiance(index, image)
+                yield self._seen(index, image)
 
     def _images(self, vector: Array, draw: int) -> dict[int, list[Array]]:
         """Two independent images of every view."""
@@ -198,22 +198,31 @@ class System:
                         self.bound.scene, params, sensor=problem.sensor(index), integrator=problem.integrator,
                         seed=hashed(self.seed, "image", index, draw, half), spp=self._samples(gradient=False),
                     )  # fmt: skip
-                    result[index].append(self._radiance(index, image))
+                    result[index].append(self._seen(index, image))
         return result
 
-    def _radiance(self, index: int, image: Any) -> Array:
-        """What is compared with the target: no alpha, no extra channels, at the view's exposure."""
+    def _seen(self, index: int, image: Any) -> Array:
+        """What is compared: radiance, without alpha, at the view's exposure; then the channels of losses that compare planes."""
         factor = exposure.factor(self.latents, self.problem.label(index))
-        image = image if factor is None else image * factor
-        return np.array(image, dtype=np.float64)[:, :, : np.shape(self.problem.views[index].target)[2]]
+        radiance = image if factor is None else image * factor
+        whole = np.array(image, dtype=np.float64)
+        own = np.array(radiance, dtype=np.float64)[:, :, : np.shape(self.problem.views[index].target)[2]]
+        return np.concatenate([own, *(self.problem.channel(whole, loss) for _, loss in self._planes)], axis=2)
+
+    @property
+    def _planes(self) -> list[tuple[float, Loss]]:
+        return [(factor, loss) for factor, loss in self.problem.losses if loss.plane]
 
     def _loss(self, images: Mapping[int, Sequence[Array]], blur: float) -> float:
         residuals = [self._residual(index, 0.5 * (a + b), blur) for index, (a, b) in images.items()]
         return sum(float((x**2).sum()) for x in residuals) / self._count
 
     def _residual(self, index: int, image: Array, blur: float) -> Array:
-        target = np.array(self._given(index)[0], dtype=np.float64)
-        return self._blurred(self._weight(index) * (image - target), blur)
+        def make() -> Array:
+            planes = [np.array(self._plane(index, loss)[0]) for _, loss in self._planes]
+            return np.concatenate([np.array(self._given(index)[0]), *planes], axis=2, dtype=np.float64)
+
+        return self._blurred(self._weight(index) * (image - self._once(index, "target", make)), blur)
 
     @property
     def _count(self) -> int:
@@ -226,17 +235,32 @@ class System:
             target, mask = self._given(index)
             total = np.zeros(target.shape)
             for factor, loss in self.problem.losses:
-                if loss.plane:
-                    continue
-                weights = None
-                if type(loss).weights is not Loss.weights:
-                    image = 0.5 * sum(self._images(self.start, 0)[index])
-                    weights = loss.weights(mi.TensorXf(np.asarray(image, np.float32)), target)
-                total += factor * (1.0 if weights is None else np.array(weights, dtype=np.float64))
-            total *= self.problem.views[index].weight
-            return np.sqrt(total if mask is None else total * np.array(mask, dtype=np.float64)[..., None])
+                if not loss.plane:
+                    total += factor * self._of_loss(index, loss, slice(0, target.shape[2]), target)
+            parts = [total if mask is None else total * np.array(mask, dtype=np.float64)[..., None]]
+            first = target.shape[2]
+            for factor, loss in self._planes:
+                plane, measured = self._plane(index, loss)
+                weight = np.ones(plane.shape) if measured is None else np.repeat(np.array(measured)[..., None], plane.shape[2], 2)
+                # Each loss is a mean over its own entries, and the whole is one over those of the target.
+                share = factor * target.shape[2] / plane.shape[2] / weight.mean()
+                parts.append(share * weight * self._of_loss(index, loss, slice(first, first + plane.shape[2]), plane))
+                first += plane.shape[2]
+            return np.sqrt(self.problem.views[index].weight * np.concatenate(parts, axis=2))
 
         return self._once(index, "weight", make)  # type: ignore[no-any-return]
+
+    def _of_loss(self, index: int, loss: Loss, where: slice, target: Any) -> Any:
+        """Weights of the squared differences that stand for a loss, whose channels of `_seen` are at `where`."""
+        if type(loss).weights is Loss.weights:
+            return 1.0
+        image = np.mean(self._images(self.start, 0)[index], axis=0)
+        return np.array(loss.weights(mi.TensorXf(np.ascontiguousarray(image[:, :, where], np.float32)), target), dtype=np.float64)
+
+    def _plane(self, index: int, loss: Loss) -> tuple[Any, Any]:
+        """Plane of a view that a loss compares, and where it was measured, at the size of the step's films."""
+        width, height = self.problem.film(index, self.scale)
+        return self.problem.targets.plane(index, loss.plane, (height, width), loss.measured)
 
     def _given(self, index: int) -> tuple[Any, Any]:
         """Target and mask of a view, at the size of the step's films."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pbdr.data.cache import GIB, Streamed
 from pbdr.errors import DataError, OptionError, ParameterError
-from pbdr.inverse import anchor, exposure, gauge, guards, schedules
-from pbdr.inverse.losses import PLANES, Loss, Losses, get_losses
+from pbdr.inverse import anchor, exposure, gauge, guards, planes, schedules
+from pbdr.inverse.losses import Loss, Losses, get_losses
 from pbdr.inverse.optimisers import OPTIMISERS, Groups
 from pbdr.inverse.priors import Prior
 from pbdr.inverse.state import State
@@ -234,10 +234,14 @@ class Problem:
             return self.options.gauge_lr
         return gauge.AUTO_LR if self.gauge.target is None else None
 
+    def channel(self, image: Any, loss: Loss) -> Any:
+        """Return the extra channel (H, W, components) of a rendered image that a loss compares with its plane."""
+        return planes.channel(self.channels, image, loss)
+
     @cached_property
     def integrator(self) -> Any:
         """The `mitsuba.Integrator` that renders; `channels` are the last of its extra ones."""
-        return integrator_of(self.bound.scene, _with_channels(self.options.integrator, self.channels))
+        return integrator_of(self.bound.scene, planes.with_channels(self.options.integrator, self.channels))
 
     @property
     def learned(self) -> Any:
@@ -287,36 +291,4 @@ class Problem:
                 raise DataError(f"{label}: a mask has values of at least 0, some of them above 0")
         for _, loss in self.losses:
             if loss.plane:
-                _check_plane(label, loss, view.planes.get(loss.plane), (height, width))
-
-
-def _check_plane(label: str, loss: Loss, plane: Any, size: tuple[int, int]) -> None:
-    """Raise DataError unless a view has the plane that a loss compares."""
-    components, source = PLANES[loss.plane]
-    if plane is None:
-        raise DataError(f"{label}: the loss {loss.name!r} needs its {loss.plane}, and it has none ({source})")
-    values = np.asarray(plane)
-    if values.shape not in ((*size, components), size if components == 1 else ()):
-        raise DataError(
-            f"{label}: its {loss.plane} has shape {values.shape}, its film needs ({size[0]}, {size[1]}, {components})"
-        )
-    if not np.isfinite(values).all():
-        raise DataError(f"{label}: its {loss.plane} has {int((~np.isfinite(values)).sum())} non-finite value(s)")
-    measured = loss.measured(values if values.ndim == 3 else values[..., None])
-    if measured is not None and not measured.any():
-        raise DataError(f"{label}: its {loss.plane} holds no measurement anywhere; leave the view or the loss out")
-
-
-def _with_channels(integrator: Any, channels: Sequence[str]) -> Any:
-    """An integrator as it was given, with extra channels for losses. Raises OptionError where it can have none."""
-    if not channels:
-        return integrator
-    given = {"type": "pathspace"} if integrator is None else integrator
-    if not isinstance(given, Mapping) or given.get("type") != "pathspace":
-        what = given.get("type") if isinstance(given, Mapping) else type(given).__name__
-        raise OptionError(
-            f"losses of {', '.join(channels)} compare extra channels of 'pathspace', and the integrator is {what!r}: give "
-            '{ type = "pathspace" }'
-        )
-    own = [f"loss{number}:{channel}" for number, channel in enumerate(channels)]
-    return {**given, "aovs": ",".join([x for x in (str(given.get("aovs", "")),) if x] + own)}
+                planes.check(label, loss, view.planes.get(loss.plane), (height, width))

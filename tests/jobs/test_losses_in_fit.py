@@ -1,6 +1,7 @@
 """Several losses, planes, weights of views and exposures in the fit loop and in jobs."""
 
 import json
+from dataclasses import replace
 
 import drjit as dr
 import mitsuba as mi
@@ -47,7 +48,7 @@ def scene(fov=40.0, grey=0.0, sky=0.0):
 def planes():
     """What two cameras of 45 degrees see, apart from black."""
     channels = {**PATHSPACE, "aovs": "mask(ball),depth,sh_normal"}
-    images = [np.array(pbdr.render(scene(45.0), sensor=i, spp=64, integrator=channels)) for i in (0, 1)]
+    images = [np.array(pbdr.render(scene(45.0), sensor=i, spp=2048, integrator=channels)) for i in (0, 1)]
     return [{"silhouette": x[..., 3], "depth": x[..., 4:5], "normal": x[..., 5:8]} for x in images]
 
 
@@ -61,9 +62,13 @@ def test_planes_move_a_camera_that_sees_black(planes):
     terms = [{"type": "silhouette", "shape": "ball"}, {"type": "depth", "weight": 0.1}, {"type": "normal", "weight": 0.1}]
     task = outlined(planes, terms)
     assert task.channels == ["mask(ball)", "depth", "sh_normal"]
-    found = fit(task)
-    assert all(41.5 < float(fov[0]) < 48 for fov in found.values.values())
+    found = fit(task)  # by `lm`, which moves cameras unless something else is said
+    assert all(44.6 < float(fov[0]) < 45.4 for fov in found.values.values())
     assert render_view(task, found.state, 0, spp=1).shape == (SIZE, SIZE, 3)
+    # By `adam`, from the gradient of the same losses: it is on its way.
+    (key, lens) = next(iter(task.variables.items()))
+    slow = fit(replace(task, variables={key: replace(lens, optimiser="adam")}))
+    assert all(41.5 < float(fov[0]) < 48 for fov in slow.values.values())
     # Negative control: radiance alone says nothing.
     with dr.suspend_grad():
         assert float(np.abs(render_view(task, found.state, 0, spp=4)).max()) == 0

@@ -51,8 +51,14 @@ class Depth(Loss):
         return np.asarray(plane)[..., 0] > 0
 
     def __call__(self, image: Any, target: Any, mask: Any = None, weights: Any = None, **given: Any) -> Any:
-        error = dr.abs(image - target)
-        return mean(error / dr.select(target > 0, target, 1) if self.relative else error, mask, weights)
+        return mean(dr.abs(image - target) / self._unit(target), mask, weights)
+
+    def weights(self, image: Any, target: Any) -> Any:
+        error = dr.abs(image - target)  # as of `l1`
+        return 1 / (self._unit(target) * (error + 0.1 * dr.mean(error, axis=None) + 1e-6))
+
+    def _unit(self, target: Any) -> Any:
+        return dr.select(target > 0, target, 1) if self.relative else 1
 
 
 @dataclass(frozen=True)
