@@ -32,6 +32,8 @@ BENCHMARKS = {
     "spot_material_light": "albedo texture, roughness and environment of a textured mesh from 12 images",
     "jobs": "inverse problems from five perturbed starts with default settings: how near the truth jobs end, and how fast",
     "shape_peer": "a shape from images beside Mitsuba's own loop: time to the same distance from the truth",
+    "warranty": "audits of gradients while fitting: faults that they find, false alarms",
+    "coverage": "error bars of fits: how often they hold the truth",
     "documentation": "the scenes of Mitsuba's documentation: a material and a geometry gradient each, against finite differences",
     "fuzz": "random scenes: refused by name, or equal to finite differences; forward equals reverse; no crash",
     "fuzz_files": "random job files, camera files, images, skies and folders: refused by one clear line, or read right",
