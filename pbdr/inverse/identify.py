@@ -270,8 +270,8 @@ def _texels(problem: Problem, state: State, chosen: Sequence[int], sums: _Sums, 
                 with attached(scene, {name: x.parameter for name, x in latents.items()}) as leaves:
                     _backward(problem, leaves, index, signs * root, hashed(seed, "texels", half, probe, index))
                     halves.append(leaves.gradients())
-            for name, total in info.items():
-                total += halves[0][name] * halves[1][name] / PROBES
+            for name in info:
+                info[name] = info[name] + halves[0][name] * halves[1][name] / PROBES
     found = {}
     for name, total in info.items():
         value = np.array(problem.at(state).numpy(state.latents)[name], dtype=np.float64)
