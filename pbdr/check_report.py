@@ -83,7 +83,7 @@ def cost_lines(report: Report) -> list[str]:
     )
     return [
         f"{steps} ({first})",
-        f"about {duration(cost['to_the_end'])} for {cost['steps']} steps, without the images that are scored",
+        f"about {duration(cost['to_the_end'])} for all {cost['steps']} steps, without the images that are scored",
         f"{cost['memory'] / 2**30:.2f} GB of memory at most so far",
     ]
 

@@ -17,7 +17,7 @@ from ..data import split_holdout
 from ..data.doctor import Finding, examine
 from ..data.doctor.capture import reduced
 from ..inverse import Problem, View
-from ..parameters import Variables, is_radiometric
+from ..parameters import Variables, is_radiometric, of_sensor
 from ..parameters.film import resized_film
 from ..scene import load_scene, sensor_of
 from ..seeds import hashed
@@ -188,12 +188,15 @@ def _gradient(job: Job, problem: Problem, training: list[View]) -> Verification:
     """One parameter, one that moves something if there is any, along a random direction, in a view that sees it."""
     parameters = [latent.parameter for latent in problem.bound.latents.values()]
     chosen = next((p for p in parameters if not is_radiometric(p.raw, p.role)), parameters[0])
-    step = max(1, len(training) // TRIES)
+    scene = problem.bound.scene
+    # What belongs to a sensor is seen by that one alone.
+    own = [s for s in scene.sensors if of_sensor(scene, chosen) and s.id() == chosen.raw.split(".")[0]]
+    sensors = own or [sensor_of(scene, view.sensor) for view in training[:: max(1, len(training) // TRIES)]]
     found = None
-    for view in training[::step][:TRIES]:
+    for sensor in sensors[:TRIES]:
         found = verify(
-            problem.bound.scene, chosen.name, integrator=job.render.integrator, directions=("random",),
-            sensor=sensor_of(problem.bound.scene, view.sensor), seed=job.optim.seed, budget=BUDGET, tolerance=TOLERANCE,
+            scene, chosen.name, integrator=job.render.integrator, directions=("random",),
+            sensor=sensor, seed=job.optim.seed, budget=BUDGET, tolerance=TOLERANCE,
             resolution=SIDE, other=False, reverse=False,
         )  # fmt: skip
         if found.along[0].scale > 0:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbdr.errors import OptionError, ParameterError
-from pbdr.parameters import Parameter, read
+from pbdr.parameters import Parameter, of_sensor, read
 from pbdr.scene import mitsuba_scene
 from pbdr.seeds import hashed
 
@@ -33,7 +33,7 @@ def direction(scene: Any, parameter: Parameter, name: str, seed: int = 0) -> Arr
     x, y, z   translation: of vertices, of a pose's origin, of a point
     smooth    waves over the vertices (or entries), the same in every run
     all       every entry by 1
-    random    by `seed`: of a pose a rotation and a translation; else a normal number for each of few entries, waves over many
+    random    by `seed`: of a pose a rotation (not of sensors) and a translation; a number for each of few entries; waves over many
     "1,0.5,0" one number for each column of the parameter
 
     Raises OptionError for an unknown name, ParameterError where the parameter has no such direction.
@@ -85,10 +85,15 @@ def _constant(parameter: Parameter, name: str, numbers: Sequence[float]) -> Arra
 
 
 def _rigid(scene: Any, parameter: Parameter, random: np.random.Generator) -> Array:
-    """A random rotation about the origin of a pose, and a translation that moves as far: shapes that must stay rigid do."""
+    """A random rotation about the origin of a pose, and a translation that moves as far: shapes that must stay rigid do.
+
+    Sensors are only translated: Mitsuba refuses their poses already for what is of second order in a rotation.
+    """
     value = np.asarray(read(scene, parameter), dtype=np.float64)
     x, y, z = random.standard_normal(3)
     turn = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ value[:, :3]
+    if of_sensor(scene, parameter):
+        turn = np.zeros((3, 3))
     shift = random.standard_normal(3) * 0.5 * _size(scene, parameter)
     result = np.concatenate([turn, shift[:, None]], axis=1)
     return np.asarray(result / np.abs(result).max())

@@ -66,6 +66,7 @@ def test_random_directions(monkeypatch):
     turned = np.array([[0.0, -1, 0, 2], [1, 0, 0, 3], [0, 0, 1, 4]])
     monkeypatch.setattr(directions, "read", lambda scene, parameter: turned)
     monkeypatch.setattr(directions, "_size", lambda scene, parameter: 3.0)
+    monkeypatch.setattr(directions, "of_sensor", lambda scene, parameter: scene == "sensor")
     for parameter in (COLOR, POSE):
         one = directions.direction(None, parameter, "random", 1)
         assert one.shape == parameter.shape and np.abs(one).max() == 1
@@ -74,6 +75,7 @@ def test_random_directions(monkeypatch):
     rotation, change = turned[:, :3], directions.direction(None, POSE, "random")[:, :3]
     assert np.abs(change).max() > 0.01
     np.testing.assert_allclose(change @ rotation.T + rotation @ change.T, 0, atol=1e-12)
+    assert (directions.direction("sensor", POSE, "random")[:, :3] == 0).all()
 
 
 @pytest.mark.parametrize("length", [4, 9, 16, 48])
