@@ -1,4 +1,7 @@
-"""Meshes that keep their faces: a step after which some would be turned over, folded or collapsed is shortened around them."""
+"""Meshes that keep their faces: a step after which some would be turned over, folded or collapsed is shortened around them.
+
+It is shortened there alone: shortened everywhere, one face that fails again and again would hold a whole shape.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ COLLAPSE = ("shorten", "ignore")
 FLAT = 0.01
 #: Cosine of the angle between the normals of neighbours below which they are folded onto each other.
 FOLDED = -0.9
-#: How often the step is halved around damaged faces before it is undone.
-HALVINGS = 5
+#: How often the step is halved around damaged faces; how often these are then held where they are, each time with one ring more.
+HALVINGS, HOLDS = 3, 5
 
 
 @dataclass(frozen=True)
@@ -58,27 +61,35 @@ def damaged(before: Shape, after: Shape, surface: Surface) -> Array:
 def shortened(before: Array, after: Array, surface: Surface) -> tuple[Array | None, int]:
     """Return (vertices, number of faces that the whole step would have damaged) for welded vertices (V, 3) before and after.
 
-    Around damaged faces the step is halved, with a smooth transition, until there are none; None where that does not help.
+    Around damaged faces the step is halved, with a smooth transition, until there are none; if that does not help, these faces are
+    held where they are, and more and more of those around them: one face must not hold a whole shape. None where nothing helps.
     """
     start = Shape.of(before, surface)
     wrong = damaged(start, Shape.of(after, surface), surface)
     count, points = int(wrong.sum()), after
     factor = np.ones(len(before))
-    a, b = surface.edges.T
-    for _ in range(HALVINGS):
+    for number in range(HALVINGS + HOLDS):
         if not wrong.any():
             return points, count
+        holds = number - HALVINGS + 1  # from 1 on, faces are held, with holds - 1 rings around them
         near = np.zeros(len(before))
         near[surface.faces[wrong].reshape(-1)] = 1
-        for _ in range(2):  # two rings around, less and less
-            ring = near.copy()
-            np.maximum.at(ring, a, 0.7 * near[b])
-            np.maximum.at(ring, b, 0.7 * near[a])
-            near = ring
-        factor = factor * (1 - 0.5 * near)
+        near = _spread(near, surface, [1.0] * (holds - 1) + [0.7, 0.5])
+        factor = factor * (1 - (1.0 if holds > 0 else 0.5) * near)
         points = before + factor[:, None] * (after - before)
         wrong = damaged(start, Shape.of(points, surface), surface)
     return (None if wrong.any() else points), count
+
+
+def _spread(near: Array, surface: Surface, shares: list[float]) -> Array:
+    """Numbers of vertices (V,) spread to their neighbours, ring by ring, by these shares."""
+    a, b = surface.edges.T
+    for share in shares:
+        ring = near.copy()
+        np.maximum.at(ring, a, share * near[b])
+        np.maximum.at(ring, b, share * near[a])
+        near = ring
+    return near
 
 
 def kept(

@@ -87,10 +87,14 @@ def test_a_step_is_shortened_around_damage_alone():
     far = np.linalg.norm(before - before[vertex], axis=1) > 0.6
     np.testing.assert_array_equal(points[far], after[far])
     assert 0.1 < np.linalg.norm(points[vertex] - before[vertex]) / np.linalg.norm(after[vertex] - before[vertex]) <= 0.5
-    # A step that damages nothing stays what it was; one that no halving mends is given up.
+    # A step that damages nothing stays what it was; where no halving mends it, faces are held, and all others move.
     assert guards.shortened(before, before + 0.01, start)[1] == 0
     after[vertex] = before[vertex] + 1000 * (after[vertex] - before[vertex])
-    assert guards.shortened(before, after, start)[0] is None
+    points, _ = guards.shortened(before, after, start)
+    np.testing.assert_array_equal(points[vertex], before[vertex])
+    far = np.linalg.norm(before - before[vertex], axis=1) > 0.8
+    np.testing.assert_array_equal(points[far], after[far])
+    assert far.mean() > 0.4 and not wrong(start, points).any()
 
 
 @pytest.fixture
@@ -106,15 +110,27 @@ def test_latents_follow(variables, map_):
     ((key, before),) = bound.init().items()
     place = bound.latents[key].place
     away = place.surface.positions.copy()
-    vertex = through(away, place.surface)
+    through(away, place.surface)
     after = {key: mi.TensorXf(bound.to_latent(key, away))}
     latents, notes = guards.kept("shorten", bound, {key: before}, after)
     value = np.array(bound.values(latents)[key], np.float64)
     assert len(notes) == 1 and "shortened" in notes[0] and not wrong(place.surface, value).any()
     assert guards.kept("ignore", bound, {key: before}, after) == (after, ())
     assert wrong(place.surface, np.array(bound.values(after)[key], np.float64)).any()
-    away[vertex] *= -1e4
-    latents, notes = guards.kept("shorten", bound, {key: before}, {key: mi.TensorXf(bound.to_latent(key, away))})
+
+
+def test_a_map_that_cannot_follow_takes_no_step(variables, monkeypatch):
+    bound = variables(map="clamp")
+    ((key, before),) = bound.init().items()
+    away = bound.latents[key].place.surface.positions.copy()
+    through(away, bound.latents[key].place.surface)
+    after = {key: mi.TensorXf(bound.to_latent(key, away))}
+
+    def refused(self, key, value):
+        raise ParameterError("no")
+
+    monkeypatch.setattr(Variables, "to_latent", refused)
+    latents, notes = guards.kept("shorten", bound, {key: before}, after)
     assert latents[key] is before and "undone" in notes[0]
 
 
