@@ -1,4 +1,8 @@
-"""Cases of `jobs` whose unknowns say where things are: a camera with its focal length, an object, the distortion of a lens."""
+"""Cases of `jobs` whose unknowns say where things are: a camera with its focal length, an object, the distortion of a lens.
+
+Light is direct. Targets have many samples: at the default 512, their own noise moves the exchange of focal length and distance by more than
+the limits allow.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +54,8 @@ file = "scene.xml"
 [data]
 target = "truth.xml"
 target_spp = 16384
+[render]
+integrator = {{ type = "pathspace", max_depth = 2 }}
 {variables}
 """
 

@@ -39,7 +39,7 @@ FINEST = 2.0
 
 #: Samples of a step at least, all views together: of its images, and of each derivative image. A call costs about as much as this
 #: many samples, whatever their number.
-IMAGES, DERIVATIVES = 1 << 20, 1 << 17
+IMAGES, DERIVATIVES = 1 << 20, 1 << 18
 
 
 @dataclass(frozen=True)

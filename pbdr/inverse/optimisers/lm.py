@@ -23,8 +23,8 @@ DAMPINGS = (1e-2, 1e-3, 1e-4, 1e-4, 1e-4)
 LAST_DAMPING = 1e-6
 DAMPING = 1e-2  # at the start, relative to the diagonal
 LEAST = 1e-6  # of the largest: what is smaller beside it is rounding
-FLOOR = 0.1  # of the noise: what is left of H below it may be the error of the noise's own estimate
-DRAWS = 12  # images that serve one set of derivatives
+FLOOR = 0.02  # of the noise: what is left of H below it may be the error of the noise's own estimate
+DRAWS = 16  # images that serve one set of derivatives
 CHORDS = 3  # of these that may lead far away, where the derivatives are others
 TRIES = 6  # steps that are tried with one of them
 ENOUGH = 0.05  # where a step lowers the loss by less than this share, the next blur is taken
@@ -46,7 +46,7 @@ class LevenbergMarquardt(Optimiser):
     name: ClassVar[str] = "lm"
     wants: ClassVar[str] = "least squares"
     slots: ClassVar[tuple[str, ...]] = ("damping", "blur", "averaged")
-    average: int = option(32, "images whose answers are averaged at the end")
+    average: int = option(64, "images whose answers are averaged at the end")
 
     def init(self, latents: Mapping[str, Any]) -> Memory:
         values = {"damping": DAMPING, "blur": 0.0, "averaged": 0.0}
