@@ -1,7 +1,7 @@
 """Cases of `jobs` whose unknowns say where things are: a camera with its focal length, an object, the distortion of a lens.
 
-Light is direct. Targets have many samples: at the default 512, their own noise moves the exchange of focal length and distance by more than
-the limits allow.
+Light is direct. Targets have many samples: at the default 512, their own noise moves the exchange of focal length and distance by
+more than the limits allow.
 """
 
 from __future__ import annotations
