@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.errors import DivergedError
+from pbdr import cli
+from pbdr.errors import DivergedError, GradientError
 from pbdr.inverse import Options, Problem, View, init
 from pbdr.inverse.fit import Result
 from pbdr.inverse.identify import identify
@@ -108,3 +112,16 @@ def test_a_loss_that_rises_has_diverged() -> None:
         after(State(1, {}, None, progress=Progress(smoothed)), info)  # type: ignore[arg-type]
     with pytest.raises(DivergedError, match="5 times that of the start"):
         after(State(2, {}, None, progress=Progress(5.0)), info)  # type: ignore[arg-type]
+
+
+def test_a_wrong_gradient_ends_a_job_with_exit_code_4(
+    tiny: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(*_: Any) -> None:
+        raise GradientError("the gradient of variable 'color' (ball/base_color) is wrong")
+
+    monkeypatch.setattr(watch.Warranty, "after", wrong)
+    assert cli.main(["fit", str(tiny()), "--output.dir", str(tmp_path / "runs")]) == 4
+    assert "variable 'color'" in capfd.readouterr().err
+    run = next((tmp_path / "runs" / "tiny").iterdir())
+    assert json.loads((run / "status.json").read_text())["exit_code"] == 4
