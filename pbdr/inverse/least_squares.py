@@ -143,12 +143,13 @@ class System:
         mean, half = 0.5 * (first + second).ravel(), 0.5 * (first - second).ravel()
         columns, spread = self._columns(index, blur)
         place = np.ix_(mine, mine)
-        found.gradient[mine] += columns @ mean
-        found.noise[place] += spread @ spread.T
-        found.matrix[place] += columns @ columns.T - spread @ spread.T
+        found.gradient[mine] = found.gradient[mine] + columns @ mean
+        found.noise[place] = found.noise[place] + spread @ spread.T
+        found.matrix[place] = found.matrix[place] + columns @ columns.T - spread @ spread.T
         # Noise of blurred pixels is correlated over about 4 π σ² of them, whose errors add up.
         pixels = max(1.0, 4 * np.pi * (blur * images[0].shape[1]) ** 2)
-        found.scatter[place] += pixels * ((columns * half**2) @ columns.T + (spread * mean**2) @ spread.T)
+        scatter = (columns * half**2) @ columns.T + (spread * mean**2) @ spread.T
+        found.scatter[place] = found.scatter[place] + pixels * scatter
 
     def _columns(self, index: int, blur: float) -> tuple[Array, Array]:
         """Weighted, blurred derivative images of a view, a row for each entry that it sees: mean, half difference of two halves."""
@@ -245,7 +246,7 @@ class System:
                 # Each loss is a mean over its own entries, and the whole is one over those of the target.
                 share = factor * target.shape[2] / plane.shape[2] / weight.mean()
                 parts.append(share * weight * self._of_loss(index, loss, slice(first, first + plane.shape[2]), plane))
-                first += plane.shape[2]
+                first = first + plane.shape[2]
             return np.sqrt(self.problem.views[index].weight * np.concatenate(parts, axis=2))
 
         return self._once(index, "weight", make)  # type: ignore[no-any-return]

@@ -106,9 +106,9 @@ class LevenbergMarquardt(Optimiser):
             gain = normal.loss - found
             if gain > 0:
                 ratio = gain / expected if expected > 0 else 1.0
-                damping *= 0.1 if ratio > 0.75 else 1.0 if ratio > 0.25 else 4.0
+                damping = damping * (0.1 if ratio > 0.75 else 1.0 if ratio > 0.25 else 4.0)
                 return start + move, damping, gain / normal.loss
-            damping *= 8.0
+            damping = damping * 8.0
         return start, damping, 0.0
 
 
