@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> Result:
     if len(missed) == len(chosen) > 0:
         raise Missed("; ".join(f"{name}: {why}" for name, why in missed.items()))
     records = {**recorded(), **{name: found for name in every if (found := _records(folder / name))}}
-    return judged(every, records)
+    return judged(every, records, missed)
 
 
 def selected(every: Mapping[str, Case], only: Sequence[str] | None) -> list[Case]:
@@ -135,25 +135,37 @@ def succeeded(case: Case, record: Mapping[str, Any]) -> bool:
     )
 
 
-def judged(every: Mapping[str, Case], records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Result:
-    """The result: a case is met if there are enough starts and all succeed. Records of cases that are gone are dropped."""
-    known = {name: list(records[name]) for name in every if records.get(name)}
+def judged(
+    every: Mapping[str, Case],
+    records: Mapping[str, Sequence[Mapping[str, Any]]],
+    missed: Mapping[str, str] | None = None,
+) -> Result:
+    """The result: a case is met if it has enough starts and all of them succeed, the benchmark if all cases are.
+
+    A case without a record counts as one that is not met. `missed`: case → why it could not run here. Records of cases that are
+    gone are dropped.
+    """
+    known = {name: list(records.get(name, ())) for name in every}
     verdicts = {
         name: len(found) >= STARTS and all(succeeded(every[name], record) for record in found)
         for name, found in known.items()
     }
-    rows = [_row(every[name], found) for name, found in known.items()]
+    rows = [_row(every[name], found, (missed or {}).get(name, "")) for name, found in known.items()]
     header = ["case", "unknown", "limits", "worst figures", "median minutes (wall)", "starts met"]
     tables = (
         "Every start runs with default settings, in a process of its own. Minutes are processor time divided by "
-        f"{CORES} cores, in brackets wall time, which depends on what else the machine did.\n\n{table(header, rows)}"
+        f"{CORES} cores, in brackets wall time, which depends on what else the machine did. A case needs {STARTS} starts: "
+        f"{sum(verdicts.values())} of {len(every)} cases are met.\n\n{table(header, rows)}"
     )
-    return Result(
-        "jobs", {"verdicts": verdicts, "records": known}, tables, all(verdicts.values()) if verdicts else None
-    )
+    kept = {name: found for name, found in known.items() if found}
+    return Result("jobs", {"verdicts": verdicts, "records": kept}, tables, all(verdicts.values()))
 
 
-def _row(case: Case, found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _row(case: Case, found: Sequence[Mapping[str, Any]], why: str) -> list[str]:
+    """The row of a case: limits, the worst of what its starts reached, and how many of them there are; `why` it could not run."""
+    limits = "; ".join([*map(str, case.limits), f"minutes ≤ {case.minutes:g}"])
+    if not found:
+        return [case.name, case.text, limits, "", "", f"**not run**{why and ': ' + why}"]
     figures = [record["figures"] for record in found if "figures" in record]
     worst = []
     for limit in case.limits:
@@ -167,8 +179,11 @@ def _row(case: Case, found: Sequence[Mapping[str, Any]]) -> list[str]:
     times = [minutes(record) for record in found if "seconds_processor" in record]
     walls = [record["seconds_wall"] / 60 for record in found if "seconds_wall" in record]
     spent = f"{statistics.median(times):.1f} ({statistics.median(walls):.1f})" if times else ""
-    limits = "; ".join([*map(str, case.limits), f"minutes ≤ {case.minutes:g}"])
-    score = f"{met} of {len(found)}" if met == len(found) >= STARTS else f"**{met} of {len(found)}**"
+    score = f"{met} of {len(found)}"
+    if len(found) < STARTS:
+        score += f", {STARTS - len(found)} not run"
+    if met < len(found) or len(found) < STARTS:
+        score = f"**{score}**"
     return [case.name, case.text, limits, "; ".join(worst), spent, score]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import jobs
+from benchmarks import harness, jobs
+from benchmarks.__main__ import main
 from benchmarks.jobs_case import Case, Limit
 from pbdr.errors import OptionError
 
@@ -42,6 +44,25 @@ def test_a_case_needs_five_starts_that_all_succeed() -> None:
     found = jobs.judged(every, {CASE.name: [record()] * 4 + [record(degrees=0.3)], "gone": [record()]})
     assert found.met is False and list(found.data["records"]) == [CASE.name]
     assert "**4 of 5**" in found.tables and "degrees 0.3" in found.tables and "degrees ≤ 0.1 °" in found.tables
+
+
+def test_a_case_that_has_not_run_is_listed_and_not_met() -> None:
+    every = {CASE.name: CASE, "camera-lens": dataclasses.replace(CASE, name="camera-lens")}
+    assert jobs.judged(every, dict.fromkeys(every, [record()] * 5)).met is True
+    found = jobs.judged(every, {CASE.name: [record()] * 5}, {"camera-lens": "no images here"})
+    assert found.met is False and found.data["verdicts"] == {CASE.name: True, "camera-lens": False}
+    assert "**not run**: no images here" in found.tables and "1 of 2 cases are met" in found.tables
+    assert "**3 of 3, 2 not run**" in jobs.judged(every, {CASE.name: [record()] * 3}).tables
+    assert jobs.judged(every, {}).met is False
+
+
+def test_the_list_of_cases_is_printed_and_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(harness, "RECORDED", tmp_path / "recorded")
+    assert main(["jobs", "--list", "--record", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in jobs.cases()) and not (tmp_path / "recorded").exists()
 
 
 def test_cases_are_selected_by_name_glob_and_beginning() -> None:
