@@ -43,8 +43,8 @@ class Run:
         return list(itertools.accumulate(float(r.get("seconds") or 0.0) for r in self.records))
 
 
-def read(directories: Sequence[RunDirectory]) -> list[Run]:
-    """Read runs, finished or not. OptionError for fewer than two, or one that is given twice."""
+def read(directories: Sequence[RunDirectory], names: Sequence[str] = ()) -> list[Run]:
+    """Read runs, finished or not; `names` are their labels where they are given. OptionError for fewer than two, or one twice."""
     paths = [directory.path.resolve() for directory in directories]
     if len(paths) < 2:
         raise OptionError("give at least two runs to compare: pbdr compare RUN RUN …")
@@ -52,7 +52,7 @@ def read(directories: Sequence[RunDirectory]) -> list[Run]:
         if paths.count(path) > 1:
             raise OptionError(f"{path} is given twice")
     runs = []
-    for index, (directory, label) in enumerate(zip(directories, labels(paths), strict=True)):
+    for index, (directory, label) in enumerate(zip(directories, names or labels(paths), strict=True)):
         folder = directory.path / "eval"
         found = storage.read_json(folder / "parameters.json").get("parameters", [])
         scores = storage.read_json(folder / "scores" / "scores.json")

@@ -22,12 +22,13 @@ from .params import Params
 from .render import Render
 from .report import Report
 from .resume import Resume
+from .sweep import Sweep
 from .verify import Verify
 
-COMMANDS: dict[str, Any] = {
-    command.__name__.lower(): command
-    for command in (Demo, Init, Check, Fit, Resume, Eval, Compare, Export, Render, Gradient, Verify, Params, Report, Bench, Doctor)
-}
+_LISTED = (
+    Demo, Init, Check, Fit, Resume, Sweep, Eval, Compare, Export, Render, Gradient, Verify, Params, Report, Bench, Doctor,
+)  # fmt: skip
+COMMANDS: dict[str, Any] = {command.__name__.lower(): command for command in _LISTED}
 
 
 def union() -> Any:
