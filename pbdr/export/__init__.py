@@ -53,7 +53,7 @@ def export(
     with tempfile.TemporaryDirectory() as temporary:
         scene = with_values(estimate.scene, estimate.variables.moved, Path(temporary))
         asset = read_asset(scene, views)
-        asset.lost += told
+        asset.lost.extend(told)
         if estimate.variables.timed:
             asset.lost.append("values that change with time are those of time 0")
         source = Source(scene, estimate.scene, asset, estimate.job.render.integrator)

@@ -135,7 +135,7 @@ def read_asset(scene: Scene, views: Sequence[View] = ()) -> Asset:
             found = (found[0], found[1][:, ::-1], None if found[2] is None else -found[2], found[3])
         asset.parts.append(Part(shape.id(), *found, known[bsdf, light]))
     for material in asset.materials:
-        asset.lost += [f"material '{material.name}': {words}" for words in material.lost]
+        asset.lost.extend([f"material '{material.name}': {words}" for words in material.lost])
     _lights(scene, asset)
     asset.up = _up(asset, views)
     return asset
@@ -151,7 +151,7 @@ def _below(nodes: Any, node: Any, kind: Any) -> int:
 def _material(reader: Reader, nodes: Any, bsdf: int, light: int, shape: str) -> Material:
     material = reader.read(bsdf) if bsdf >= 0 else Material(f"{shape}-material", specular=0.0)
     if light >= 0:
-        material.name += f"-{shape}"
+        material.name = f"{material.name}-{shape}"
         material.emission = reader.value(material, nodes[light], "radiance", 1.0, 3)
     return material
 

@@ -35,7 +35,9 @@ class Obj(Format):
         counts = np.ones(3, dtype=np.int64)  # indices begin at 1 and run through the file
         for part, name in zip(asset.parts, names_of(asset.parts), strict=True):
             lines += [f"o {name}", f"usemtl {names[part.material]}"]
-            lines += _part(part, asset.materials[part.material], counts)
+            own, used = _part(part, asset.materials[part.material], counts)
+            lines += own
+            counts = counts + used
         storage.write_text(root / "scene.obj", "\n".join([*lines, ""]))
         if asset.lights or asset.environment or asset.views:
             written.lost.append("lights, environment and cameras are not in OBJ files")
@@ -60,7 +62,8 @@ class Obj(Format):
         }  # fmt: skip
 
 
-def _part(part: Part, material: Material, counts: Any) -> list[str]:
+def _part(part: Part, material: Material, counts: Any) -> tuple[list[str], Any]:
+    """Lines of a part, and how many positions, texture coordinates and normals it has; `counts` of them precede it."""
     lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in part.positions]
     form = "{0}"
     if part.uvs is not None:
@@ -72,12 +75,8 @@ def _part(part: Part, material: Material, counts: Any) -> list[str]:
         form = "{0}/{1}/{2}" if part.uvs is not None else "{0}//{2}"
     for face in part.faces:
         lines.append("f " + " ".join(form.format(*(int(i) + counts)) for i in face))
-    counts += [
-        len(part.positions),
-        0 if part.uvs is None else len(part.uvs),
-        0 if part.normals is None else len(part.normals),
-    ]
-    return lines
+    used = [0 if values is None else len(values) for values in (part.positions, part.uvs, part.normals)]
+    return lines, np.array(used)
 
 
 def _material(material: Material, name: str, root: Path, written: Written) -> list[str]:
