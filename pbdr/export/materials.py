@@ -105,10 +105,20 @@ class Reader:
         if kind == kinds.Color:
             color = np.array(props[slot], dtype=np.float64).reshape(-1)
             return float(color.mean()) if channels == 1 else color
-        found = np.array(
-            load_object({"type": "diffuse", "reflectance": _spectrum(props[slot])}).eval_diffuse_reflectance(_hit())
-        )
-        return float(found.mean()) if channels == 1 else found.reshape(3).astype(np.float64)
+        found = self.spectrum(node, slot)
+        return float(found.mean()) if channels == 1 else found
+
+    def spectrum(self, node: Any, slot: str) -> NDArray[np.float64]:
+        """(3,) colour of a slot that holds a spectrum, as the scene has it."""
+        color = np.array(self._texture(node, slot).eval(_hit()), dtype=np.float64)
+        return np.broadcast_to(color.reshape(-1), 3).copy()
+
+    def _texture(self, node: Any, slot: str) -> Any:
+        """The texture in a slot; one that several share is the scene's, by its id."""
+        own = node.props.id(), slot
+        if own in self.textures or node.props.type(slot) != mi.Properties.Type.ResolvedReference:
+            return self.textures[own]
+        return self.textures["", self.nodes[node.props[slot].index()].props.id()]
 
     def number(self, material: Material, node: Any, slot: str, default: float) -> float:
         """As `value`, but of what cannot vary here: the mean, which is told."""
@@ -120,7 +130,7 @@ class Reader:
     def _texels(self, material: Material, node: Any, slot: str, channels: int) -> Image:
         child = self.nodes[node.props[slot].index()]
         props = child.props
-        texture = self.textures[node.props.id(), slot]
+        texture = self._texture(node, slot)
         if props.plugin_name() == "bitmap":
             width, height = (int(n) for n in np.array(texture.resolution()))
             transform = np.array(props["to_uv"].matrix, dtype=np.float64) if "to_uv" in props else np.eye(4)
@@ -143,20 +153,24 @@ class Reader:
 
 
 def _textures(scene: Scene) -> list[tuple[Any, str, Any]]:
-    """(owner, slot, texture) of all textures of a scene."""
+    """(owner, slot, texture) of all textures and constant colours of a scene.
+
+    The owner of those with an id of their own is the scene, and the id stands for the slot.
+    """
     from ..parameters import traverse
 
-    hierarchy = traverse(scene)
+    params = traverse(scene)
     found = []
-    for raw in hierarchy.keys():
-        node = hierarchy.properties[raw][2]
-        slot = raw.split(".")[-2] if "." in raw else ""
-        # A bitmap may be a plugin around its implementation: the outermost texture is the slot's.
-        parent = hierarchy.hierarchy[node][0]
+    for raw in params.keys():
+        # A bitmap may be a plugin around its implementation, a checkerboard has colours: the outermost texture is the slot's.
+        node, up = params.properties[raw][2], 2
+        parent = params.hierarchy[node][0]
         while isinstance(parent, mi.Texture):
-            node, parent = parent, hierarchy.hierarchy[parent][0]
-        if isinstance(node, mi.Texture) and parent is not None:
-            found.append((parent, slot, node))
+            node, parent, up = parent, params.hierarchy[parent][0], up + 1
+        words = raw.split(".")
+        if isinstance(node, mi.Texture) and parent is not None and len(words) >= up:
+            shared = isinstance(parent, mi.Scene)
+            found.append((parent, ".".join(words[: 1 - up]) if shared else words[-up], node))
     return found
 
 
@@ -178,15 +192,6 @@ def _evaluated(texture: Any, width: int, height: int, uv: NDArray[np.float64], c
     if channels == 1:
         return np.array(texture.eval_1(hit), dtype=np.float32).reshape(height, width, 1)
     return np.array(texture.eval(hit), dtype=np.float32).T.reshape(height, width, 3)
-
-
-def _spectrum(value: Any) -> dict[str, Any]:
-    if value.is_uniform():
-        return {"type": "uniform", "value": float(value.values[0])}
-    return {
-        "type": "irregular", "wavelengths": ", ".join(str(float(w)) for w in value.wavelengths),
-        "values": ", ".join(str(float(v)) for v in value.values),
-    }  # fmt: skip
 
 
 # ---------------------------------------------------------------------- plugins
@@ -217,22 +222,20 @@ def _principled(reader: Reader, material: Material, node: Any) -> None:
 def _metal(reader: Reader, material: Material, node: Any) -> None:
     material.metallic = 1.0
     tint = reader.value(material, node, "specular_reflectance", 1.0, 3)
-    material.base_color = np.asarray(tint) * _reflectance(node.props)
+    material.base_color = np.asarray(tint) * _reflectance(reader, node)
     _alpha(reader, material, node)
 
 
-def _reflectance(props: Any) -> NDArray[np.float64]:
+def _reflectance(reader: Reader, node: Any) -> NDArray[np.float64]:
     """(3,) reflectance of a metal at normal incidence."""
     kinds = mi.Properties.Type
     metal: dict[str, Any] = {"type": "conductor"}
     for name in ("material", "eta", "k"):
-        if name in props:
-            value = props[name]
-            if props.type(name) == kinds.Color:
-                value = {"type": "rgb", "value": np.array(value, dtype=np.float64).reshape(-1).tolist()}
-            elif props.type(name) == kinds.Spectrum:
-                value = _spectrum(value)
-            metal[name] = value
+        if name not in node.props:
+            continue
+        metal[name] = node.props[name]
+        if node.props.type(name) in (kinds.Color, kinds.Spectrum, kinds.ResolvedReference):
+            metal[name] = {"type": "rgb", "value": reader.spectrum(node, name).tolist()}
     _, weight = load_object(metal).sample(mi.BSDFContext(), _hit(), 0.0, mi.Point2f(0.5))
     return np.array(weight, dtype=np.float64).reshape(3)
 

@@ -59,8 +59,10 @@ def _put(state: Any, params: Any, parameter: Parameter, shapes: dict[str, Any], 
         holder = nodes.get(owner.id()) if owner is not None else None
         slot = raw.split(".")[-2] if "." in raw else ""
         if holder is None:
-            raise _nowhere(parameter)
-        if slot in holder.props and holder.props.type(slot) == mi.Properties.Type.ResolvedReference:
+            node = nodes.get(raw.rpartition(".")[0])  # a bitmap that materials share is an object of the scene
+            if node is None:
+                raise _nowhere(parameter)
+        elif slot in holder.props and holder.props.type(slot) == mi.Properties.Type.ResolvedReference:
             node = state.nodes[holder.props[slot].index()]
         elif key == "value":
             _constant(holder.props, slot, params, parameter)
