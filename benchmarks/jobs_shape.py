@@ -32,7 +32,6 @@ class Thing:
     truth: Callable[[], trimesh.Trimesh]
     start: Callable[[int], trimesh.Trimesh]
     variable: str = ""
-    steps: int = 200
 
 
 def _of_file(name: str) -> trimesh.Trimesh:
@@ -66,7 +65,7 @@ def _torus(start: int) -> trimesh.Trimesh:
     return trimesh.Trimesh(vertices, ring.faces, process=False)
 
 
-COARSE_TO_FINE = "remesh = [{ step = 90, edge = 0.03 }, { step = 150, edge = 0.02 }]"
+COARSE_TO_FINE = "remesh = [{ step = 150, edge = 0.03 }, { step = 270, edge = 0.02 }]"
 PEANUT = Thing("peanut", _peanut, partial(_ball, 3), COARSE_TO_FINE)
 SPOT = Thing("spot", partial(_of_file, "spot/spot.obj"), partial(_ball, 3), COARSE_TO_FINE)
 BOB = Thing("bob", partial(_of_file, "bob/bob_tri.obj"), _torus, COARSE_TO_FINE)
@@ -109,8 +108,6 @@ target_spp = 64
 [render]
 integrator = {{ type = "pathspace", max_depth = {DEPTH} }}
 spp = {SPP}
-[optim]
-steps = {thing.steps}
 [vars.shape]
 match = "object/positions"
 {thing.variable}
@@ -187,15 +184,15 @@ _SHAPE = (
 
 CASES = (
     Case(
-        "shape-peanut", "vertices and faces of a ball that is a peanut in truth, 16 views, 200 steps", _SHAPE, 5,
+        "shape-peanut", "vertices and faces of a ball that is a peanut in truth, 16 views", _SHAPE, 5,
         partial(figures, PEANUT),
     ),
     Case(
-        "shape-spot", "vertices and faces of a ball that is Spot in truth, 16 views, 200 steps", _SHAPE, 5,
+        "shape-spot", "vertices and faces of a ball that is Spot in truth, 16 views", _SHAPE, 5,
         partial(figures, SPOT),
     ),
     Case(
-        "shape-bob", "vertices and faces of a torus that is Bob in truth, 16 views, 200 steps",
+        "shape-bob", "vertices and faces of a torus that is Bob in truth, 16 views",
         (Limit("silhouette IoU", 0.97, at_least=True), Limit("folded edges", 0)), 5, partial(figures, BOB),
     ),
 )  # fmt: skip
