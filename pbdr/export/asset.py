@@ -14,7 +14,8 @@ from ..data import Camera
 from ..parameters import Parameter, list_parameters, read, traverse
 from ..scene import Scene
 from . import tessellate
-from .materials import Material, Reader, Value
+from .materials import Material, Value, is_image
+from .reader import Reader
 
 Array = NDArray[np.float64]
 
@@ -201,6 +202,9 @@ def _lights(scene: Scene, asset: Asset) -> None:
             asset.environment = _map(params, by_raw, name)
         elif kind in ("PointLight", "SpotLight", "DirectionalEmitter"):
             asset.lights.append(_light(params, name, kind))
+        elif emitter.is_environment():
+            asset.environment = _baked(emitter, name)
+            asset.lost.append(f"light '{name}' ({kind}): written as {ROWS} × {2 * ROWS} texels")
         else:
             asset.lost.append(f"light '{name}' ({kind}): left out")
 
@@ -210,6 +214,17 @@ def _map(params: Any, by_raw: dict[str, Parameter], name: str) -> Environment:
     scale = float(np.array(params[f"{name}.scale"]).reshape(-1)[0])
     matrix = np.array(params[f"{name}.to_world"].matrix, dtype=np.float64).reshape(4, 4)[:3, :3]
     return Environment((scale * texels).astype(np.float32), matrix / np.linalg.norm(matrix, axis=0), name)
+
+
+def _baked(emitter: Any, name: str) -> Environment:
+    """Any environment, looked at in the directions of Mitsuba's texels."""
+    theta, phi = np.arange(ROWS) / (ROWS - 1) * np.pi, (np.arange(2 * ROWS) + 0.5) / ROWS * np.pi
+    t, p = np.meshgrid(theta, phi, indexing="ij")
+    toward = np.stack([np.sin(t) * np.sin(p), np.cos(t), -np.sin(t) * np.cos(p)]).reshape(3, -1)
+    hit = mi.SurfaceInteraction3f()
+    hit.wi = mi.Vector3f(np.ascontiguousarray(-toward, dtype=np.float32))
+    radiance = np.broadcast_to(np.array(emitter.eval(hit)).T, (2 * ROWS * ROWS, 3))
+    return Environment(radiance.reshape(ROWS, 2 * ROWS, 3).astype(np.float32), np.eye(3), name)
 
 
 def _light(params: Any, name: str, kind: str) -> Light:
@@ -240,8 +255,6 @@ def _up(asset: Asset, views: Sequence[View]) -> str:
 
 def vertex_values(part: Part, value: Value, material: Material) -> Array:
     """(V, 3) a value of a material at the vertices of a part, interpolated between texels as on the surface."""
-    from .materials import is_image
-
     if not is_image(value) or part.uvs is None:
         flat = np.asarray(value, dtype=np.float64)
         flat = flat.reshape(-1, flat.shape[-1]).mean(axis=0) if is_image(value) else flat

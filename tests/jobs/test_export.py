@@ -367,3 +367,45 @@ def test_a_scene_of_other_values_is_built_again(source: Source) -> None:
         np.testing.assert_allclose(
             read(source.scene, other), read(source.original, parameter), atol=1e-5, err_msg=parameter.name
         )
+
+
+def test_shared_textures_spectra_and_other_faces(tmp_path: Path) -> None:
+    """A bitmap that two materials share is an object of the scene; colours may be spectra; meshes may have got other faces."""
+    from pbdr.parameters.meshes import Triangles
+
+    (tmp_path / "color.exr").write_bytes(encode_exr(TEXELS))
+    scene = load_scene(f"""<scene version="3.0.0"><emitter type="constant"/>
+      <bsdf type="diffuse" id="a"><ref name="reflectance" id="tex"/></bsdf>
+      <texture type="bitmap" id="tex"><string name="filename" value="{tmp_path}/color.exr"/>
+        <boolean name="raw" value="true"/></texture>
+      <bsdf type="diffuse" id="b"><ref name="reflectance" id="tex"/></bsdf>
+      <bsdf type="diffuse" id="c"><spectrum name="reflectance" value="400:0.2, 550:0.3, 700:0.8"/></bsdf>
+      <shape type="rectangle" id="first"><ref id="a"/></shape><shape type="rectangle" id="second"><ref id="b"/></shape>
+      <shape type="cube" id="third"><ref id="c"/></shape>
+      <sensor type="perspective"><film type="hdrfilm"/></sensor></scene>""")
+    params = traverse(scene)
+    params["a.reflectance.data"] = mi.TensorXf(0.5 * TEXELS)
+    params.update()
+    corner = Triangles(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32), np.array([[0, 1, 2]], np.uint32))
+    corner.install(scene, next(p for p in list_parameters(scene) if p.raw == "third.vertex_positions"))
+    rebuilt = with_values(scene, ["a.reflectance.data", "third.vertex_positions"], tmp_path / "moved")
+    asset = read_asset(rebuilt)
+    first, second, third = (asset.materials[part.material] for part in asset.parts)
+    np.testing.assert_allclose(np.asarray(first.base_color), 0.5 * TEXELS, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(second.base_color), 0.5 * TEXELS, atol=1e-6)
+    color = np.asarray(read(scene, next(p for p in list_parameters(scene) if p.name == "c/base_color")))
+    np.testing.assert_allclose(np.asarray(third.base_color), color, rtol=1e-5)
+    assert len(asset.parts[2].faces) == 1 and np.allclose(asset.parts[2].positions, corner.positions)
+
+
+def test_any_environment_is_baked() -> None:
+    """A sky model is looked at direction by direction: what other programs read is what Mitsuba's emitter gives."""
+    scene = load_scene("""<scene version="3.0.0"><emitter type="sunsky" id="sky"><float name="sun_scale" value="0"/></emitter>
+      <sensor type="perspective"><film type="hdrfilm"/></sensor></scene>""")
+    asset = read_asset(scene)
+    assert asset.environment is not None and "written as 256" in " ".join(asset.lost)
+    toward = np.array([[0.6, 0.0, 0.8], [0.0, 0.6, 0.8], [-0.8, 0.36, 0.48]])
+    hit = mi.SurfaceInteraction3f()
+    hit.wi = mi.Vector3f(np.ascontiguousarray(-toward.T, dtype=np.float32))
+    expected = np.array(scene.mi.environment().eval(hit)).T
+    np.testing.assert_allclose(asset.environment.lookup(toward), expected, rtol=0.03)
