@@ -90,10 +90,12 @@ class Identification:
 def identify(problem: Problem, state: State, *, seed: int = 0, texels: bool = True) -> Identification:
     """Return error bars of the estimate `state`, and the directions in which images leave it open.
 
-    It renders, of at most VIEWS views, two images and two derivative images for each direction.
+    Values of functions have neither. It renders, of at most VIEWS views, two images and two derivative images for each direction.
     """
     problem.at(state).apply(state.latents)
     found = list(columns(problem, state))
+    if not found:  # functions alone
+        return Identification([], [])
     chosen = _spread(len(problem.views), VIEWS)
     sums = _Sums(len(found))
     for index in chosen:

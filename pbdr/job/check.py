@@ -96,7 +96,7 @@ def check(
 ) -> Report:
     """Look at a job that the preflight has passed. Raises PbdrError where its first step fails."""
     data = prepared.data if prepared.data is not None else _stand_ins(job, prepared, tell)
-    problem = statement.problem(job, prepared.scene, data, allow_code)
+    problem = prepared.problem or statement.problem(job, prepared.scene, data, allow_code)
     state = inverse.init(problem)
     problem.bound.apply(state.latents)
     tell(f"rendering the start as {len(data.views)} views see it")
@@ -143,7 +143,7 @@ def _stand_ins(job: Job, prepared: Prepared, tell: Tell) -> views.Dataset:
         found.append(View(image[..., :3], estimate, mask, name, planes))
         seen_by[name] = label
     training, held_out = split_holdout(found, job.data.holdout)
-    sources = {name: f"{job.data.target}, {label}" for name, label in seen_by.items()}
+    sources = views.rendered_sources(job, list(seen_by.values()))
     return views.Dataset(training, held_out, sources, target, seen_by)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..inverse import View
 from ..parameters import Parameter, Variables, list_parameters, read
-from . import bars, coverage, metrics, results, storage, surfaces
+from . import bars, coverage, metrics, remarks, results, storage, surfaces
 from .config import Job
 from .rundir import RunDirectory
 from .views import Dataset
@@ -52,7 +52,9 @@ def write(
         "goals": goals,
         **details,
     }
-    result["verdict"] = _verdict(goals, details)
+    worse = remarks.worse({"training": result["training"], "held-out": result["held_out"]})
+    unmoved = remarks.unmoved({name: spec.start for name, spec in job.vars.items()}, run.read_metrics())
+    result["verdict"] = _verdict(goals, details, unmoved, worse)
     storage.write_json(run.path / "eval" / "metrics.json", result, durable=True)
     return result
 
@@ -173,17 +175,21 @@ def _error_goal(
     }
 
 
-def _verdict(goals: Sequence[Mapping[str, Any]], details: Mapping[str, Any]) -> dict[str, Any]:
-    """In words, and as "met": True, False, or None without goals."""
+def _verdict(
+    goals: Sequence[Mapping[str, Any]], details: Mapping[str, Any], unmoved: str = "", worse: str = ""
+) -> dict[str, Any]:
+    """In words, and as "met": True, False, or None without goals. `unmoved`, `worse`: sentences of `remarks`."""
     settled = details.get("loss_change")
     tail = ""
     if settled is not None:
         change = abs(100 * settled)
         tail = f" Over the last fifth of the steps the loss {'fell' if settled < 0 else 'rose'} by {change:.1f} %."
     doubt, remark = bars.remark(details.get("identification"))
-    tail += remark
+    tail += remark + unmoved + worse
+    doubt = doubt or ("ambiguous" if unmoved else "")
     if not goals:
         text = f"No goal was set. {details.get('stop', '')}{tail}"
+        doubt = "worse than at the start" if worse else doubt
         level = "warn" if doubt else "none"
         return {"met": None, "level": level, "word": f"Finished, {doubt}" if doubt else "Finished", "text": text}
     missed = [goal for goal in goals if not goal["met"]]

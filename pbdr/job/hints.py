@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
+
+from ..errors import closest
 
 _STEPS = "the number of steps is [optim] steps = 400"
 _RATE = "a learning rate belongs to each variable: [vars.NAME] lr = 0.02"
@@ -46,6 +49,25 @@ FOREIGN: dict[str, str] = {
     **dict.fromkeys(("experiment", "experiment_name", "exp_name", "project", "title", "job"), 'it is name = "my-job"'),
 }  # fmt: skip
 
+#: Values of other tools → the closest thing here, for choices. Letters are small, "-" is "_".
+VALUES: dict[str, str] = {
+    **dict.fromkeys(("mse", "l2_loss", "mse_loss"), "l2"),
+    **dict.fromkeys(("mae", "l1_loss"), "l1"),
+    **dict.fromkeys(("dssim", "ssim_loss", "structural_similarity"), "ssim"),
+    **dict.fromkeys(("mask", "alpha"), "silhouette"),
+    **dict.fromkeys(("relative_mse", "rel_mse", "smape", "mape"), "relmse"),
+    **dict.fromkeys(("gauss_newton", "gn", "levenberg_marquardt", "lbfgs", "least_squares"), "lm"),
+    **dict.fromkeys(("sgd", "adamw", "momentum", "rmsprop"), "adam"),
+    **dict.fromkeys(("logit", "logistic"), "sigmoid"),
+    **dict.fromkeys(("log",), "exp"),
+    **dict.fromkeys(("none", "identity", "linear", "clip"), "clamp"),
+    **dict.fromkeys(("large_steps", "laplacian"), "largesteps"),
+    **dict.fromkeys(("se(3)", "pose", "quaternion"), "se3"),
+}
+
+#: What a table that is not one should look like.
+TABLES: dict[str, str] = {"integrator": '{ type = "pathspace", max_depth = 6 }', "define": "{ res = 256 }"}
+
 #: What a key that is missing looks like.
 MISSING: dict[str, str] = {
     "version": "begin the file with version = 1",
@@ -71,6 +93,35 @@ FLAGS: dict[str, str] = {
 def foreign(key: str) -> str:
     """What a word of another tool is called here; "" for other words."""
     return FOREIGN.get(key.lower().replace("-", "_"), "")
+
+
+def meant(value: str, choices: Collection[str]) -> list[str]:
+    """Return the closest of `choices`: what a word of another tool is called here, else what looks like it."""
+    known = VALUES.get(value.lower().replace("-", "_").replace(" ", "_"), "")
+    return [known] if known in choices else closest(value, choices)
+
+
+def not_toml(text: str, message: str) -> str:
+    """Return what to do about text that is not TOML, for the end of a message; "" where nothing is known.
+
+    `message`: what the parser said, which ends in "(at line 4, column 8)".
+    """
+    start = text.lstrip("\ufeff \t\r\n")
+    if start.startswith("<"):
+        return "It looks like a scene file: `pbdr init` writes a job for a scene"
+    if start.startswith("{"):
+        return "It looks like JSON: a job is a TOML file, which `pbdr init` writes for a scene or a transforms.json"
+    place = re.search(r"at line (\d+)", message)
+    lines = text.splitlines()
+    line = lines[int(place[1]) - 1] if place and int(place[1]) <= len(lines) else ""
+    _, equals, value = line.partition("=")
+    if equals and '"' in value and "\\" in value:
+        return "In double quotes, write \\\\ or / for the \\ of a path, or put it between single quotes"
+    if equals and message.startswith("Invalid value") and re.match(r"\s*[A-Za-z./~]", value):
+        return f'Text stands between quotes: {line.split("=")[0].strip()} = "{value.strip()}"'
+    if message.startswith("Cannot overwrite"):
+        return "The key, or the section, is given twice"
+    return ""
 
 
 def homes(sections: Iterator[tuple[str, list[str]]], key: str) -> list[str]:

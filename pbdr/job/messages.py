@@ -102,10 +102,13 @@ def _given(entry: Any) -> str:
 
 def _what(entry: Any) -> str:
     message = str(entry["msg"]).removeprefix("Value error, ")
+    if entry["type"] == "dict_type":
+        example = hints.TABLES.get(str(entry["loc"][-1]) if entry["loc"] else "", "{ key = value }")
+        return f"it is a table, such as {example}"
     context = entry.get("ctx", {})
     if entry["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context.get("expected", ""))) or [str(context.get("expected"))]
-        near = closest(str(entry["input"]), choices)
+        near = hints.meant(str(entry["input"]), choices)
         hint = f"Closest: '{near[0]}'. " if near else ""
         return f"not one of the choices. {hint}Choices: {', '.join(choices)}"
     if entry["type"] == "string_pattern_mismatch":

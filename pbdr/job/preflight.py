@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from .. import inverse
 from ..data import holdout_rule, split_holdout
 from ..errors import DataError, Mistakes, OptionError, ParameterError, PbdrError
 from ..inverse import gauge
+from ..inverse.losses import get_losses
 from ..parameters import FunctionSpec, Variables, VariableSpec, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
 from ..transport import media
@@ -17,11 +19,13 @@ from .config import Job
 from .overrides import untested
 
 Specs = dict[str, VariableSpec | FunctionSpec]
+#: Names that are told of what a glob matches.
+SHOWN = 6
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the preflight has loaded, so that the run need not: the scene, and the views if their images are files.
+    """What the preflight has loaded, so that the run need not: the scene; the views and the problem if images are files.
 
     `told`: what was said while loading them.
     """
@@ -29,6 +33,7 @@ class Prepared:
     scene: Scene
     data: views.Dataset | None = None
     told: list[str] = field(default_factory=list)
+    problem: inverse.Problem | None = None
 
 
 def check(job: Job, allow_code: bool = False) -> Prepared:
@@ -65,9 +70,30 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
         with mistakes.collected():
             _target(job, scene, bool(moved))
     mistakes.raise_any()
+    told += _told(job, scene)
     if job.data.target is not None:
         return Prepared(scene, told=told)
-    return Prepared(scene, views.load(job, scene, None, told.append), told)
+    data = views.load(job, scene, None, told.append)
+    return Prepared(scene, data, told, statement.problem(job, scene, data, allow_code))
+
+
+def _told(job: Job, scene: Scene) -> list[str]:
+    """What is no mistake, but may not be meant: what globs match, variables and files of which nothing is made."""
+    lines = []
+    for name, spec in job.vars.items():
+        given = spec.match if spec.raw is None else spec.raw
+        chosen = resolve(scene, spec.match, raw=spec.raw)
+        if len(chosen) > 1 and any(sign in pattern for pattern in _listed(given) for sign in "*?["):
+            names = [parameter.name for parameter in chosen]
+            shown = ", ".join(names[:SHOWN]) + (f", … and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+            lines.append(f"variable {name!r} is {len(names)} parameters: {shown}")
+        if spec.start >= job.optim.steps:
+            lines.append(f"variable {name!r} does not move: its start is step {spec.start}, and the job has {job.optim.steps}")
+    compared = {loss.plane for _, loss in get_losses(job.loss.terms)}
+    for plane in ("depth", "normal"):
+        if getattr(job.data, plane) is not None and plane not in compared:
+            lines.append(f"[data] {plane} is not compared with: add the loss, [loss] {plane} = 0.1, or leave it out")
+    return lines
 
 
 def _variant(mistakes: Mistakes) -> str:
@@ -118,9 +144,11 @@ def _bound(scene: Scene, specs: Specs) -> Variables:
 
 
 def _patterns(spec: VariableSpec | FunctionSpec) -> list[str]:
-    given = spec.match if spec.raw is None else spec.raw
-    listed = [given] if isinstance(given, str) else list(given or ())
-    return [pattern for pattern in listed if pattern and not pattern.startswith("!")]
+    return [pattern for pattern in _listed(spec.match if spec.raw is None else spec.raw) if not pattern.startswith("!")]
+
+
+def _listed(given: str | Sequence[str] | None) -> list[str]:
+    return [pattern for pattern in ([given] if isinstance(given, str) else given or ()) if pattern]
 
 
 def _exists(scene: Scene, name: str, spec: VariableSpec | FunctionSpec, pattern: str) -> None:
@@ -154,6 +182,7 @@ def _target(job: Job, scene: Scene, camera_unknown: bool) -> None:
     with found.collected():
         cameras = views.cameras_of_target(job, scene, target, lambda _: None, camera_unknown)
         split_holdout(cameras, job.data.holdout)
+        views.weights(job, views.rendered_sources(job, [label for *_, label in cameras]))
     names = {parameter.name for parameter in list_parameters(target)}
     goals = [("rmse", name) for name in job.goal.rmse] + [("distance", name) for name in job.goal.distance]
     for kind, variable in goals:

@@ -137,7 +137,8 @@ class _Worker:
             self.run.log(note)
         data = self._views(scene, prepared)
         self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
-        problem = statement.problem(self.job, scene, data, self.allow_code)
+        made = prepared.problem if prepared is not None else None
+        problem = made or statement.problem(self.job, scene, data, self.allow_code)
         for text in problem.notes:
             self.say(text)
         first = inverse.init(problem)

@@ -219,7 +219,8 @@ def _comment(text: str) -> list[str]:
 
 def first_sentence(text: str) -> str:
     """The first sentence of a description, on one line."""
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z\"`\[])", " ".join(text.split()))[0]
+    plain = re.sub(r"\[([^\]]+)\]\(([^)]+)\)", r"\1 are in docs/reference/\2", text)  # a link of Markdown
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z\"`\[])", " ".join(plain.split()))[0]
 
 
 def _beside(path: str | Path, out: Path) -> str:

@@ -122,6 +122,10 @@ def cameras_of_target(
     progress(
         "cameras are unknown; targets <- estimates: " + described([(ids[k], others[j]) for k, j in enumerate(partners)])
     )
+    kinds = {(truth.class_name(), starts[j].class_name()) for truth, j in zip(truths, partners, strict=True)}
+    for truth, start in sorted(kinds):
+        if truth != start:
+            progress(f"a {start} can only come near what a {truth} of {job.data.target} sees: give the scene sensors of its kind")
     for label, truth, j in zip(labels, truths, partners, strict=True):
         if image_size(truth) != image_size(starts[j]):
             raise DataError(

@@ -36,7 +36,9 @@ __all__ = [
     "planes_of",
     "render",
     "render_path",
+    "rendered_sources",
     "source_of",
+    "weights",
     "with_cameras",
 ]
 
@@ -94,7 +96,9 @@ def load(job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[s
     views = [_view(f"view-{number:03d}", shot, source, job, scene) for number, shot in enumerate(shots)]
     sources = {view.name: shot.source for view, shot in zip(views, shots, strict=True)}
     seen_by = {view.name: shot.frame.seen_by for view, shot in zip(views, shots, strict=True)}
-    training, held_out = split_holdout(_weighed(views, sources, job.loss.views), job.data.holdout)
+    weighed = weights(job, sources)
+    views = [replace(view, weight=weighed.get(view.name, view.weight)) for view in views]
+    training, held_out = split_holdout(views, job.data.holdout)
     data = Dataset(training, held_out, sources, target, seen_by)
     if run is not None:
         note(run, data)
@@ -118,20 +122,28 @@ def source_of(job: Job, scene: Scene, progress: Callable[[str], None]) -> Source
     )  # fmt: skip
 
 
-def _weighed(views: list[View], sources: dict[str, str], weights: Mapping[str, float]) -> list[View]:
-    """Views with the weights of the patterns that match their name or that of their image. OptionError if one matches none."""
-    found = {view.name: view for view in views}
-    for pattern, weight in weights.items():
+def weights(job: Job, sources: Mapping[str, str]) -> dict[str, float]:
+    """Weights of views by name, of which `sources` says what their images are; those that no pattern matches are left out.
+
+    Raises OptionError for a pattern that matches none.
+    """
+    found: dict[str, float] = {}
+    for pattern, weight in job.loss.views.items():
         chosen = [
-            name for name in found
-            if any(fnmatch.fnmatchcase(x, pattern) for x in (name, Path(sources[name]).name, Path(sources[name]).stem))
+            name for name, source in sources.items()
+            if any(fnmatch.fnmatchcase(x, pattern) for x in (name, Path(source).name, Path(source).stem))
         ]  # fmt: skip
         if not chosen:
-            names = [Path(sources[name]).name for name in found]
-            hint = closest(pattern, [*found, *names]) or list(found)[:3]
+            names = [Path(source).name for source in sources.values()]
+            hint = closest(pattern, [*sources, *names]) or list(sources)[:3]
             raise OptionError(f"[loss] views = {pattern!r} matches no view. Closest: {', '.join(hint)}")
-        found |= {name: replace(found[name], weight=weight) for name in chosen}
-    return list(found.values())
+        found |= dict.fromkeys(chosen, weight)
+    return found
+
+
+def rendered_sources(job: Job, labels: Sequence[str]) -> dict[str, str]:
+    """What the images of `[data] target` are, by view; `labels` say which sensors see them."""
+    return {f"view-{number:03d}": f"{job.data.target}, {label}" for number, label in enumerate(labels)}
 
 
 def note(run: RunDirectory, data: Dataset) -> None:

@@ -46,7 +46,9 @@ class Watch:
                 return inverse.fit(self.problem, self._watched(callback), state)
             except DivergedError as error:
                 if self.steps_back >= STEPS_BACK:
-                    raise DivergedError(f"{error} ({STEPS_BACK} steps back with half the rate did not help)") from None
+                    raise DivergedError(
+                        f"{error} ({STEPS_BACK} steps back with half the rate did not help). {self._advice()}"
+                    ) from None
                 self.steps_back += 1
                 state = last_good()
                 self.say(f"diverged: {error}. Back to step {state.step}, with half the learning rates")
@@ -65,6 +67,14 @@ class Watch:
             return callback(state, info)
 
         return after
+
+    def _advice(self) -> str:
+        """What to do about a fit that diverges."""
+        rates: dict[str, float] = {}
+        for leaf in self.plain.bound.leaves.values():
+            rates[leaf.variable] = max(leaf.lr, rates.get(leaf.variable, 0.0))
+        told = ", ".join(f"{name} ({rate:g})" for name, rate in sorted(rates.items(), key=lambda pair: -pair[1])[:4])
+        return f"Lower the lr of {told}; where that is small, `pbdr check` shows whether images and cameras fit"
 
     def summary(self) -> dict[str, Any]:
         """What metrics.json holds of it."""

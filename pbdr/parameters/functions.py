@@ -150,7 +150,13 @@ class Function:
             )
         result = {}
         for parameter in self.parameters:
-            value = mi.TensorXf(found[parameter.name])
+            try:
+                value = mi.TensorXf(found[parameter.name])
+            except Exception as error:  # whatever Dr.Jit makes of it
+                raise ParameterError(
+                    f"variable {self.variable!r}: its function gives {parameter.name!r} a {type(found[parameter.name]).__name__}, "
+                    f"not a tensor of shape {parameter.shape}"
+                ) from error
             if int(np.prod(value.shape)) != int(np.prod(parameter.shape)):
                 raise ParameterError(
                     f"variable {self.variable!r}: its function gives {parameter.name!r} the shape {tuple(value.shape)} "

@@ -89,6 +89,13 @@ def test_all_mistakes_about_the_scene_at_once(tiny: Tiny, tmp_path: Path, capfd:
     assert len(told) == len(wanted)
 
 
+def test_weights_of_views_that_do_not_exist(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    job = tiny({"[optim]": '[loss]\nviews = { "r_*" = 0.5 }\n[optim]'})
+    code, _, err = run(capfd, "fit", str(job), "--output.dir", str(tmp_path / "runs"))
+    assert code == 2 and not (tmp_path / "runs").exists()
+    assert_one_line(err, "[loss] views = 'r_*' matches no view. Closest: view-000")
+
+
 def test_late_mistakes_leave_no_run_directory(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Once the names are right: the gauge, a goal without truth, and a rule that leaves no view. Nothing is rendered."""
     job = tiny(
@@ -160,6 +167,15 @@ DATA_MISTAKES: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: (f / "transforms.json").unlink(), "no such transforms.json"),
     (lambda f: edit(f / "transforms.json", '"frames"', '"k4": 0.1, "frames"'), "distortion k4 = 0.1"),
 ]
+
+
+def test_planes_that_losses_lack_leave_no_run_directory(
+    images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--output.dir", str(tmp_path / "runs"), "--loss.silhouette", "1.0", "--render.integrator.type", "pathspace")
+    code, _, err = run(capfd, "fit", str(images), *words)
+    assert code == 3 and not (tmp_path / "runs").exists(), err
+    assert_one_line(err, "the loss 'silhouette' needs its silhouette")
 
 
 @pytest.mark.parametrize(
@@ -347,6 +363,11 @@ def test_parameters_are_probed_in_every_view(tiny: Tiny, tmp_path: Path, capfd: 
     assert code == 0
     found = {p["name"]: p["gradient"] for p in json.loads(out)["parameters"]}
     assert found == {"mat/base_color": True, "mat-far/base_color": True, "mat-hidden/base_color": False}
+
+
+def test_the_package_is_a_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "pbdr", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout == f"pbdr {pbdr.__version__}\n"
 
 
 def test_help_lists_the_commands_and_is_quick() -> None:

@@ -99,6 +99,7 @@ def test_torch_functions_have_the_same_derivative() -> None:
         (lambda grey: {"left/colour": grey}, "gives 'left/colour', which `match` does not select. Closest: left/base_color"),
         (lambda grey: {}, "lacks 'left/base_color'"),
         (lambda grey: mi.TensorXf([0.1, 0.2]), r"the shape \(2,\) instead of \(3,\)"),
+        (lambda grey: None, r"gives 'left/base_color' a NoneType, not a tensor of shape \(3,\)"),
         (lambda grey: 1 / 0, "raised ZeroDivisionError"),
         (lambda grey: dr.repeat(grey.array / 0, 3), "non-finite values for 'left/base_color'"),
         (lambda gray: gray, r"takes \(gray\), its latents are grey"),

@@ -180,6 +180,8 @@ def test_the_schema(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypat
 
 
 def test_first_sentences() -> None:
+    linked = starter.first_sentence("A table; [its options](options.md). More.")
+    assert linked == "A table; its options are in docs/reference/options.md."
     assert (
         starter.first_sentence("A. B.") == "A." and starter.first_sentence('Is 1.5\n times. "x" is.') == "Is 1.5 times."
     )

@@ -17,7 +17,7 @@ from pbdr.inverse import Options, Problem, View, init
 from pbdr.inverse.fit import Result
 from pbdr.inverse.identify import identify
 from pbdr.inverse.state import Progress, State
-from pbdr.job import bars, watch
+from pbdr.job import bars, evaluate, remarks, watch
 from pbdr.parameters import VariableSpec
 from pbdr.scene import load_object, load_scene
 from validation.faults import FAULTS
@@ -82,6 +82,21 @@ def test_the_verdict_is_never_plain_while_a_direction_is_open() -> None:
     assert word == "not settled" and "minimum: a" in text
 
 
+def test_the_verdict_tells_what_did_not_move_and_what_got_worse() -> None:
+    records = [{"gradient": {"a": 0.0, "b": 0.0}}, {"gradient": {"a": 0.0, "b": 1e-9}}, {"gradient": {"a": 0.0}}]
+    assert "'a' did not move" in remarks.unmoved({}, records) and "'b'" not in remarks.unmoved({}, records)
+    assert "'late'" in remarks.unmoved({"late": 3, "soon": 2}, records)
+    assert "'soon'" not in remarks.unmoved({"late": 3, "soon": 2}, records)
+    better, noise, bad = ({"psnr_init": 20.0, "psnr": psnr} for psnr in (21.0, 19.8, 18.0))
+    assert remarks.worse({"training": better, "held-out": noise}) == "" == remarks.worse({"held-out": None})
+    text = remarks.worse({"training": better, "held-out": bad})
+    assert "of the held-out images, 20.00 dB before and 18.00 dB after" in text and "training" not in text
+    found = evaluate._verdict([], {}, worse=text)
+    assert found["word"] == "Finished, worse than at the start" and found["level"] == "warn"
+    assert evaluate._verdict([], {}, " 'a' did not move.")["word"] == "Finished, ambiguous"
+    assert evaluate._verdict([], {})["word"] == "Finished"
+
+
 def test_a_diverged_fit_steps_back_with_half_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, _ = made("colours", 0, 3)
     start, rates, said = init(problem), [], []
@@ -99,7 +114,7 @@ def test_a_diverged_fit_steps_back_with_half_the_rate(monkeypatch: pytest.Monkey
     assert rates == [1.0, 0.5, 0.25] and watched.steps_back == 2 and "half the learning rates" in said[0]
     assert problem.options.rate == 1.0 and problem.at_rate(0.5).bound is problem.bound
     diverging, rates[:] = 99, []
-    with pytest.raises(DivergedError, match="did not help"):
+    with pytest.raises(DivergedError, match=r"did not help\)\. Lower the lr of \w+ \("):
         watch.Watch(problem, False, said.append).fit(lambda state, info: None, start, lambda: start)
     assert len(rates) == watch.STEPS_BACK + 1
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import DataError
 from ..cameras import Camera
 from ..files import find_images
+from ..images import SUFFIXES
 from ..pairing import described, pair
 from .format import Format, Frame, Source, exchanged
 
@@ -41,7 +42,9 @@ def seen_by_sensors(source: Source, sensors: Sequence[Any], scene: str) -> list[
         raise DataError(f'the sensors of {scene} name no images: give [data] images = "folder/*.png"')
     found = find_images(source.images)
     ids = [str(sensor.id()) for sensor in sensors]
-    if len(found) != len(ids) and (len(ids) != 1 or not found):
+    if not found:
+        raise DataError(f"[data] images = '{source.images}' finds no image{_why_none(source.images)}")
+    if len(found) != len(ids) != 1:
         raise DataError(
             f"[data] images = '{source.images}' finds {len(found)} files ({ends([f.name for f in found])}), "
             f"{scene} has {len(ids)} sensors ({ends(ids)}); there must be one image for each"
@@ -57,6 +60,17 @@ def seen_by_sensors(source: Source, sensors: Sequence[Any], scene: str) -> list[
             f"images and sensors paired by {rule}: {described([(i, f.name) for i, f in zip(ids, files, strict=True)])}"
         )
     return [_frame(source, file, sensors[k], k, scene) for file, k in zip(files, partners, strict=True)]
+
+
+def _why_none(pattern: str) -> str:
+    """What is wrong with a pattern that finds nothing."""
+    folder = Path(pattern) if Path(pattern).is_dir() else Path(pattern).parent
+    if not folder.is_dir():
+        return f": there is no folder {folder}"
+    there = find_images(str(folder))
+    if there:
+        return f"; {folder} holds {ends([path.name for path in there])}"
+    return f": there is none in {folder} ({' '.join(sorted(SUFFIXES))})"
 
 
 def _frame(source: Source, file: Path, sensor: Any, index: int, scene: str) -> Frame:

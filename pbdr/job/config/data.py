@@ -67,11 +67,18 @@ class DataSection(Section):
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
         if self.cameras == "scene" and (self.target is None) == (self.images is None):
-            raise ValueError('cameras = "scene" needs either target = "truth.xml" or images = "folder/*.exr"')
+            both = "which are both given: leave one out" if self.images else "and neither is given: add one"
+            raise ValueError(
+                f'cameras = "scene" needs either target = "truth.xml" or images = "folder/*.exr", {both}'
+            )
         if self.cameras != "scene" and self.target:
             raise ValueError('target belongs to cameras = "scene", whose sensors it takes the place of')
         if self.cameras.lower().endswith(".json") and self.images:
             raise ValueError("images belong to sensors and COLMAP folders; a transforms.json names its own")
+        if self.cameras == "scene" and self.fov is not None:
+            raise ValueError(
+                'fov is that of a folder of images, cameras = "photos"; sensors of the scene have their own: set it there'
+            )
         given = [key for key in ("masks", "depth", "normal") if getattr(self, key) is not None]
         if self.target is not None and given:
             raise ValueError(f"{given[0]} belongs to images that are files; with target, it is rendered")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ...data.text import read_text
 from ...errors import OptionError, raise_all
-from .. import messages
+from .. import hints, messages
 from .. import overrides as command_line
 from .job import Job
 
@@ -36,7 +36,9 @@ def parse_job(text: str, source: str, overrides: Mapping[str, Any] | None = None
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except ValueError as error:
-        raise OptionError(f"{source}: not valid TOML: {str(error).splitlines()[0]}") from error
+        what = str(error).splitlines()[0]
+        hint = hints.not_toml(text, what)
+        raise OptionError(f"{source}: not valid TOML: {what}{'. ' + hint if hint else ''}") from error
     except RecursionError as error:
         raise OptionError(f"{source}: not a job file: it is nested too deeply") from error
     given = dict(overrides or {})
