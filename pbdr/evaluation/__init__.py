@@ -17,7 +17,8 @@ from .. import lights
 from ..data import encode_png
 from ..data.formats.transforms import read_cameras
 from ..errors import DataError, OptionError
-from ..job import evaluate, storage, views
+from ..inverse import exposure
+from ..job import evaluate, metrics, storage, views
 from ..job.estimate import Estimate
 from ..job.results import slug
 from ..parameters.recipe import with_values
@@ -30,7 +31,8 @@ TRAINING = 16  # training views that are scored, at most
 TARGET = "target"  # in place of a file: the sensors of the target scene
 
 PROTOCOLS: dict[str, Any] = {
-    "images": images.PROTOCOLS, "surfaces": surfaces.PROTOCOLS, "shapes": shapes.PROTOCOL, "environment": environment.PROTOCOL,
+    "images": {**images.PROTOCOLS, "exposure": metrics.EXPOSURE_PROTOCOL}, "surfaces": surfaces.PROTOCOLS,
+    "shapes": shapes.PROTOCOL, "environment": environment.PROTOCOL,
     "relight": "both scenes with one environment map in place of all their own lights, seen by the same cameras; measures as"
     " of images",
 }  # fmt: skip
@@ -38,7 +40,10 @@ PROTOCOLS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera: a sensor that sees the estimate, one that sees the truth, and the image that was taken, where there is one."""
+    """One camera: a sensor that sees the estimate, one that sees the truth, and the image that was taken, where there is one.
+
+    `time` is what functions of time get.
+    """
 
     name: str
     group: str
@@ -46,6 +51,7 @@ class Shot:
     true_sensor: Any
     image: Any = None
     mask: Any = None
+    time: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def evaluate_run(
         "spp": request.spp, "protocol": PROTOCOLS,
     }  # fmt: skip
     options = estimate.job.render.integrator
-    result |= compared(estimate.scene, truth, shots, options, request.spp, tell, folder)
+    result |= compared(estimate.scene, truth, shots, options, request.spp, tell, folder, _Seen(estimate))
     if loaded:
         with tempfile.TemporaryDirectory() as temporary:
             rebuilt = with_values(estimate.scene, estimate.variables.moved, Path(temporary))
@@ -94,12 +100,30 @@ def evaluate_run(
     return result
 
 
+class _Seen:
+    """What differs from view to view of a run: the time of the scene, and the exposure of its images."""
+
+    def __init__(self, estimate: Estimate) -> None:
+        self.estimate = estimate
+
+    def move(self, shot: Shot) -> None:
+        """Write the values at the time of a view into the scene."""
+        if self.estimate.variables.timed:
+            self.estimate.variables.apply(self.estimate.latents, time=shot.time)
+
+    def exposure(self, shot: Shot, image: Any) -> float:
+        """The factor of an image that was taken; 1 for cameras that are asked about."""
+        if shot.image is None:
+            return 1.0
+        return exposure.of_view(self.estimate.latents, shot.name, image, shot.image, shot.mask)
+
+
 def compared(
     scene: Scene, truth: Scene | None, shots: Sequence[Shot], options: dict[str, Any], spp: int,
-    tell: Callable[[str], None], folder: Path | None = None,
+    tell: Callable[[str], None], folder: Path | None = None, seen: _Seen | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Scores of a scene against its images, and against the truth where there is one."""
-    pairs = []
+    """Scores of a scene against its images, and against the truth where there is one. `seen`: what a run knows of its views."""
+    pairs, ours = [], []
     for shot in shots:
         tell(f"rendering {shot.name}")
         target = shot.image
@@ -107,24 +131,19 @@ def compared(
             if truth is None:
                 raise DataError(f"{shot.name}: there is neither an image nor a target scene to compare with")
             target = _image(truth, shot.true_sensor, options, spp, "truth", shot.name)
-        pairs.append(
-            Pair(
-                shot.name,
-                shot.group,
-                _image(scene, shot.sensor, options, spp, "estimate", shot.name),
-                target,
-                shot.mask,
-            )
-        )
+        if seen is not None:
+            seen.move(shot)
+        image = _image(scene, shot.sensor, options, spp, "estimate", shot.name)
+        image = image if seen is None else image * seen.exposure(shot, image)
+        pairs.append(Pair(shot.name, shot.group, image, target, shot.mask))
+        if truth is not None:
+            ours.append(surfaces.seen(scene, shot.sensor))
     result: dict[str, Any] = {"images": images.scores(pairs)}
     if folder is not None:
         _write(folder / "images", pairs)
     if truth is not None:
         tell("comparing surfaces, shapes and light")
-        result["surfaces"] = surfaces.scores(
-            [surfaces.seen(scene, shot.sensor) for shot in shots],
-            [surfaces.seen(truth, shot.true_sensor) for shot in shots],
-        )
+        result["surfaces"] = surfaces.scores(ours, [surfaces.seen(truth, shot.true_sensor) for shot in shots])
         result["shapes"] = shapes.scores(scene, truth)
         result["environment"] = environment.scores(scene, truth)
     return result
@@ -205,5 +224,7 @@ def _shots(estimate: Estimate, request: Request, truth: Scene | None, tell: Call
         sensor = sensor_of(estimate.scene, view.sensor)
         mask = None if view.mask is None else np.asarray(view.mask)
         group = "held-out" if view.name in held else "training"
-        shots.append(Shot(view.name, group, sensor, cameras.get(view.name, sensor), np.asarray(view.target), mask))
+        shots.append(
+            Shot(view.name, group, sensor, cameras.get(view.name, sensor), np.asarray(view.target), mask, view.time)
+        )
     return shots

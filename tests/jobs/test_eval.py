@@ -143,3 +143,23 @@ def test_the_command_scores_a_run(tiny: Tiny, tmp_path: Path, capfd: pytest.Capt
     stored.write_text(stored.read_text().replace("init = 0.5", "init = 0.5\ntexture = 3"))
     assert cli.main(["eval", run]) == 3
     assert "of another problem or version" in capfd.readouterr().err
+
+
+def test_exposures_of_a_run_count(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A run with unknown exposures is scored at them: with all factors at 2 instead of 1, its images are twice as bright."""
+    from pbdr.evaluation import _Seen
+    from pbdr.job import estimate
+    from pbdr.job.rundir import RunDirectory
+
+    job = tiny({"[output]": '[exposure]\nlr = 1e-2\nfix = "first"\n\n[output]', "steps = 12": "steps = 2"})
+    assert cli.main(["fit", str(job), "--output.dir", str(tmp_path / "runs")]) in (0, 5)
+    loaded = estimate.load(RunDirectory.open(tmp_path / "runs" / "tiny"))
+    key = next(key for key in loaded.latents if key.startswith("exposure:"))
+    shot = Shot(key.removeprefix("exposure:"), "training", None, None, np.ones((2, 2, 3)))
+    before = _Seen(loaded).exposure(shot, np.ones((2, 2, 3)))
+    loaded.latents[key] = loaded.latents[key] + float(np.log(2))
+    assert _Seen(loaded).exposure(shot, np.ones((2, 2, 3))) == pytest.approx(2 * before, rel=1e-5)
+    assert _Seen(loaded).exposure(replace(shot, image=None), np.ones((2, 2, 3))) == 1.0
+    assert _Seen(loaded).exposure(
+        replace(shot, name="held out", image=3 * np.ones((2, 2, 3))), np.ones((2, 2, 3))
+    ) == pytest.approx(3)
