@@ -115,6 +115,11 @@ def unusual(path: str) -> str:
     return ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 view" or "4 views" for a message."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def closest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` of `candidates` that look like `name`, best first; letter case is ignored."""
     originals: dict[str, str] = {}

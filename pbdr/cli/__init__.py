@@ -12,11 +12,9 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import OptionError, PbdrError, closest
+from ..errors import PbdrError
 from ..job.signals import Interruption
 from . import console
-from .commands import COMMANDS, union
-from .shared import Command
 
 DESCRIPTION = "Physically based differentiable rendering: estimate materials and lights of a scene from its images."
 
@@ -50,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> tuple[int, dict[str, Any]]:
-    import tyro
-
     if not words:
         words = ["--help"]
     if words[0] in ("--version", "-V"):
@@ -59,26 +55,10 @@ def _run(words: list[str]) -> tuple[int, dict[str, Any]]:
 
         console.out(f"pbdr {__version__}")
         return 0, {"ok": True, "version": __version__}
-    _check_command(words[0])
-    parsed: tuple[Command, list[str]] = tyro.cli(
-        union(),
-        prog="pbdr",
-        description=DESCRIPTION,
-        args=words,
-        return_unknown_args=True,
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
-    )
-    command, rest = parsed
+    from .usage import parse
+
+    command, rest = parse(words, DESCRIPTION)
     return command.run(rest)
-
-
-def _check_command(word: str) -> None:
-    """A wrong command gets one line with the closest name, as every other mistake does."""
-    if word.startswith("-") or word in COMMANDS:
-        return
-    near = closest(word, COMMANDS)
-    hint = f"Closest: '{near[0]}'." if near else f"Commands: {', '.join(COMMANDS)}."
-    raise OptionError(f"there is no command '{word}'. {hint} All: pbdr --help")
 
 
 def _failure(error: Exception) -> dict[str, Any]:

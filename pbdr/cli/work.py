@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BusyError, PbdrError
+from ..errors import BusyError, PbdrError, counted
 from . import console
 from .progress import Progress
 from .shared import Result
@@ -51,7 +51,7 @@ def _told(outcome: Outcome, report: Path) -> Result:
         part = outcome.metrics.get(group)
         if part:
             console.out(
-                f"{label}: {part['psnr']:.2f} dB over {part['views']} views (start: {part['psnr_init']:.2f} dB)"
+                f"{label}: {part['psnr']:.2f} dB over {counted(part['views'], 'view')} (start: {part['psnr_init']:.2f} dB)"
             )
     console.out(f"report: {report}")
     return outcome.exit_code, {

@@ -163,7 +163,7 @@ def read_pixels(path: Path) -> tuple[NDArray[Any], list[str], Header]:
 
 def _nearest(path: Path) -> str:
     try:
-        near = closest(path.name, [p.name for p in path.parent.iterdir()])
+        near = closest(path.name, [p.name for p in path.parent.iterdir() if p.suffix.lower() in SUFFIXES])
     except (OSError, ValueError):
         near = []
     return f" Closest there: '{near[0]}'." if near else ""

@@ -16,6 +16,7 @@ from .. import inverse
 from ..data import split_holdout
 from ..data.doctor import Finding, examine
 from ..data.doctor.capture import reduced
+from ..errors import counted
 from ..inverse import Problem, View
 from ..parameters import Variables, is_radiometric, of_sensor
 from ..parameters.film import resized_film
@@ -99,7 +100,7 @@ def check(
     problem = prepared.problem or statement.problem(job, prepared.scene, data, allow_code)
     state = inverse.init(problem)
     problem.bound.apply(state.latents)
-    tell(f"rendering the start as {len(data.views)} views see it")
+    tell(f"rendering the start, {counted(len(data.views), 'view')}")
     starts = {view.name: _start(job, problem, view) for view in data.views}
     training = {view.name for view in data.training}
     pictures = [_picture(view, starts[view.name], data, view.name in training) for view in data.views]
@@ -127,7 +128,7 @@ def _stand_ins(job: Job, prepared: Prepared, tell: Tell) -> views.Dataset:
     )
     moved = bool(views.camera_unknowns(job, scene))
     cameras = views.cameras_of_target(job, scene, target, tell, moved)
-    tell(f"rendering {len(cameras)} small targets")
+    tell(f"rendering {counted(len(cameras), 'small target')}")
     found, seen_by = [], {}
     for number, (sensor, estimate, label) in enumerate(cameras):
         name, (width, height) = f"view-{number:03d}", views.image_size(sensor)

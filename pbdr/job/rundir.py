@@ -43,14 +43,20 @@ class RunDirectory:
     def open(cls, path: str | Path) -> RunDirectory:
         """An existing run; ``path`` may also be runs/<name>, which means its newest run. DataError otherwise."""
         folder = Path(path).expanduser().resolve()
+        if folder.is_file():
+            what = f"; `pbdr fit {path}` starts a run of a job" if folder.suffix.lower() == ".toml" else ""
+            raise DataError(f"{path}: a file, not a run directory{what}")
         if not folder.is_dir():
-            near = closest(folder.name, [p.name for p in folder.parent.iterdir()]) if folder.parent.is_dir() else []
+            there = folder.parent.iterdir() if folder.parent.is_dir() else ()
+            near = closest(folder.name, [p.name for p in there if p.is_dir()])
             hint = f" Closest there: '{near[0]}'." if near else ""
             raise DataError(f"{path}: no such run directory.{hint}")
         if not (folder / "job.toml").is_file():
             runs = sorted(p.parent for p in folder.glob("*/job.toml") if re.match(r"\d{8}-\d{6}", p.parent.name))
             if not runs:
-                raise DataError(f"{path}: not a run directory (it holds no job.toml)")
+                inside = sorted({str(Path(path) / p.parent.parent.name) for p in folder.glob("*/*/job.toml")})
+                hint = f"; it holds runs of {', '.join(inside[:4])}: give one of these" if inside else ""
+                raise DataError(f"{path}: not a run directory (it holds no job.toml){hint}")
             folder = runs[-1]
         return cls(folder)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, inverse
-from ..errors import DivergedError, PbdrError
+from ..errors import DivergedError, PbdrError, counted
 from ..inverse import Problem, State, exposure
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
@@ -136,7 +136,7 @@ class _Worker:
         for note in scene.notes:
             self.run.log(note)
         data = self._views(scene, prepared)
-        self.say(f"{len(data.training)} training views, {len(data.held_out)} held out")
+        self.say(f"{counted(len(data.training), 'training view')}, {len(data.held_out)} held out")
         made = prepared.problem if prepared is not None else None
         problem = made or statement.problem(self.job, scene, data, self.allow_code)
         for text in problem.notes:

@@ -52,7 +52,8 @@ def find_sources(
 ) -> Sources:
     """What belongs to a scene file, a transforms.json, or a folder that holds them. Raises DataError, OptionError."""
     if not source.exists():
-        near = closest(source.name, [p.name for p in source.parent.iterdir()]) if source.parent.is_dir() else []
+        there = source.parent.iterdir() if source.parent.is_dir() else ()
+        near = closest(source.name, [p.name for p in there if p.is_dir() or p.suffix == source.suffix])
         raise DataError(f"{source}: no such file or folder." + (f" Closest there: '{near[0]}'." if near else ""))
     folder = source if source.is_dir() else source.parent
     if source.suffix.lower() == ".xml":

@@ -30,7 +30,7 @@ def explain(error: OSError, path: Path) -> DataError | OptionError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
             f"{path}: the disk is full ({os.strerror(error.errno)}). What was saved before is intact; "
-            "free some space, then continue with `pbdr resume`"
+            "free some space, then run the command again; a fit goes on by `pbdr resume`"
         )
     if error.errno == errno.EFBIG:
         return DataError(

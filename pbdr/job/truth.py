@@ -110,7 +110,8 @@ def cameras_of_target(
     labels = [f"sensor {k} '{s.id()}' of {job.data.target}" for k, s in enumerate(truths)]
     if not camera_unknown:
         if starts:
-            progress(f"targets and estimates are seen by the {len(truths)} sensors of {job.data.target}")
+            seers = "the sensor" if len(truths) == 1 else f"the {len(truths)} sensors"
+            progress(f"targets and estimates are seen by {seers} of {job.data.target}")
         return [(s, s, label) for s, label in zip(truths, labels, strict=True)]
     ids, others = [str(s.id()) for s in truths], [str(s.id()) for s in starts]
     if len(ids) != len(others):

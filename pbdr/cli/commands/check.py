@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from ...errors import OptionError
+from ...errors import OptionError, counted
 from .. import console
 from ..progress import quiet
 from ..shared import Code, Json, Result, activate
@@ -63,7 +63,7 @@ class Check:
         ]  # fmt: skip
         console.out(console.table(header, rows))
         training = sum(picture.group == "training" for picture in found.pictures)
-        console.out(f"{training} training views, {len(found.pictures) - training} held out")
+        console.out(f"{counted(training, 'training view')}, {len(found.pictures) - training} held out")
         for finding in found.findings:
             console.out(f"{finding.level}, {finding.check}: {finding.text}")
         if found.gradient is not None:

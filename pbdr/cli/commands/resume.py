@@ -13,7 +13,8 @@ from ..work import work
 class Resume:
     """Continue a run where it stopped, with the same optimiser, random and schedule state.
 
-    With --optim.steps N it goes on to step N, also if it is finished; --stop.*, --goal.psnr and --output.* may change, too."""
+    With --optim.steps N it goes on to step N, also if it is finished; --stop.*, --goal.psnr and how often --output writes may
+    change, too."""
 
     folder: Run
     allow_code: Code = False
