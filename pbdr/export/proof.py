@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import Camera
 from ..errors import PbdrError
 from ..job import metrics, views
 from ..lights import FIVE, relit
@@ -76,18 +78,21 @@ def same_scene(source: Source, path: Path) -> dict[str, Any]:
     return found
 
 
-def smaller(source: Source, number: int = 0) -> Any:
+def smaller(source: Source, number: int = 0) -> Camera:
     """A camera of the job with at most SIZE pixels a side."""
-    from dataclasses import replace
-
     camera = source.views[number].camera
-    factor = min(1.0, SIZE / max(camera.width, camera.height))
+    return resized(camera, min(SIZE, max(camera.width, camera.height)))
+
+
+def resized(camera: Camera, longest: int) -> Camera:
+    """The camera with this many pixels along its longer side, rounded along the other; it sees the same."""
+    factor = longest / max(camera.width, camera.height)
     width, height = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
     x, y = width / camera.width, height / camera.height
-    focal_y = camera.focal if camera.focal_y is None else camera.focal_y
+    focal, focal_y = camera.focal * x, (camera.focal if camera.focal_y is None else camera.focal_y) * y
     return replace(
-        camera, width=width, height=height, focal=camera.focal * x, cx=camera.cx * x, cy=camera.cy * y,
-        focal_y=None if abs(focal_y * y - camera.focal * x) < 1e-9 else focal_y * y,
+        camera, width=width, height=height, focal=focal, cx=camera.cx * x, cy=camera.cy * y,
+        focal_y=None if abs(focal_y - focal) < 1e-9 else focal_y,
     )  # fmt: skip
 
 

@@ -24,9 +24,10 @@ from .report import Report
 from .resume import Resume
 from .sweep import Sweep
 from .verify import Verify
+from .video import Video
 
 _LISTED = (
-    Demo, Init, Check, Fit, Resume, Sweep, Eval, Compare, Export, Render, Gradient, Verify, Params, Report, Bench, Doctor,
+    Demo, Init, Check, Fit, Resume, Sweep, Eval, Compare, Export, Video, Render, Gradient, Verify, Params, Report, Bench, Doctor,
 )  # fmt: skip
 COMMANDS: dict[str, Any] = {command.__name__.lower(): command for command in _LISTED}
 
