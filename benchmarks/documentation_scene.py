@@ -94,21 +94,19 @@ class Job:
     """Parameters of a scene, the direction that they move in together, and both integrators."""
 
     def __init__(self, scene: Any, kind: str, depth: int) -> None:
-        from pbdr.parameters import read, traverse
+        from pbdr.parameters import read
         from pbdr.scene import integrator_of
         from pbdr.verify.directions import direction, feasible, longest_step
+        from pbdr.verify.sources import blends, primal_of
 
         self.scene, self.kind = scene, kind
         self.camera = scene.sensors[0]
-        blends = kind == "material" and any(x.class_name() == "BlendBSDF" for x in traverse(scene).hierarchy)
-        given = options(scene, 2 if blends else depth)
+        blended = kind == "material" and blends(scene)
+        given = options(scene, 2 if blended else depth)  # deeper, Mitsuba has no unbiased integrator for them
         self.depth = given["max_depth"]
         budgets = dict.fromkeys(("n_primary", "n_direct", "n_indirect"), BUDGET)
         self.ours = integrator_of(scene, {"type": "pathspace", **given, **budgets})
-        # Mitsuba's `blendbsdf` samples one of its BSDFs and returns that one's density, not the mixture's: `path`, which weighs it
-        # against lights, is biased (the derivative by a colour by 5 to 30 %). Light from emitter samples alone is not.
-        unweighed = {"type": "direct", "emitter_samples": 2, "bsdf_samples": 0}
-        self.theirs = integrator_of(scene, unweighed if blends else {"type": "path", **given})
+        self.theirs = integrator_of(scene, primal_of(given, scene=scene) if blended else {"type": "path", **given})
         self.shape = main_shape(scene)
         if kind == "material":
             self.parameters = [material(scene, self.shape)]
@@ -188,22 +186,14 @@ class Job:
         """Derivative image of a difference with common random numbers."""
         import mitsuba as mi
 
-        from pbdr.parameters import read, traverse, write
-        from pbdr.parameters.attach import restored
+        from pbdr.parameters import traverse
         from pbdr.verify.functionals import colours
-        from pbdr.verify.sources import stencil
+        from pbdr.verify.sources import Move, difference
 
         params = traverse(self.scene)
-        start = [read(None, p, params) for p in self.parameters]
-        total: np.ndarray | float = 0.0
-        with restored(params, [p.raw for p in self.parameters]):
-            for place, weight in stencil(self.side).items():
-                for p, value, tangent in zip(self.parameters, start, self.tangents, strict=True):
-                    write(params, p, mi.TensorXf((value + place * step * tangent).astype(np.float32)))
-                params.update()
-                image = mi.render(self.scene.mi, sensor=self.camera, integrator=self.theirs, spp=FD_SPP, seed=seed)
-                total = total + weight * colours(np.array(image))
-        return np.asarray(total / step)
+        moves = [Move.of(params, p, tangent) for p, tangent in zip(self.parameters, self.tangents, strict=True)]
+        render = lambda: mi.render(self.scene.mi, sensor=self.camera, integrator=self.theirs, spp=FD_SPP, seed=seed)  # noqa: E731
+        return difference(lambda: colours(np.array(render())), params, moves, step, self.side)
 
 
 def judged(mean: float, error: float, reference: float, reference_error: float, slack: float = 0.0) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from validation.replicas import mean_and_error
+from validation.units import TERMS
 
 from . import harness
 from .apart import by_and_by
@@ -164,9 +165,8 @@ def until(estimate: Callable[[int], Any], seed: int, seconds: float, *names: str
     return np.array(samples), (time.perf_counter() - start) / len(samples)
 
 
-def paths(case: Any, kind: str, **options: Any) -> dict[str, Any]:
-    """An integrator of Mitsuba with the case's depth, and its extra channels around it."""
-    inner = {"type": kind, "max_depth": case.depth, **options}
+def with_channels(case: Any, inner: dict[str, Any]) -> dict[str, Any]:
+    """An integrator of Mitsuba, and the case's extra channels around it."""
     return {"type": "aov", "aovs": case.options["aovs"], "image": inner} if case.options.get("aovs") else inner
 
 
@@ -178,11 +178,12 @@ def differences(
     The adjoint holds the signs of a derivative image of its own seeds, so that nothing cancels.
     """
     from pbdr.seeds import hashed
+    from pbdr.verify.sources import primal_of
     from validation import finite_differences as fd
 
-    exact = fd.Differences(
-        scene, case.parameter, tangent, case.step, spp=max(case.fd_spp // divisor, 16), integrator=paths(case, "path")
-    )
+    path = with_channels(case, primal_of({"max_depth": case.depth}, scene=scene))
+    spp = max(case.fd_spp // divisor, 16)
+    exact = fd.Differences(scene, case.parameter, tangent, case.step, spp=spp, integrator=path)
     image = np.mean([exact.image(case.step, hashed(seed, "signs", k)) for k in range(2)], axis=0)
     weights = np.zeros_like(image)
     chosen = list(case.channels or range(image.shape[-1]))
@@ -213,11 +214,10 @@ def gradients(
 
     integrator = integrator_of(scene, {"type": "pathspace", "max_depth": case.depth, **case.options})
     spp, name = max(case.spp // divisor, 4), case.parameter
-    terms = ("interior", "primary", "direct", "indirect")
 
     def estimate(number: int) -> list[float]:
         found = pbdr.gradient(scene, name, weights, spp=spp, seed=number, integrator=integrator)
-        values = [float(np.sum(getattr(found, term)[name].astype(np.float64) * tangent)) for term in terms]
+        values = [float(np.sum(getattr(found, term)[name].astype(np.float64) * tangent)) for term in TERMS]
         return [*values, sum(values)]
 
     samples, spent = until(estimate, seed, seconds, "ours")
@@ -232,7 +232,7 @@ def gradients(
     size = max(np.abs(reverse[:-1]).sum(), 1e-30)
     record = {
         "mean": mean[-1], "error": error[-1], "spp": spp, "replicas": len(samples), "seconds": spent,
-        "terms": {term: {"mean": m, "error": e} for term, m, e in zip(terms, mean, error, strict=False)},
+        "terms": {term: {"mean": m, "error": e} for term, m, e in zip(TERMS, mean, error, strict=False)},
         "forward_minus_reverse": abs(forward - reverse[-1]) / size,
     }  # fmt: skip
     return _plain(record)
@@ -266,7 +266,9 @@ def theirs(
             return float(np.sum(leaves.gradients()[case.parameter].astype(np.float64) * tangent))
 
     try:
-        integrator = mi.load_dict(paths(case, "prb_projective", guiding="none"))
+        integrator = mi.load_dict(
+            with_channels(case, {"type": "prb_projective", "max_depth": case.depth, "guiding": "none"})
+        )
         samples, spent = until(estimate, seed, seconds, "theirs")
     except Exception as error:
         words = [w for w in str(error.__cause__ or error).strip().splitlines() if w.strip()]

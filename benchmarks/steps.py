@@ -20,6 +20,8 @@ from unittest import mock
 
 import numpy as np
 
+from validation.units import TERMS
+
 from . import bumpy, large_mesh
 from .harness import ROOT, Result, table
 
@@ -31,7 +33,6 @@ FLAT = 0.1  # drift of the step time over all steps, relative to its median
 GROWTH = 16 << 20  # bytes that the process may grow by over the steps: noise of the allocators, below 50 kB a step
 SMALL = {"size": 16, "spp": 1}  # where hardly anything but the host's work is left
 REPLAY = 5e-3  # seconds that a replayed pass may take there
-TERMS = ("interior", "primary", "direct", "indirect")
 PARTS = ("time", "replay", "many", "growth")
 Task = Callable[[], Any]
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from validation.replicas import mean_and_error
+from validation.units import TERMS
 
 from . import bumpy
 from .harness import Result, interleaved
@@ -45,7 +46,6 @@ from .warp_page import (
     markdown,
 )
 
-TERMS = ("interior", "primary", "direct", "indirect")
 # Noise at the default reach decides nothing here in any reasonable time. Case → (concentration, samples per pixel, times as long).
 WIDER = {"indirect: panel-low": (50.0, 1024, 5.0)}
 AIM = 0.007  # relative standard error of either estimate at which its replicas end
@@ -325,7 +325,7 @@ def cost(scene: Any, name: str, adjoint: Any, options: argparse.Namespace) -> di
 
     def task(boundary: str) -> Callable[[], Any]:
         integrator = integrator_of(scene, {"type": "pathspace", "max_depth": COST_DEPTH, "boundary": boundary})
-        terms = ("interior", "primary", "direct", "indirect") if boundary == "edge" else ("interior",)
+        terms = TERMS if boundary == "edge" else TERMS[:1]
 
         def go() -> None:
             seed = hashed(0, "cost", next(count))

@@ -25,9 +25,11 @@ from pbdr.transport.film import FilmMap, Magnitude
 from pbdr.transport.pixels import Pixels
 from pbdr.transport.tracer import Tracer
 
-TERMS = ("interior", "primary", "direct", "indirect")
-#: Default budgets of the boundary terms, as shares of the camera samples; docs/explanation/performance.md says why.
+#: Parts of the boundary, to one of which every class of `boundary.terms` adds, and their default budgets as shares of the camera
+#: samples; docs/explanation/performance.md says why.
 SHARES = {"primary": 1 / 3, "direct": 1 / 4, "indirect": 1 / 6}
+#: Parts of a gradient: the fields of `rendering.Gradient`.
+TERMS = ("interior", *SHARES)
 
 
 @dataclass

@@ -13,9 +13,10 @@ import mitsuba as mi
 import numpy as np
 
 from pbdr.integrator import TERMS
-from pbdr.parameters import list_parameters, read, traverse, write
+from pbdr.parameters import list_parameters, traverse
 from pbdr.rendering import derivative, gradient
 from pbdr.seeds import hashed
+from pbdr.verify.sources import Move, difference
 from validation.agreement import Array, assert_agrees, assert_differs, replicas
 
 REPLICAS = 6
@@ -40,26 +41,15 @@ class Differences:
     def __init__(
         self, scene: Any, name: str, tangent: Array, step: float, *, spp: int, integrator: dict[str, Any]
     ) -> None:
-        self.scene, self.step, self.spp, self.tangent = scene, step, spp, tangent
-        self.name, self.parameter = name, parameters(scene, name)[name]
+        self.scene, self.step, self.spp, self.name = scene, step, spp, name
         self.params = traverse(scene)
-        self.start = read(None, self.parameter, self.params)
+        self.move = Move.of(self.params, parameters(scene, name)[name], tangent)
         self.integrator = mi.load_dict(integrator)
 
     def image(self, step: float, seed: int) -> Array:
-        """Derivative image (H, W, C) from one pair of renderings."""
-        pair = []
-        try:
-            for offset in (step, -step):
-                self._write(self.start + offset * self.tangent)
-                pair.append(np.array(mi.render(self.scene.mi, integrator=self.integrator, spp=self.spp, seed=seed)))
-        finally:
-            self._write(self.start)
-        return (pair[0].astype(np.float64) - pair[1]) / (2 * step)
-
-    def _write(self, value: Array) -> None:
-        write(self.params, self.parameter, mi.TensorXf(value.astype(np.float32)))
-        self.params.update()
+        """Derivative image (H, W, C), extra channels included, from one pair of renderings."""
+        render = lambda: mi.render(self.scene.mi, integrator=self.integrator, spp=self.spp, seed=seed)  # noqa: E731
+        return difference(render, self.params, [self.move], step)
 
     def signs(self) -> Array:
         """An adjoint image that lets nothing cancel: the signs of a derivative image of its own seed."""

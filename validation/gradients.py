@@ -27,10 +27,8 @@ BUDGETS = {"n_primary": 2048, "n_direct": 2048, "n_indirect": 2048}
 
 def families() -> dict[str, Any]:
     """One case of each feature and kind of parameter, refused ones left out: name → case."""
-    try:
-        from validation.cases import CASES
-    except ImportError:  # of commits before validation/ had them
-        from validation.cases import CASES
+    from validation.cases import CASES
+
     accepted = {name: case for name, case in CASES.items() if not case.refusal}
     first = {(case.feature, case.kind): name for name, case in reversed(list(accepted.items()))}
     return {name: case for name, case in accepted.items() if name in first.values()}

@@ -41,6 +41,7 @@ class Problem:
     def __init__(self, structure: Structure, numbers: Numbers, folder: Path, **options: Any) -> None:
         import pbdr
         from pbdr.scene import integrator_of
+        from pbdr.verify.sources import primal_of
 
         self.structure, self.numbers = structure, numbers
         self.unit = frame(numbers).unit
@@ -52,7 +53,7 @@ class Problem:
         ours = {"type": "pathspace", "max_depth": structure.depth, "adjoint_sampling": False, **options}
         self.fresh = lambda: integrator_of(self.scene, ours)
         self.ours = self.fresh()
-        self.theirs = integrator_of(self.scene, {"type": "path", "max_depth": structure.depth})
+        self.theirs = integrator_of(self.scene, primal_of({"max_depth": structure.depth}, scene=self.scene))
 
     def judge(self, effort: float = 1.0, least: int = LEAST, shorter: float = 1.0) -> dict[str, Any]:
         """Verdict and figures; `effort` multiplies the replicas' time, `least` is their least number, `shorter` divides steps."""

@@ -1,4 +1,4 @@
-"""Horizons that lines of sight find: what they look for, steps across them, and where these cross (docs/theory.md, section 7a)."""
+"""Horizons that lines of sight find: what they look for, and where steps (steps.py) cross them (docs/theory.md, section 7a)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import chains, segment, sides
+from pbdr.boundary import chains, segment, sides, steps
+from pbdr.boundary.steps import Step
 from pbdr.geometry import rounding, surfaces
 from pbdr.geometry.kind import Kind
 from pbdr.transport import emission, path, spectra
@@ -18,20 +19,17 @@ from pbdr.transport.features import Features
 
 NEAR = 1e-3  # of a step: between the points of a difference; what is seen at grazing angles is narrow on the film
 NEAR_LIT = 2e-2  # the same where light grazes: in shorter ones, rounding of hits on grids makes slopes uncertain
-HALVINGS = 18
 SHADING, MAPPED, LIT = range(3)
 
 
 @dataclass
-class Sights:
-    """Lines of sight: `chain` of delta lobes; `kind` of curve they look for.
+class Sights(steps.Sights):
+    """Lines of sight; `kind` of curve they look for.
 
     SHADING: where the shading normal turns away from the viewer; MAPPED: the normal that a map bends; LIT: where smooth-shaded
     grids, whose own normal turns within a voxel, turn away from `light`, one of those without size, of which there are `lights`.
     """
 
-    chain: chains.Chain
-    features: Features
     kind: Any
     light: Any
     lights: int
@@ -55,9 +53,21 @@ class Sights:
         return Sights(self.chain.at(index), self.features, dr.gather(mi.UInt32, self.kind, index), light, self.lights)
 
     @property
-    def kinds(self) -> int:
+    def choices(self) -> int:
         """Number of kinds to choose from."""
         return 1 + bool(self.features.maps.shapes) + bool(self.lights)
+
+    def drawn(self) -> tuple[Any, ...]:
+        """Those of the chain, kinds and lights."""
+        return (*super().drawn(), self.kind, self.light)
+
+    def look(self, position: Any, active: Any, store: Any = None) -> Look:
+        """Through a film position, or in a direction."""
+        return Look.along(self, position, active, store)
+
+    def crossing(self, step: Step, reach: float, sampler: Any, store: Any, active: Any) -> Crossing:
+        """Where a step crosses a horizon."""
+        return Crossing.of(self, step, reach, store, active)
 
     def facing(self, si: Any, hit: Any, ray: Any, active: Any) -> tuple[Any, Any, Any]:
         """g = n·ω_i at `si`, positive where the normal looks back along `ray` (to the light); that normal; whether there is one."""
@@ -92,9 +102,7 @@ class Look:
         """Through a film position, or in a direction; with a `store`, the chain's vertices are kept there."""
         chain = sights.chain
         end = chains.trace(chain, position, active, store)
-        towards = end.direction
-        skip = dr.select(chain.length > 0, rounding.blur(end.origin, end.reach, segment.clear_of_round()), 0)
-        ray = spectra.carry(mi.Ray3f(mi.Point3f(end.origin + skip * towards), towards), chain.wavelengths)
+        ray = steps.leave(chain, end)
         active = active & end.valid
         hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=active)
         # In a straight line, horizons on most shapes are found from the surfaces.
@@ -106,53 +114,18 @@ class Look:
         facing, normal, known = sights.facing(surfaces.slide(hit, ray, known), hit, ray, known)
         return Look(end, hit, ray, facing, normal, known)
 
-    def on(self, hit: Any) -> Any:
-        """Whether it is on the surface of another hit."""
-        same = (self.hit.shape == hit.shape) & (self.hit.instance == hit.instance)
-        return self.known & same & (self.hit.shape_index == hit.shape_index)
+    def on(self, other: Look) -> Any:
+        """Whether it is on the surface that the other one sees."""
+        same = (self.hit.shape == other.hit.shape) & (self.hit.instance == other.hit.instance)
+        return self.known & same & (self.hit.shape_index == other.hit.shape_index)
 
+    def looks(self) -> Any:
+        """Whether the normal looks at the viewer."""
+        return self.facing > 0
 
-@dataclass
-class Step:
-    """A step from a film position (or direction) across what may be a horizon.
-
-    `looks`: whether the normal looks at the viewer at the start; `same`: the end is on the same surface.
-    """
-
-    start: Any
-    across: Any
-    looks: Any
-    same: Any
-
-    @staticmethod
-    def try_out(sights: Sights, start: Any, across: Any, active: Any) -> tuple[Step, Any]:
-        """The step, and whether there may be a horizon on the surface that is seen at its start."""
-        here = Look.along(sights, start, active)
-        there = Look.along(sights, mi.Point2f(start + across), here.known)
-        looks, same = here.facing > 0, there.on(here.hit)
-        # Where the step leaves the surface, the curve may lie before the rim.
-        return Step(start, across, looks, same), here.known & (~same | ((there.facing > 0) != looks))
-
-    def at(self, index: Any) -> Step:
-        """Those at `index`."""
-        return Step(*(dr.gather(type(x), x, index) for x in (self.start, self.across, self.looks, self.same)))
-
-
-@dr.syntax
-def _last(sights: Sights, start: Any, across: Any, anchor: Any, looks: Any, by_sign: bool, active: Any) -> Any:
-    """Share of the step up to which the sights are on the surface of `anchor`; `by_sign`: and g keeps its sign. By halving."""
-    k = mi.UInt32(0)
-    low, width = mi.Float(0), mi.Float(1)
-    active = mi.Bool(active)
-    while dr.hint(active & (k < HALVINGS), label="pathspace: horizon in sight"):
-        width *= 0.5
-        there = Look.along(sights, start + across * (low + width), active)
-        on = there.on(anchor)
-        if dr.hint(by_sign, mode="scalar"):
-            on &= (there.facing > 0) == looks
-        low = dr.select(on, low + width, low)
-        k += 1
-    return low
+    def differs(self, other: Look) -> Any:
+        """Whether the normal looks at the viewer in one of the two alone."""
+        return self.looks() != other.looks()
 
 
 def _slope(sights: Sights, position: Any, here: Look, reach: Any, active: Any) -> tuple[Any, Any]:
@@ -160,8 +133,8 @@ def _slope(sights: Sights, position: Any, here: Look, reach: Any, active: Any) -
     slopes, usable = [], mi.Bool(active)
     for axis in (mi.Vector2f(reach, 0), mi.Vector2f(0, reach)):
         ahead, behind = (Look.along(sights, mi.Point2f(position + sign * axis), active) for sign in (1, -1))
-        forth, back = (dr.select(end.on(here.hit), end.facing, here.facing) for end in (ahead, behind))
-        span = reach * sum(dr.select(end.on(here.hit), mi.Float(1), 0) for end in (ahead, behind))
+        forth, back = (dr.select(end.on(here), end.facing, here.facing) for end in (ahead, behind))
+        span = reach * sum(dr.select(end.on(here), mi.Float(1), 0) for end in (ahead, behind))
         usable &= span > 0
         slopes.append((forth - back) / dr.select(span > 0, span, 1))
     return mi.Vector2f(*slopes), usable
@@ -181,29 +154,27 @@ class Crossing:
     @staticmethod
     def of(sights: Sights, step: Step, reach: float, store: Any, active: Any) -> Crossing:
         """The one that `step`, `reach` long, crosses."""
-        anchor = Look.along(sights, step.start, active).hit
+        here = Look.along(sights, step.start, active)
         beside = active & ~step.same
-        rim = dr.select(beside, _last(sights, step.start, step.across, anchor, step.looks, False, beside), 1)
-        last = Look.along(sights, mi.Point2f(step.start + step.across * rim), beside)
-        active = active & (step.same | (last.on(anchor) & ((last.facing > 0) != step.looks)))
-        across = step.across * rim
-        position = step.start + across * _last(sights, step.start, across, anchor, step.looks, True, active)
+        rim = dr.select(beside, steps.last(sights, step, 1, lambda seen: seen.on(here), beside), 1)
+        end = Look.along(sights, mi.Point2f(step.start + step.across * rim), beside)
+        active = active & (step.same | (end.on(here) & end.differs(here)))
+        before = lambda seen: seen.on(here) & ~seen.differs(here)  # noqa: E731
+        position = step.start + step.across * steps.last(sights, step, rim, before, active)
         found = Look.along(sights, mi.Point2f(position), active, store)
         step_share = dr.select(sights.kind == LIT, mi.Float(NEAR_LIT), NEAR)
         near = step_share * reach
-        slope, usable = _slope(sights, mi.Point2f(position), found, near, active & found.on(anchor))
+        slope, usable = _slope(sights, mi.Point2f(position), found, near, active & found.on(here))
         steep = dr.norm(slope)
         beyond = Look.along(sights, mi.Point2f(position + step.across * (0.1 * step_share)), active)
         # Else g jumps: another part of the surface is in front of it.
         active &= usable & (steep > 0) & (dr.abs(beyond.facing - found.facing) < 0.3 * near * steep)
         steep = dr.select(active, steep, 1)
-        cosine = dr.abs(dr.dot(step.across, slope)) / (reach * steep)
-        # A step with both ends on the surface is found from either; over all angles the squared cosine is a half.
-        weight = cosine * dr.select(step.same, 2, 4) / reach  # Eq. (10b)
+        weight = step.weight(slope, steep, reach)  # Eq. (10b)
         return Crossing(mi.Point2f(position), found, weight, steep, active)
 
-    def jump(self, sights: Sights, sampler: Any, options: path.PathOptions, depth: Any, reflected_only: bool) -> Any:
-        """Radiance where the normal looks at the viewer (at the light), minus where it does not."""
+    def jump(self, sights: Sights, sampler: Any, options: path.PathOptions, depth: Any, silent: Any) -> Any:
+        """Radiance where the normal looks at the viewer (at the light), minus where it does not. `silent`: reflected only."""
         scene = sights.chain.scene
         hit = mi.PreliminaryIntersection3f(self.look.hit)
         ray, normal = self.look.ray, dr.normalize(self.look.normal)
@@ -213,7 +184,7 @@ class Crossing:
             for side in (1, -1)
         ]
         towards = sights.kind == LIT
-        lit, dark = sides.radiance(scene, starts, sampler, options, self.active & ~towards, depth, reflected_only)
+        lit, dark = sides.radiance(scene, starts, sampler, options, self.active & ~towards, depth, silent)
         if not sights.lights:
             return lit - dark
         towards &= self.active & (depth + 2 <= options.max_depth)

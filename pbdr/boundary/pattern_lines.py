@@ -1,7 +1,7 @@
 """Lines of textures that jump inside faces, found from lines of sight: a step that crosses one, and the point where it does.
 
 The lines are known in texture coordinates (transport/texels.py). Short steps of the film position, or of the direction in which
-another surface looks, find them as sightlines.py finds horizons; how fast a line moves there follows from how the texture
+another surface looks, find them (steps.py); how fast a line moves there follows from how the texture
 coordinates of the attached ray's hit change (docs/theory.md, section 7f). patterns.py says who looks.
 """
 
@@ -13,8 +13,9 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import chains, segment, sides
-from pbdr.geometry import rounding, surfaces
+from pbdr.boundary import chains, sides, steps
+from pbdr.boundary.steps import Step
+from pbdr.geometry import surfaces
 from pbdr.transport import path, spectra
 from pbdr.transport.features import Features
 from pbdr.transport.texels import FARTHEST
@@ -24,20 +25,34 @@ BESIDE = 1e-3  # of a step: from the line to either side; edges of meshes that a
 ROUNDING = 32 * 2.0**-24  # and of the coordinates of the place
 CLOSE = 0.25  # of a cell, if that is less
 TURNED = (1e-4, 1e-3, 1e-3)  # relative, as in seams.py
-HALVINGS = 18
 
 
 @dataclass
-class Sights:
-    """Lines of sight: `chain` of delta lobes; `pick` in [0, 1) chooses one of a shape's lattices."""
+class Sights(steps.Sights):
+    """Lines of sight; `pick` in [0, 1) chooses one of a shape's lattices."""
 
-    chain: chains.Chain
-    features: Features
     pick: Any
+
+    @staticmethod
+    def of(chain: chains.Chain, features: Features, sampler: Any) -> Sights:
+        """Those of `chain`."""
+        return Sights(chain, features, sampler.next_1d())
 
     def at(self, index: Any) -> Sights:
         """Those of some lanes."""
         return Sights(self.chain.at(index), self.features, dr.gather(mi.Float, self.pick, index))
+
+    def drawn(self) -> tuple[Any, ...]:
+        """Those of the chain, and `pick`."""
+        return (*super().drawn(), self.pick)
+
+    def look(self, position: Any, active: Any, store: Any = None) -> Look:
+        """Through a film position, or in a direction."""
+        return Look.along(self, position, active, store)
+
+    def crossing(self, step: Step, reach: float, sampler: Any, store: Any, active: Any) -> Crossing:
+        """Where a step crosses one of the lines between its ends."""
+        return Crossing.of(self, step, reach, sampler.next_1d(), store, active)
 
     def place(self, si: Any, active: Any) -> tuple[Any, Any, Any]:
         """Coordinates in the chosen lattice of the surface; of how many; whether there is one."""
@@ -73,9 +88,7 @@ class Look:
             end = chains.End(mi.Point3f(ray.o), mi.Vector3f(ray.d), mi.Spectrum(1), active, mi.Float(0))
         else:
             end = chains.trace(chain, position, active, store)
-            skip = dr.select(chain.length > 0, rounding.blur(end.origin, end.reach, segment.clear_of_round()), 0)
-            ray = mi.Ray3f(mi.Point3f(end.origin + skip * end.direction), end.direction)
-            ray = spectra.carry(ray, chain.wavelengths)
+            ray = steps.leave(chain, end)
             hit = chain.scene.ray_intersect_preliminary(ray, coherent=False, active=end.valid)
         known = end.valid & hit.is_valid()
         si = surfaces.slide(hit, ray, known)
@@ -90,6 +103,11 @@ class Look:
     def on(self, other: Look) -> Any:
         """Whether it is on the surface that the other one sees."""
         return self.known & other.known & (self.shape == other.shape) & (self.hit.instance == other.hit.instance)
+
+    def differs(self, other: Look) -> Any:
+        """Whether lines of the lattice lie between the two."""
+        x, y = _lines_between(other.place, self.place)
+        return (x != 0) | (y != 0)
 
     def bends(self, other: Look) -> Any:
         """Whether it is on another face, between which and that of `other` the edge table has an edge."""
@@ -131,46 +149,6 @@ class Line:
 
 
 @dataclass
-class Step:
-    """A step from a film position (or direction) across what may be a line. `same`: its end is on the same surface."""
-
-    start: Any
-    across: Any
-    same: Any
-
-    @staticmethod
-    def try_out(sights: Sights, start: Any, across: Any, active: Any) -> tuple[Step, Any]:
-        """The step, and whether there may be a line on the surface that is seen at its start."""
-        here = Look.along(sights, start, active)
-        there = Look.along(sights, mi.Point2f(start + across), here.known)
-        same = there.on(here)
-        x, y = _lines_between(here.place, there.place)
-        # Where the step leaves the surface, the line may lie before the rim.
-        return Step(start, across, same), here.known & (~same | (x != 0) | (y != 0))
-
-    def at(self, index: Any) -> Step:
-        """Those at `index`."""
-        return Step(*(dr.gather(type(x), x, index) for x in (self.start, self.across, self.same)))
-
-
-@dr.syntax
-def _last(sights: Sights, step: Step, share: Any, here: Look, line: Any, active: Any) -> Any:
-    """Part of this share of the step up to which sights stay on the surface of `here`; with a `line`, on its side. By halving."""
-    k = mi.UInt32(0)
-    low, width = mi.Float(0), mi.Float(share)
-    active = mi.Bool(active)
-    while dr.hint(active & (k < HALVINGS), label="pathspace: pattern in sight"):
-        width *= 0.5
-        there = Look.along(sights, mi.Point2f(step.start + step.across * (low + width)), active)
-        on = there.on(here)
-        if dr.hint(line is not None, mode="scalar"):
-            on &= (line.beyond(there.place) >= 0) == (line.beyond(here.place) >= 0)
-        low = dr.select(on, low + width, low)
-        k += 1
-    return low
-
-
-@dataclass
 class Crossing:
     """A point on a line, detached. `ahead`, `behind`: looks at either side, where g > 0 and g < 0; `weight`: 1 / density of such
     points along the line, for a unit density of steps; `steep`: slope of g over positions."""
@@ -189,11 +167,13 @@ class Crossing:
         """One of those that `step`, `reach` long, crosses."""
         here = Look.along(sights, step.start, active)
         beside = active & ~step.same
-        rim = dr.select(beside, _last(sights, step, mi.Float(1), here, None, beside), 1)
-        last = Look.along(sights, mi.Point2f(step.start + step.across * rim), active)
-        line = Line.draw(here.place, last.place, u)
-        active = active & last.on(here) & (line.number > 0)
-        position = mi.Point2f(step.start + step.across * _last(sights, step, rim, here, line, active))
+        rim = dr.select(beside, steps.last(sights, step, 1, lambda seen: seen.on(here), beside), 1)
+        end = Look.along(sights, mi.Point2f(step.start + step.across * rim), active)
+        line = Line.draw(here.place, end.place, u)
+        active = active & end.on(here) & (line.number > 0)
+        ahead_of = lambda seen: line.beyond(seen.place) >= 0  # noqa: E731
+        before = lambda seen: seen.on(here) & (ahead_of(seen) == ahead_of(here))  # noqa: E731
+        position = mi.Point2f(step.start + step.across * steps.last(sights, step, rim, before, active))
         found = Look.along(sights, position, active, store)
         active &= found.on(here)
 
@@ -225,9 +205,7 @@ class Crossing:
         active &= ahead.on(found) & behind.on(found) & ~ahead.bends(behind)
         active &= (line.beyond(ahead.place) > 0) & (line.beyond(behind.place) < 0)
 
-        cosine = dr.abs(dr.dot(step.across, slope)) / (reach * steep)
-        # A step with both ends on the surface is found from either; over all angles the squared cosine is a half.
-        weight = cosine * dr.select(step.same, 2, 4) / reach * line.number * found.number  # Eq. (17)
+        weight = step.weight(slope, steep, reach) * line.number * found.number  # Eq. (17)
         weight /= _coinciding(sights, ahead, behind, active)
         return Crossing(position, found, ahead, behind, line, weight, steep, active)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from pbdr.verify.directions import defaults, direction, feasible, longest_step
 from pbdr.verify.functionals import GLOBALS, Functionals
 from pbdr.verify.recording import Pilot, Recorded, extrapolated, recorded
 from pbdr.verify.result import Along, Array, Estimate, Step, Verification
-from pbdr.verify.sources import Derivative, Differences, primal_of
+from pbdr.verify.sources import Derivative, Differences, blends, primal_of
 
 Told = Callable[[str, float], None]
 FIRST_SPP = 64  # of what is looked at once, beside the comparison
@@ -56,7 +57,12 @@ def verify(
     parameter = one_parameter(scene, param)
     options = with_depth(scene, integrator)
     tracer = integrator_of(scene, options)
-    primal_options = primal_of(options, primal)
+    primal_options = primal_of(options, primal, scene)
+    if primal_options["type"] == "path" and blends(scene):
+        warnings.warn(
+            "Mitsuba's path is biased in scenes with a blendbsdf, unless all lights are without size: what it says of a gradient "
+            "is not reliable there. With max_depth = 2, another integrator of Mitsuba takes its place.", stacklevel=2,
+        )  # fmt: skip
     camera = sensor_of(scene, sensor)
     names = (tuple(directions) or defaults(parameter))[: None if effort.whole else 1]
     tangents = {name: direction(scene, parameter, name, seed) for name in names}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr.passes import SHARES
 from pbdr.verify.decision import AGREES, UNDECIDED, Decision, Stream
 from pbdr.verify.functionals import GLOBALS
 
@@ -121,7 +122,7 @@ def cause(found: Decision, ours: Array, reference: Array, terms: Mapping[str, Ar
     if fits and fits[0][0] <= 2 * float(error @ error):
         return fits[0][1]  # one factor explains all there is but noise
     parts = {name: value[GLOBALS:] for name, value in terms.items() if np.any(value[GLOBALS:])}
-    names = [name for name in ("primary", "direct", "indirect") if name in parts]
+    names = [name for name in SHARES if name in parts]
     together = {**parts}
     if len(names) > 1:
         together["whole boundary"] = np.sum([parts[name] for name in names], axis=0)

@@ -286,3 +286,18 @@ def test_pictures_of_the_explanation_are_there_and_small(root):
 )
 def test_sentences_of_the_page(text, shown):
     assert verify_report._sentence(text) == shown
+
+
+def test_blends_are_differenced_without_their_density():
+    """Mitsuba's `path` is biased where a `blendbsdf` is; emitter samples alone are not, but miss mirrors and longer paths."""
+    from pbdr.scene import load_scene
+    from validation.scenes import zoo
+
+    blended, plain = (load_scene(zoo.scene(zoo.MATERIALS[name]())) for name in ("blend", "plastic"))
+    assert sources.primal_of({"max_depth": 2}, scene=blended) == sources.UNWEIGHED
+    assert sources.primal_of({"max_depth": 2}, scene=plain) == {"type": "path", "max_depth": 2}
+    mirror = {"type": "sphere", "center": [2, 0, 0.5], "bsdf": {"type": "conductor"}}
+    both = load_scene({**zoo.scene(zoo.MATERIALS["blend"]()), "mirror": mirror})
+    assert sources.primal_of({"max_depth": 2}, scene=both)["type"] == "path"
+    assert sources.primal_of({"max_depth": 3}, scene=blended)["type"] == "path"
+    assert sources.primal_of({"max_depth": 2}, "prb", blended)["type"] == "prb"
