@@ -54,10 +54,13 @@ def error(text: str) -> None:
 
 @contextlib.contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Warnings as lines on stderr, without the place in the code that gave them."""
+    """Warnings as lines on stderr, each once, without the place in the code that gave them."""
+    told: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        error(f"warning: {message}")
+        if str(message) not in told:  # a scene that is also the target is loaded several times
+            told.add(str(message))
+            error(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -30,6 +30,8 @@ class Watch:
         self.plain = problem
         self.audited = Warranty(self.problem) if audits else None
         self._start: dict[float, float] = {}
+        self._moved: dict[str, bool] = {}
+        self._first: int | None = None
 
     def _slowed(self, problem: Problem) -> Problem:
         if not self.steps_back:
@@ -64,9 +66,22 @@ class Watch:
                 )
             if self.audited is not None and not info.skipped:
                 self.audited.after(state, info.seconds)
+            self._tell_unmoved(state, info)
             return callback(state, info)
 
         return after
+
+    def _tell_unmoved(self, state: State, info: Info) -> None:
+        """Say, once all views have been seen, which variables none of them depends on: whoever waits can stop."""
+        for name, norm in info.gradient_norms.items():
+            self._moved[name] = self._moved.get(name, False) or norm != 0
+        first = self._first = info.step if self._first is None else self._first
+        options = self.plain.options
+        if first == 0 and state.step == math.ceil(len(self.plain.views) / options.views_per_step):
+            still = [repr(name) for name, moved in self._moved.items() if not moved]
+            if still:
+                what = "the gradient is 0 in every view; `pbdr check` shows what views see"
+                self.say(f"no image depends on {', '.join(still)}: {what}")
 
     def _advice(self) -> str:
         """What to do about a fit that diverges."""

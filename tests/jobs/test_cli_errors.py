@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ import pytest
 
 import pbdr
 from pbdr import cli
-from pbdr.cli import commands
+from pbdr.cli import commands, console
 from pbdr.cli.commands import COMMANDS, bench
 from pbdr.data import Camera, encode_exr, write_transforms
-from pbdr.errors import DataError, OptionError
+from pbdr.errors import DataError, DataWarning, OptionError
 from pbdr.job import checkpoint, storage
 from validation.command_line import assert_one_line, run
 
@@ -373,6 +374,14 @@ def test_parameters_are_probed_in_every_view(tiny: Tiny, tmp_path: Path, capfd: 
     assert code == 0
     found = {p["name"]: p["gradient"] for p in json.loads(out)["parameters"]}
     assert found == {"mat/base_color": True, "mat-far/base_color": True, "mat-hidden/base_color": False}
+
+
+def test_warnings_are_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with console.plain_warnings():
+        for text in ("texels are negative", "texels are negative", "frames are left out"):
+            warnings.warn(text, DataWarning, stacklevel=1)
+            warnings.warn(text, DataWarning, stacklevel=1)
+    assert capfd.readouterr().err.splitlines() == ["warning: texels are negative", "warning: frames are left out"]
 
 
 def test_the_package_is_a_command() -> None:

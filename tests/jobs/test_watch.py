@@ -14,7 +14,7 @@ import pytest
 from pbdr import cli
 from pbdr.errors import DivergedError, GradientError
 from pbdr.inverse import Options, Problem, View, init
-from pbdr.inverse.fit import Result
+from pbdr.inverse.fit import Info, Result
 from pbdr.inverse.identify import identify
 from pbdr.inverse.state import Progress, State
 from pbdr.job import bars, evaluate, remarks, watch
@@ -95,6 +95,17 @@ def test_the_verdict_tells_what_did_not_move_and_what_got_worse() -> None:
     assert found["word"] == "Finished, worse than at the start" and found["level"] == "warn"
     assert evaluate._verdict([], {}, " 'a' did not move.")["word"] == "Finished, ambiguous"
     assert evaluate._verdict([], {})["word"] == "Finished"
+
+
+def test_what_no_image_depends_on_is_told_after_a_round() -> None:
+    problem, _ = made("colours", 0, 3)
+    start, said = init(problem), []
+    watched = watch.Watch(problem, False, said.append)._watched(lambda state, info: None)
+    for step, norm in enumerate((0.0, 0.1, 0.0)):
+        info = Info(step, 1.0, 0.0, {"still": 0.0, "seen": norm}, {}, ("0",), 1.0, 0.1, False)
+        watched(State(step + 1, start.latents, start.memory), info)
+        assert len(said) == (step >= 1)
+    assert "no image depends on 'still':" in said[0]
 
 
 def test_a_diverged_fit_steps_back_with_half_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,12 @@ def grid(image: Any) -> Any:
 
 
 FLIP = np.diag([1.0, -1, -1, 1])
+_GROUND = np.random.default_rng(6).uniform([-4, -4, -1.05], [4, 4, -1], (6000, 3))
+#: A scene with ground below what the masks show.
+ON_FLOOR: dict[str, Any] = {
+    "points": np.concatenate([POINTS, _GROUND]), "labels": [*LABELS, *["ground"] * 6000],
+    "normals": np.concatenate([NORMALS, np.tile([0.0, 0, 1], (6000, 1))]),
+}  # fmt: skip
 FAULTS: dict[str, tuple[str, Capture, str]] = {
     "OpenCV as OpenGL": ("axes", capture(camera=posed(FLIP)), "OpenCV's axes"),
     "OpenCV as OpenGL, no masks": ("axes", capture(camera=posed(FLIP), masks=False, starts=False), "OpenCV's axes"),
@@ -125,6 +131,7 @@ FAULTS: dict[str, tuple[str, Capture, str]] = {
         "principal_point", capture(camera=lambda c: replace(c, cx=2 * c.cx, cy=2 * c.cy)), "far from the middle",
     ),
     "inverted masks": ("inverted_masks", capture(mask=lambda k, m: 1 - m), "invert them"),
+    "inverted masks of one object": ("inverted_masks", capture(mask=lambda k, m: 1 - m, **ON_FLOOR), "invert them"),
     "inverted masks, no scene": ("inverted_masks", capture(mask=lambda k, m: 1 - m, points=np.zeros((0, 3)), labels=[]), "borders"),
     "exchanged": (
         "order", capture(image=lambda k, x: exchanged(k, x, 0), mask=lambda k, m: exchanged(k, m, 1)),
@@ -159,6 +166,7 @@ def test_every_check_has_a_fault() -> None:
 
 RIGHT: dict[str, Capture] = {
     "masks and starts": capture(),
+    "masks of one object": capture(**ON_FLOOR),
     "no masks": capture(masks=False),
     "no starts": capture(starts=False),
     "images alone": capture(masks=False, starts=False),

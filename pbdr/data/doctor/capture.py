@@ -24,11 +24,15 @@ MANY = 48
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was seen, with numbers, and what to do. A "problem" is probably a mistake, a "note" is good to know."""
+    """One line: what was seen, with numbers, and what to do. A "problem" is probably a mistake, a "note" is good to know.
+
+    `overlap`: of masks and silhouettes, once that is done; 0 where masks were not looked at.
+    """
 
     check: str
     text: str
     level: Literal["problem", "note"] = "problem"
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,10 +187,10 @@ def mask_on_grid(shot: Shot) -> Mask:
 
 
 def agreement(
-    shots: Sequence[Shot], points: Array, change: Callable[[Camera], Camera] = lambda camera: camera
+    shots: Sequence[Shot], points: Array, change: Callable[[Camera], Camera] = lambda camera: camera, inverted: bool = False
 ) -> float:
-    """Mean overlap of masks and silhouettes, seen by changed cameras."""
-    pairs = [(mask_on_grid(shot), shot.camera) for shot in shots if shot.camera is not None]
+    """Mean overlap of masks, or of their complements, and silhouettes, seen by changed cameras."""
+    pairs = [(mask_on_grid(shot) ^ inverted, shot.camera) for shot in shots if shot.camera is not None]
     return float(np.mean([overlap(mask, silhouette(change(camera), points)) for mask, camera in pairs]))
 
 

@@ -9,10 +9,12 @@ from functools import partial
 import numpy as np
 
 from ..cameras import Camera, rigid_inverse
-from .capture import Capture, Finding, agreement, few, mask_on_grid, overlap, share_seen, silhouette
+from .capture import Capture, Finding, agreement, few, share_seen
 
 _OPENGL = np.diag([-1.0, 1.0, -1.0, 1.0])
 _OPENCV = np.diag([-1.0, -1.0, 1.0, 1.0])
+#: Shapes of a scene among which those that masks show are looked for, at most.
+SHAPES = 16
 _UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # y up → z up
 
 
@@ -58,6 +60,28 @@ ALTERNATIVES = (
 )  # fmt: skip
 
 
+def subject(capture: Capture, inverted: bool = False) -> tuple[np.ndarray, float]:
+    """Return the (N, 3) points of the shapes that the masks show, or their complement, and how far silhouettes and masks overlap.
+
+    Masks may show one object of many: shapes are added while the overlap grows. It is the whole scene where no part fits better.
+    """
+    masked, labels = few(capture.masked), np.asarray(capture.labels)
+    chosen, best = np.ones(len(capture.points), dtype=bool), agreement(masked, capture.points, inverted=inverted)
+    if len(labels) != len(capture.points) or not 1 < len(set(labels)) <= SHAPES:
+        return capture.points, best
+    part, value, names = np.zeros(len(labels), dtype=bool), 0.0, set(labels)
+    while names:
+        scores = {name: agreement(masked, capture.points[part | (labels == name)], inverted=inverted) for name in sorted(names)}
+        name = max(scores, key=lambda one: scores[one])
+        if scores[name] <= value:
+            break
+        part, value = part | (labels == name), scores[name]
+        names.remove(name)
+    if value > max(0.6, best + 0.1):
+        chosen, best = part, value
+    return capture.points[chosen], best
+
+
 def axes(capture: Capture) -> list[Finding]:
     """Cameras look away from the scene, or masks fit its silhouettes better under another convention of axes."""
     if not len(capture.points) or not capture.posed:
@@ -73,6 +97,7 @@ def axes(capture: Capture) -> list[Finding]:
                     "axes",
                     f"silhouettes of the scene overlap the masks by {100 * given:.0f} %, and by {100 * value:.0f} % if "
                     f"{best.what}: {best.advice}",
+                    overlap=value,
                 )
             ]
         if given >= 0.2:
@@ -141,6 +166,7 @@ def field_of_view(capture: Capture) -> list[Finding]:
             f"masks and silhouettes overlap by {100 * given:.0f} %, and by {100 * scores[best]:.0f} % with focal lengths "
             f"{best:.2g} times as long (now {degrees[0]:.3g}°): do they belong to images of another resolution, or is the field of "
             "view that of another axis or unit? Or the scene has another size than the object",
+            overlap=scores[best],
         )
     ]
 
@@ -172,16 +198,10 @@ def inverted_masks(capture: Capture) -> list[Finding]:
     if not masked:
         return []
     if len(capture.points):
-        right, wrong = [], []
-        for shot in masked:
-            assert shot.camera is not None
-            seen, mask = silhouette(shot.camera, capture.points), mask_on_grid(shot)
-            right.append(overlap(mask, seen))
-            wrong.append(overlap(~mask, seen))
-        given, other = float(np.mean(right)), float(np.mean(wrong))
-        if other > max(0.5, given + 0.3):
+        given, other = subject(capture)[1], subject(capture, inverted=True)[1]
+        if other > max(0.5, given + 0.2):
             text = f"silhouettes of the scene overlap the masks by {100 * given:.0f} % and their complement by {100 * other:.0f} %"
-            return [Finding("inverted_masks", f"{text}: masks are 1 where the object is; invert them")]
+            return [Finding("inverted_masks", f"{text}: masks are 1 where the object is; invert them", overlap=other)]
         return []
     border, centre = [], []
     for shot in masked:
