@@ -76,6 +76,14 @@ class DataWarning(UserWarning):
     """A file holds something that is read in a way its author may not expect: unknown keys, negative texels, skipped frames."""
 
 
+def meant(error: BaseException) -> BaseException:
+    """Return the PbdrError that another exception was made of, as Dr.Jit does with errors of an integrator; else the exception."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, PbdrError):
+        found = found.__cause__ or found.__context__
+    return error if found is None else found
+
+
 def raise_all(errors: Sequence[PbdrError]) -> NoReturn:
     """Raise several errors as one: the first of those with the lowest exit code, with the others; tracebacks show them as notes."""
     first, *others = sorted(errors, key=lambda error: error.exit_code)

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import PbdrError
+from ..errors import PbdrError, meant
 from ..job.signals import Interruption
 from . import console
 
@@ -26,10 +26,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with console.only_json(as_json) as emit, console.plain_warnings(), Interruption():
         try:
             code, payload = _run(words)
-        except PbdrError as error:
-            code, payload = error.exit_code, _failure(error)
-            for one in error.all:
-                console.error(f"{type(one).__name__}: {one}")
         except KeyboardInterrupt:
             code, payload = 130, {"ok": False, "error": "Interrupted", "message": "interrupted"}
             console.error("interrupted")
@@ -39,10 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as stop:  # tyro has printed help or a usage message
             code = stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 2)
             payload = {"ok": code == 0, "error": "Usage", "message": "see stderr"}
-        except Exception as error:
-            code, payload = 1, _failure(error)
-            traceback.print_exc()
-            console.error(f"This is a bug in pbdr ({type(error).__name__}). Please report it with the lines above.")
+        except Exception as raised:
+            error = meant(raised)
+            payload = _failure(error)
+            if isinstance(error, PbdrError):
+                code = error.exit_code
+                for one in error.all:
+                    console.error(f"{type(one).__name__}: {one}")
+            else:
+                code = 1
+                traceback.print_exc()
+                console.error(f"This is a bug in pbdr ({type(error).__name__}). Please report it with the lines above.")
         emit({**payload, "exit_code": code})
     return code
 
@@ -61,7 +64,7 @@ def _run(words: list[str]) -> tuple[int, dict[str, Any]]:
     return command.run(rest)
 
 
-def _failure(error: Exception) -> dict[str, Any]:
+def _failure(error: BaseException) -> dict[str, Any]:
     found = error.all if isinstance(error, PbdrError) else [error]
     mistakes = [{"error": type(one).__name__, "message": str(one)} for one in found]
     return {"ok": False, "error": type(error).__name__, "message": str(error), "mistakes": mistakes}

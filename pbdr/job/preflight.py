@@ -13,7 +13,7 @@ from ..inverse import gauge
 from ..inverse.losses import get_losses
 from ..parameters import FunctionSpec, Variables, VariableSpec, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
-from ..transport import media
+from ..transport import channels, media
 from . import messages, statement, views
 from .config import Job
 from .overrides import untested
@@ -66,6 +66,8 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
             _gauge(job, bound)
     with mistakes.collected():
         _integrator(job, scene, bound)
+    with mistakes.collected():
+        _channels(job, scene)
     if job.data.target is not None and Path(job.data.target).is_file():
         with mistakes.collected():
             _target(job, scene, bool(moved))
@@ -173,6 +175,15 @@ def _integrator(job: Job, scene: Scene, bound: Variables | None) -> None:
             media.check(scene.mi, sensor, bound.moved)
 
 
+def _channels(job: Job, scene: Scene) -> None:
+    """Shapes that losses name are in the scene."""
+    for name, loss in ((loss.name, loss) for _, loss in get_losses(job.loss.terms) if loss.plane):
+        try:
+            channels.check(channels.parse(loss.channel()), scene.mi)
+        except PbdrError as error:
+            raise type(error)(f"loss {name!r} in {scene.source}: {str(error).removeprefix('pathspace: ')}") from error
+
+
 def _target(job: Job, scene: Scene, camera_unknown: bool) -> None:
     """The target's sensors leave views to fit, and it has the parameters that goals compare with."""
     target = load_scene(
@@ -183,6 +194,8 @@ def _target(job: Job, scene: Scene, camera_unknown: bool) -> None:
         cameras = views.cameras_of_target(job, scene, target, lambda _: None, camera_unknown)
         split_holdout(cameras, job.data.holdout)
         views.weights(job, views.rendered_sources(job, [label for *_, label in cameras]))
+    with found.collected():
+        _channels(job, target)
     names = {parameter.name for parameter in list_parameters(target)}
     goals = [("rmse", name) for name in job.goal.rmse] + [("distance", name) for name in job.goal.distance]
     for kind, variable in goals:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, inverse
-from ..errors import DivergedError, PbdrError, counted
+from ..errors import DivergedError, PbdrError, counted, meant
 from ..inverse import Problem, State, exposure
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
@@ -75,15 +75,12 @@ def run(
                 worker.say("interrupted")
                 worker.note("interrupted", message=worker.resume_hint())
                 return Outcome(directory, INTERRUPTED, worker.step, {})
-            except PbdrError as error:
-                state = "diverged" if isinstance(error, DivergedError) else "failed"
-                directory.log(f"error: {error}")
-                worker.note(state, message=str(error), exit_code=error.exit_code)
-                raise
-            except Exception as error:
-                directory.log(f"error: {type(error).__name__}: {error}")
-                worker.note("failed", message=f"{type(error).__name__}: {error}", exit_code=1)
-                raise
+            except Exception as raised:
+                error = meant(raised)
+                told, code = (str(error), error.exit_code) if isinstance(error, PbdrError) else (repr(error), 1)
+                directory.log(f"error: {told}")
+                worker.note("diverged" if isinstance(error, DivergedError) else "failed", message=told, exit_code=code)
+                raise error  # noqa: B904 — it is the one that was raised, or what that was made of
 
 
 def environment() -> dict[str, Any]:

@@ -376,6 +376,33 @@ def test_parameters_are_probed_in_every_view(tiny: Tiny, tmp_path: Path, capfd: 
     assert found == {"mat/base_color": True, "mat-far/base_color": True, "mat-hidden/base_color": False}
 
 
+def test_errors_within_an_integrator_are_those_of_the_user(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dr.Jit makes a RuntimeError of what is raised in a custom operation."""
+
+    def broken(words: list[str]) -> None:
+        try:
+            raise OptionError("the scene has no shape of that id")
+        except OptionError as error:
+            raise RuntimeError("drjit.custom(…): see above") from error
+
+    monkeypatch.setattr(cli, "_run", broken)
+    code, _, err = run(capfd, "fit", "x.toml")
+    assert code == 2 and err == "OptionError: the scene has no shape of that id\n"
+    monkeypatch.setattr(cli, "_run", lambda words: 1 / 0)
+    code, _, err = run(capfd, "fit", "x.toml")
+    assert code == 1 and "Traceback" in err and "This is a bug in pbdr (ZeroDivisionError)" in err
+
+
+def test_shapes_that_losses_name(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    loss = '[loss]\nsilhouette = { weight = 1.0, shape = "bal" }\n[optim]'
+    job = tiny({"[optim]": loss, 'type = "prb"': 'type = "pathspace"'})
+    code, _, err = run(capfd, "fit", str(job), "--output.dir", str(tmp_path / "runs"))
+    assert code == 2 and not (tmp_path / "runs").exists()
+    assert_one_line(err, f"loss 'silhouette' in {tmp_path / 'scene.xml'}: aovs asks for mask(bal), but the scene has no shape")
+
+
 def test_warnings_are_told_once(capfd: pytest.CaptureFixture[str]) -> None:
     with console.plain_warnings():
         for text in ("texels are negative", "texels are negative", "frames are left out"):
