@@ -1,4 +1,4 @@
-"""docs/architecture.md names files and functions that are there: a reader finds an equation, or the place of something new, by it."""
+"""What docs/architecture.md names is there: a reader finds by it where an equation stands, and the place of something new."""
 
 from __future__ import annotations
 
