@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 FLOAT, UINT32 = 5126, 5125
 VERTICES, INDICES = 34962, 34963  # targets of buffer views
 WRAP = {"repeat": 10497, "mirror": 33648, "clamp": 33071}
-COLUMNS = {1: "SCALAR", 2: "VEC2", 3: "VEC3"}
+COLUMNS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
 class Builder:

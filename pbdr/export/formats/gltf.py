@@ -93,6 +93,13 @@ class _Writer:
             attributes["NORMAL"] = self.builder.vertices(unit)
         if part.uvs is not None:
             attributes["TEXCOORD_0"] = self.builder.vertices(part.uvs @ material.uv[:, :2].T + material.uv[:, 2])
+        if material.normal is not None:
+            if part.normals is None or part.uvs is None:
+                self.lost.append(
+                    f"'{part.name}': without normals and texture coordinates, viewers may draw its normal map otherwise"
+                )
+            else:
+                attributes["TANGENT"] = self.builder.vertices(tangents(part))
         primitive = {"attributes": attributes, "indices": self.builder.indices(part.faces), "material": part.material}
         return {"name": part.name, "primitives": [primitive]}
 
@@ -226,3 +233,27 @@ def _along(direction: Any, position: Any) -> Any:
     pose = np.eye(4)
     pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = right, np.cross(back, right), back, position
     return pose
+
+
+def tangents(part: Part) -> Any:
+    """(V, 4) unit tangents along u, with 1: the green of a normal map then goes along normal × tangent, as in Mitsuba. Viewers that
+    find none take v for its direction, which depends on how the map is laid on the surface."""
+    assert part.normals is not None and part.uvs is not None
+    p, uv = part.positions[part.faces], part.uvs[part.faces]
+    (e1, e2), (d1, d2) = (p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]), (uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0])
+    area = d1[:, 0] * d2[:, 1] - d2[:, 0] * d1[:, 1]
+    along = np.sign(area)[:, None] * (
+        d2[:, 1:] * e1 - d1[:, 1:] * e2
+    )  # dp/du, weighted by the area in texture coordinates
+    total = np.zeros_like(part.positions)
+    for corner in range(3):
+        np.add.at(total, part.faces[:, corner], along)
+    normal = part.normals / np.maximum(np.linalg.norm(part.normals, axis=1, keepdims=True), 1e-30)
+    total = total - np.sum(total * normal, axis=1, keepdims=True) * normal
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    helper = np.where(np.abs(normal[:, :1]) < 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
+    other = np.cross(normal, helper)
+    unit = np.where(
+        length > 1e-12, total / np.maximum(length, 1e-30), other / np.linalg.norm(other, axis=1, keepdims=True)
+    )
+    return np.concatenate([unit, np.ones((len(unit), 1))], axis=1)

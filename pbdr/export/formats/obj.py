@@ -104,6 +104,9 @@ def _material(material: Material, name: str, root: Path, written: Written) -> li
         lines.append(f"{key} {float(np.mean(value)):.6g}")
     if material.normal is not None:
         lines.append(f"norm {image('normal', data_png(material.normal))}")
+        written.lost.append(
+            f"'{name}': the green of its normal map goes along normal × tangent, which readers of OBJ may take for −v"
+        )
     lines += [f"Ni {material.ior:.6g}", f"d {material.opacity:.6g}"]
     if material.transmission:
         lines.append(f"Tf {material.transmission:.6g} {material.transmission:.6g} {material.transmission:.6g}")
