@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from pbdr.options import Options
+from pbdr.options import PathspaceOptions
 
 from .harness import ROOT, table, write_page
 
@@ -20,7 +20,7 @@ properties of `<integrator type="pathspace">`."""
 def made() -> str:
     """The page."""
     rows = []
-    for option in dataclasses.fields(Options):
+    for option in dataclasses.fields(PathspaceOptions):
         default = "chosen" if option.default is None else f"`{option.default!r}`".replace("'", '"')
         # A string, as it is written in the code, or what others have made of it in this process.
         kind = str(getattr(option.type, "__name__", option.type)).replace(" | None", "").replace(" | ", ", ")

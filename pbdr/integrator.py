@@ -14,7 +14,7 @@ from pbdr.boundary import guiding, left_out, light_points, motion, warp_camera
 from pbdr.boundary.table import TableBuilder
 from pbdr.errors import OptionError
 from pbdr.geometry.edges import EdgeTable
-from pbdr.options import Options
+from pbdr.options import PathspaceOptions
 from pbdr.passes import SHARES, TERMS, GradientPass, Inputs, applicable
 from pbdr.transport import (
     camera,
@@ -49,7 +49,7 @@ class PathSpaceMethods:
     hide_emitters: bool  # kept by Mitsuba
 
     def __init__(self, props: Any) -> None:
-        options = Options.parse(props)  # before Mitsuba looks at its own: its messages name less
+        options = PathspaceOptions.parse(props)  # before Mitsuba looks at its own: its messages name less
         mi.CppADIntegrator.__init__(self, props)
         if mi.is_polarized:
             raise OptionError(

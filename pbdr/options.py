@@ -40,7 +40,7 @@ def _samples(part: str, share: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Options:
+class PathspaceOptions:
     """Validated options of `pathspace`. docs/reference/options.md is made from what is written here."""
 
     max_depth: int = _option(
@@ -115,9 +115,9 @@ class Options:
     )  # fmt: skip
 
     @staticmethod
-    def parse(props: Any) -> Options:
+    def parse(props: Any) -> PathspaceOptions:
         """Read plugin properties; OptionError names what is wrong and what is allowed."""
-        known = Options.__dataclass_fields__
+        known = PathspaceOptions.__dataclass_fields__
         if "warp_shapes" in props:
             raise OptionError(
                 "pathspace: boundary='warp' is for all shapes of a scene or for none; leave warp_shapes out."
@@ -130,7 +130,7 @@ class Options:
                     + f"Options: {', '.join(known)}."
                 )  # fmt: skip
         values = {name: props[name] for name in known if name in props}
-        options = Options(**values)
+        options = PathspaceOptions(**values)
         options.check()
         return options
 

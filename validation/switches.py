@@ -40,10 +40,10 @@ class Switch:
     @contextlib.contextmanager
     def off(self) -> Iterator[None]:
         """The same for every integrator made meanwhile, unless its own options say otherwise."""
-        from pbdr.options import Options
+        from pbdr.options import PathspaceOptions
 
-        changed = partialmethod(Options.__init__, **self.options)  # keywords of the call come last
-        with self.patched(), mock.patch.object(Options, "__init__", changed):
+        changed = partialmethod(PathspaceOptions.__init__, **self.options)  # keywords of the call come last
+        with self.patched(), mock.patch.object(PathspaceOptions, "__init__", changed):
             yield
 
 

@@ -21,6 +21,11 @@ from pbdr.geometry.view import View
 from pbdr.transport.features import Features
 
 CANDIDATES = 16  # edge points that one is chosen from, for x_S
+# What edges promise that are seen from a point in a mirror, by their angle off the light. Measured on the shadow of a small
+# lamp in a mirror (one scene, 60 gradients): without the distinction the variance is 3 times as large, with twice either value
+# 1.2 to 1.3 times, with half of either 0.8 to 0.9 times. Other scenes were not measured.
+BESIDE_LIGHT = 0.02  # 1 − cos of the angle, 11°, below which all are as promising
+FAR_FROM_LIGHT = 0.05  # promise far off the light: defensive
 
 
 @dataclass
@@ -95,8 +100,8 @@ class Eye:
 
     def promise(self, edge: segment.Edge) -> Any:
         """About what the edge point contributes; positive wherever it does."""
-        away = 1.02 - dr.dot(edge.omega, self.light)
-        lit = dr.select(self.near, 0.05 + 0.02 / away, 1)
+        away = 1 + BESIDE_LIGHT - dr.dot(edge.omega, self.light)
+        lit = dr.select(self.near, FAR_FROM_LIGHT + BESIDE_LIGHT / away, 1)
         scattered = dr.mean(self.scattered(edge.omega, edge.counts))
         return dr.select(edge.counts, self.measure(edge) * self.share(edge) * lit * scattered, 0)
 

@@ -26,6 +26,10 @@ from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude
 
+# Of a face's size: mass for a horizon that it may have from elsewhere on the lens. With 0 those horizons would be lost; from
+# 0.1 to 4, the variance of a ball seen by a wide lens changes by less than 4 %.
+TURNED = 0.2
+
 
 @dataclass
 class SmoothFaces:
@@ -132,13 +136,13 @@ def film_mass(faces: SmoothFaces, eye: Eye, magnitude: Magnitude | None) -> Any:
     towards = eye.towards(mi.Point3f(0.5 * (ends[0] + ends[1])))
     distance = dr.norm(towards)
     span = mi.Vector3f(ends[1] - ends[0])
-    mass = (dr.norm(dr.cross(span, towards / distance)) + 1e-3 * dr.norm(span)) / distance
+    mass = (dr.norm(dr.cross(span, towards / distance)) + primary.ALONG_SIGHT * dr.norm(span)) / distance
     if eye.has_aperture:
         height = [dr.abs(dr.dot(n, eye.towards(x))) * dr.rsqrt(dr.squared_norm(n))
                   for n, x in zip(faces.normals, faces.positions, strict=True)]  # fmt: skip
         turns = dr.minimum(dr.minimum(height[0], height[1]), height[2]) < eye.radius
         size = dr.norm(curve.xb) + dr.norm(curve.xc)
-        mass = dr.select(crosses, mass, 0) + dr.select(turns, 0.2 * size / dr.norm(eye.towards(curve.x)), 0)
+        mass = dr.select(crosses, mass, 0) + dr.select(turns, TURNED * size / dr.norm(eye.towards(curve.x)), 0)
         crosses = crosses | turns
     front = [eye.in_front(x) for x in faces.positions]
     mass = dr.select(crosses & (front[0] | front[1] | front[2]), mass, 0)

@@ -22,6 +22,10 @@ IN_PLANE = 1e-5  # height above a light's tangent plane that counts as rounding,
 PROBES = 16  # points at which the light of each emitter is measured: shares of views follow it by a half only
 ALONG = (0.1, 0.5, 0.9)  # of edges: where the intensity of lights without size is looked up
 DEFENSIVE = 0.05  # of the largest intensity: what edges have that look unlit at these points
+# Both are defensive: only the middle of an edge is looked at. For the shadow of a block under a rectangle, half and twice the
+# values change the variance by less than 3 % and less than 0.1 %, and 0 changes it by 6 % and less than 0.1 %.
+ALONG_SIGHT = 0.05  # added to the sine between an edge and its view: at other points of the edge it is not that of the middle
+EDGE_ON = 0.01  # of the mass without the light's cosine: what pairs keep whose middle the light does not shine on
 MIN_VIEWS = 64  # unless there are too many edges; 256 were measured to be no better
 
 
@@ -159,8 +163,8 @@ def shadow_mass(scene: Any, table: EdgeTable, possible: Any, lights: LightViews)
     fall_off = dr.select(chosen.view.distant, 1, dr.rcp(dr.maximum(distance2, 1e-20)))
     length = segment.rough_length(edge) * chosen.weight
     near = dr.select(chosen.delta, fall_off, 1)
-    mass = length * (edge.sine + 0.05) * light_factor(chosen, edge) * near * chosen.radiance
-    floor = 0.01 * length * fall_off * chosen.radiance
+    mass = length * (edge.sine + ALONG_SIGHT) * light_factor(chosen, edge) * near * chosen.radiance
+    floor = EDGE_ON * length * fall_off * chosen.radiance
     own = chosen.surface & (dr.gather(mi.ShapePtr, scene.shapes_dr(), row.shape) == chosen.emitter.get_shape())
     # Nor does the outline of a sphere or cylinder seen from a point on it: that is the point itself, as close as rounding has it.
     degenerate = own & row.having("convex")

@@ -26,6 +26,13 @@ from pbdr.transport.film import Magnitude
 from pbdr.transport.tracer import Tracer
 
 UNIFORM = 0.2  # share of the samples that does not care for |δL|
+# Least sine between an edge and the line of sight in the mass: it may be larger at other points of the edge, and none may be
+# lost. Half, twice and 20 times the value change the variance of a bumpy ball before a wide lens by less than 2 %.
+ALONG_SIGHT = 1e-3
+# Aperture sample of a second viewpoint, 0.6 of the radius off the centre of the lens and off both axes. Edges that count from
+# neither are left out: 0.1 % of the length for a ball of 320 faces before a lens of radius 0.3 that is focused at 3, none for a
+# radius of 0.05.
+ELSEWHERE = (0.8, 0.6)
 PIECES = 2**16  # of all edges together, into which they are cut where |δL| counts
 
 
@@ -88,7 +95,7 @@ def film_mass(table: EdgeTable, eye: Eye, film: Any, everything: bool, u: Any) -
     """
     counts, mass = _counted(table, eye, u)
     if eye.has_aperture:
-        elsewhere = dataclasses.replace(eye, aperture=mi.Point2f(0.8, 0.6))
+        elsewhere = dataclasses.replace(eye, aperture=mi.Point2f(*ELSEWHERE))
         also, mass_elsewhere = _counted(table, elsewhere, u)
         counts, mass = counts | also, 0.5 * (mass + mass_elsewhere)
     possible = eye.may_see(table.a, table.a + table.b, film)
@@ -104,7 +111,7 @@ def _counted(table: EdgeTable, eye: Eye, u: Any) -> tuple[Any, Any]:
     distance = mi.Float(1) if eye.distant else dr.norm(edge.point - view.point)
     # The line of sight degenerates at single points of a curve, and from single points of a lens: a floor keeps every entry
     # that can count reachable.
-    floor = 1e-3 + (eye.radius / dr.maximum(distance, 1e-10) if eye.has_aperture else 0)
+    floor = ALONG_SIGHT + (eye.radius / dr.maximum(distance, 1e-10) if eye.has_aperture else 0)
     mass = segment.rough_length(edge) * dr.maximum(edge.sine, dr.minimum(floor, 1)) / dr.maximum(distance, 1e-10)
     exists = table.exists(view)
     return exists & (edge.counts | table.having("partial")), dr.select(exists, mass, 0)

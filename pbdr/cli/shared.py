@@ -49,7 +49,7 @@ def no_more(rest: list[str]) -> None:
         raise OptionError(f"{rest[0]!r} is not an option here; see --help of the command")
 
 
-def film_size(text: str) -> tuple[int, int]:
+def width_and_height(text: str) -> tuple[int, int]:
     """(width, height) of words such as 640x480. Raises OptionError."""
     found = re.fullmatch(r"(\d{1,5})[x×*](\d{1,5})", text.strip().lower())
     if found is None or not (int(found[1]) and int(found[2])):

@@ -21,7 +21,7 @@ from pbdr.inverse.priors import Prior
 from pbdr.inverse.state import State
 from pbdr.inverse.targets import Targets
 from pbdr.inverse.unknowns import check_variables, priors_of
-from pbdr.options import Options as Pathspace
+from pbdr.options import PathspaceOptions
 from pbdr.parameters import FunctionSpec, Variables, VariableSpec
 from pbdr.registry import Choice
 from pbdr.scene import integrator_of, sensor_of
@@ -126,7 +126,7 @@ class Options:
 #: What a job file means where it says nothing. It differs from `Options()` in three things, because nobody waits beside a job: more
 #: steps, several views in each, and a loss whose value is free of noise bias, at the price of a second render.
 JOB = Options(
-    steps=400, views_per_step=4, loss="l2_dual", integrator={"type": "pathspace", "max_depth": Pathspace.max_depth}
+    steps=400, views_per_step=4, loss="l2_dual", integrator={"type": "pathspace", "max_depth": PathspaceOptions.max_depth}
 )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from benchmarks import options_page as page
-from pbdr.options import Options
+from pbdr.options import PathspaceOptions
 
 
 def test_page_is_up_to_date():
@@ -12,5 +12,5 @@ def test_page_is_up_to_date():
 
 
 def test_every_option_is_documented_where_it_is_declared():
-    for option in dataclasses.fields(Options):
+    for option in dataclasses.fields(PathspaceOptions):
         assert option.metadata["what"].endswith(".") and option.metadata["when"].endswith("."), option.name

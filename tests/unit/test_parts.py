@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pbdr.boundary.terms import TERMS as BOUNDARY
-from pbdr.options import Options
+from pbdr.options import PathspaceOptions
 from pbdr.passes import SHARES, TERMS
 from pbdr.rendering import Gradient
 from pbdr.verify_report import TERMS as WORDS
@@ -15,5 +15,7 @@ from validation import units
 def test_every_list_of_the_parts_is_the_same():
     assert {term.part for term in BOUNDARY} == set(SHARES)
     assert tuple(field.name for field in dataclasses.fields(Gradient)) == TERMS == tuple(WORDS) == units.TERMS
-    budgets = {field.name.removeprefix("n_") for field in dataclasses.fields(Options) if field.name.startswith("n_")}
+    budgets = {
+        field.name.removeprefix("n_") for field in dataclasses.fields(PathspaceOptions) if field.name.startswith("n_")
+    }
     assert budgets == set(SHARES)

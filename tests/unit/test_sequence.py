@@ -9,7 +9,7 @@ from scipy.stats import kstest, qmc
 
 from pbdr import backend, sequence
 from pbdr.errors import OptionError
-from pbdr.options import Options
+from pbdr.options import PathspaceOptions
 from pbdr.seeds import hashed
 
 backend.activate()
@@ -89,7 +89,7 @@ def test_less_noise_than_independent_numbers():
 
 def test_other_sequences_are_refused():
     with pytest.raises(OptionError, match="sequence = 'halton'"):
-        Options(sequence="halton").check()
+        PathspaceOptions(sequence="halton").check()
 
 
 def test_pixels_keep_their_numbers_in_another_order():

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from pbdr.options import Options
+from pbdr.options import PathspaceOptions
 from pbdr.scene import load_object
 from validation.switches import SWITCHES, Switch
 
@@ -24,7 +24,7 @@ def found(target: str) -> Any:
     return getattr(sys.modules[module], name)
 
 
-def tracer(**options: Any) -> Options:
+def tracer(**options: Any) -> PathspaceOptions:
     return load_object({"type": "pathspace", **options}).options
 
 

@@ -10,7 +10,7 @@ import tyro
 
 from ...errors import OptionError
 from .. import console
-from ..shared import Defines, Json, Result, SceneFile, activate, film_size, load, no_more
+from ..shared import Defines, Json, Result, SceneFile, activate, load, no_more, width_and_height
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Render:
             raise OptionError(f"--out {self.out}: the name must end in .exr or .png")
         if self.spp < 1:
             raise OptionError(f"--spp {self.spp}: at least 1 sample per pixel is needed")
-        size = None if self.resolution is None else film_size(self.resolution)
+        size = None if self.resolution is None else width_and_height(self.resolution)
         activate("auto")
         import numpy as np
 
