@@ -7,6 +7,7 @@ The command line prints `<class>: <message>` on one line and exits with the clas
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -126,6 +127,21 @@ def unusual(path: str) -> str:
 def counted(number: int, noun: str) -> str:
     """Return "1 view" or "4 views" for a message."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def no_scene(path: Path) -> str:
+    """Why a path is no scene file, and what to do; "" for a file that may be one."""
+    kind = path.suffix.lower()
+    if path.is_dir():
+        inside = sorted(file.name for file in path.glob("*.xml"))
+        return f"{path} is a folder; give the scene file in it: {', '.join(inside[:4]) or 'it holds no .xml file'}"
+    if kind in (".obj", ".ply", ".stl", ".gltf", ".glb", ".usd", ".usda", ".blend", ".fbx"):
+        example = f'; a scene has it as <shape type="{kind[1:]}">' if kind in (".obj", ".ply") else "; export it as OBJ or PLY"
+        return f"{path} is no Mitsuba scene (.xml){example}, with a camera and a light beside it"
+    starts = (b"<", b"\xff\xfe", b"\xfe\xff")  # the latter of UTF-16
+    if path.is_file() and not path.read_bytes()[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(starts):
+        return f"{path} is no Mitsuba scene: an XML file begins with <"
+    return ""
 
 
 def closest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:

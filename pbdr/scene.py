@@ -19,7 +19,7 @@ import numpy as np
 
 from pbdr import errors
 from pbdr.environments import check_texels
-from pbdr.errors import DataWarning, PbdrError, SceneError, closest, unusual
+from pbdr.errors import DataWarning, PbdrError, SceneError, closest, no_scene, unusual
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
@@ -185,13 +185,11 @@ def _parse(config: Any, source: Any, define: dict[str, Any]) -> Any:
     if not isinstance(source, str | Path):
         raise SceneError(f"a scene is a path, an XML string or a dictionary, not {type(source).__name__}")
     path = Path(source)
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob("*.xml")] if path.parent.is_dir() else []
-        near = closest(path.name, siblings)
-        hint = f" Closest: {', '.join(near)}." if near else ""
-        raise SceneError(f"scene file {path} does not exist.{hint}")
-    if unusual(str(path.resolve())):
-        raise SceneError(unusual(str(path.resolve())))
+    if not path.exists():
+        near = closest(path.name, [p.name for p in path.parent.glob("*.xml")] if path.parent.is_dir() else [])
+        raise SceneError(f"scene file {path} does not exist." + (f" Closest: {', '.join(near)}." if near else ""))
+    if wrong := unusual(str(path.resolve())) or no_scene(path):
+        raise SceneError(wrong)
     _check_encoding(path)
     return mi.parser.parse_file(config, str(path.resolve()), **values)
 
@@ -250,8 +248,9 @@ def _resolve_files(state: Any, label: str) -> None:
                 options = [p / given for p in [*parents, Path.cwd()]] + [Path(str(mi.file_resolver().resolve(given)))]
                 path = next((p for p in options if p.is_file()), options[0])
             if not path.is_file():
-                plugin = node.props.plugin_name()
-                raise SceneError(f"{label}: the file {path} of plugin {plugin!r} does not exist")
+                near = closest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [], 1)
+                hint = f". Closest there: '{near[0]}'." if near else ""
+                raise SceneError(f"{label}: the file {path} of plugin {node.props.plugin_name()!r} does not exist{hint}")
             node.props[name] = str(path)
 
 

@@ -16,7 +16,7 @@ from ..errors import DivergedError, PbdrError, counted, meant
 from ..inverse import Problem, State, exposure
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
-from . import bars, checkpoint, code, evaluate, metrics, results, statement, storage, toml, views
+from . import bars, checkpoint, code, evaluate, inputs, metrics, results, statement, storage, toml, views
 from .config import Job
 from .estimate import stored_job
 from .events import Events, Silent
@@ -44,7 +44,7 @@ def create(job: Job, text: str) -> RunDirectory:
     run = RunDirectory.create(job.output.dir, job.name)
     storage.write_text(run.path / "job.input.toml", text)
     storage.write_text(run.path / "job.toml", toml.dumps(job.model_dump(mode="python")), durable=True)
-    storage.write_json(run.path / "env.json", environment())
+    storage.write_json(run.path / "env.json", {**environment(), "inputs": inputs.digests(job)})
     return run
 
 
@@ -129,6 +129,8 @@ class _Worker:
         """Everything from loading to evaluation."""
         self.run.write_status("running", step=self.step, steps=self.job.optim.steps)
         self.say(f"run directory {self.run.path}")
+        for text in inputs.changed(self.job, self.run.path / "env.json"):
+            self.say(text)
         scene = prepared.scene if prepared is not None else statement.load(self.job)
         for note in scene.notes:
             self.run.log(note)

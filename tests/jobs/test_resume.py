@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pbdr.errors import DataError, OptionError
-from pbdr.job import checkpoint, runner, storage
+from pbdr.job import checkpoint, inputs, runner, storage
 from pbdr.job.config import load_job
 from pbdr.job.rundir import RunDirectory
 from validation.command_line import run as command
@@ -72,6 +72,17 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run without interruption."""
     folder = tmp_path_factory.mktemp("reference")
     return fit(write_job(folder, SLOW), folder / "runs")
+
+
+def test_files_that_changed_are_told(tiny: Tiny, tmp_path: Path) -> None:
+    job, text = load_job(tiny(), {"output.dir": str(tmp_path / "runs")})
+    run = runner.create(job, text)
+    assert inputs.changed(job, run.path / "env.json") == []
+    (tmp_path / "truth.xml").write_text((tmp_path / "truth.xml").read_text() + " ")
+    (told,) = inputs.changed(job, run.path / "env.json")
+    assert told.startswith(f"{tmp_path / 'truth.xml'} has changed since the run began")
+    (run.path / "env.json").write_text("{")
+    assert inputs.changed(job, run.path / "env.json") == []
 
 
 @pytest.mark.parametrize("after", [0, 2, 17, 41])

@@ -1,6 +1,7 @@
 """Loading: deterministic ids, float textures, files beside the scene, and one clear line for every mistake."""
 
 import shutil
+from pathlib import Path
 
 import mitsuba as mi
 import numpy as np
@@ -144,6 +145,22 @@ def test_a_wrong_scene_is_one_clear_line(source, message):
     assert "\n" not in str(caught.value)
     assert ".cpp" not in str(caught.value)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("cow.obj", "v 0 0 0", 'is no Mitsuba scene \\(.xml\\); a scene has it as <shape type="obj">'),
+        ("cow.glb", "glTF", "export it as OBJ or PLY"),
+        ("t.json", "{}", "an XML file begins with <"),
+        ("", "", "is a folder; give the scene file in it: it holds no .xml file"),
+    ],
+)
+def test_what_is_no_scene(tmp_path: Path, name: str, content: str, message: str) -> None:
+    if name:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(SceneError, match=message):
+        load_scene(tmp_path / name)
 
 
 def test_a_missing_file_names_what_lies_beside_it(folder):
