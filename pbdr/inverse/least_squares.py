@@ -87,6 +87,12 @@ class System:
         return FINEST / max(self.problem.film(index, self.scale)[0] for index in self.views)
 
     @property
+    def reach(self) -> Array:
+        """How far each entry may go in one step (`Map.reach`)."""
+        latents = self.bound.latents
+        return np.array([latents[key].map.reach if key in latents else np.inf for key, _ in self.entries])
+
+    @property
     def start(self) -> Array:
         """The entries at the start of the step."""
         return self.vector(self.latents)

@@ -81,7 +81,8 @@ class LevenbergMarquardt(Optimiser):
                     continue
             # Noise alone: the mean of the points that such steps lead to is nearer than any of them, the later ones most.
             averaged = {key: count + 1 for key, count in averaged.items()}
-            at = at + solved(normal, least) * np.array([2 / (averaged[key] + 1) for key, _ in system.entries])
+            step = within(solved(normal, least), system.reach)
+            at = at + step * np.array([2 / (averaged[key] + 1) for key, _ in system.entries])
             if min(averaged.values()) >= self.average:
                 break
         slots = {
@@ -100,7 +101,7 @@ class LevenbergMarquardt(Optimiser):
     ) -> tuple[Array, float, float]:
         """The first step that lowers the loss, the damping after it, and by which share it lowered the loss (0: none did)."""
         for _ in range(TRIES):
-            move = solved(normal, damping)
+            move = within(solved(normal, damping), system.reach)
             expected = -2 * normal.gradient @ move - move @ normal.matrix @ move
             found = system.loss(start + move, blur, draw)
             gain = normal.loss - found
@@ -126,6 +127,11 @@ def solved(normal: Any, damping: float) -> Array:
     along = vectors.T @ (normal.gradient[seen] / size[seen])
     move[seen] = -(vectors @ (along / curvature)) / size[seen]
     return move
+
+
+def within(move: Array, reach: Array) -> Array:
+    """Return a step, shortened so that no entry goes farther than its reach."""
+    return move / max(1.0, float(np.max(np.abs(move) / reach)))
 
 
 def is_noise(gradient: Array, scatter: Array, quantile: float) -> bool:

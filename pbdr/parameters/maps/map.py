@@ -25,6 +25,7 @@ class Map(ABC):
     name    what job files and `VariableSpec.map` call it
     poses   whether it serves the twelve numbers of a pose, which are not free
     optimiser  which of `inverse.optimisers.OPTIMISERS` moves its latents where neither variable nor job says; "": the job's
+    reach   how far a latent may go in one step of least squares, whose derivatives say nothing of what is farther
 
     Maps are smooth (or, like `clamp`, smooth after projection) and differentiable by Dr.Jit; the latent may have another shape than
     the value. `to_latent` works on the host, `to_value` and `project` on tensors. NaN passes through unchanged: it is the fit loop
@@ -35,6 +36,7 @@ class Map(ABC):
     name: ClassVar[str]
     poses: ClassVar[bool] = False
     optimiser: ClassVar[str] = ""
+    reach: ClassVar[float] = math.inf
 
     def refusal(self, place: Place) -> str:
         """Return why the map cannot keep the bounds of `place`, to follow "map 'name'"; "" if it can."""

@@ -47,6 +47,10 @@ def scaled(entries: list[Any], factor: Any) -> list[Any]:
     return [factor * entry + (factor - 1 if k in (0, 4, 8) else 0) for k, entry in enumerate(entries)]
 
 
+#: Of one step of least squares: radians, and shares of the thing's size or of the distance to what is seen.
+REACH = 0.2
+
+
 @dataclass(frozen=True)
 class _Start:
     """The pose at the start (3, 4), and its frame."""
@@ -60,6 +64,7 @@ class _Pose(Map):
 
     poses: ClassVar[bool] = True
     optimiser: ClassVar[str] = "lm"
+    reach: ClassVar[float] = REACH
 
     def refusal(self, place: Place) -> str:
         serves = place.parameter is not None and place.parameter.kind == "transform" and place.scene is not None
@@ -149,6 +154,7 @@ class Rigid(Map):
 
     name: ClassVar[str] = "rigid"
     optimiser: ClassVar[str] = "lm"
+    reach: ClassVar[float] = REACH
     scale: bool = option(False, "a seventh number, the logarithm of a factor of size")
 
     def refusal(self, place: Place) -> str:
@@ -196,6 +202,7 @@ class Shift(Map):
 
     name: ClassVar[str] = "shift"
     optimiser: ClassVar[str] = "lm"
+    reach: ClassVar[float] = REACH
 
     def refusal(self, place: Place) -> str:
         return "" if place.parameter is not None and place.scene is not None else "serves points of a scene alone"
