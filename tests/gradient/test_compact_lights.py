@@ -10,6 +10,7 @@ import pytest
 
 from pbdr import seeds
 from pbdr.boundary import direct, light_points, table
+from pbdr.geometry import analytic
 from pbdr.scene import load_scene
 from pbdr.transport import points
 from pbdr.transport.features import inspect
@@ -124,7 +125,7 @@ def test_a_ball_of_light_has_no_outline_for_itself(monkeypatch):
     scene = lit("ball")
     used = lambda: float(np.array(drawn(scene, ())[1].active).mean())  # noqa: E731
     assert used() > 0.02
-    monkeypatch.setattr(light_points, "SPHERE", 1000)
+    monkeypatch.setattr(analytic.CIRCLE, "convex", False)
     monkeypatch.setattr(points, "normals", lambda shapes, index, sample: sample.n)
     assert used() < 0.002
 

@@ -40,7 +40,7 @@ def scene():
 
 
 def tensors(scene, names):
-    variables = Variables(scene, {n: VariableSpec(n) for n in names})
+    variables = Variables(scene, {n: VariableSpec(n, map="clamp") for n in names})
     return {
         x.parameter.name: torch.tensor(np.array(v), requires_grad=True)
         for x, v in zip(variables.latents.values(), variables.init().values(), strict=True)
@@ -58,7 +58,7 @@ def test_image_and_gradients_are_those_of_drjit(scene, integrator):
     assert image.shape == (10, 12, 3) and image.dtype == torch.float32
     (torch.log1p(image) * torch.tensor(weights)).sum().backward()
 
-    variables = Variables(scene, {n: VariableSpec(n) for n in NAMES})
+    variables = Variables(scene, {n: VariableSpec(n, map="clamp") for n in NAMES})
     latents = variables.init()
     dr.enable_grad(*latents.values())
     params = variables.apply(latents)

@@ -197,7 +197,7 @@ def test_an_environment_keeps_its_seam_and_its_gradient(scene):
 
 def test_environment_gradient_sums_to_that_of_its_scale(scene):
     """Radiance is linear in texels and in `scale`: Σ texel · ∂ must equal scale · ∂scale, seam included."""
-    specs = {"sky": VariableSpec("env/radiance"), "scale": VariableSpec("env/scale")}
+    specs = {"sky": VariableSpec("env/radiance", map="clamp"), "scale": VariableSpec("env/scale", map="clamp")}
     variables = Variables(scene, specs)
     latents = variables.init()
     dr.enable_grad(*latents.values())
@@ -298,7 +298,11 @@ def test_textures_change_their_resolution(scene):
     before = read(scene, resolve(scene, "wood/base_color")[0])
     sky = read(scene, resolve(scene, "env/radiance")[0])
     variables = Variables(
-        scene, {"a": VariableSpec("wood/base_color", texture=(10, 12)), "e": VariableSpec("env/radiance", texture=8)}
+        scene,
+        {
+            "a": VariableSpec("wood/base_color", texture=(10, 12), map="clamp"),
+            "e": VariableSpec("env/radiance", texture=8, map="clamp"),
+        },
     )
     shapes = [x.parameter.shape for x in variables.latents.values()]
     assert shapes == [(10, 12, 3), (8, 16, 3)] or shapes == [(8, 16, 3), (10, 12, 3)]
@@ -399,7 +403,7 @@ def test_resize_is_an_exact_average_and_reproduces_linear_ramps():
 @pytest.mark.parametrize("name", ["ball/base_color", "ball/pose", "ball/roughness", "lamp/position"])
 def test_a_nan_gradient_is_not_lost_on_its_way_to_the_latent(scene, name):
     """Dr.Jit's scatter, and so the derivative of its gather, drops NaN: the conversions must not use it."""
-    variables = Variables(scene, {"a": VariableSpec(name, bounds=(-100.0, 100.0))})
+    variables = Variables(scene, {"a": VariableSpec(name, map="clamp", bounds=(-100.0, 100.0))})
     latents = variables.init()
     leaf = next(iter(latents.values()))
     for factor in (float("nan"), 2.0):
