@@ -156,8 +156,9 @@ class told:
 
 
 #: Mitsuba's `blendbsdf` samples one of its BSDFs and returns that one's density, not the mixture's. `path`, which weighs it against
-#: lights, is biased there (the derivative by a colour by 5 to 30 %); light from emitter samples alone is not.
-UNWEIGHED = {"type": "direct", "emitter_samples": 2, "bsdf_samples": 0}
+#: lights, is biased there (the derivative by a colour by 5 to 30 %); light from emitter samples alone is not. One sample, since `direct`
+#: multiplies lights without size by the number of samples (Mitsuba 3.9.1).
+UNWEIGHED = {"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}
 
 
 def primal_of(options: Mapping[str, Any], kind: str = "path", scene: Any = None) -> dict[str, Any]:

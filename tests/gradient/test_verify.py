@@ -14,8 +14,8 @@ import pbdr
 from pbdr.errors import OptionError, ParameterError, SceneError
 from pbdr.geometry.edges import EdgeTable
 from pbdr.integrator import TERMS
-from pbdr.scene import load_object
-from pbdr.verify import checks
+from pbdr.scene import load_object, load_scene
+from pbdr.verify import checks, sources
 from validation.scenes import meshes, zoo
 
 SIZE = 24
@@ -200,3 +200,21 @@ def test_prb_projective_has_no_shadow_edges_of_points():
 def test_prb_has_no_boundary(scene):
     found = check(scene, type="prb")
     assert found.verdict == "wrong" and "zero" in found.text and "boundary" in found.text, found.text
+
+
+LAMPS = {"distant": zoo.lamp(-0.5, 0.3, -1.2), "area": zoo.above(emitter={"type": "area", "radiance": zoo.rgb(30.0)})}
+
+
+@pytest.mark.parametrize("lamp", LAMPS)
+def test_what_is_differenced_of_blends_is_their_image(lamp):
+    """Where `path` has no bias, for it weighs nothing (a distant lamp) or the material does not blend (an area light), both agree.
+
+    Negative control: two emitter samples, by which `direct` multiplies the distant lamp.
+    """
+    blended = lamp == "distant"
+    scene = load_scene(zoo.scene(zoo.MATERIALS["blend"]() if blended else zoo.GREEN, LAMPS[lamp])).mi
+    mean = lambda kind: float(np.mean(mi.render(scene, integrator=mi.load_dict(kind), spp=256, seed=3)))  # noqa: E731
+    path, ours = mean({"type": "path", "max_depth": 2}), mean(sources.UNWEIGHED)
+    assert ours == pytest.approx(path, rel=0.01)
+    if blended:
+        assert mean({**sources.UNWEIGHED, "emitter_samples": 2}) > 1.5 * path
