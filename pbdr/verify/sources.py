@@ -155,9 +155,9 @@ class told:
         raise SceneError(f"{self.name} raised {type(cause).__name__}: {(lines or ['no message'])[-1][:300]}") from None
 
 
-#: Mitsuba's `blendbsdf` samples one of its BSDFs and returns that one's density, not the mixture's. `path`, which weighs it against
-#: lights, is biased there (the derivative by a colour by 5 to 30 %); light from emitter samples alone is not. One sample, since `direct`
-#: multiplies lights without size by the number of samples (Mitsuba 3.9.1).
+#: Mitsuba's `blendbsdf` samples one of its BSDFs and returns that one's density, not the mixture's. `path`, which weighs it by that
+#: against lights, is biased there (the derivative by a colour by 5 to 30 %); light from emitter samples alone is not. It is one
+#: sample, since `direct` multiplies lights without size by the number of samples (Mitsuba 3.9.1).
 UNWEIGHED = {"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}
 
 
