@@ -169,8 +169,11 @@ def activate(variant: str = "auto") -> str:
         )
     if wanted.startswith("llvm"):
         _check_loaded(backend)
-    if mi.variant() != wanted:
-        mi.set_variant(wanted)
+    try:
+        if mi.variant() != wanted:
+            mi.set_variant(wanted)
+    except ImportError as error:
+        raise BackendError(f"variant '{wanted}' does not run on this machine ({error}): use 'auto'. See: pbdr doctor") from None
     _ensure_worker()
     return str(wanted)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from .rundir import RunDirectory
 
 #: Offsets from the minimum, in standard deviations and in parts of the natural unit, from which on an unknown has not settled.
 SIGMAS, UNITS = 3.0, 0.02
+#: Unknowns that a verdict names, at most.
+SHOWN = 9
 
 
 def find(
@@ -55,10 +57,16 @@ def remark(found: Mapping[str, Any] | None) -> tuple[str, str]:
     moving = [bar["name"] + (f" ({bar['what']})" if bar["what"] else "") for bar in found["bars"] if _unsettled(bar)]
     text = ""
     if open_ones:
-        text += f" The images leave open: {'; '.join(open_ones)}: other values would explain them as well."
+        text += f" The images leave open: {_some(open_ones, '; ')}: other values would explain them as well."
     if moving:
-        text += f" Not yet at the minimum: {', '.join(moving)}."
+        text += f" Not yet at the minimum: {_some(moving, ', ')}."
     return ("ambiguous" if open_ones else "not settled" if moving else ""), text
+
+
+def _some(names: Sequence[str], between: str) -> str:
+    """The first of many names, and how many more; all of them are in metrics.json."""
+    more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    return between.join([*names[:SHOWN], *more])
 
 
 def _unsettled(bar: Mapping[str, Any]) -> bool:

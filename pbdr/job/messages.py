@@ -81,7 +81,7 @@ def _wrong(entry: Any, location: list[int | str]) -> str:
         return f"{where}{_given(entry)}: this is a section, [{dotted}], with keys of its own below it"
     if dotted == "vars" and entry["type"] in ("dict_type", "too_short"):
         return f"{where}: {hints.MISSING['vars']}"
-    return f"{where}{_given(entry)}: {_what(entry)}"
+    return f"{where}{_given(entry)}: {_what(entry)}" if location else _what(entry)
 
 
 def _sections(model: type[BaseModel]) -> Iterator[tuple[str, list[str]]]:

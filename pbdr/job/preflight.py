@@ -90,7 +90,10 @@ def _told(job: Job, scene: Scene) -> list[str]:
             shown = ", ".join(names[:SHOWN]) + (f", … and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
             lines.append(f"variable {name!r} is {len(names)} parameters: {shown}")
         if spec.start >= job.optim.steps:
-            lines.append(f"variable {name!r} does not move: its start is step {spec.start}, and the job has {job.optim.steps}")
+            lines.append(f"variable {name!r} does not move: its start is step {spec.start} of {job.optim.steps}")
+        late = [entry.step for entry in spec.remesh if entry.step >= job.optim.steps]
+        if late:
+            lines.append(f"variable {name!r} gets no new faces at step {late[0]}: the job has {job.optim.steps} steps")
     compared = {loss.plane for _, loss in get_losses(job.loss.terms)}
     for plane in ("depth", "normal"):
         if getattr(job.data, plane) is not None and plane not in compared:

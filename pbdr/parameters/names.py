@@ -20,6 +20,8 @@ from pbdr.errors import ParameterError, closest
 from pbdr.parameters import roles
 from pbdr.scene import Scene, mitsuba_scene
 
+#: Names that are told instead of one that does not exist, at most.
+SHOWN = 4
 #: Path components that only say where in a shape or wrapper a quantity sits.
 WRAPPERS = frozenset(
     ("bsdf", "emitter", "brdf_0", "brdf_1", "bsdf_0", "bsdf_1", "nested_bsdf", "sensor", "film")
@@ -158,8 +160,22 @@ def of_sensor(scene: Any, parameter: Parameter) -> bool:
     return isinstance(owner_of(scene, parameter), mi.Sensor)
 
 
-def _unknown(scene: Any, pattern: str, labels: Iterable[str]) -> str:
+def _meant(pattern: str, labels: Sequence[str]) -> list[str]:
+    """Return names that a pattern probably means, best first: the object's, by what its role is called here; or that role's."""
+    thing, _, word = pattern.rpartition("/")
+    role = roles.ELSEWHERE.get(word.lower(), word)
+    if f"{thing}/{role}" in labels:
+        return [f"{thing}/{role}"]
     near = closest(pattern, labels)
+    if any(fnmatch.fnmatchcase(label.rpartition("/")[0], thing) for label in labels):
+        return near
+    same = [label for label in labels if label.rpartition("/")[2] == role]
+    first = closest(f"{thing}/{role}", same)
+    return (first + [label for label in same if label not in first])[:SHOWN] or near
+
+
+def _unknown(scene: Any, pattern: str, labels: Iterable[str]) -> str:
+    near = _meant(pattern, list(labels))
     hint = f" Closest: {', '.join(repr(n) for n in near)}." if near else ""
     if pattern.endswith("eta") and any(n.class_name() == "SmoothDielectric" for n in traverse(scene).hierarchy):
         hint += " The index of Mitsuba's 'dielectric' is no parameter: use pbdr's 'smoothdielectric', which is the same otherwise."

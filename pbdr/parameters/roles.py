@@ -175,6 +175,21 @@ TABLE = {row.name: row for row in _rows()}
 #: Mitsuba's parameter name → role, where the two differ.
 ALIASES = {key: row.name for row in TABLE.values() for key in row.keys}
 
+#: What other programs call a role → role, for messages. Letters are small.
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("albedo", "color", "colour", "base_colour", "basecolor", "diffuse", "kd", "reflectance", "diffuse_reflectance"),
+        "base_color",
+    ),
+    **dict.fromkeys(("alpha", "rough"), "roughness"),
+    **dict.fromkeys(("ior", "int_ior"), "eta"),
+    **dict.fromkeys(("metalness", "metal"), "metallic"),
+    **dict.fromkeys(("intensity", "emission", "emissive", "irradiance", "light"), "radiance"),
+    **dict.fromkeys(("vertices", "vertex_positions", "shape", "geometry"), "positions"),
+    **dict.fromkeys(("to_world", "transform", "extrinsics", "rotation", "translation"), "pose"),
+    **dict.fromkeys(("x_fov", "focal", "focal_length", "intrinsics"), "fov"),
+}  # fmt: skip
+
 #: What has no row.
 OTHER = Role("", Kind.OTHER)
 

@@ -334,6 +334,8 @@ def _exactly(raw: str) -> str:
 
 
 def _broadcast(init: NDArray[np.float64], parameter: Parameter, what: str) -> NDArray[np.float64]:
+    if init.ndim == 0 and parameter.kind in ("mesh", "transform"):
+        raise ParameterError(f"{what} is one number, and {parameter.shape} have no use for it: leave init out, or give all")
     try:
         return np.broadcast_to(init, parameter.shape).copy()
     except ValueError:

@@ -41,6 +41,7 @@ JOB_MISTAKES = [
     ({'"truth.xml"': '"thruth.xml"'}, 3, "thruth.xml: no such target scene. Closest there: 'truth.xml'"),
     ({"mat/base_color": "mat/base_colour"}, 2, "'mat/base_colour' is not in"),
     ({'type = "prb"': 'type = "prbb"'}, 3, "prbb"),
+    ({'"mat/base_color"\ninit = 0.5\nbounds = [0.0, 1.0]': '"ball/pose"\ninit = 0.5'}, 2, "is one number, and (3, 4) have no use"),
     ({"bounds = [0.0, 1.0]": "bounds = [0.6, 1.0]"}, 2, "outside its bounds [0.6, 1]"),
     ({"bounds = [0.0, 1.0]": 'map = "exp"\nbounds = [1.0, 0.0]'}, 2, "not in increasing order"),
     ({"init = 0.5": "init = [0.5, 0.5]"}, 2, "has shape (2,)"),

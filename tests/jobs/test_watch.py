@@ -80,6 +80,8 @@ def test_the_verdict_is_never_plain_while_a_direction_is_open() -> None:
     assert word == "ambiguous" and "a × b" in text
     word, text = bars.remark({"open": [], "bars": [{**bar, "offset": 0.3}]})
     assert word == "not settled" and "minimum: a" in text
+    many = [{"unknowns": f"u{k}"} for k in range(30)]
+    assert "u8; and 21 more: other values" in bars.remark({"open": many, "bars": []})[1]
 
 
 def test_the_verdict_tells_what_did_not_move_and_what_got_worse() -> None:
@@ -133,7 +135,7 @@ def test_a_diverged_fit_steps_back_with_half_the_rate(monkeypatch: pytest.Monkey
 def test_a_loss_that_rises_has_diverged() -> None:
     problem, _ = made("colours", 0, 3)
     after = watch.Watch(problem, False, print)._watched(lambda state, info: None)
-    info: Any = type("Info", (), {"scale": 1.0, "skipped": False, "seconds": 0.1})()
+    info: Any = type("Info", (), {"scale": 1.0, "skipped": False, "seconds": 0.1, "step": 0, "gradient_norms": {}})()
     for smoothed in (1.0, 2.0):
         after(State(1, {}, None, progress=Progress(smoothed)), info)  # type: ignore[arg-type]
     with pytest.raises(DivergedError, match="5 times that of the start"):

@@ -148,6 +148,17 @@ def test_unknown_variant_is_refused():
         backend.activate("llvm_ad_rgbb")
 
 
+def test_a_variant_that_this_machine_cannot_run_is_refused(monkeypatch):
+    import mitsuba as mi
+
+    def refuse(name):
+        raise ImportError("the CUDA backend hasn't been initialized")
+
+    monkeypatch.setattr(mi, "set_variant", refuse)
+    with pytest.raises(BackendError, match=r"variant 'cuda_ad_rgb' does not run on this machine .*: use 'auto'"):
+        backend.activate("cuda_ad_rgb")
+
+
 @pytest.mark.parametrize(
     ("argv", "original", "expected"),
     [

@@ -123,7 +123,7 @@ checkpoint_every = 100
         ('cameras = "transforms.json"', 'target = "x.xml"\nimages = "y"', "both given: leave one out"),
         ('cameras = "transforms.json"', 'images = "y"\nfov = 50.0', "fov is that of a folder of images"),
         ('cameras = "transforms.json"', 'cameras = "t.json"\ntarget = "x.xml"', 'belongs to cameras = "scene"'),
-        ("[optim]", "[goal]\nrmse = { albed = 0.1 }\n[optim]", "names the variable 'albed'"),
+        ("[optim]", "[goal]\nrmse = { albed = 0.1 }\n[optim]", "job.toml: [goal] rmse names the variable 'albed'"),
         ("[optim]", "[render]\nresolution = [{ step = 0, scale = 0.3 }]\n[optim]", "1 divided by a whole number"),
         ("[optim]", "[render]\nresolution = [{ step = 5, scale = 0.5 }]\n[optim]", "must start at 0"),
         ("[optim]", "[render]\nresolution = [{ step = 0, scal = 1.0 }]\n[optim]", "no key 'scal'. Closest: 'scale'"),

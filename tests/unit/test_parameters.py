@@ -134,6 +134,8 @@ def test_selection(scene):
     ("match", "message"),
     [
         ("ball/color", "'ball/color' is not in <dict>. Closest: 'ball/base_color'"),
+        ("ball/albedo", "'ball/albedo' is not in <dict>. Closest: 'ball/base_color'. List all"),
+        ("bal/Diffuse", "'bal/Diffuse' is not in <dict>. Closest: 'ball/base_color'"),
         ("nobody/*", "is not in"),
         (["*/base_color", "!*"], "selects no parameter"),
         ([], "selects no parameter"),
