@@ -125,7 +125,7 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
     info = Info(state.step, loss, extra, norms, named, labels, scale, seconds, bool(wrong), wrong, notes)
     if wrong and (options.nonfinite == "stop" or skipped > options.max_skips):
         raise DivergedError(
-            f"step {state.step}: {wrong}; {skipped} step(s) skipped, max_skips = {options.max_skips}. "
+            f"step {state.step + 1}: {wrong}; {skipped} step(s) skipped, max_skips = {options.max_skips}. "
             "Lower lr, raise spp, or tighten the bounds of the variable"
         )
     learned = problem.learned.kept() if problem.learned is not None else {}
