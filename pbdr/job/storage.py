@@ -38,7 +38,8 @@ def explain(error: OSError, path: Path) -> DataError | OptionError:
             "limit of file sizes (ulimit -f), then continue with `pbdr resume`"
         )
     reason = error.strerror or str(error)
-    return OptionError(f"{path}: cannot be written ({reason}); choose another folder with --output.dir FOLDER")
+    other = "choose another folder, of a run by --output.dir, of one file by --out"
+    return OptionError(f"{path}: cannot be written ({reason}); {other}")
 
 
 def fsync_folder(folder: Path) -> None:

@@ -206,6 +206,9 @@ def test_unwritable_output_folder(tiny: Tiny, tmp_path: Path, capfd: pytest.Capt
     assert code == 2
     assert_one_line(err, "cannot be written")
     assert "--output.dir" in err
+    code, _, err = run(capfd, "init", str(tmp_path / "scene.xml"), "--no-probe", "--out", str(tmp_path / "taken" / "j.toml"))
+    assert code == 2
+    assert_one_line(err, "of one file by --out")
 
 
 def test_read_only_output_folder(tiny: Tiny, tmp_path: Path) -> None:
