@@ -49,6 +49,9 @@ class View:
     time: float = 0.0
 
 
+#: Numbers that are optimised together by least squares, at most: each is a derivative image.
+LEAST_SQUARES = 200
+
 #: What a loss or gradient that is not finite may do.
 NONFINITE = ("skip", "stop")
 
@@ -148,17 +151,34 @@ class Problem:
         for index, view in enumerate(self.views):
             self._check(index, view)
         check_variables(self.bound)
-        for key in self.optimiser.wanting("least squares", self.bound.leaves):
-            name = self.bound.leaves[key].variable
-            if self.priors.get(name):
-                raise ParameterError(
-                    f'variable {name!r}: "{self.optimiser.of(key).name}" knows no priors; use optimiser = "adam"'
-                )
+        self._check_least_squares()
         names = [self.label(index) for index in range(len(self.views))]
         if self.options.exposure_lr is not None and len(set(names)) != len(names):
             raise DataError("two views have the same name, by which exposures are kept: name them differently")
         if self.gauge is not None and self.options.gauge_lr is not None:
             gauge.check_tint(self.gauge, self.bound)
+
+    def _check_least_squares(self) -> None:
+        """Raise OptionError or ParameterError where least squares are asked for that cannot be solved, or would take for ever."""
+        leaves, pathspace = self.bound.leaves, getattr(self.integrator, "is_pathspace", False)
+        asked = {"[optim]": self.options.optimiser, **{n: s.optimiser for n, s in self.bound.specs.items() if s.optimiser}}
+        for where, choice in asked.items():
+            one = OPTIMISERS.make(choice)
+            if one.wants != "gradients" and not pathspace:
+                raise OptionError(
+                    f'optimiser "{one.name}" ({where}) needs derivative images of the integrator "pathspace"; use it, or "adam"'
+                )
+        numbers = 0
+        for key in self.optimiser.wanting("least squares", leaves):
+            name, one = leaves[key].variable, self.optimiser.of(key)
+            if self.priors.get(name):
+                raise ParameterError(f'variable {name!r}: "{one.name}" knows no priors; use optimiser = "adam"')
+            numbers += int(np.prod(self.bound.init()[key].shape))
+            if numbers > LEAST_SQUARES:
+                raise OptionError(
+                    f'variable {name!r}: "{one.name}" renders a derivative for every number, and these are {numbers} or more; it '
+                    f'takes {LEAST_SQUARES} at most: use optimiser = "adam"'
+                )
 
     @cached_property
     def bound(self) -> Variables:

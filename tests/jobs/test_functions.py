@@ -170,3 +170,16 @@ def test_code_that_is_not_there(tmp_path: Path, capsys: Any, code: str, message:
     (tmp_path / "own.py").write_text(code)
     assert cli.main(["fit", str(write_job(tmp_path, CHANGES)), "--allow-code"]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "spec, tracer, message",
+    [
+        ({"latents": {"x": np.zeros(201)}}, "pathspace", "renders a derivative for every number"),
+        ({"latents": {"x": np.zeros(3)}}, "prb", 'needs derivative images of the integrator "pathspace"'),
+    ],
+)
+def test_least_squares_that_cannot_be_had(spec: dict[str, Any], tracer: str, message: str) -> None:
+    given = FunctionSpec(lambda x: dr.repeat(mi.Float(0.5), 3), match="left/base_color", optimiser="lm", **spec)
+    with pytest.raises(OptionError, match=message):
+        Problem(scene(), [View(np.ones((1, 1, 3), np.float32))], {"f": given}, Options(integrator={"type": tracer}))
