@@ -3,8 +3,7 @@
 Light comes from far away, so that images have little noise. Every case also fails without its primary boundary.
 """
 
-from __future__ import annotations
-
+import dataclasses
 import warnings
 
 import mitsuba as mi
@@ -88,13 +87,12 @@ class Sinking(Differences):
     """One-sided: from the parameter as it is against its tangent."""
 
     def image(self, step, seed):
-        start = self.start
-        self.start = start - step * self.tangent
+        move = self.move
+        self.move = dataclasses.replace(move, start=move.start - step * move.tangent)
         try:
             return super().image(step, seed)
         finally:
-            self.start = start
-            self._write(start)
+            self.move = move
 
 
 @pytest.mark.parametrize("moves", ["block", "floor"])

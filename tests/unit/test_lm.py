@@ -10,7 +10,7 @@ import numpy as np
 
 from pbdr.inverse.least_squares import Normal
 from pbdr.inverse.optimisers import Adam, Groups, LevenbergMarquardt, Memory
-from pbdr.inverse.optimisers.lm import LEAST, is_noise, solved
+from pbdr.inverse.optimisers.lm import LEAST, is_noise, solved, within
 
 POINTS = np.linspace(0, 3, 40)
 TRUTH = np.array([1.5, 0.8, 0.3])
@@ -29,6 +29,7 @@ class Fit:
 
     keys = ("x",)
     finest = 0.03
+    reach = np.full(3, np.inf)
 
     def __init__(self, latents: Mapping[str, Any], seed: int, residual: float = 0.0, derivative: float = 0.0) -> None:
         self.start, self.seed, self.residual, self.derivative = (
@@ -135,3 +136,10 @@ def test_groups_solve_for_those_that_want_it() -> None:
     assert after.t == {"x": 1, "y": 0} and np.array(moved["x"])[0] != 0.5
     np.testing.assert_array_equal(np.array(moved["y"]), 1)
     assert isinstance(after, Memory) and set(after.slots) == {"m", "v", "damping", "blur", "averaged"}
+
+
+def test_a_step_keeps_to_its_reach() -> None:
+    """The whole step is shortened, so that its direction stays; a step within reach is what it was."""
+    move = np.array([0.5, -0.1, 0.2])
+    np.testing.assert_allclose(within(move, np.array([0.1, 1.0, np.inf])), move / 5)
+    np.testing.assert_array_equal(within(move, np.full(3, 0.5)), move)
