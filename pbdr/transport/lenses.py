@@ -7,6 +7,7 @@ Lenses that are `wide` go by the angle to the axis: they may look backwards, and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -31,8 +32,30 @@ def _newton(step: Callable[..., Any], target: Any, coefficients: tuple[Any, ...]
         return dr.while_loop(state, lambda k, *_: k < NEWTON_STEPS, body, label="pbdr: undistort")[1]
 
 
+class Lens(ABC):
+    """What a lens model must answer. One with distortion takes its `coefficients` as a tuple of scalars, in the order of `names`.
+
+    names   of its coefficients, as properties and parameters of the sensor
+    wide    whether it goes by the angle to the axis; without it, the image is a function of x/z and y/z
+
+    One with distortion also has `distort` and `undistort`, of angles if it is `wide`, else of points (x/z, y/z), and `stretch`, the
+    area of the image per area of undistorted points: the sensor asks them whether its whole film can be undone (`distorted.py`).
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+    wide: ClassVar[bool] = False
+
+    @abstractmethod
+    def image(self, q: Any) -> tuple[Any, Any, Any]:
+        """Vector from the viewpoint → (image point, image area per solid angle there, whether the lens sees it)."""
+
+    @abstractmethod
+    def direction(self, image: Any) -> Any:
+        """Image point → unit direction, attached to the image point and the coefficients: inverse of `image`."""
+
+
 @dataclass
-class Pinhole:
+class Pinhole(Lens):
     """No distortion: the image is x/z, y/z."""
 
     wide: ClassVar[bool] = False
@@ -49,7 +72,7 @@ class Pinhole:
 
 
 @dataclass
-class OpenCV:
+class OpenCV(Lens):
     """OpenCV's and COLMAP's OPENCV: radial k1, k2, k3 and tangential p1, p2 on x/z, y/z."""
 
     names: ClassVar[tuple[str, ...]] = ("k1", "k2", "p1", "p2", "k3")
@@ -115,7 +138,7 @@ def _solved(m: Any, b: Any) -> Any:
 
 
 @dataclass
-class OpenCVFisheye:
+class OpenCVFisheye(Lens):
     """OpenCV's and COLMAP's OPENCV_FISHEYE: θ_d = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸), θ the angle to the axis."""
 
     names: ClassVar[tuple[str, ...]] = ("k1", "k2", "k3", "k4")
