@@ -46,7 +46,7 @@ class LevenbergMarquardt(Optimiser):
     name: ClassVar[str] = "lm"
     wants: ClassVar[str] = "least squares"
     slots: ClassVar[tuple[str, ...]] = ("damping", "blur", "averaged")
-    average: int = option(64, "images whose answers are averaged at the end")
+    average: int = option(192, "images whose answers are averaged at the end")
 
     def init(self, latents: Mapping[str, Any]) -> Memory:
         values = {"damping": DAMPING, "blur": 0.0, "averaged": 0.0}
