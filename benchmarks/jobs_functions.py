@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from .harness import ROOT
+from validation import examples
+
 from .jobs_case import Case, Limit
-
-
-def example(name: str) -> Any:
-    """The program examples/NAME.py as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def skinned(start: int, folder: Path) -> Mapping[str, float]:
     """Relative errors of the angles in percent, from starts up to 0.4 radians off."""
-    module = example("skinned_mesh")
+    module = examples.load("skinned_mesh")
     off = np.random.default_rng([start, 1]).uniform(-0.4, 0.4, len(module.TRUTH))
     found = module.estimate({name: angle + x for (name, angle), x in zip(module.TRUTH.items(), off, strict=True)})
     return {name: 100 * abs(found[name] / angle - 1) for name, angle in module.TRUTH.items()}
@@ -32,7 +22,7 @@ def skinned(start: int, folder: Path) -> Mapping[str, float]:
 
 def simulated(start: int, folder: Path) -> Mapping[str, float]:
     """Relative errors of velocity and stiffness in percent, from starts up to 30 % off."""
-    module, rng = example("simulation"), np.random.default_rng([start, 2])
+    module, rng = examples.load("simulation"), np.random.default_rng([start, 2])
     first = {name: list(np.array(x) * rng.uniform(0.7, 1.3, len(x))) for name, x in module.TRUTH.items()}
     found = module.estimate(first)
     return {

@@ -168,12 +168,13 @@ class Problem:
                 raise OptionError(
                     f'optimiser "{one.name}" ({where}) needs derivative images of the integrator "pathspace"; use it, or "adam"'
                 )
-        numbers = 0
-        for key in self.optimiser.wanting("least squares", leaves):
+        keys, numbers = self.optimiser.wanting("least squares", leaves), 0
+        first = self.bound.init() if keys else {}
+        for key in keys:
             name, one = leaves[key].variable, self.optimiser.of(key)
             if self.priors.get(name):
                 raise ParameterError(f'variable {name!r}: "{one.name}" knows no priors; use optimiser = "adam"')
-            numbers += int(np.prod(self.bound.init()[key].shape))
+            numbers += int(np.prod(first[key].shape))
             if numbers > LEAST_SQUARES:
                 raise OptionError(
                     f'variable {name!r}: "{one.name}" renders a derivative for every number, and these are {numbers} or more; it '

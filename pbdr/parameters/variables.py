@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -200,7 +201,7 @@ class Variables:
         followers = [parameter.raw for shared in self.followers.values() for parameter in shared]
         return [*(latent.parameter.raw for latent in self.latents.values()), *followers, *self._given]
 
-    @property
+    @cached_property
     def leaves(self) -> dict[str, Leaf]:
         """All latents by key."""
         found: dict[str, Leaf] = {}

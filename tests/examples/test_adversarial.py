@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the extra torch")
+from validation import examples
 
 
 @pytest.fixture(scope="module")
 def example(root: Any) -> Any:
-    spec = importlib.util.spec_from_file_location("adversarial", root / "examples" / "adversarial.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = examples.load("adversarial")
     return module
 
 

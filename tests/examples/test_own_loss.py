@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,14 +11,12 @@ import pytest
 import pbdr
 from pbdr.errors import OptionError
 from pbdr.inverse.losses import LOSSES, Loss
+from validation import examples
 
 
 @pytest.fixture(scope="module")
 def example(root):
-    spec = importlib.util.spec_from_file_location("own_loss", root / "examples" / "own_loss.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["own_loss"] = module  # as an import would
-    spec.loader.exec_module(module)
+    module = examples.load("own_loss")
     yield module
     LOSSES.forget("huber")
     del sys.modules["own_loss"]

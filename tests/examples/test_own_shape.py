@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 
 import mitsuba as mi
@@ -12,6 +11,7 @@ import pytest
 from pbdr.errors import OptionError, SceneError
 from pbdr.geometry import kind, registry
 from pbdr.rendering import gradient
+from validation import examples
 from validation.agreement import assert_differs
 from validation.finite_differences import Differences, assert_transposed, check, gradients
 
@@ -21,10 +21,7 @@ LOW = {"max_depth": 2}
 
 @pytest.fixture(scope="module")
 def example(root):
-    spec = importlib.util.spec_from_file_location("own_shape", root / "examples" / "own_shape.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["own_shape"] = module  # as an import would
-    spec.loader.exec_module(module)
+    module = examples.load("own_shape")
     yield module
     registry.forget("ellipsoids")
     del sys.modules["own_shape"]
