@@ -102,7 +102,7 @@ def measure(faces: int, spp: int, depth: int, out: Path) -> dict[str, Any]:
     import mitsuba as mi
 
     import pbdr
-    from pbdr.boundary.table import TableBuilder
+    from pbdr.boundary.table.builder import TableBuilder
     from pbdr.parameters import traverse
     from pbdr.scene import integrator_of
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from pbdr.options import PathspaceOptions
+from pbdr.pathspace.options import PathspaceOptions
 
 from .harness import ROOT, table, write_page
 
 PAGE = ROOT / "docs" / "reference" / "options.md"
 INTRODUCTION = """# Options of the integrator `pathspace`
 
-Made by `python -m benchmarks.options_page` from `pbdr/options.py`; a test compares the two. In Python they are entries of the
-integrator's dictionary, `{"type": "pathspace", "max_depth": 3}`; in a job file, of its table `[integrator]`; in a scene file,
-properties of `<integrator type="pathspace">`."""
+Made by `python -m benchmarks.options_page` from `pbdr/pathspace/options.py`; a test compares the two. In Python they are entries
+of the integrator's dictionary, `{"type": "pathspace", "max_depth": 3}`; in a job file, of its table `[integrator]`; in a scene
+file, properties of `<integrator type="pathspace">`."""
 
 
 def made() -> str:

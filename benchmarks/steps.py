@@ -39,7 +39,7 @@ Task = Callable[[], Any]
 
 def uncompared() -> Any:
     """Replays are not compared with traced passes: that happens a dozen times in thousands of steps."""
-    from pbdr.replay import Recording
+    from pbdr.pathspace.replay import Recording
 
     return mock.patch.object(Recording, "due", lambda self: False)
 
@@ -260,7 +260,7 @@ def _replays(options: argparse.Namespace) -> tuple[dict[str, Any], str, bool]:
     """Milliseconds of a gradient of a small film: traced, replayed, and what of the latter is preparation and what the pass."""
     import drjit as dr
 
-    from pbdr.replay import Recordings
+    from pbdr.pathspace.replay import Recordings
 
     case, passes = Case(options.out / "steps", **SMALL), []
     original = Recordings.backward

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pbdr.boundary.warp_options import WarpOptions
+from pbdr.boundary.warp.options import WarpOptions
 
 from .harness import table
 

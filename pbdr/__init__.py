@@ -41,7 +41,7 @@ __all__ = ["__version__", "activate", *_HOMES]
 def activate(variant: str = "auto") -> str:
     """Find the backend, activate `variant` unless one is active, register `pathspace`; returns the variant's name."""
     chosen = backend.activate(variant)
-    import_module("pbdr.integrator").register()
+    import_module("pbdr.pathspace.plugin").register()
     return chosen
 
 

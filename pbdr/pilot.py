@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pbdr.errors import OptionError
-from pbdr.passes import SHARES, TERMS
+from pbdr.pathspace.passes import SHARES, TERMS
 from pbdr.rendering import gradient, pathspace_of
 from pbdr.scene import mitsuba_scene, sensor_of
 from pbdr.seeds import hashed

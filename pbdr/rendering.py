@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pbdr.aligned import aligned
 from pbdr.errors import DataError, DivergedError, OptionError, PbdrError
-from pbdr.integrator import TERMS
 from pbdr.parameters import Parameter, list_parameters, resolve
 from pbdr.parameters.attach import attached
+from pbdr.pathspace.plugin import TERMS
 from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
 
 Arrays = dict[str, NDArray[np.float32]]

@@ -31,14 +31,14 @@ def _adjoint(change: Callable[[Any], Any]) -> Callable[[], Mapping[str, Any]]:
     """The gradient of another adjoint image."""
 
     def patches() -> Mapping[str, Any]:
-        from pbdr.passes import GradientPass
+        from pbdr.pathspace.passes import GradientPass
 
         right = GradientPass.backward
 
         def wrong(self: Any, scene: Any, sensor: Any, given: Any) -> Any:
             return right(self, scene, sensor, replace(given, adjoint=change(given.adjoint)))
 
-        return {"pbdr.passes.GradientPass.backward": wrong}
+        return {"pbdr.pathspace.passes.GradientPass.backward": wrong}
 
     return patches
 
@@ -60,7 +60,7 @@ def _term(name: str, factor: float) -> Callable[[], Mapping[str, Any]]:
     """One term of the gradient counts `factor` times."""
 
     def patches() -> Mapping[str, Any]:
-        from pbdr.passes import GradientPass
+        from pbdr.pathspace.passes import GradientPass
 
         right = GradientPass.backward
 
@@ -71,7 +71,7 @@ def _term(name: str, factor: float) -> Callable[[], Mapping[str, Any]]:
                 found = found + right(replace(self, chosen=(name,)), scene, sensor, scaled)
             return found
 
-        return {"pbdr.passes.GradientPass.backward": wrong}
+        return {"pbdr.pathspace.passes.GradientPass.backward": wrong}
 
     return patches
 

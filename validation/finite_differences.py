@@ -12,8 +12,8 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 
-from pbdr.integrator import TERMS
 from pbdr.parameters import list_parameters, traverse
+from pbdr.pathspace.plugin import TERMS
 from pbdr.rendering import derivative, gradient
 from pbdr.seeds import hashed
 from pbdr.verify.sources import Move, difference

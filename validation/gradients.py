@@ -36,7 +36,7 @@ def families() -> dict[str, Any]:
 
 def gradients(name: str, case: Any, folder: Path) -> dict[str, np.ndarray]:
     """Term → gradient of the case's parameter, for a fixed adjoint image and seed."""
-    from pbdr.integrator import TERMS
+    from pbdr.pathspace.plugin import TERMS
     from pbdr.rendering import gradient
     from pbdr.seeds import hashed
 

@@ -40,7 +40,7 @@ class Switch:
     @contextlib.contextmanager
     def off(self) -> Iterator[None]:
         """The same for every integrator made meanwhile, unless its own options say otherwise."""
-        from pbdr.options import PathspaceOptions
+        from pbdr.pathspace.options import PathspaceOptions
 
         changed = partialmethod(PathspaceOptions.__init__, **self.options)  # keywords of the call come last
         with self.patched(), mock.patch.object(PathspaceOptions, "__init__", changed):
@@ -72,39 +72,39 @@ _EDGES = [
 SWITCHES = {
     "budgets": Switch(
         "sample counts all the same",
-        patches={"pbdr.integrator.SHARES": dict.fromkeys(("primary", "direct", "indirect"), 1 / 4)},
+        patches={"pbdr.pathspace.plugin.SHARES": dict.fromkeys(("primary", "direct", "indirect"), 1 / 4)},
     ),
     "sequence": Switch("independent random numbers", {"sequence": "independent"}),
     "adjoint-sampling": Switch("pixels and edges whatever the adjoint", {"adjoint_sampling": False}),
     "pixels": Switch("pixels all the same", patches={"pbdr.transport.pixels.mixed": _unmixed}),
     "film-edges": Switch(
         "edges whatever the adjoint",
-        patches={"pbdr.boundary.primary.mixed": _unmixed, "pbdr.boundary.horizon.mixed": _unmixed},
+        patches={"pbdr.boundary.edges.primary.mixed": _unmixed, "pbdr.boundary.inside_faces.horizon.mixed": _unmixed},
     ),
     "systematic": Switch(
         "edge points by chance, not systematic", patches={f"{module}.systematic": _by_chance for module in _EDGES}
     ),
     "favour-moving": Switch(
-        "edges that rest as often as those that move", patches={"pbdr.boundary.sampling.favour": _unfavoured}
+        "edges that rest as often as those that move", patches={"pbdr.boundary.sampling.masses.favour": _unfavoured}
     ),
     "blend-area": Switch("motion: directions fixed (h = ∞)", {"blend_distance": 1e4}),
     "blend-directions": Switch("motion: area form (h → 0)", {"blend_distance": 1e-4}),
-    "uniform-lobe": Switch("no uniform lobe", patches={"pbdr.integrator.UNIFORM_LOBE": 0.0}),
+    "uniform-lobe": Switch("no uniform lobe", patches={"pbdr.pathspace.plugin.UNIFORM_LOBE": 0.0}),
     "outward": Switch(
-        "edges from camera paths only", patches={"pbdr.boundary.reflected.outward_share": _outwards(0.0)}, deep=True
+        "edges from camera paths only", patches={"pbdr.boundary.edges.reflected.outward_share": _outwards(0.0)}, deep=True
     ),
     "from-camera": Switch(
-        "edges outwards only", patches={"pbdr.boundary.reflected.outward_share": _outwards(1.0)}, deep=True
+        "edges outwards only", patches={"pbdr.boundary.edges.reflected.outward_share": _outwards(1.0)}, deep=True
     ),
     "guiding": Switch("no guiding", {"guiding": "none"}, deep=True),
     "candidates": Switch(
-        "edge points for x_S by length alone", patches={"pbdr.boundary.from_camera.CANDIDATES": 1}, deep=True
+        "edge points for x_S by length alone", patches={"pbdr.boundary.edges.from_camera.CANDIDATES": 1}, deep=True
     ),
     "silhouettes": Switch(
-        "no directions for silhouettes", patches={"pbdr.boundary.from_edges.SILHOUETTES": 0.0}, deep=True
+        "no directions for silhouettes", patches={"pbdr.boundary.edges.from_edges.SILHOUETTES": 0.0}, deep=True
     ),
     "roulette": Switch("no Russian roulette", {"rr_depth": 2**20}, deep=True, row=False),
     "silhouette-lists": Switch(
-        "every edge looked at from every light point", patches={"pbdr.boundary.silhouettes.FEW": 2**32}, row=False
+        "every edge looked at from every light point", patches={"pbdr.boundary.sampling.silhouettes.FEW": 2**32}, row=False
     ),
 }

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pbdr.boundary import guiding
 from pbdr.boundary.motion import Motion
+from pbdr.boundary.sampling import guiding
 from pbdr.transport import path
 from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude
 from pbdr.transport.tracer import Tracer
 
 if TYPE_CHECKING:
-    from pbdr.boundary.chains import Mirrors
-    from pbdr.boundary.light_points import Outlines
+    from pbdr.boundary.connect.chains import Mirrors
+    from pbdr.boundary.sampling.light_points import Outlines
 
 
 @dataclass

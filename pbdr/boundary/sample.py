@@ -14,7 +14,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.boundary import guiding
+from pbdr.boundary.sampling import guiding
 from pbdr.transport import path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField

@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from pbdr.boundary import (
-    clipped,
-    direct,
-    from_camera,
-    from_edges,
-    frustum,
-    horizon,
-    normal_maps,
-    patterns,
-    primary,
-    shadows,
-    sightlines,
-    specular,
-    terminator,
-)
+from pbdr.boundary.edges import clipped, direct, from_camera, from_edges, frustum, primary, shadows, specular
+from pbdr.boundary.inside_faces import horizon, normal_maps, patterns, sightlines, terminator
 from pbdr.boundary.term import Term
 
 TERMS: tuple[Term, ...] = (

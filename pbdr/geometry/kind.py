@@ -107,7 +107,7 @@ class Kind(ABC):
     textured      texture coordinates of its hits have derivatives
     wraps         texture coordinates jump on it where no edge is
     replayed      its kernels can be recorded and replayed
-    triangles     its shapes are triangles: where they pass through each other, there are rows (boundary/solids.py)
+    triangles     its shapes are triangles: where they pass through each other, there are rows (boundary/table/solids.py)
     """
 
     name: ClassVar[str]

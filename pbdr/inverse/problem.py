@@ -21,8 +21,8 @@ from pbdr.inverse.priors import Prior
 from pbdr.inverse.state import State
 from pbdr.inverse.targets import Targets
 from pbdr.inverse.unknowns import check_variables, priors_of
-from pbdr.options import PathspaceOptions
 from pbdr.parameters import FunctionSpec, Variables, VariableSpec
+from pbdr.pathspace.options import PathspaceOptions
 from pbdr.registry import Choice
 from pbdr.scene import integrator_of, sensor_of
 

@@ -81,28 +81,30 @@ class Role:
         return any(key in raw.split(".") for key in self.radiometric)
 
 
-def _rows() -> Iterator[Role]:
-    color, material, light = Kind.COLOR, Kind.MATERIAL, Kind.LIGHT
-    geometry, camera, medium = Kind.GEOMETRY, Kind.CAMERA, Kind.MEDIUM
-    # Fractions move by a few percent a step, light by a few percent of itself; textures at all resolutions together.
-    shade: dict[str, Any] = {"map": "pyramid", "lr": 0.04}
-    gloss: dict[str, Any] = {"map": "pyramid", "lr": 0.015}
-    glow: dict[str, Any] = {"map": "pyramid", "lr": 0.1}
+# Fractions move by a few percent a step, light by a few percent of itself; textures at all resolutions together.
+SHADE: dict[str, Any] = {"map": "pyramid", "lr": 0.04}
+GLOSS: dict[str, Any] = {"map": "pyramid", "lr": 0.015}
+GLOW: dict[str, Any] = {"map": "pyramid", "lr": 0.1}
 
-    # Colours of surfaces. Principled `specular` bends refracted rays, as an index of refraction does.
+
+def _colors() -> Iterator[Role]:
+    """Colours of surfaces."""
+    # Principled `specular` bends refracted rays, as an index of refraction does.
     yield Role(
-        "base_color", color, ("reflectance", "diffuse_reflectance"), UNIT, True, channels=3, preset="materials", albedo=True,
-        replayed=True, **shade,
+        "base_color", Kind.COLOR, ("reflectance", "diffuse_reflectance"), UNIT, True, channels=3, preset="materials", albedo=True,
+        replayed=True, **SHADE,
     )  # fmt: skip
-    yield Role("specular", color, ("specular_reflectance",), UNIT, ("specular_reflectance",), channels=3, **shade)
-    yield Role("transmission", color, ("specular_transmittance",), UNIT, True, channels=3, **shade)
-    yield Role("albedo", color, bounds=UNIT, radiometric=True, albedo=True, **shade)
+    yield Role("specular", Kind.COLOR, ("specular_reflectance",), UNIT, ("specular_reflectance",), channels=3, **SHADE)
+    yield Role("transmission", Kind.COLOR, ("specular_transmittance",), UNIT, True, channels=3, **SHADE)
+    yield Role("albedo", Kind.COLOR, bounds=UNIT, radiometric=True, albedo=True, **SHADE)
 
-    # Other parameters of materials.
-    yield Role("roughness", material, ("alpha",), (0.01, 1.0), True, preset="materials", replayed=True, **gloss)
-    yield Role("roughness_u", material, ("alpha_u",), (0.01, 1.0), True, **gloss)
-    yield Role("roughness_v", material, ("alpha_v",), (0.01, 1.0), True, **gloss)
-    yield Role("metallic", material, bounds=UNIT, radiometric=True, preset="materials", **gloss)
+
+def _materials() -> Iterator[Role]:
+    """Other parameters of materials."""
+    yield Role("roughness", Kind.MATERIAL, ("alpha",), (0.01, 1.0), True, preset="materials", replayed=True, **GLOSS)
+    yield Role("roughness_u", Kind.MATERIAL, ("alpha_u",), (0.01, 1.0), True, **GLOSS)
+    yield Role("roughness_v", Kind.MATERIAL, ("alpha_v",), (0.01, 1.0), True, **GLOSS)
+    yield Role("metallic", Kind.MATERIAL, bounds=UNIT, radiometric=True, preset="materials", **GLOSS)
     for name in (
         "spec_tint",
         "sheen",
@@ -113,64 +115,75 @@ def _rows() -> Iterator[Role]:
         "flatness",
         "diff_trans",
     ):
-        yield Role(name, material, bounds=UNIT, radiometric=True, **gloss)
-    yield Role("spec_trans", material, bounds=UNIT)
-    yield Role("opacity", material, bounds=UNIT, radiometric=True)
-    yield Role("weight", material, bounds=UNIT, radiometric=True)
-    yield Role("eta", material, bounds=(0.01, 10.0), channels=3)
-    yield Role("k", material, bounds=POSITIVE, radiometric=True, channels=3)
-    yield Role("normal_map", material, ("normalmap",))
+        yield Role(name, Kind.MATERIAL, bounds=UNIT, radiometric=True, **GLOSS)
+    yield Role("spec_trans", Kind.MATERIAL, bounds=UNIT)
+    yield Role("opacity", Kind.MATERIAL, bounds=UNIT, radiometric=True)
+    yield Role("weight", Kind.MATERIAL, bounds=UNIT, radiometric=True)
+    yield Role("eta", Kind.MATERIAL, bounds=(0.01, 10.0), channels=3)
+    yield Role("k", Kind.MATERIAL, bounds=POSITIVE, radiometric=True, channels=3)
+    yield Role("normal_map", Kind.MATERIAL, ("normalmap",))
     for name in ("nested_texture", "texture", "vertex_color", "uv"):
-        yield Role(name, material, ("to_uv",) if name == "uv" else ())
+        yield Role(name, Kind.MATERIAL, ("to_uv",) if name == "uv" else ())
     for name in ("transmittance", "theta", "delta"):  # polarizers and retarders
-        yield Role(name, material)
+        yield Role(name, Kind.MATERIAL)
     for name in ("azimuthal_roughness", "longitudinal_roughness", "eumelanin", "pheomelanin", "scale_tilt"):  # hair
-        yield Role(name, material)
+        yield Role(name, Kind.MATERIAL)
 
-    # Lights.
-    yield Role(
-        "radiance", light, (), POSITIVE, True, channels=3, preset="lighting", emitted=True, sky=True,
-        replayed=True, **glow,
-    )  # fmt: skip
-    yield Role("intensity", light, (), POSITIVE, True, preset="lighting", emitted=True, **glow)
-    yield Role("irradiance", light, (), POSITIVE, True, preset="lighting", emitted=True, **glow)
-    yield Role("scale", light, bounds=POSITIVE, radiometric=True, **glow)
-    yield Role("turbidity", light, bounds=(1.0, 10.0), radiometric=True)
-    yield Role("cutoff_angle", light, radiometric=True)  # the borders of beams are a term of their own
-    yield Role("beam_width", light, radiometric=True)
-    yield Role("sun_direction", light)
-    yield Role("position", light, directions=AXES, length=True, map="shift")
 
-    # What is where.
+def _lights() -> Iterator[Role]:
+    """Lights."""
     yield Role(
-        "positions", geometry, ("vertex_positions",), directions=(*AXES, "smooth"), length=True, surface=True, map="largesteps",
-        lr=3e-2, replayed=True,
+        "radiance", Kind.LIGHT, (), POSITIVE, True, channels=3, preset="lighting", emitted=True, sky=True,
+        replayed=True, **GLOW,
     )  # fmt: skip
-    yield Role("normals", geometry, ("vertex_normals",), directions=("smooth",), replayed=True)  # they follow positions
-    yield Role("texcoords", geometry, ("vertex_texcoords",))
-    yield Role("pose", geometry, ("to_world",), directions=AXES, length=True, map="se3", replayed=True)
-    yield Role("center", geometry, directions=AXES, length=True, map="shift")
-    yield Role("control_points", geometry)
+    yield Role("intensity", Kind.LIGHT, (), POSITIVE, True, preset="lighting", emitted=True, **GLOW)
+    yield Role("irradiance", Kind.LIGHT, (), POSITIVE, True, preset="lighting", emitted=True, **GLOW)
+    yield Role("scale", Kind.LIGHT, bounds=POSITIVE, radiometric=True, **GLOW)
+    yield Role("turbidity", Kind.LIGHT, bounds=(1.0, 10.0), radiometric=True)
+    yield Role("cutoff_angle", Kind.LIGHT, radiometric=True)  # the borders of beams are a term of their own
+    yield Role("beam_width", Kind.LIGHT, radiometric=True)
+    yield Role("sun_direction", Kind.LIGHT)
+    yield Role("position", Kind.LIGHT, directions=AXES, length=True, map="shift")
+
+
+def _geometry() -> Iterator[Role]:
+    """What is where."""
+    yield Role(
+        "positions", Kind.GEOMETRY, ("vertex_positions",), directions=(*AXES, "smooth"), length=True, surface=True,
+        map="largesteps", lr=3e-2, replayed=True,
+    )  # fmt: skip
+    yield Role("normals", Kind.GEOMETRY, ("vertex_normals",), directions=("smooth",), replayed=True)  # they follow positions
+    yield Role("texcoords", Kind.GEOMETRY, ("vertex_texcoords",))
+    yield Role("pose", Kind.GEOMETRY, ("to_world",), directions=AXES, length=True, map="se3", replayed=True)
+    yield Role("center", Kind.GEOMETRY, directions=AXES, length=True, map="shift")
+    yield Role("control_points", Kind.GEOMETRY)
     for name in ("grid", "data"):  # signed distances; volumes and phase functions
-        yield Role(name, geometry)
+        yield Role(name, Kind.GEOMETRY)
 
-    # Cameras.
-    yield Role("fov", camera, ("x_fov",), (1.0, 179.0), optimiser="lm", replayed=True)
-    yield Role("aperture_radius", camera, bounds=(1e-6, INF), optimiser="lm")
-    yield Role("focus_distance", camera, bounds=(1e-6, INF), optimiser="lm")
-    yield Role("principal_point_x", camera, ("principal_point_offset_x",), optimiser="lm")
-    yield Role("principal_point_y", camera, ("principal_point_offset_y",), optimiser="lm")
+
+def _cameras() -> Iterator[Role]:
+    """Cameras."""
+    yield Role("fov", Kind.CAMERA, ("x_fov",), (1.0, 179.0), optimiser="lm", replayed=True)
+    yield Role("aperture_radius", Kind.CAMERA, bounds=(1e-6, INF), optimiser="lm")
+    yield Role("focus_distance", Kind.CAMERA, bounds=(1e-6, INF), optimiser="lm")
+    yield Role("principal_point_x", Kind.CAMERA, ("principal_point_offset_x",), optimiser="lm")
+    yield Role("principal_point_y", Kind.CAMERA, ("principal_point_offset_y",), optimiser="lm")
     for name in ("focal_x", "focal_y"):
-        yield Role(name, camera, bounds=(1e-6, INF), optimiser="lm")
+        yield Role(name, Kind.CAMERA, bounds=(1e-6, INF), optimiser="lm")
     for name in ("k1", "k2", "k3", "k4", "p1", "p2"):
-        yield Role(name, camera, optimiser="lm")
-
-    # Participating media.
-    yield Role("sigma_t", medium, bounds=POSITIVE)
-    yield Role("g", medium, bounds=(-0.999, 0.999))
+        yield Role(name, Kind.CAMERA, optimiser="lm")
 
 
-TABLE = {row.name: row for row in _rows()}
+def _media() -> Iterator[Role]:
+    """Participating media."""
+    yield Role("sigma_t", Kind.MEDIUM, bounds=POSITIVE)
+    yield Role("g", Kind.MEDIUM, bounds=(-0.999, 0.999))
+
+
+#: A new role is a row in one of these.
+_ROWS = (_colors, _materials, _lights, _geometry, _cameras, _media)
+
+TABLE = {row.name: row for rows in _ROWS for row in rows()}
 
 #: Mitsuba's parameter name → role, where the two differ.
 ALIASES = {key: row.name for row in TABLE.values() for key in row.keys}

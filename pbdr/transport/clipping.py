@@ -1,7 +1,7 @@
 """Near and far planes of sensors: which of them cut something that is seen to move, and where on them the film looks.
 
 A plane that cuts a surface open shows a section: a curve at which radiance jumps, although no edge of the scene is there
-(boundary/clipped.py). Where nothing that moves reaches a plane, which is nearly always, nothing of this is computed.
+(boundary/edges/clipped.py). Where nothing that moves reaches a plane, which is nearly always, nothing of this is computed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Beams of spot lights whose edge is hard, or so narrow that hardly a sample meets it.
 
 Between the angles `beam_width` and `cutoff_angle` the light falls off linearly: it is the mean of beams with hard edges at angles
-uniform between the two. boundary/frustum.py estimates the derivative of the fall-off so, as a boundary; the interior leaves
+uniform between the two. boundary/edges/frustum.py estimates the derivative of the fall-off so, as a boundary; the interior leaves
 it out. A hard edge (`beam_width` ≥ `cutoff_angle`) is the limit in which nothing else is left.
 """
 

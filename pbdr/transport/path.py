@@ -28,7 +28,7 @@ class PathOptions:
     `uniform_lobe`, `uniform_environment`: weights of the defensive uniform densities (docs/theory.md, section 3), zero
     for primal rendering. `h`: blend distance of (3a), scene units; a
     device array where it follows the geometry's size, which as a number would make new kernels. `warp`: edges that segments
-    follow (boundary/warp.py, not known here), or None.
+    follow (boundary/warp/rays.py, not known here), or None.
     """
 
     max_depth: int

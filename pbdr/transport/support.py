@@ -265,7 +265,7 @@ _STEPPED = (
 
 
 def _with_lines(scene: Any) -> list[Any]:
-    """Textures of which boundary/patterns.py knows the lines, on every shape that has them."""
+    """Textures of which boundary/inside_faces/patterns.py knows the lines, on every shape that has them."""
     known: list[Any] = []
     unknown: list[Any] = []
     for shape in groups.everything(scene):

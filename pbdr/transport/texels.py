@@ -2,8 +2,8 @@
 which the slope shows).
 
 Their jumps are fixed to the surface. Where the radiance of a moving surface, or of one that a moving camera sees, slides along the
-segment (docs/theory.md, section 2), they need a boundary term like any edge (boundary/patterns.py). Where the lines are not known
-in texture coordinates, support.py refuses them by name.
+segment (docs/theory.md, section 2), they need a boundary term like any edge (boundary/inside_faces/patterns.py). Where the lines
+are not known in texture coordinates, support.py refuses them by name.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Tracer:
     rr_depth       number of vertices after which paths may end by chance
     hide_emitters  area lights and environments are invisible to the camera
     channels       extra channels of the film (transport/channels.py)
-    left_out       counts what sampling leaves out (boundary/left_out.py, not known here)
+    left_out       counts what sampling leaves out (boundary/sampling/left_out.py, not known here)
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdr.passes import SHARES
+from pbdr.pathspace.passes import SHARES
 from pbdr.verify.decision import AGREES, UNDECIDED, Decision, Stream
 from pbdr.verify.functionals import GLOBALS
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbdr.errors import DivergedError, OptionError, PbdrError, SceneError
-from pbdr.integrator import TERMS
 from pbdr.parameters import Parameter, read, traverse, write
 from pbdr.parameters.attach import attached, restored
+from pbdr.pathspace.plugin import TERMS
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import mitsuba_scene
 from pbdr.verify.functionals import colours

@@ -3,7 +3,7 @@
 import dataclasses
 
 from benchmarks import options_page as page
-from pbdr.options import PathspaceOptions
+from pbdr.pathspace.options import PathspaceOptions
 
 
 def test_page_is_up_to_date():

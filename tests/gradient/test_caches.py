@@ -8,7 +8,7 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.table.builder import TableBuilder
 from pbdr.errors import PbdrError
 from pbdr.geometry.edges import COLUMNS
 from pbdr.geometry.known import Known

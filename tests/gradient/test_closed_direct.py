@@ -11,7 +11,7 @@ import drjit as dr
 import numpy as np
 import pytest
 
-from pbdr.boundary import direct
+from pbdr.boundary.edges import direct
 from pbdr.transport import points
 from validation.agreement import assert_agrees, assert_differs
 from validation.closed_forms import derivative_of, lambert

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from pbdr import seeds
-from pbdr.boundary import direct, light_points, table
+from pbdr.boundary.edges import direct
+from pbdr.boundary.sampling import light_points
+from pbdr.boundary.table import builder as table
 from pbdr.geometry import analytic
 from pbdr.scene import load_scene
 from pbdr.transport import points

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from pbdr import inverse
-from pbdr.boundary import guiding, reflected
+from pbdr.boundary.edges import reflected
+from pbdr.boundary.sampling import guiding
 from pbdr.parameters import VariableSpec, read, resolve, traverse, write
 from pbdr.parameters.attach import attached
 from pbdr.rendering import derivative, gradient

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pbdr.boundary import reflected
+from pbdr.boundary.edges import reflected
 from pbdr.rendering import derivative, gradient
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import Differences, adjoint

@@ -7,7 +7,9 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import left_out, levels, specular
+from pbdr.boundary.edges import specular
+from pbdr.boundary.sampling import left_out
+from pbdr.boundary.warp import levels
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.transport.support import IncompleteGradientWarning

@@ -5,7 +5,7 @@ A ball whose map tilts normals by up to 22 degrees, so that the term is a ninth 
 
 import pytest
 
-from pbdr.boundary import normal_maps
+from pbdr.boundary.inside_faces import normal_maps
 from pbdr.geometry.normal_maps import Maps
 from pbdr.scene import load_scene
 from validation.agreement import assert_agrees, assert_differs

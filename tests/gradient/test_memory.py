@@ -5,8 +5,8 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr import memory
 from pbdr.errors import OptionError
+from pbdr.pathspace import memory
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
 from validation.scenes import zoo

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pbdr.boundary import solids, table
+from pbdr.boundary.table import builder as table
+from pbdr.boundary.table import solids
 from pbdr.geometry import intersections
 from pbdr.scene import load_scene
 from validation.scenes import zoo

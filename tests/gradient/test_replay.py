@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from pbdr import replay
 from pbdr.errors import OptionError, SceneError
 from pbdr.parameters import read, resolve, traverse, write
 from pbdr.parameters.attach import attached
-from pbdr.passes import GradientPass
+from pbdr.pathspace import replay
+from pbdr.pathspace.passes import GradientPass
 from pbdr.scene import integrator_of, load_scene
 from validation.finite_differences import adjoint
 from validation.scenes import zoo

@@ -9,7 +9,7 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.table.builder import TableBuilder
 from pbdr.geometry import topology
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene

@@ -4,7 +4,7 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.table.builder import TableBuilder
 from pbdr.errors import SceneError
 from pbdr.geometry import seams
 from pbdr.geometry.analytic import SEAM

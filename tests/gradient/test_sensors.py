@@ -7,7 +7,7 @@ small, and there is one for each sensor.)
 import numpy as np
 import pytest
 
-from pbdr.boundary import horizon
+from pbdr.boundary.inside_faces import horizon
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import load_scene
 from pbdr.seeds import hashed

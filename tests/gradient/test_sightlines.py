@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pbdr.boundary import sightlines
+from pbdr.boundary.inside_faces import sightlines
 from pbdr.rendering import derivative, gradient
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import Differences, adjoint, gradients

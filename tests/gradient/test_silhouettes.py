@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pbdr.boundary import light_points, silhouettes, table
+from pbdr.boundary.sampling import light_points, silhouettes
+from pbdr.boundary.table import builder as table
 from pbdr.scene import load_scene
 from pbdr.seeds import lanes
 from validation.scenes import zoo

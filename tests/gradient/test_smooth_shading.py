@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pbdr.boundary import horizon, terminator
+from pbdr.boundary.inside_faces import horizon, terminator
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import Differences, adjoint, gradients
 from validation.scenes.vertex_normals import BESIDE, LAMP, VIEW, bumpy_ball, scene_of

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import patterns
+from pbdr.boundary.inside_faces import patterns
 from pbdr.rendering import gradient
 from pbdr.scene import load_scene
 from pbdr.transport import support, texels

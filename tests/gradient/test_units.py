@@ -10,7 +10,8 @@ import warnings
 import numpy as np
 import pytest
 
-from pbdr.boundary import frustum, horizon, primary
+from pbdr.boundary.edges import frustum, primary
+from pbdr.boundary.inside_faces import horizon
 from pbdr.geometry import bspline, linear_curve, rounding
 from pbdr.rendering import gradient
 from pbdr.transport import convention

@@ -13,7 +13,7 @@ import pytest
 import pbdr
 from pbdr.errors import OptionError, ParameterError, SceneError
 from pbdr.geometry.edges import EdgeTable
-from pbdr.integrator import TERMS
+from pbdr.pathspace.plugin import TERMS
 from pbdr.scene import load_object, load_scene
 from pbdr.verify import checks, sources
 from validation.scenes import meshes, zoo

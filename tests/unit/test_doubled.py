@@ -6,7 +6,7 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import table
+from pbdr.boundary.table import builder as table
 from pbdr.errors import SceneError
 from pbdr.geometry import doubled, topology
 from pbdr.scene import load_scene

@@ -8,7 +8,7 @@ import drjit as dr
 import numpy as np
 import pytest
 
-from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.table.builder import TableBuilder
 from pbdr.geometry import registry
 from pbdr.geometry.kind import Form, Kind
 from pbdr.geometry.mesh import MESH

@@ -5,9 +5,9 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.boundary import nearby
-from pbdr.boundary.incidence import NO_ROW, Incidence
-from pbdr.boundary.table import TableBuilder
+from pbdr.boundary.table.builder import TableBuilder
+from pbdr.boundary.table.incidence import NO_ROW, Incidence
+from pbdr.boundary.warp import nearby
 from pbdr.geometry.topology import NO_FACE
 from pbdr.scene import load_scene
 from validation.scenes.zoo import T

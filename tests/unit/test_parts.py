@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from pbdr.boundary.terms import TERMS as BOUNDARY
-from pbdr.options import PathspaceOptions
-from pbdr.passes import SHARES, TERMS
+from pbdr.pathspace.options import PathspaceOptions
+from pbdr.pathspace.passes import SHARES, TERMS
 from pbdr.rendering import Gradient
 from pbdr.verify_report import TERMS as WORDS
 from validation import units

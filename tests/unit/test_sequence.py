@@ -9,7 +9,7 @@ from scipy.stats import kstest, qmc
 
 from pbdr import backend, sequence
 from pbdr.errors import OptionError
-from pbdr.options import PathspaceOptions
+from pbdr.pathspace.options import PathspaceOptions
 from pbdr.seeds import hashed
 
 backend.activate()

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from pbdr.options import PathspaceOptions
+from pbdr.pathspace.options import PathspaceOptions
 from pbdr.scene import load_object
 from validation.switches import SWITCHES, Switch
 
@@ -51,7 +51,7 @@ def test_an_integrator_keeps_its_own_options() -> None:
 
 
 def test_a_misspelt_target_is_noticed() -> None:
-    with pytest.raises(AttributeError), Switch("", patches={"pbdr.integrator.UNIFORM_LOBES": 0.0}).off():
+    with pytest.raises(AttributeError), Switch("", patches={"pbdr.pathspace.plugin.UNIFORM_LOBES": 0.0}).off():
         pass
 
 

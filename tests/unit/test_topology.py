@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary import table
+from pbdr.boundary.table import builder as table
 from pbdr.geometry import intersections, junctions, overlaps, topology, weld
 
 TETRAHEDRON = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], np.uint32)
