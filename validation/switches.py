@@ -65,7 +65,10 @@ def _outwards(share: float) -> Callable[..., Any]:
 
 _EDGES = [
     f"pbdr.boundary.{name}"
-    for name in ("primary", "direct", "from_camera", "from_edges", "horizon", "specular", "frustum")
+    for name in (
+        *(f"edges.{term}" for term in ("primary", "direct", "from_camera", "from_edges", "specular", "frustum")),
+        "inside_faces.horizon",
+    )
 ]
 
 #: Name on the command line, which says what is gone → switch. The order is that of the ablation's rows.

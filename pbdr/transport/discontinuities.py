@@ -62,13 +62,13 @@ def _rows(kind: str, jumps: tuple[Jump, ...] = (), note: str = "", /, **classes:
 
 # ---------------------------------------------------------------------- shapes
 
-SILHOUETTE = _term("silhouette", "boundary.primary.sample", "test_silhouettes")
-BORDER = _term("border", "boundary.primary.sample", "test_closed_primary")
-CREASE = _term("creases between faces", "boundary.primary.sample", "test_shapes_meshes")
+SILHOUETTE = _term("silhouette", "boundary.edges.primary.sample", "test_silhouettes")
+BORDER = _term("border", "boundary.edges.primary.sample", "test_closed_primary")
+CREASE = _term("creases between faces", "boundary.edges.primary.sample", "test_shapes_meshes")
 UV_SEAM = _term("texture coordinates and tangents that differ between faces", "geometry.seams.jumps", "test_seams")
 ATTRIBUTE_SEAM = _term("attributes of split vertices, and of faces", "geometry.seams.jumps", "test_seams")
-HORIZON = _term("horizons of interpolated normals", "boundary.horizon.sample", "test_smooth_shading")
-PIERCED = _term("curves in which it passes through others", "boundary.solids.intersecting", "test_pierced")
+HORIZON = _term("horizons of interpolated normals", "boundary.inside_faces.horizon.sample", "test_smooth_shading")
+PIERCED = _term("curves in which it passes through others", "boundary.table.solids.intersecting", "test_pierced")
 PARAMETRIC_SEAM = _term("seam of its texture coordinates", "geometry.seams.opens", "test_seams_of_round_shapes")
 AROUND = _refused("texture coordinates around it, from segment to segment", "transport.support.check_boundary")
 TUBES = _term("silhouette and ends", "geometry.bspline.BSplines.curve", "test_curves")
@@ -76,7 +76,7 @@ CONES = _term("silhouette and creases", "geometry.linear_curve.LinearCurves.curv
 VOXELS = _term("silhouette and creases between voxels", "geometry.grids.Grids.curve", "test_grids")
 DOUBLED = _refused("faces on each other that look different", "geometry.doubled.refuse")
 MESH = (SILHOUETTE, BORDER, CREASE, UV_SEAM, ATTRIBUTE_SEAM, HORIZON, PIERCED, DOUBLED)
-NO_OUTLINE = _refused("silhouette", "boundary.table.TableBuilder.build")
+NO_OUTLINE = _refused("silhouette", "boundary.table.builder.TableBuilder.build")
 
 SHAPES = (
     *_rows("shape", MESH, ply="PLYMesh", obj="OBJMesh", serialized="SerializedMesh", blender="BlenderMesh", cube="Cube"),
@@ -88,7 +88,8 @@ SHAPES = (
     *_rows("shape", (CONES, AROUND), linearcurve="LinearCurve"),
     *_rows("shape", (VOXELS, HORIZON), sdfgrid="SDFGrid"),
     *_rows("shape", (NO_OUTLINE,), ellipsoids="Ellipsoids", ellipsoidsmesh="EllipsoidsMesh"),
-    *_rows("shape", (_term("the jumps of what it shows", "boundary.primary.sample", "test_shapes_groups"),), instance="Instance",
+    *_rows(
+        "shape", (_term("the jumps of what it shows", "boundary.edges.primary.sample", "test_shapes_groups"),), instance="Instance",
            shapegroup="ShapeGroupPlugin"),
 )  # fmt: skip
 
@@ -96,7 +97,7 @@ SHAPES = (
 
 STEPPED = "transport.support.check_boundary"
 NEAREST = _refused("filter_type = 'nearest': borders of its cells", STEPPED)
-LINES = "boundary.patterns.sample", "test_texels"
+LINES = "boundary.inside_faces.patterns.sample", "test_texels"
 TEXELS = _term("filter_type = 'nearest': borders of texels", *LINES)
 CONSTANT = "the same everywhere on a surface"
 WORLD = "its filter and its wrapping are continuous"
@@ -115,7 +116,7 @@ TEXTURES = (
 
 # ---------------------------------------------------------------------- materials
 
-BENT_HORIZON = _term("horizons of bent normals", "boundary.normal_maps.sample", "test_mapped")
+BENT_HORIZON = _term("horizons of bent normals", "boundary.inside_faces.normal_maps.sample", "test_mapped")
 SLOPE = _term("the slope of its texture at borders of texels", *LINES)
 FLAT = "what jumps below its textures is theirs"
 
@@ -133,15 +134,17 @@ BSDFS = (
 
 # ---------------------------------------------------------------------- lights
 
-SHADOWS = _term("shadows that it throws", "boundary.direct.sample", "test_closed_direct")
+SHADOWS = _term("shadows that it throws", "boundary.edges.direct.sample", "test_closed_direct")
 
 EMITTERS = (
     *_rows("emitter", (SHADOWS, _refused("horizons of its emission under interpolated normals", STEPPED)),
            "one-sided emission ends where the area vanishes: no jump; the camera sees horizons (horizon.sample)", area="AreaLight"),
     *_rows("emitter", (SHADOWS,), point="PointLight", directional="DirectionalEmitter", constant="ConstantBackgroundEmitter",
            envmap="EnvironmentMapEmitter"),
-    *_rows("emitter", (SHADOWS, _term("hard edge of its beam", "boundary.frustum.draw", "test_beams")), spot="SpotLight"),
-    *_rows("emitter", (SHADOWS, _term("border of its picture", "boundary.frustum.draw", "test_emitters")), projector="Projector"),
+    *_rows("emitter", (SHADOWS, _term("hard edge of its beam", "boundary.edges.frustum.draw", "test_beams")), spot="SpotLight"),
+    *_rows(
+        "emitter", (SHADOWS, _term("border of its picture", "boundary.edges.frustum.draw", "test_emitters")), projector="Projector",
+    ),
     *_rows("emitter", (SHADOWS, _refused("disk of the sun, horizon", "transport.support.check_sky")), sunsky="SunskyEmitter",
            timed_sunsky="TimedSunskyEmitter"),
     *_rows("emitter", (), "lights nothing: its beam has no solid angle", directionalarea="DirectionalArea"),
@@ -149,7 +152,7 @@ EMITTERS = (
 
 # ---------------------------------------------------------------------- sensors, films, media
 
-CLIPPED = _term("near and far planes that cut surfaces", "boundary.clipped.sample", "test_clipping")
+CLIPPED = _term("near and far planes that cut surfaces", "boundary.edges.clipped.sample", "test_clipping")
 SPHERES = _refused("near and far spheres that cut surfaces", "transport.support.check_boundary")
 UNSEEN = _refused("everything that moves", "transport.support.check_boundary")
 ON_FILM = "fixed on the film"

@@ -13,7 +13,7 @@ HOMES = {
     "mi.load_file": ("scene.py",),
     "mi.load_string": ("scene.py",),
     "mi.traverse": ("parameters/",),
-    "mi.register_integrator": ("integrator.py",),
+    "mi.register_integrator": ("pathspace/plugin.py",),
     "mi.PluginManager.instance": ("seeds.py",),
     "mi.PCG32": ("seeds.py",),
     "print": ("cli/",),
