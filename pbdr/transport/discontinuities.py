@@ -90,7 +90,8 @@ SHAPES = (
     *_rows("shape", (NO_OUTLINE,), ellipsoids="Ellipsoids", ellipsoidsmesh="EllipsoidsMesh"),
     *_rows(
         "shape", (_term("the jumps of what it shows", "boundary.edges.primary.sample", "test_shapes_groups"),), instance="Instance",
-           shapegroup="ShapeGroupPlugin"),
+        shapegroup="ShapeGroupPlugin",
+    ),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------- textures and volumes

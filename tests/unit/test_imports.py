@@ -50,7 +50,12 @@ def empty(root, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("low", "high"),
-    [("pbdr.errors", "pbdr.cli"), ("pbdr.boundary.connect", "pbdr.boundary.edges"), ("validation.agreement", "validation.cases"), ("validation.switches", "benchmarks")],
+    [
+        ("pbdr.errors", "pbdr.cli"),
+        ("pbdr.boundary.connect", "pbdr.boundary.edges"),
+        ("validation.agreement", "validation.cases"),
+        ("validation.switches", "benchmarks"),
+    ],
 )
 def test_an_upward_import_is_caught(empty, low, high):
     """Negative control."""
