@@ -29,7 +29,7 @@ INSTALL = {
 """Command that installs a usable LLVM, by system."""
 
 EXTRAS = {
-    "torch": ("torch",), "viewer": ("viser",), "video": ("av",), "remesh": ("gpytoolbox",),
+    "torch": ("torch",), "view": ("viser",), "video": ("av",), "remesh": ("gpytoolbox",),
     "dev": ("pytest", "xdist", "hypothesis", "scipy", "importlinter"),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from .commands import COMMANDS, union
 from .shared import Command
 
 #: Commands whose words may be settings of a job.
-JOBS = ("fit", "check", "resume", "demo")
+JOBS = ("fit", "check", "resume", "demo", "view")
 #: Where tyro's text on a mistake ends and its help begins.
 _HELP = re.compile(r"^(Got errors:|Argument helptext:|For full helptext|─{3,})")
 

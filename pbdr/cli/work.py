@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BusyError, PbdrError, counted
 from . import console
+from .beside import Beside
 from .progress import Progress
 from .shared import Result
 
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from ..job.runner import Outcome
 
 
-def start(job: Any, text: str, allow_code: bool = False) -> Result:
-    """Check a job against its scene, make its run directory, and run it."""
+def start(job: Any, text: str, allow_code: bool = False, beside: Beside | None = None) -> Result:
+    """Check a job against its scene, make its run directory, and run it; with the viewer `beside` it, if that is wanted."""
     from ..job import preflight, runner
 
     prepared = preflight.check(job, allow_code)
-    return work(runner.create(job, text), prepared, allow_code)
+    directory = runner.create(job, text)
+    with (beside or Beside()).of(directory.path, allow_code):
+        return work(directory, prepared, allow_code)
 
 
 def work(directory: Any, prepared: Any = None, allow_code: bool = False) -> Result:

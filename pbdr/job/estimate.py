@@ -1,4 +1,4 @@
-"""The estimate of a run, finished or not: its newest checkpoint written into its scene."""
+"""The estimate of a run, finished or not: its newest state written into its scene."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..data import read_text
 from ..errors import DataError
+from ..inverse import View, exposure
 from ..inverse.state import State
 from ..parameters import Variables
-from ..scene import Scene
-from . import checkpoint, statement, views
+from ..scene import Scene, sensor_of
+from ..seeds import hashed
+from . import live, statement, views
 from .config import Job, parse_job
 from .rundir import RunDirectory
 
@@ -48,13 +53,13 @@ def stored_job(directory: RunDirectory) -> Job:
 
 
 def load(directory: RunDirectory, allow_code: bool = False) -> Estimate:
-    """Load the scene of a run and write its newest checkpoint into it; functions of time are taken at time 0.
+    """Load the scene of a run and write its newest state into it; functions of time are taken at time 0.
 
     `allow_code`: whether functions that the job names may be executed. Raises DataError for a run without a checkpoint, SceneError,
     ParameterError, OptionError.
     """
     job = stored_job(directory)
-    saved = checkpoint.load(directory.checkpoints)
+    saved = live.newest(directory)
     if saved is None:
         raise DataError(
             f"{directory.path}: there is no checkpoint, so there is no estimate yet; go on with `pbdr resume {directory.path}`"
@@ -74,3 +79,13 @@ def load(directory: RunDirectory, allow_code: bool = False) -> Estimate:
         )
     variables.apply(state.latents)
     return Estimate(directory, job, variables.scene, variables, state.latents, saved.step)
+
+
+def render_view(job: Job, integrator: Any, variables: Variables, latents: dict[str, Any], view: View) -> NDArray[Any]:
+    """Return the image (H, W, 3) of a view, at its time and exposure, with the samples that scored images have."""
+    variables.apply(latents, time=view.time)
+    seed = hashed(job.optim.seed, "evaluation", view.name)
+    sensor = sensor_of(variables.scene, view.sensor)
+    image = views.render(variables.scene, sensor, integrator, job.output.eval_spp, seed)[..., :3]
+    factor = exposure.of_view(latents, view.name, image, np.asarray(view.target), view.mask)
+    return np.asarray(image * np.float32(factor))

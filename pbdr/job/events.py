@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import numpy as np
+
+from ..inverse import Info, Problem, State
+
 
 class Events(Protocol):
     """Callbacks of a running job."""
@@ -36,3 +40,31 @@ class Silent:
 
     def ended(self) -> None:
         """Nothing."""
+
+
+def record(problem: Problem, state: State, info: Info) -> dict[str, Any]:
+    """The line of metrics.jsonl of a step; values of at most four numbers are in it."""
+    values: dict[str, float] = {}
+    bound = problem.at(state)
+    tensors = bound.values(state.latents)
+    told = {x.parameter.name: (x.parameter.shape, tensors[key]) for key, x in bound.latents.items()}
+    told |= {p.name: (p.shape, state.latents[p.raw]) for f in bound.functions.values() for p in f.arguments}
+    for name, (shape, tensor) in told.items():
+        if int(np.prod(shape)) > 4:
+            continue
+        numbers = np.array(tensor).reshape(-1)
+        for i, number in enumerate(numbers):
+            values[name + (f"[{i}]" if len(numbers) > 1 else "")] = float(number)
+    return {
+        "step": state.step,
+        "loss": info.loss,
+        "prior": info.prior,
+        "gradient": info.gradient_norms,
+        "lr": info.learning_rates,
+        "values": values,
+        "views": info.views,
+        "scale": info.scale,
+        "seconds": info.seconds,
+        "skipped": info.skipped,
+        "notes": info.notes,
+    }

@@ -86,7 +86,7 @@ FLAGS: dict[str, str] = {
     **dict.fromkeys(("gpu", "cuda", "cpu"), "where it runs is --scene.variant auto"),
     **dict.fromkeys(("verbose", "quiet", "v", "q"), "progress goes to stderr, and to log.txt in the run directory"),
     **dict.fromkeys(("force", "overwrite"), "every run has a directory of its own; nothing is overwritten"),
-    **dict.fromkeys(("viewer", "gui"), "there is no viewer yet; `pbdr report RUN` writes the page of a run at work"),
+    **dict.fromkeys(("viewer", "gui"), "`pbdr fit JOB.toml --view` opens the viewer on the job, `pbdr view RUN` on a run"),
 }
 
 

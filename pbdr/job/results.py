@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ ERROR_COLORS = (
 )
 
 
-def write_view(folder: Path, name: str, image: NDArray[Any], target: NDArray[Any] | None = None) -> None:
-    """<name>.exr and <name>.png, and <name>-error.png when there is a target to compare with."""
-    storage.write_bytes(folder / f"{name}.exr", encode_exr(image))
+def write_view(
+    folder: Path, name: str, image: NDArray[Any], target: NDArray[Any] | None = None, linear: bool = True
+) -> None:
+    """<name>.png, with `linear` <name>.exr, and <name>-error.png when there is a target to compare with."""
+    if linear:
+        storage.write_bytes(folder / f"{name}.exr", encode_exr(image))
     storage.write_bytes(folder / f"{name}.png", encode_png(image))
     if target is not None:
         storage.write_bytes(folder / f"{name}-error.png", encode_png8(error_image(image, target), image))
@@ -119,3 +123,17 @@ def _flat(weight: NDArray[Any] | None) -> NDArray[Any] | None:
 def slug(name: str) -> str:
     """A parameter's name as a folder name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "parameter"
+
+
+def loss_name(section: Mapping[str, Any]) -> str:
+    """What is minimised, in words, from the section [loss] of a job: "l1", or "0.8 l1 + 0.2 ssim + silhouette"."""
+    image = section.get("image", "")
+    others = [(name, value) for name, value in section.items() if name not in ("image", "views")]
+    entries = [*(image if isinstance(image, list | tuple) else [image])]
+    entries += [{"type": n, **({"weight": v} if isinstance(v, int | float) else dict(v))} for n, v in others]
+    found = []
+    for entry in entries:
+        table = {"type": entry} if isinstance(entry, str) else dict(entry)
+        weight = table.get("weight", 1)
+        found += [str(table.get("type", "")) if weight == 1 else f"{weight:g} {table.get('type', '')}"] if weight else []
+    return " + ".join(found)

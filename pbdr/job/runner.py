@@ -14,12 +14,11 @@ import numpy as np
 from .. import backend, inverse
 from ..errors import DivergedError, PbdrError, counted, meant
 from ..inverse import Problem, State, exposure
-from ..scene import Scene, sensor_of
-from ..seeds import hashed
-from . import bars, checkpoint, code, evaluate, inputs, metrics, results, statement, storage, toml, views
+from ..scene import Scene
+from . import bars, checkpoint, code, evaluate, inputs, live, metrics, results, statement, storage, toml, views
 from .config import Job
-from .estimate import stored_job
-from .events import Events, Silent
+from .estimate import render_view, stored_job
+from .events import Events, Silent, record
 from .preflight import Prepared
 from .rundir import RunDirectory
 from .signals import Interruption
@@ -174,32 +173,31 @@ class _Worker:
     def _initial(
         self, problem: Problem, first: State, data: views.Dataset, shown: list[inverse.View]
     ) -> dict[str, float]:
-        """PSNR of the scored views at the start, and the images of the shown ones; done once per run."""
+        """PSNR of the scored views at the start, and their images; done once per run."""
         path = self.run.path / "eval" / "initial.json"
         known = storage.read_json(path)
         if known:
             return {name: float("nan") if value is None else float(value) for name, value in known["psnr"].items()}
-        for view in shown:
-            self._write_target(view)
         scores = {name: found["psnr"] for name, found in self._score(problem, first, data, shown, "init").items()}
         storage.write_json(path, {"psnr": scores})
         return scores
 
-    def _write_target(self, view: inverse.View) -> None:
+    def _write_target(self, view: inverse.View, linear: bool) -> None:
         if not (self.run.images("target") / f"{view.name}.png").is_file():
-            results.write_view(self.run.images("target"), view.name, np.asarray(view.target))
+            results.write_view(self.run.images("target"), view.name, np.asarray(view.target), linear=linear)
 
     def _score(
         self, problem: Problem, state: State, data: views.Dataset, shown: list[inverse.View], kind: str
     ) -> dict[str, dict[str, float]]:
-        """PSNR, and at the end other measures, by view; writes the images of the shown views into images/<kind>."""
+        """PSNR, and at the end other measures, by view; writes images/<kind>, of the shown views with linear values."""
         names = {view.name for view in shown}
         found = {}
         for view in evaluate.scored(data, SCORED_TRAINING, shown):
             image, target = self._render(problem, state, view), np.asarray(view.target)
             mask = None if view.mask is None else np.asarray(view.mask)
-            if view.name in names:
-                results.write_view(self.run.images(kind), view.name, image, target)
+            if kind == "init":
+                self._write_target(view, view.name in names)
+            results.write_view(self.run.images(kind), view.name, image, target, linear=view.name in names)
             found[view.name] = {"psnr": metrics.psnr(image, target, mask)}
             if kind == "final":
                 found[view.name] |= metrics.measures(image, target, mask)
@@ -207,12 +205,7 @@ class _Worker:
 
     def _render(self, problem: Problem, state: State, view: inverse.View) -> Any:
         """The image of a view at the exposure of the state."""
-        problem.at(state).apply(state.latents, time=view.time)
-        scene = problem.bound.scene
-        seed = hashed(self.job.optim.seed, "evaluation", view.name)
-        sensor = sensor_of(scene, view.sensor)
-        image = views.render(scene, sensor, problem.integrator, self.job.output.eval_spp, seed)[..., :3]
-        return image * exposure.of_view(state.latents, view.name, image, np.asarray(view.target), view.mask)
+        return render_view(self.job, problem.integrator, problem.at(state), state.latents, view)
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -238,11 +231,13 @@ class _Worker:
         return self.state
 
     def _after_step(self, problem: Problem, shown: list[inverse.View]) -> Callable[[State, inverse.Info], bool]:
+        attention = live.Attention(self.run, self._shown, self._told, lambda: self.interruption.requested)
+
         def after_step(state: State, info: inverse.Info) -> bool:
             self.state = state
-            record = _record(problem, state, info)
-            self.run.append_metrics(record)
-            self.events.stepped(record)
+            line = record(problem, state, info)
+            self.run.append_metrics(line)
+            self.events.stepped(line)
             for note in info.notes:
                 self.run.log(f"step {state.step}: {note}")
             if info.skipped:
@@ -250,12 +245,28 @@ class _Worker:
             if state.step % self.job.output.checkpoint_every == 0:
                 self._save()
             if state.step % self.job.output.image_every == 0 and state.step < self.job.optim.steps:
-                for view in shown:
-                    image, folder = self._render(problem, state, view), self.run.images(f"step-{state.step:06d}")
-                    results.write_view(folder, view.name, image, np.asarray(view.target))
+                self._snapshot(problem, state, shown)
+            attention.after(state.step)
             return self.interruption.requested
 
         return after_step
+
+    def _snapshot(self, problem: Problem, state: State, shown: list[inverse.View]) -> None:
+        """Images of the shown views after a step, and their PSNR."""
+        folder, scores = self.run.images(f"step-{state.step:06d}"), {}
+        for view in shown:
+            image, target = self._render(problem, state, view), np.asarray(view.target)
+            results.write_view(folder, view.name, image, target)
+            scores[view.name] = metrics.psnr(image, target, None if view.mask is None else np.asarray(view.mask))
+        storage.write_json(folder / "scores.json", {"step": state.step, "psnr": scores})
+
+    def _shown(self) -> tuple[int, Mapping[str, Any], Mapping[str, Any]]:
+        assert self.state is not None
+        return self.state.step, *self.state.to_arrays()
+
+    def _told(self, paused: bool) -> None:
+        self.say(f"paused after step {self.step}" if paused else "going on")
+        self.note("running", paused=paused)
 
     def _save(self) -> None:
         if self.state is None:
@@ -309,33 +320,6 @@ class _Worker:
         self.say(f"{verdict['word']}. {verdict['text']}")
         self.run.write_status("finished", step=self.step, steps=self.job.optim.steps, exit_code=exit_code)
         return Outcome(self.run, exit_code, self.step, found)
-
-
-def _record(problem: Problem, state: State, info: inverse.Info) -> dict[str, Any]:
-    values: dict[str, float] = {}
-    bound = problem.at(state)
-    tensors = bound.values(state.latents)
-    told = {x.parameter.name: (x.parameter.shape, tensors[key]) for key, x in bound.latents.items()}
-    told |= {p.name: (p.shape, state.latents[p.raw]) for f in bound.functions.values() for p in f.arguments}
-    for name, (shape, tensor) in told.items():
-        if int(np.prod(shape)) > 4:
-            continue
-        numbers = np.array(tensor).reshape(-1)
-        for i, number in enumerate(numbers):
-            values[name + (f"[{i}]" if len(numbers) > 1 else "")] = float(number)
-    return {
-        "step": state.step,
-        "loss": info.loss,
-        "prior": info.prior,
-        "gradient": info.gradient_norms,
-        "lr": info.learning_rates,
-        "values": values,
-        "views": info.views,
-        "scale": info.scale,
-        "seconds": info.seconds,
-        "skipped": info.skipped,
-        "notes": info.notes,
-    }
 
 
 def _stop_text(job: Job, state: State, reason: str) -> str:

@@ -25,9 +25,11 @@ from .resume import Resume
 from .sweep import Sweep
 from .verify import Verify
 from .video import Video
+from .view import View
 
 _LISTED = (
-    Demo, Init, Check, Fit, Resume, Sweep, Eval, Compare, Export, Video, Render, Gradient, Verify, Params, Report, Bench, Doctor,
+    Demo, Init, Check, Fit, Resume, View, Sweep, Eval, Compare, Export, Video, Render, Gradient, Verify, Params, Report, Bench,
+    Doctor,
 )  # fmt: skip
 COMMANDS: dict[str, Any] = {command.__name__.lower(): command for command in _LISTED}
 
