@@ -19,10 +19,11 @@ POINTS = 2000  # of a curve, at most
 class PlotPanel:
     """A tab with the curve of the loss, curves of values, and a table of values."""
 
-    def __init__(self, gui: Any, loss: str) -> None:
-        self.gui, self.loss = gui, loss
+    def __init__(self, gui: Any, tab: Any, loss: str) -> None:
+        self.gui, self.tab, self.loss = gui, tab, loss
         self.curves: dict[str, Any] = {}
-        self.table = gui.add_html(table([]))
+        with tab:
+            self.table = gui.add_html(table([]), order=1e9)  # below the curves, which come later
 
     def show(self, files: Files) -> None:
         """Draw what the files tell."""
@@ -48,10 +49,9 @@ class PlotPanel:
             self.curves.pop(key).remove()
         lines = [uplot.Series(label="step")]
         lines += [uplot.Series(label=name, stroke=color_of(i), width=2) for i, name in enumerate(series)]
-        self.curves[key] = self.gui.add_uplot(
-            data, tuple(lines), title=title, aspect=1.6,
-            scales={"x": uplot.Scale(time=False), "y": uplot.Scale(distr=3 if log else 1)},
-        )  # fmt: skip
+        scales = {"x": uplot.Scale(time=False), "y": uplot.Scale(distr=3 if log else 1)}
+        with self.tab:
+            self.curves[key] = self.gui.add_uplot(data, tuple(lines), title=title, aspect=1.6, scales=scales)
 
 
 def table(values: Sequence[Value]) -> str:

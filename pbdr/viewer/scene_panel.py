@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..export.asset import View
+from ..video import centre
 from . import surfaces
 from .model import Model
 from .pictures import small
@@ -21,7 +23,7 @@ class ScenePanel:
         self.server, self.model, self.picked = server, model, picked
         self.cameras: dict[str, Any] = {}
         self._surfaces: list[Any] = []
-        self._size = 1.0
+        self._first, self._size, self._middle, self._up = True, 1.0, np.zeros(3), "y"
         server.scene.world_axes.visible = False
 
     def show_surfaces(self) -> None:
@@ -40,8 +42,8 @@ class ScenePanel:
             self._surfaces.append(
                 scene.add_point_cloud("/points", points, (90, 120, 160), point_size=0.004 * found.size, precision="float32")
             )
-        if self._size != found.size:
-            self._size = found.size
+        if self._first:
+            self._first, self._size, self._middle, self._up = False, found.size, found.middle, found.up
             scene.set_up_direction(f"+{found.up}")
 
     def show_cameras(self) -> None:
@@ -57,11 +59,23 @@ class ScenePanel:
             photograph = self.model.target(place.name)
             handle = self.server.scene.add_camera_frustum(
                 f"/cameras/{place.name}", surfaces.fov_y(place.camera), place.camera.width / place.camera.height,
-                scale=distance, color=HELD_OUT if place.group == "held-out" else TRAINING,
+                scale=distance, thickness=1.5, thickness_units="screen", color=HELD_OUT if place.group == "held-out" else TRAINING,
                 image=None if photograph is None else small(photograph), wxyz=wxyz, position=position,
             )  # fmt: skip
             handle.on_click(lambda _, name=place.name: self.picked(name))
             self.cameras[place.name] = handle
+
+    def stand_back(self) -> None:
+        """Let browsers begin outside of the cameras, on the side of the first one, with everything in view."""
+        views = [View(place.name, place.camera, "") for place in self.model.places() if place.camera is not None]
+        middle = centre(views, self.model.scene) if views else self._middle
+        away = views[0].camera.to_world[:3, 3] - middle if views else np.array([1.0, 0.6, 1.0])
+        length = max(float(np.linalg.norm(away)), 1e-12)
+        # Beside the first camera, too, which would stand in the way.
+        side = np.cross(away, {"y": [0.0, 1.0, 0.0], "z": [0.0, 0.0, 1.0]}[self._up]) / length
+        distance = 1.5 * length if views else 0.8 * self._size
+        self.server.initial_camera.position = middle + distance * (away / length + 0.35 * side)
+        self.server.initial_camera.look_at = middle
 
     def choose(self, name: str) -> None:
         """Mark the camera of a view."""
@@ -86,9 +100,9 @@ class ScenePanel:
 
 
 def _spacing(positions: list[Any], size: float) -> float:
-    """Size of the frusta: a third of the typical distance to the next camera, and a part of the scene's size at most."""
+    """Size of the frusta: a part of the typical distance to the next camera, and of the scene's size at most: they hide little."""
     if len(positions) < 2:
         return 0.1 * size
     points = np.stack(positions)
     apart = np.linalg.norm(points[:, None] - points[None], axis=2) + np.where(np.eye(len(points)), np.inf, 0)
-    return float(np.clip(0.35 * np.median(apart.min(axis=1)), 0.01 * size, 0.15 * size))
+    return float(np.clip(0.2 * np.median(apart.min(axis=1)), 0.005 * size, 0.05 * size))

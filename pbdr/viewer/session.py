@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import queue
 import time
 from collections.abc import Callable
@@ -28,7 +30,8 @@ class Session:
 
         self.model, self.tell = model, tell
         self.tasks: queue.Queue[tuple[str, Callable[[], None]]] = queue.Queue()
-        self.server: Any = viser.ViserServer(host=HOST, port=port, label=f"pbdr · {model.title}", verbose=False)
+        with contextlib.redirect_stdout(io.StringIO()):  # its banner
+            self.server: Any = viser.ViserServer(host=HOST, port=port, label=f"pbdr · {model.title}", verbose=False)
         gui = self.server.gui
         gui.configure_theme(control_layout="collapsible", control_width="large", show_logo=False, show_share_button=False)
         gui.add_markdown(f"**{model.title}**")
@@ -41,8 +44,7 @@ class Session:
             self.render = RenderPanel(gui, self._asked, lambda: self._later("expose", self.render.draw))
         self.plots = None
         if model.files is not None:
-            with tabs.add_tab("Curves"):
-                self.plots = PlotPanel(gui, model.loss_name)
+            self.plots = PlotPanel(gui, tabs.add_tab("Curves"), model.loss_name)
         with tabs.add_tab("Scene"):
             cameras = gui.add_checkbox("Cameras", True)
         self.space = ScenePanel(self.server, model, self._picked)
@@ -50,7 +52,6 @@ class Session:
         self.from_here.on_click(
             lambda event: self._later("look", lambda: self.space.look_from(event.client, self.images.view.value))
         )
-        self.server.on_client_connect(lambda client: self._later(f"client {client.client_id}", lambda: self._welcome(client)))
 
     @property
     def url(self) -> str:
@@ -81,11 +82,6 @@ class Session:
         image = self.model.render(sensor, int(panel.spp.value))
         seconds = time.monotonic() - begin
         panel.show(image, f"{width} × {height} pixels, {panel.spp.value} samples per pixel, {seconds:.1f} s.")
-
-    def _welcome(self, client: Any) -> None:
-        names = [place.name for place in self.model.places() if place.camera is not None]
-        if names:
-            self.space.look_from(client, self.images.view.value if self.images.view.value in names else names[0])
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -127,6 +123,7 @@ class Session:
             if self.plots is not None and files is not None:
                 self.plots.show(files)
             self.show_state()
+            self.space.stand_back()
             while True:
                 self._work(POLL / 4)
                 now = time.monotonic()
@@ -145,7 +142,8 @@ class Session:
         finally:
             if self.controls is not None:
                 self.controls.close()
-            self.server.stop()
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.server.stop()
 
     def _work(self, timeout: float) -> None:
         """Do what is asked; of many requests of one kind, only the last."""
