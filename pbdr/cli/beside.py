@@ -44,7 +44,9 @@ class Beside:
         command = [sys.executable, "-m", "pbdr", "view", str(run), "--port", str(self.port)]
         command += ["--keep-viewer"] * self.keep + ["--allow-code"] * allow_code
         # Ctrl-C is meant for the job, which saves its state and then ends the viewer.
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True
+        )
         try:
             yield
             if self.keep:

@@ -25,7 +25,9 @@ class Controls:
         self.bar = gui.add_progress_bar(0.0)
         self.pause = gui.add_checkbox("Pause", False, hint="The job waits after the step that it is at")
         self.step = gui.add_button("One step", icon="player-skip-forward", hint="Make one more step, then pause")
-        self.now = gui.add_button("Show now", icon="refresh", hint="Show the estimate after the step that the job is at")
+        self.now = gui.add_button(
+            "Show now", icon="refresh", hint="Show the estimate after the step that the job is at"
+        )
         self.follow = gui.add_checkbox("Keep up", False, hint="Show the estimate again as soon as it has been drawn")
         self.pause.on_update(lambda _: self._pause())
         self.step.on_click(lambda _: self._step())

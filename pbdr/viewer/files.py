@@ -94,7 +94,9 @@ class Files:
         known = {bar["name"]: bar for bar in bars if bar["value"] is not None}
         numbers = self.records[-1].get("values") or {} if self.records else {}
         found = [Value(name, float(number), *_bar(known.get(name))) for name, number in numbers.items()]
-        return found + [Value(f"{bar['name']}: {bar['what']}", None, *_bar(bar)) for bar in bars if bar["value"] is None]
+        return found + [
+            Value(f"{bar['name']}: {bar['what']}", None, *_bar(bar)) for bar in bars if bar["value"] is None
+        ]
 
     def line(self) -> str:
         """Where the run is, in a line."""

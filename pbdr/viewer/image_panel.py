@@ -56,7 +56,13 @@ class ImagePanel:
         if self.pictures.target is not None:
             self.grid.image = grid(self.pictures, float(self.exposure.value))
         step = self.pictures.step
-        at = "of the scene as it is" if self.model.files is None else f"after step {step}" if step >= 0 else "of the start"
+        at = (
+            "of the scene as it is"
+            if self.model.files is None
+            else f"after step {step}"
+            if step >= 0
+            else "of the start"
+        )
         legend = "" if self.pictures.target is None else f"\n\n{LEGEND}"
         self.told.content = f"Images {at}.{legend}"
 
@@ -69,7 +75,9 @@ class RenderPanel:
         self.size = gui.add_slider("Pixels", 64, 1024, 32, 256, hint="Along the longer side")
         self.exposure = gui.add_slider("Exposure of it", -6.0, 6.0, 0.25, 0.0)
         self.button = gui.add_button("Render here", icon="camera")
-        self.image = gui.add_image(np.full((64, 64, 3), 128, np.uint8), label="Rendered here", format="png", visible=False)
+        self.image = gui.add_image(
+            np.full((64, 64, 3), 128, np.uint8), label="Rendered here", format="png", visible=False
+        )
         self.told = gui.add_markdown("Renders the estimate from where you look, by the integrator of the job.")
         self.linear: Any = None
         self.button.on_click(lambda event: asked(event.client))

@@ -102,7 +102,9 @@ class RunModel(Model):
         self.step = -1
         self._views: dict[str, View] = {}
         self.loss_name = results.loss_name(self.job.loss.model_dump(mode="python"))
-        self.losses = [(w, loss) for w, loss in get_losses(self.job.loss.terms) if not loss.plane and not loss.refusal()]
+        self.losses = [
+            (w, loss) for w, loss in get_losses(self.job.loss.terms) if not loss.plane and not loss.refusal()
+        ]
 
     @property
     def files(self) -> Files:
@@ -115,7 +117,12 @@ class RunModel(Model):
         if newest == self.step or newest < 0 or live.newest(self.run) is None:
             return False
         loaded = estimate.load(self.run, self.allow_code)
-        self.scene, self.variables, self.latents, self.step = loaded.scene, loaded.variables, loaded.latents, loaded.step
+        self.scene, self.variables, self.latents, self.step = (
+            loaded.scene,
+            loaded.variables,
+            loaded.latents,
+            loaded.step,
+        )
         self._kept.clear()
         return True
 

@@ -60,7 +60,9 @@ def table(values: Sequence[Value]) -> str:
     for one in values:
         bar = "" if one.sd is None else f"± {number(one.sd, 2)}"
         interval = "" if one.interval is None else " to ".join(number(x, 3) for x in one.interval)
-        rows += f"<tr><td>{html.escape(one.name)}</td><td>{number(one.value)}</td><td>{bar}</td><td>{interval}</td></tr>"
+        rows += (
+            f"<tr><td>{html.escape(one.name)}</td><td>{number(one.value)}</td><td>{bar}</td><td>{interval}</td></tr>"
+        )
     if not rows:
         return '<div class="pbdr-values" style="padding:0.5em">No single numbers are estimated.</div>'
     head = "<tr><th>Value</th><th>Estimate</th><th>Standard deviation</th><th>95 % interval</th></tr>"

@@ -40,7 +40,9 @@ class ScenePanel:
         if len(found.points):
             points = found.points.astype(np.float32)
             self._surfaces.append(
-                scene.add_point_cloud("/points", points, (90, 120, 160), point_size=0.004 * found.size, precision="float32")
+                scene.add_point_cloud(
+                    "/points", points, (90, 120, 160), point_size=0.004 * found.size, precision="float32"
+                )
             )
         if self._first:
             self._first, self._size, self._middle, self._up = False, found.size, found.middle, found.up

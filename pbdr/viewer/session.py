@@ -33,7 +33,8 @@ class Session:
         with contextlib.redirect_stdout(io.StringIO()):  # its banner
             self.server: Any = viser.ViserServer(host=HOST, port=port, label=f"pbdr · {model.title}", verbose=False)
         gui = self.server.gui
-        gui.configure_theme(control_layout="collapsible", control_width="large", show_logo=False, show_share_button=False)
+        gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
+        gui.main_panel.dock_right()
         gui.add_markdown(f"**{model.title}**")
         self.controls = None if model.files is None else Controls(gui, model.files)
         tabs = gui.add_tab_group()
