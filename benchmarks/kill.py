@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +32,7 @@ from .harness import ROOT, Result, table
 EVENTS = 200
 STEPS, EVERY = 24, 4  # of the job; steps between checkpoints
 TOLERANCE = 0.02  # relative difference of the losses: sums in another order, on several threads
+TOGETHER = "two processes on one run"
 #: Kind → share of the events, exit codes that are right, words of the message.
 KINDS: dict[str, tuple[float, tuple[int, ...], str]] = {
     "SIGKILL at a random moment": (0.30, (-9,), ""),
@@ -38,7 +41,7 @@ KINDS: dict[str, tuple[float, tuple[int, ...], str]] = {
     "disk full": (0.08, (3,), "disk is full"),
     "file-size limit": (0.05, (3,), "may not grow"),
     "read-only folder": (0.06, (2,), "cannot be written"),
-    "two processes on one run": (0.06, (3,), "another process"),
+    TOGETHER: (0.06, (3,), "another process"),
 }
 SCENE = """<scene version="3.0.0">
   <default name="albedo" value="0.5, 0.5, 0.5"/>
@@ -144,11 +147,14 @@ class Campaign:
         self.faults: list[str] = []
         self.disk = kill_files.mount(folder / "disk")
         alone = folder / "alone"
+        begin = time.time()
         ended = kill_child.live(["fit", str(job), "--output.dir", str(alone)], folder / "alone.log", counted=alone)
         if ended.code not in (0, 5):
             raise RuntimeError(f"the job alone ended with exit code {ended.code}; see {folder / 'alone.log'}")
         self.seconds, self.operations = ended.seconds, ended.operations
         self.losses = kill_files.losses(kill_files.newest(alone))
+        # Until the run is finished; the report comes after that, and takes longer than all steps together.
+        self.working = (kill_files.newest(alone) / "status.json").stat().st_mtime - begin
 
     @property
     def runs(self) -> Path:
@@ -193,7 +199,8 @@ class Campaign:
         """One event; None if the process ended before."""
         done = kill_files.state(self.runs)["saved"] / STEPS
         left = 1 - done
-        moment = float(self.random.uniform(0.05, 1.0) * self.seconds * (0.4 + 0.6 * left))
+        whole = self.seconds if self.random.random() < 0.5 else self.working
+        moment = float(self.random.uniform(0.05, 1.0) * whole * (0.4 + 0.6 * left))
         number = int(self.random.integers(1, max(int(self.operations * (0.2 + 0.8 * left)), 2)))
         size = int(10 ** self.random.uniform(2.3, 5.6))
         starts = {
@@ -202,8 +209,8 @@ class Campaign:
             "killed in the middle of a write": lambda w, log: kill_child.live(w, log, largest=size, deadly=True),
             "file-size limit": lambda w, log: kill_child.live(w, log, largest=size),
             "disk full": lambda w, log: self._full(w, log, size),
-            "read-only folder": lambda w, log: self._read_only(w, log, moment),
-            "two processes on one run": lambda w, log: self._two(w, log, moment),
+            "read-only folder": lambda w, log: self._read_only(w, log, number),
+            TOGETHER: lambda w, log: self._two(w, log, number),
         }
         found = self.life(starts[kind])
         if found is None:
@@ -236,26 +243,26 @@ class Campaign:
         with kill_files.filled(self.folder / "disk", room):
             return kill_child.live(words, log)
 
-    def _read_only(self, words: list[str], log: Path, moment: float) -> Any:
-        """The folders of the run turn read-only."""
+    def _read_only(self, words: list[str], log: Path, number: int) -> Any:
+        """The folders of the run turn read-only at a file operation."""
         self.runs.mkdir(parents=True, exist_ok=True)
         try:
-            return kill_child.live(
-                words, log, powerless=True, then=(moment, lambda: kill_files.allow(self.runs, False))
-            )
+            then = (number, lambda _: kill_files.allow(self.runs, False))
+            return kill_child.live(words, log, counted=self.runs, powerless=True, then=then)
         finally:
             kill_files.allow(self.runs, True)
 
-    def _two(self, words: list[str], log: Path, moment: float) -> Any:
-        """Another process tries the run that one is working on; the first one is killed afterwards."""
+    def _two(self, words: list[str], log: Path, number: int) -> Any:
+        """Another process tries the run that one is working on, which waits at a file operation and is killed afterwards."""
         other: list[Any] = []
 
-        def second() -> None:
+        def second(worker: int) -> None:
             current = kill_files.newest(self.runs)
             if current is not None and (current / ".lock").exists():
                 other.append(kill_child.live(["resume", str(current)], log))
+            os.kill(worker, signal.SIGKILL)
 
-        first = kill_child.live(words, self.folder / "first.log", then=(moment, second), kill_after=moment)
+        first = kill_child.live(words, self.folder / "first.log", counted=self.runs, then=(number, second))
         if not other or first.code in (0, 5) or other[0].code in (0, 5):
             # Too early, or too late: whoever came second may have found a finished run, or one that nobody worked on any more.
             return (
@@ -263,7 +270,7 @@ class Campaign:
                 if first.code in (0, 5)
                 else kill_child.Ended(0, 0.0, 0, "")
                 if self._done()
-                else self._again(words, log)
+                else self._again(words, log, number + 1)
             )
         return other[0]
 
@@ -271,10 +278,9 @@ class Campaign:
         current = kill_files.newest(self.runs)
         return current is not None and kill_files.status(current) == "finished"
 
-    def _again(self, words: list[str], log: Path) -> Any:
+    def _again(self, words: list[str], log: Path, number: int) -> Any:
         current = kill_files.newest(self.runs)
-        again = ["resume", str(current)] if current else words
-        return self._two(again, log, 0.6 * self.seconds)
+        return self._two(["resume", str(current)] if current else words, log, number)
 
     def _check_finished(self, after: dict[str, Any]) -> None:
         """A run that is done holds every step once, with the losses of the run that was left alone, and no remains of writes."""

@@ -6,6 +6,7 @@ Forked, since loading Mitsuba takes longer than the job: the parent has loaded e
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import resource
 import signal
@@ -35,15 +36,17 @@ class Ended:
 
 def live(
     words: Sequence[str], log: Path, *, kill_after: float | None = None, counted: Path | None = None, kill_at: int | None = None,
-    largest: int | None = None, deadly: bool = False, powerless: bool = False, then: tuple[float, Callable[[], None]] | None = None,
+    largest: int | None = None, deadly: bool = False, powerless: bool = False,
+    then: tuple[int, Callable[[int], None]] | None = None,
 ) -> Ended:  # fmt: skip
     """Run `pbdr` with these words; its output is added to `log`.
 
     kill_after  seconds after which it gets SIGKILL
-    counted     folder whose file operations are counted; at number `kill_at` of them the process kills itself
+    counted     folder whose file operations are counted, which `kill_at` and `then` need
+    kill_at     number of the file operation at which the process kills itself
     largest     bytes that a file may have; with `deadly`, the write that goes beyond is cut off and kills the process
     powerless   permissions of files hold, even for root
-    then        (seconds, what the parent does at that moment, before it kills)
+    then        (number of a file operation, what the parent does, given the id of the process, while the process waits there)
     """
     read, write = os.pipe()
     start = time.perf_counter()
@@ -52,36 +55,36 @@ def live(
         os.close(read)
         code = 1
         try:
-            code = _life(words, log, write, counted, kill_at, largest, deadly, powerless)
+            code = _life(words, log, write, counted, (kill_at, then[0] if then else None), largest, deadly, powerless)
         finally:
             os._exit(code)
     os.close(write)
-    code = _watch(child, start, kill_after, then)
+    code = _watch(child, start, kill_after, then[1] if then else None)
     with os.fdopen(read, encoding="utf-8", errors="replace") as pipe:
         lines = [line for line in pipe.read().split("\n") if line]
     return Ended(code, time.perf_counter() - start, len(lines), lines[-1] if lines else "")
 
 
-def _watch(child: int, start: float, kill_after: float | None, then: tuple[float, Callable[[], None]] | None) -> int:
-    """Wait for the end of the process, which the parent may bring about."""
-    acted = then is None
+def _watch(child: int, start: float, kill_after: float | None, then: Callable[[int], None] | None) -> int:
+    """Wait for the end of the process, which the parent may bring about; where the process waits, act and let it go on."""
     while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        spent = time.perf_counter() - start
-        if found:
+        found, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        if found and os.WIFSTOPPED(status):
+            if then is not None:
+                then(child)
+            os.kill(child, signal.SIGCONT)
+        elif found:
             return os.waitstatus_to_exitcode(status)
-        if then is not None and not acted and spent >= then[0]:
-            acted = True
-            then[1]()
-        elif (kill_after is not None and acted and spent >= kill_after) or spent > LIMIT:
+        spent = time.perf_counter() - start
+        if spent > (LIMIT if kill_after is None else min(kill_after, LIMIT)):
             os.kill(child, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         time.sleep(0.005)
 
 
 def _life(
-    words: Sequence[str], log: Path, pipe: int, counted: Path | None, kill_at: int | None, largest: int | None, deadly: bool,
-    powerless: bool,
+    words: Sequence[str], log: Path, pipe: int, counted: Path | None, moments: tuple[int | None, int | None], largest: int | None,
+    deadly: bool, powerless: bool,
 ) -> int:  # fmt: skip
     """In the child: what is to go wrong, then the command."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -90,7 +93,7 @@ def _life(
     if powerless:
         _drop_power()
     if counted is not None:
-        _count(str(counted), pipe, kill_at)
+        _count(str(counted), pipe, *moments)
     if largest is not None:
         if deadly:
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -111,9 +114,10 @@ def _quick_steps() -> None:
     import drjit as dr
     import numpy as np
 
-    from pbdr.inverse import fit
     from pbdr.inverse.warranty import Warranty
     from pbdr.job import bars, views
+
+    loop = importlib.import_module("pbdr.inverse.fit")  # `pbdr.inverse.fit` is the function of that name
 
     def picture(scene: Any, sensor: Any, integrator: Any, spp: int, seed: int) -> Any:
         width, height = sensor.film().crop_size()
@@ -123,15 +127,15 @@ def _quick_steps() -> None:
 
     def loss(_: Any, params: Any, latents: Any, index: int, step: int) -> Any:
         value = params[next(key for key in params.keys() if key.endswith("reflectance.value"))]
-        return fit.mi.TensorXf(dr.mean(dr.square(value - (0.7 + 0.01 * index))))
+        return loop.mi.TensorXf(dr.mean(dr.square(value - (0.7 + 0.01 * index))))
 
-    fit.view_loss = loss
+    loop.view_loss = loss  # type: ignore[attr-defined]
     Warranty.after = lambda *_: None  # type: ignore[method-assign]
     bars.find = lambda *_: None
 
 
-def _count(folder: str, pipe: int, kill_at: int | None) -> None:
-    """Tell the parent every file operation below a folder; die at one of them."""
+def _count(folder: str, pipe: int, kill_at: int | None, wait_at: int | None) -> None:
+    """Tell the parent every file operation below a folder; die at one of them, or wait there for the parent."""
     number = 0
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -150,6 +154,8 @@ def _count(folder: str, pipe: int, kill_at: int | None) -> None:
         os.write(pipe, f"{event} {Path(path).name}\n".encode())
         if number == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if number == wait_at:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     sys.addaudithook(hook)
 

@@ -27,7 +27,7 @@ def test_nothing_breaks(root: Path, tmp_path: Path) -> None:
         "--events",
         "7",
         "--minutes",
-        "3",
+        "15",
         "--out",
         str(tmp_path),
         "--json",
