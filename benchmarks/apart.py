@@ -60,9 +60,16 @@ def apart(
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
         if not failure and code:
-            text = errors.read_text(encoding="utf-8", errors="replace").strip()
-            failure = f"exit code {code}: {text[-600:]}"
+            failure = f"exit code {code}: {told_last(errors.read_text(encoding='utf-8', errors='replace'))}"
         return (json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}), failure
+
+
+def told_last(text: str, length: int = 600) -> str:
+    """The end of what a process has said; of Python's report of a crash its beginning, with what was said just before it."""
+    text, crash, report = text.partition("Fatal Python error")
+    if not crash:
+        return text.strip()[-length:]
+    return f"{text.strip()[-length // 3 :]}\n{crash}{report}".strip()[:length]
 
 
 def _end_with_parent() -> None:

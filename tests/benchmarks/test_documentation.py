@@ -65,6 +65,15 @@ def test_what_crashes_or_hangs_is_a_record(tmp_path: Path) -> None:
     assert failure.startswith("no end within")
 
 
+def test_a_crash_says_what_came_before_it_and_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "falls.py").write_text(
+        "import faulthandler, sys, numpy.random\nprint('last words', file=sys.stderr, flush=True)\nfaulthandler._sigsegv()\n",
+        encoding="utf-8",
+    )
+    _, failure = apart("falls", [], 60, {"PYTHONPATH": str(tmp_path)})
+    assert failure.startswith("exit code -11") and "last words" in failure and 'falls.py", line 3' in failure
+
+
 def test_a_record_is_never_half_written(tmp_path: Path) -> None:
     put({"a": 1}, tmp_path / "record.json")
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
