@@ -67,6 +67,12 @@ class DivergedError(PbdrError):
     exit_code = 4
 
 
+class WorkerError(PbdrError):
+    """Another process of the same run has ended: the run can be resumed."""
+
+    exit_code = 130
+
+
 class GradientError(PbdrError):
     """A gradient differs from finite differences while an optimisation follows it."""
 

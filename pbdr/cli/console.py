@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 _json_mode = False
+_silent = False
 
 
 @contextlib.contextmanager
@@ -28,7 +29,7 @@ def only_json(active: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     def emit(payload: Mapping[str, Any]) -> None:
         from ..job.storage import jsonable
 
-        text = json.dumps(jsonable(dict(payload))) + "\n"
+        text = "" if _silent else json.dumps(jsonable(dict(payload))) + "\n"
         with contextlib.suppress(BrokenPipeError):
             os.write(kept, text.encode("utf-8"))
 
@@ -43,13 +44,20 @@ def only_json(active: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 
 def out(text: str) -> None:
     """A line of the result; nothing with --json, where the object says it."""
-    if not _json_mode:
+    if not (_json_mode or _silent):
         print(text, flush=True)
 
 
 def error(text: str) -> None:
     """A line on stderr."""
-    print(" ".join(text.split("\n")), file=sys.stderr, flush=True)
+    if not _silent:
+        print(" ".join(text.split("\n")), file=sys.stderr, flush=True)
+
+
+def mute() -> None:
+    """Say nothing from now on: another process of the same run says it."""
+    global _silent
+    _silent = True
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -40,6 +41,8 @@ def activate(variant: str) -> None:
     """Backend, variant and integrator: what `import pbdr` leaves to the command line."""
     import pbdr
 
+    if "LOCAL_RANK" in os.environ:  # one of several processes that torchrun started: it has a GPU of its own
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", os.environ["LOCAL_RANK"])
     pbdr.activate(variant)
 
 

@@ -18,6 +18,7 @@ from pbdr.errors import DataError, DivergedError
 from pbdr.inverse import ending, exposure, gauge, guards, least_squares, remeshing, schedules
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import State
+from pbdr.inverse.workers import Task
 from pbdr.parameters import Variables
 from pbdr.parameters.film import resized_film
 from pbdr.seeds import hashed
@@ -97,20 +98,16 @@ def step(problem: Problem, state: State) -> tuple[State, Info]:
         active.append(gauge.TINT)
     active += [key for key in (exposure.key(problem.label(index)) for index in views) if key in leaves]
     dr.enable_grad(*[leaves[key] for key in active])
-    loss, extra = 0.0, 0.0
-    for number, group in enumerate(_by_time(problem, views)):
-        seen = _differentiate(problem, bound, leaves, group, scale, state.step, len(views), bool(active), not number)
-        loss, extra = loss + seen[0], extra + seen[1]
-    gradients = {key: mi.TensorXf(dr.grad(leaves[key])) for key in active}
-
-    norms = _norms(problem, gradients)
+    loss, extra, found = gradients(problem, bound, leaves, active, views, scale, state.step)
+    norms = _norms(problem, found)
     rates = _rates(problem, leaves, active, state.step)
     wrong = _not_finite(loss, extra, norms)
     latents, memory, skipped = state.latents, state.memory, state.skipped + bool(wrong)
     if not wrong:
-        latents, memory = problem.optimiser.step(memory, latents, gradients, {key: rates[key] for key in gradients})
+        latents, memory = problem.optimiser.step(memory, latents, found, {key: rates[key] for key in found})
         latents = {**latents, **bound.project(latents), **exposure.fixed(latents, options.exposure_fix)}
         latents, memory = least_squares.moved(problem, bound, memory, latents, moving, views, scale, state.step)
+        latents = problem.workers.latents(latents)
         latents, told = guards.kept(options.collapse, bound, state.latents, latents)
         notes += told
         if problem.gauge is not None and (gauge.TINT in active or problem.gauge.target is not None):
@@ -150,10 +147,8 @@ def fit(
     while state.step < problem.options.steps:
         state, info = step(problem, state)
         infos.append(info)
-        if callback is not None and callback(state, info):
-            reason = "callback"
-            break
-        ended = ending.reason(problem, state)
+        wanted = "callback" if callback is not None and callback(state, info) else ending.reason(problem, state)
+        ended = problem.workers.reason(wanted or "")
         if ended:
             reason = ended
             break
@@ -187,16 +182,19 @@ def render_of(problem: Problem, params: Any, index: int, spp: int, spp_grad: int
     )
 
 
-def view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], index: int, step: int) -> Any:
-    """Render one view and return its loss: a tensor with one number. Image and derivative have seeds of their own."""
-    options = problem.options
-    spp_grad = options.spp if options.spp_grad is None else options.spp_grad
-    seeds = [hashed(options.seed, stream, step, index) for stream in ("primal", "gradient", "residual")]
-    image = render_of(problem, params, index, options.spp, spp_grad, seeds[0], seeds[1])
+def view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], task: Task, step: int, views: int = 1) -> Any:
+    """Render one of the `views` of a step and return its loss, a tensor with one number. Image and derivative have own seeds."""
+    options, index = problem.options, task.index
+    spp = task.samples(options.spp)
+    spp_grad = spp if options.spp_grad is None else task.samples(options.spp_grad)
+    seeds = [hashed(options.seed, stream, step, index, *task.stream) for stream in ("primal", "gradient", "residual")]
+    image = render_of(problem, params, index, spp, spp_grad, seeds[0], seeds[1])
+    image = problem.workers.image(image, task, views)
     radiance, given = _radiance(problem, image, index, latents), {}
     if any("other" in loss.needs for _, loss in problem.losses):
         with dr.suspend_grad():
-            other = render_of(problem, params, index, options.spp, spp_grad, seeds[2], seeds[1])
+            other = render_of(problem, params, index, spp, spp_grad, seeds[2], seeds[1])
+            other = problem.workers.image(other, task, views)
             given["other"] = _radiance(problem, other, index, latents)
     total: Any = None
     for weight, loss in problem.losses:
@@ -215,31 +213,46 @@ def view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], index: 
 # ---- internals ---------------------------------------------------------------------------------------------------
 
 
-def _by_time(problem: Problem, views: Sequence[int]) -> list[list[int]]:
-    """The views of a step in groups that see the same scene: all of them, or those of one time where functions depend on it."""
+def gradients(
+    problem: Problem, bound: Variables, leaves: Mapping[str, Any], active: Sequence[str], views: Sequence[int], scale: float,
+    step: int,
+) -> tuple[float, float, dict[str, Any]]:  # fmt: skip
+    """Loss of the views of a step, value of the priors, and the gradient of both, of all processes together."""
+    loss, extra = 0.0, 0.0
+    for number, tasks in enumerate(_by_time(problem, problem.workers.tasks(views))):
+        with_prior = not number and problem.workers.first
+        seen = _differentiate(problem, bound, leaves, tasks, scale, step, len(views), bool(active), with_prior)
+        loss, extra = loss + seen[0], extra + seen[1]
+    found = {key: mi.TensorXf(dr.grad(leaves[key])) for key in active}
+    (loss, extra), found = problem.workers.total((loss, extra), found)
+    return loss, extra, found
+
+
+def _by_time(problem: Problem, tasks: Sequence[Task]) -> list[list[Task]]:
+    """What is done in a step in groups that see the same scene: all, or the views of one time where functions depend on it."""
     if not problem.bound.timed:
-        return [list(views)]
-    times = [problem.views[index].time for index in views]
-    return [[i for i, t in zip(views, times, strict=True) if t == time] for time in dict.fromkeys(times)]
+        return [list(tasks)]
+    times = [problem.views[task.index].time for task in tasks]
+    return [[x for x, t in zip(tasks, times, strict=True) if t == time] for time in dict.fromkeys(times)]
 
 
 def _differentiate(
-    problem: Problem, bound: Variables, leaves: Mapping[str, Any], views: Sequence[int], scale: float, step: int, count: int,
+    problem: Problem, bound: Variables, leaves: Mapping[str, Any], tasks: Sequence[Task], scale: float, step: int, count: int,
     attached: bool, with_prior: bool,
 ) -> tuple[float, float]:  # fmt: skip
-    """Add the gradient of the loss of `views`, out of `count`, to `leaves`, and that of priors if asked for; return both values.
+    """Add the gradient of the loss of `tasks`, of a step of `count` views, and of wanted priors to `leaves`; return both values.
 
     The derivative of a rendering is taken in the scene as it is then: views of another time come after that.
     """
     values = bound.values(leaves)
     if problem.gauge is not None and gauge.TINT in leaves:
         values = gauge.tinted(problem.gauge, values, leaves[gauge.TINT])
-    params = bound.apply(leaves, values, problem.views[views[0]].time)
+    params = bound.apply(leaves, values, problem.views[tasks[0].index].time)
     with ExitStack() as films:
         image_loss = mi.Float(0)
-        for index in views:
-            films.enter_context(resized_film(problem.sensor(index), problem.film(index, scale)))
-            image_loss += view_loss(problem, params, leaves, index, step).array / count
+        for task in tasks:
+            films.enter_context(resized_film(problem.sensor(task.index), problem.film(task.index, scale)))
+            image_loss += view_loss(problem, params, leaves, task, step, count).array / (count * task.count)
         prior = _prior(problem, bound, values) if with_prior else mi.Float(0)
         if problem.gauge is not None and problem.gauge.target is None and dr.grad_enabled(leaves[gauge.TINT]):
             prior += gauge.PREFERENCE * dr.abs(dr.detach(image_loss)) * gauge.preference(problem.gauge, values)

@@ -21,6 +21,7 @@ from pbdr.inverse.priors import Prior
 from pbdr.inverse.state import State
 from pbdr.inverse.targets import Targets
 from pbdr.inverse.unknowns import check_variables, priors_of
+from pbdr.inverse.workers import ALONE, Workers
 from pbdr.parameters import FunctionSpec, Variables, VariableSpec
 from pbdr.pathspace.options import PathspaceOptions
 from pbdr.registry import Choice
@@ -137,6 +138,8 @@ JOB = Options(
 class Problem:
     """An inverse-rendering problem; everything in it is checked when it is made.
 
+    `workers`: the processes that work on it.
+
     Raises DataError for unusable targets, ParameterError and OptionError for variables and options.
     """
 
@@ -144,6 +147,7 @@ class Problem:
     views: Sequence[View]
     variables: Mapping[str, VariableSpec | FunctionSpec]
     options: Options = field(default_factory=Options)
+    workers: Workers = ALONE
 
     def __post_init__(self) -> None:
         if not self.views:
@@ -190,6 +194,12 @@ class Problem:
         """Return the problem with other learning rates: the same scene and everything made of it."""
         other = copy.copy(self)
         object.__setattr__(other, "options", replace(self.options, rate=factor))
+        return other
+
+    def shared(self, workers: Workers) -> Problem:
+        """Return the problem for several processes: the same scene and everything made of it."""
+        other = copy.copy(self)
+        object.__setattr__(other, "workers", workers)
         return other
 
     def at(self, state: State) -> Variables:

@@ -27,6 +27,7 @@ from pbdr.inverse import gauge
 from pbdr.inverse.fit import render_view, view_loss
 from pbdr.inverse.problem import Problem
 from pbdr.inverse.state import State
+from pbdr.inverse.workers import Task
 from pbdr.parameters import FunctionSpec
 from pbdr.parameters.variables import Latent
 from pbdr.seeds import hashed
@@ -152,13 +153,13 @@ class Warranty:
             moved = {k: mi.TensorXf(v + sign * direction[k]) if k in direction else v for k, v in latents.items()}
             with dr.suspend_grad():
                 params = bound.apply(moved, time=problem.views[index].time)
-                return float(view_loss(aimed, params, moved, index, seed).array[0])
+                return float(view_loss(aimed, params, moved, Task(index), seed).array[0])
 
         y, z = (0.5 * (loss(1, seed) - loss(-1, seed)) for seed in (number + 1, number + 2))
         leaves = {k: mi.TensorXf(v) for k, v in latents.items()}
         dr.enable_grad(*[leaves[k] for k in keys])
         params = bound.apply(leaves, time=problem.views[index].time)
-        dr.backward(view_loss(aimed, params, leaves, index, number))
+        dr.backward(view_loss(aimed, params, leaves, Task(index), number))
         x = sum(float(dr.sum(dr.grad(leaves[k]).array * direction[k].array)[0]) for k in keys)
         bound.apply(state.latents)
         return x, y, z

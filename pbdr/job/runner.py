@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import backend, inverse
-from ..errors import DivergedError, PbdrError, counted, meant
+from ..errors import DivergedError, PbdrError, WorkerError, counted, meant
 from ..inverse import Problem, State, exposure
+from ..inverse.workers import ALONE, Workers
 from ..scene import Scene
-from . import bars, checkpoint, code, evaluate, inputs, live, metrics, results, statement, storage, toml, views
+from . import bars, checkpoint, code, evaluate, inputs, live, metrics, results, statement, storage, toml, views, workers
 from .config import Job
 from .estimate import render_view, stored_job
 from .events import Events, Silent, record
@@ -48,12 +49,16 @@ def create(job: Job, text: str) -> RunDirectory:
 
 
 def run(
-    directory: RunDirectory, events: Events | None = None, prepared: Prepared | None = None, allow_code: bool = False
+    directory: RunDirectory,
+    events: Events | None = None,
+    prepared: Prepared | None = None,
+    allow_code: bool = False,
+    several: Workers = ALONE,
 ) -> Outcome:
     """Run the job of a run directory from its newest checkpoint, or from the start when it has none.
 
     ``prepared`` (from `preflight.check`) saves loading scene and images again; ``allow_code``: whether functions that the job names
-    may be executed.
+    may be executed. ``several``: the processes that work on it, of which this is the first; the others call `workers.follow`.
 
     Raises PbdrError after noting it in status.json. A finished run is not touched.
     """
@@ -64,10 +69,11 @@ def run(
         status = directory.read_status()
         if status.get("state") == "finished":
             watch.message(f"{directory.path} is finished already")
+            workers.invite(several, None)
             found = storage.read_json(directory.path / "eval" / "metrics.json")
             return Outcome(directory, int(status.get("exit_code", 0)), int(status.get("step", 0)), found)
         with Interruption() as interruption:
-            worker = _Worker(job, directory, watch, interruption, allow_code)
+            worker = _Worker(job, directory, watch, interruption, allow_code, several)
             try:
                 return worker.work(prepared)
             except KeyboardInterrupt:
@@ -93,9 +99,10 @@ class _Worker:
     """One process's work on a run. ``state`` is the newest complete state."""
 
     def __init__(
-        self, job: Job, run: RunDirectory, events: Events, interruption: Interruption, allow_code: bool
+        self, job: Job, run: RunDirectory, events: Events, interruption: Interruption, allow_code: bool, several: Workers
     ) -> None:
         self.job = job
+        self.several = several
         self.allow_code = allow_code
         self.run = run
         self.events = events
@@ -134,11 +141,13 @@ class _Worker:
         for note in scene.notes:
             self.run.log(note)
         data = self._views(scene, prepared)
+        workers.invite(self.several, self.run)
         self.say(f"{counted(len(data.training), 'training view')}, {len(data.held_out)} held out")
         made = prepared.problem if prepared is not None else None
         problem = made or statement.problem(self.job, scene, data, self.allow_code)
         for text in problem.notes:
             self.say(text)
+        problem = problem.shared(self.several)
         first = inverse.init(problem)
         self.state = self._restore(first)
         shown = evaluate.shown(data)
@@ -215,12 +224,19 @@ class _Worker:
         self.events.started(state.step, self.job.optim.steps)
         try:
             self.watch = Watch(problem, self.job.guard.audit, self.say, self.steps_back)
+            workers.send(self.several, state, self.steps_back)
             result = self.watch.fit(self._after_step(problem, shown), state, lambda: self._last_good(problem))
+        except WorkerError as error:
+            self.say(str(error))
+            self.interruption.requested = True
+            self._save()
+            return "interrupted"
         finally:
             self.events.ended()
             self.interruption.patient = False
         self.state = result.state
         self._save()
+        workers.leave(self.several)
         return "interrupted" if self.interruption.requested else result.reason
 
     def _last_good(self, problem: Problem) -> State:
@@ -228,7 +244,7 @@ class _Worker:
         saved = checkpoint.load(self.run.checkpoints)
         self.state = inverse.init(problem) if saved is None else State.from_arrays(saved.arrays, saved.meta)
         self.run.truncate_metrics(self.state.step)
-        return self.state
+        return workers.send(self.several, self.state)
 
     def _after_step(self, problem: Problem, shown: list[inverse.View]) -> Callable[[State, inverse.Info], bool]:
         attention = live.Attention(self.run, self._shown, self._told, lambda: self.interruption.requested)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .. import console
 from ..shared import Code, Json, Result, Run, activate
-from ..work import work
+from ..work import resume
 
 
 @dataclass
@@ -28,8 +28,12 @@ class Resume:
         directory = RunDirectory.open(self.folder)
         changes = parse_overrides(rest)
         activate(wanted_variant(directory.path / "job.toml", {}))
-        if changes:
-            from ...job.extend import extend
 
-            console.error(extend(directory, changes))
-        return work(directory, allow_code=self.allow_code)
+
+        def changed() -> None:
+            if changes:
+                from ...job.extend import extend
+
+                console.error(extend(directory, changes))
+
+        return resume(directory, self.allow_code, changed)
