@@ -34,6 +34,7 @@ _HOMES = {
     "register_loss": "pbdr.inverse.losses",
     "estimate_materials": "pbdr.inverse",
     "estimate_lighting": "pbdr.inverse",
+    "open_run": "pbdr.job.rundir",
 }
 __all__ = ["__version__", "activate", *_HOMES]
 

@@ -11,8 +11,10 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr import shown
 from pbdr.aligned import aligned
 from pbdr.errors import DataError, DivergedError, OptionError, PbdrError
+from pbdr.page import number, signed_limit, signed_pixels
 from pbdr.parameters import Parameter, list_parameters, resolve
 from pbdr.parameters.attach import attached
 from pbdr.pathspace.plugin import TERMS
@@ -44,6 +46,27 @@ class Gradient:
             )  # Eq. (2)
             for name in sorted(names)
         }
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the size of every term, and textures as pictures, red where it is positive."""
+        total = self.total
+        limits = {name: signed_limit(value) for name, value in total.items() if value.ndim == 3}
+        pictures = [
+            (f"{name}, ± {number(limit, 2)}", shown.png(signed_pixels(total[name], limit)))
+            for name, limit in limits.items()
+        ]
+        rows = [
+            [
+                name,
+                " × ".join(map(str, value.shape)) or "1",
+                *(_size(getattr(self, term).get(name)) for term in TERMS),
+                _size(value),
+            ]
+            for name, value in total.items()
+        ]
+        header = ["parameter", "shape", *TERMS, "total"]
+        note = "Norms of arrays; single numbers as they are."
+        return shown.fragment("Gradient", [note], [pictures], header, rows)
 
 
 def render(
@@ -117,6 +140,13 @@ def derivative(
             images[term] = np.array(tracer.forward_terms(target, view, seed, spp, (term,)), dtype=np.float32)
     tracer.left_out.tell()
     return images
+
+
+def _size(value: NDArray[np.float32] | None) -> str:
+    """A number as it is, the norm of an array; "" where the term has none."""
+    if value is None:
+        return ""
+    return number(value.ravel()[0] if value.size == 1 else np.linalg.norm(value), 3)
 
 
 def _terms(terms: Iterable[str]) -> list[str]:

@@ -120,7 +120,7 @@ def _goal(goal: dict[str, Any]) -> dict[str, Any]:
 
 
 def _views(run: RunDirectory) -> list[dict[str, Any]]:
-    current = _newest_images(run)
+    current = run.newest_images()
     held_out = {v["view"]: v["set"] for v in _per_view(run)}
     result = []
     names = sorted(p.stem for p in run.images("init").glob("view-*.png") if not p.stem.endswith("-error"))
@@ -135,13 +135,6 @@ def _views(run: RunDirectory) -> list[dict[str, Any]]:
         small = _width(run.images("init") / f"{name}.png") < 200
         result.append({"name": name, "note": held_out.get(name, ""), "images": images, "small": small})
     return result
-
-
-def _newest_images(run: RunDirectory) -> Path | None:
-    if run.images("final").is_dir():
-        return run.images("final")
-    folders = sorted((run.path / "images").glob("step-*"))
-    return folders[-1] if folders else None
 
 
 def _bars(metrics: dict[str, Any]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ is merged, every object has a deterministic id, and 8-bit textures become floats
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import warnings
@@ -15,16 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import mitsuba as mi
-import numpy as np
 
-from pbdr import errors
+from pbdr import errors, shown
 from pbdr.environments import check_texels
 from pbdr.errors import DataWarning, PbdrError, SceneError, closest, no_scene, unusual
+from pbdr.preview import preview
+from pbdr.transforms import check_transforms
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
-WRONG_INVERSE = 1e-3  # of matrix · inverse, beside the identity: more is no rounding
-ROUNDING = 1e-5  # single precision, relative to the terms of the product
 
 
 @dataclass(eq=False)
@@ -80,6 +80,17 @@ class Scene:
                     return node
         return None
 
+    def _repr_html_(self) -> str:
+        """For notebooks: what is in the scene, and a small picture by Mitsuba's path tracer where its sensor and variant allow."""
+        kinds = (("shape", self.mi.shapes()), ("light", self.mi.emitters()), ("sensor", self.sensors))
+        facts = [", ".join(f"{len(found)} {kind}{'s' * (len(found) != 1)}" for kind, found in kinds), *self.notes]
+        pictures = []
+        if self.sensors and mi.is_rgb:
+            with contextlib.suppress(RuntimeError, TypeError):  # sensors without rays of their own, such as `batch`
+                path = integrator_of(self, {"type": "path", "max_depth": 4})
+                pictures.append([("as the first sensor sees it", shown.png(preview(self.mi, self.sensors[0], path)))])
+        return shown.fragment(f"Scene {self.source}", facts, pictures)
+
 
 def mitsuba_scene(scene: Any) -> Any:
     """Return the `mitsuba.Scene` of a `Scene` or of a `mitsuba.Scene`; SceneError for anything else."""
@@ -120,7 +131,7 @@ def load_scene(
         raise SceneError(f"{label} describes a {root.props.plugin_name()!r}, not a scene: its root must be a scene")
     _exact_textures(state)
     named = _name_objects(state)
-    _check_transforms(state, label)
+    check_transforms(state, label)
     notes = check_texels(state, label, clamp)
     for note in notes:
         warnings.warn(note, DataWarning, stacklevel=2)
@@ -250,7 +261,9 @@ def _resolve_files(state: Any, label: str) -> None:
             if not path.is_file():
                 near = closest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [], 1)
                 hint = f". Closest there: '{near[0]}'." if near else ""
-                raise SceneError(f"{label}: the file {path} of plugin {node.props.plugin_name()!r} does not exist{hint}")
+                raise SceneError(
+                    f"{label}: the file {path} of plugin {node.props.plugin_name()!r} does not exist{hint}"
+                )
             node.props[name] = str(path)
 
 
@@ -264,28 +277,6 @@ def _exact_textures(state: Any) -> None:
             for name, value in (("format", "variant"), ("accel", False)):
                 if name not in node.props:
                     node.props[name] = value
-
-
-def _check_transforms(state: Any, label: str) -> None:
-    """SceneError for a transform whose inverse, which Mitsuba keeps beside its matrix, is not that of the matrix.
-
-    Mitsuba takes the transpose for the inverse of a rotation, and takes any axis for a unit vector: about another one, the
-    matrix stretches what it turns, and surfaces, normals and gradients contradict each other.
-    """
-    # On a copy: reading a property marks it as used, and would hide a misspelt one.
-    for node in mi.parser.ParserState(state).nodes:
-        for name in node.props.keys():
-            if node.props.type(name) != mi.Properties.Type.Transform:
-                continue
-            transform = node.props[name]
-            matrix, inverse = np.array(transform.matrix), np.array(transform.inverse().matrix)
-            size = np.abs(matrix) @ np.abs(inverse)
-            wrong = np.abs(matrix @ inverse - np.eye(len(matrix))) > WRONG_INVERSE + ROUNDING * size
-            if wrong[:-1, :-1].any():
-                raise SceneError(
-                    f"{label}: '{name}' of '{node.props.id()}' is no rotation: one of its axes is not of length 1, and Mitsuba "
-                    "stretches what it turns. Normalise the axis (1, 1, 0 becomes 0.7071, 0.7071, 0)."
-                )
 
 
 def _references(node: Any) -> Iterator[tuple[str, int]]:

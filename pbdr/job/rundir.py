@@ -81,6 +81,13 @@ class RunDirectory:
         """Folder of the images of ``kind``: target, init, step-000100, final."""
         return self.path / "images" / kind
 
+    def newest_images(self) -> Path | None:
+        """Folder of the newest images of the estimate; None while there is none."""
+        if self.images("final").is_dir():
+            return self.images("final")
+        folders = sorted((self.path / "images").glob("step-*"))
+        return folders[-1] if folders else None
+
     # --- lock ----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -157,3 +164,16 @@ class RunDirectory:
             return
         kept = [record for record in self.read_metrics() if record["step"] <= step]
         storage.write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept), durable=True)
+
+    # --- notebooks -----------------------------------------------------------------------------------------------
+
+    def _repr_html_(self) -> str:
+        """What the run has found, as far as it has come."""
+        from . import summary
+
+        return summary.html(self)
+
+
+def open_run(path: str | Path) -> RunDirectory:
+    """A run of `pbdr fit` by its folder, which notebooks show; runs/<name> means the newest. DataError where there is none."""
+    return RunDirectory.open(path)

@@ -1,0 +1,158 @@
+"""Pages that the build makes: the commands from their registry, the measurements, the changelog. And how docstrings read as pages."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import inspect
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+RESULTS = ROOT / "benchmarks" / "results"
+COMMANDS = DOCS / "reference" / "commands.md"
+MEASURED = DOCS / "measured"
+CHANGES = DOCS / "changelog.md"
+#: Links of the repository that are pages here.
+MOVED = (
+    (re.compile(r"\]\((?:\.\./)*benchmarks/results/?\)"), "](/measured/index.md)"),
+    (re.compile(r"\]\((?:\.\./)*benchmarks/results/(\w+)\.md\)"), r"](/measured/\1.md)"),
+    (re.compile(r"\]\((?:\.\./)*CHANGELOG\.md\)"), "](/changelog.md)"),
+)
+
+
+def version() -> str:
+    """Version of the package, from pyproject.toml."""
+    found = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def fingerprint() -> str:
+    """Of all that pages run: results of cells are kept as long as it stays the same."""
+    digest = hashlib.sha256()
+    for folder in ("pbdr", "examples", "scenes", "docs/_ext"):
+        for file in sorted(p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+# ---------------------------------------------------------------------- commands
+
+
+def commands() -> str:
+    """The page of commands."""
+    from pbdr.cli.commands import COMMANDS as listed
+
+    parts = [
+        "# Commands\n\nThis page is made from the commands themselves; `pbdr COMMAND --help` says the same. `pbdr --version` prints the "
+        "version. Words in capitals stand for what you give.\n\n"
+        "| exit code | meaning |\n|---|---|\n| 0 | it worked |\n| 1 | a bug in pbdr |\n| 2 | a mistake in the words or the job |\n"
+        "| 3 | a mistake in data or scene, or the machine lacks something |\n| 4 | the fit diverged, or a gradient is wrong |\n"
+        "| 5 | a target was not met |\n| 130 | interrupted |\n"
+    ]
+    for name, command in listed.items():
+        parts.append(_command(name, command))
+    return "\n".join(parts)
+
+
+def _command(name: str, command: Any) -> str:
+    text = " ".join(inspect.cleandoc(command.__doc__ or "").split())
+    parser = _parser(name, command)
+    words = [a for a in parser._actions if not a.option_strings]
+    usage = " ".join(["pbdr", name, *(str(a.metavar or a.dest) for a in words), "[options]"])
+    rows = [_row(a) for a in parser._actions if a.dest != "help"]
+    table = "| option | what it is |\n|---|---|\n" + "\n".join(rows) if rows else "It has no options."
+    return f"\n## `pbdr {name}`\n\n{text}\n\n```text\n{usage}\n```\n\n{table}\n"
+
+
+def _parser(name: str, command: Any) -> argparse.ArgumentParser:
+    import tyro
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found = tyro.extras.get_parser(command, prog=f"pbdr {name}", config=(tyro.conf.FlagCreatePairsOff,))
+    assert isinstance(found, argparse.ArgumentParser)
+    return found
+
+
+def _row(action: argparse.Action) -> str:
+    names = [f"`{word}`" for word in action.option_strings] or [f"`{action.metavar or action.dest}`"]
+    if action.option_strings and action.metavar and action.nargs != 0:
+        names[-1] = names[-1][:-1] + f" {action.metavar}`".replace("{None}|", "")
+    help_text = str(action.help or "").replace("%%", "%").replace("|", "\\|")
+    help_text = re.sub(r" \((default: (None|False)|required)\)$", "", help_text)
+    return f"| {', '.join(names)} | {_code(help_text)} |"
+
+
+def _code(text: str) -> str:
+    """Globs and options in a text are no markup."""
+    return re.sub(r"(?<![`\w])(\*[\w/.-]+|<[\w-]+>)", r"`\1`", text)
+
+
+# ---------------------------------------------------------------------- measurements
+
+
+def measured() -> Iterator[tuple[str, str]]:
+    """(file name, text) of every page of measurements, and of their index."""
+    names = []
+    for file in sorted(RESULTS.glob("*.md")):
+        names.append(file.stem)
+        text = file.read_text(encoding="utf-8")
+        yield file.name, text.replace("](warp_bias.png)", "](../../benchmarks/results/warp_bias.png)")
+    listed = "\n".join(names)
+    yield (
+        "index.md",
+        "# Measurements\n\nEach page is what `python -m benchmarks NAME --record` wrote, with the machine and the commit that it "
+        f"was measured on.\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n",
+    )
+
+
+def write_pages(*_: Any) -> None:
+    """Write the pages that are made; files that would not change are left alone, so that Sphinx does not read them again."""
+    _write(COMMANDS, commands())
+    _write(CHANGES, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    MEASURED.mkdir(exist_ok=True)
+    for name, text in measured():
+        _write(MEASURED / name, text)
+
+
+def _write(file: Path, text: str) -> None:
+    with contextlib.suppress(OSError):
+        if file.read_text(encoding="utf-8") == text:
+            return
+    file.write_text(text, encoding="utf-8")
+
+
+# ---------------------------------------------------------------------- texts
+
+
+def relink(_app: Any, _name: str, source: list[str]) -> None:
+    """Links to files of the repository that are pages here."""
+    for pattern, new in MOVED:
+        source[0] = pattern.sub(new, source[0])
+
+
+def docstring(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """Docstrings are written for a terminal: columns of names and texts become definitions."""
+    made: list[str] = []
+    for line in lines:
+        found = re.match(r"^(\w+(?:, \w+)*) {2,}(\S.*)$", line)
+        if found:
+            made += ["", f"``{found[1]}``: {found[2]}"]
+        else:
+            made.append(line.strip() if made and made[-1].startswith("``") and line.startswith("  ") else line)
+    lines[:] = made
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Sphinx's entry."""
+    app.connect("builder-inited", write_pages)
+    app.connect("source-read", relink)
+    app.connect("autodoc-process-docstring", docstring)
+    return {"version": "1", "parallel_read_safe": True}
