@@ -141,12 +141,17 @@ def relink(_app: Any, _name: str, source: list[str]) -> None:
 def docstring(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
     """Docstrings are written for a terminal: columns of names and texts become definitions."""
     made: list[str] = []
+    column = False  # in the text of a column
     for line in lines:
         found = re.match(r"^(\w+(?:, \w+)*) {2,}(\S.*)$", line)
+        column = bool(found) or (column and line.startswith("  "))
         if found:
             made += ["", f"``{found[1]}``: {found[2]}"]
+        elif column:
+            made.append(line.strip())
         else:
-            made.append(line.strip() if made and made[-1].startswith("``") and line.startswith("  ") else line)
+            made += [""] if line and made and made[-1].startswith("``") else []
+            made.append(line)
     lines[:] = made
 
 
