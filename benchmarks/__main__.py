@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pbdr.errors import PbdrError
 
-from . import harness
+from . import harness, readme_results
 
 #: Name → (module, one line for --help). A module has `add_options(parser)` and `run(options) -> Result`.
 BENCHMARKS = {
@@ -74,6 +74,7 @@ def main(words: Sequence[str] | None = None) -> int:
     record = harness.write(result, options.out, seconds)
     if options.record and result.name == options.name:  # a list of cases is no measurement
         harness.write(result, harness.RECORDED, seconds)
+        readme_results.refresh()
     page = (options.out / f"{result.name}.md").read_text(encoding="utf-8")
     print(json.dumps(record) if options.json else page)
     return 5 if result.met is False else 0

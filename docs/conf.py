@@ -1,4 +1,4 @@
-"""Sphinx's settings. `make docs` builds docs/_build/html; pages with code cells run, and their results are kept until code changes."""
+"""Sphinx's settings. `make docs` builds docs/_build/html. Cells of pages run; results are kept until code changes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(DOCS / "_ext"), os.en
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 os.environ.setdefault("PBDR_COMPILE", "quick")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ["PBDR_COMMAND_LINE"] = "1"
 
-import made_pages
+import made_pages  # noqa: E402
 
 project = "pbdr"
 author = "The pbdr authors"

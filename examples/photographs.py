@@ -2,8 +2,8 @@
 
     python examples/photographs.py FOLDER
 
-Nobody has to go out with a camera to try the steps for photographs: these are rendered, with noise and in 8 bits of sRGB, of the painted
-object of examples/jobs/material. The scene knows its shape, as a scan would, but neither its colour nor its roughness.
+Nobody has to go out with a camera to try the steps for photographs: these show the painted object of examples/jobs/material,
+rendered with noise and in 8 bits of sRGB. The scene knows its shape, as a scan would, but neither its colour nor its roughness.
 """
 
 from __future__ import annotations

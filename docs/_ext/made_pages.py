@@ -1,4 +1,4 @@
-"""Pages that the build makes: the commands from their registry, the measurements, the changelog. And how docstrings read as pages."""
+"""Pages that the build makes: commands from their registry, measurements, the changelog; and how docstrings read as pages."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ CHANGES = DOCS / "changelog.md"
 MOVED = (
     (re.compile(r"\]\((?:\.\./)*benchmarks/results/?\)"), "](/measured/index.md)"),
     (re.compile(r"\]\((?:\.\./)*benchmarks/results/(\w+)\.md\)"), r"](/measured/\1.md)"),
+    (re.compile(r"\]\((?:\.\./)*benchmarks/results/(\w+)/(\w+)\.md\)"), r"](/measured/\1-\2.md)"),
     (re.compile(r"\]\((?:\.\./)*CHANGELOG\.md\)"), "](/changelog.md)"),
 )
 
@@ -50,11 +51,11 @@ def commands() -> str:
     from pbdr.cli.commands import COMMANDS as listed
 
     parts = [
-        "# Commands\n\nThis page is made from the commands themselves; `pbdr COMMAND --help` says the same. `pbdr --version` prints the "
-        "version. Words in capitals stand for what you give.\n\n"
-        "| exit code | meaning |\n|---|---|\n| 0 | it worked |\n| 1 | a bug in pbdr |\n| 2 | a mistake in the words or the job |\n"
-        "| 3 | a mistake in data or scene, or the machine lacks something |\n| 4 | the fit diverged, or a gradient is wrong |\n"
-        "| 5 | a target was not met |\n| 130 | interrupted |\n"
+        "# Commands\n\nThis page is made from the commands themselves; `pbdr COMMAND --help` says the same. `pbdr --version` "
+        "prints the version. Words in capitals stand for what you give.\n\n"
+        "| exit code | meaning |\n|---|---|\n| 0 | it worked |\n| 1 | a bug in pbdr |\n"
+        "| 2 | a mistake in the words or the job |\n| 3 | a mistake in data or scene, or the machine lacks something |\n"
+        "| 4 | the fit diverged, or a gradient is wrong |\n| 5 | a target was not met |\n| 130 | interrupted |\n"
     ]
     for name, command in listed.items():
         parts.append(_command(name, command))
@@ -101,10 +102,10 @@ def _code(text: str) -> str:
 def measured() -> Iterator[tuple[str, str]]:
     """(file name, text) of every page of measurements, and of their index."""
     names = []
-    for file in sorted(RESULTS.glob("*.md")):
-        names.append(file.stem)
+    for file in sorted(RESULTS.rglob("*.md")):
+        names.append("-".join(file.relative_to(RESULTS).with_suffix("").parts))
         text = file.read_text(encoding="utf-8")
-        yield file.name, text.replace("](warp_bias.png)", "](../../benchmarks/results/warp_bias.png)")
+        yield f"{names[-1]}.md", text.replace("](warp_bias.png)", "](../../benchmarks/results/warp_bias.png)")
     listed = "\n".join(names)
     yield (
         "index.md",
