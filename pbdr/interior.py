@@ -16,6 +16,7 @@ from pbdr.geometry import surfaces
 from pbdr.transport import camera, channels, hits, path, spectra, sweep
 from pbdr.transport.features import Features
 from pbdr.transport.film import AdjointField, FilmMap
+from pbdr.transport.media import volume
 from pbdr.transport.pixels import Pixels
 from pbdr.transport.tracer import Tracer
 
@@ -33,7 +34,8 @@ def visible_emission(
 @dataclass
 class Recorded:
     """Camera paths, kept. `ray` is attached; so are, where it leaves its film position to follow edges, `jacobian` (value 1) and
-    `shift`, the motion of the film position in pixels (None: it rests, or the filter is constant around it)."""
+    `shift`, the motion of the film position in pixels (None: it rests, or the filter is constant around it). `flown`: the first
+    segment, where media are traced."""
 
     ray: Any
     jacobian: Any
@@ -43,6 +45,15 @@ class Recorded:
     hit: Any
     store: path.PathStore
     count: Any
+    flown: Any = None
+
+    def reached(self) -> Any:
+        """Whether the camera segment ends at a surface, or meets nothing."""
+        return True if self.flown is None else ~self.flown.collided
+
+    def passed(self) -> Any:
+        """Attached transmittance of the first segment; None where no media are traced."""
+        return None if self.flown is None else volume.transmitted(self.flown, self.ray, True)
 
 
 def _record(
@@ -51,8 +62,8 @@ def _record(
     """Trace and keep camera paths."""
     ray, weight, position = camera.sample_rays(sensor, sampler, pixels.index)
     detached = dr.detach(ray)
-    hit = hits.first_hit(tracer, scene, detached, bundled=True)
-    store = path.PathStore(options.max_depth, ray.wavelengths, options.warp)
+    hit, flown = path.first_segment(tracer, scene, sensor, detached, sampler, options)
+    store = path.PathStore(options.max_depth, ray.wavelengths, options.warp, flown is not None)
     jacobian, shift = mi.Float(1), None
     if options.warp is not None:
         near = options.warp.camera.find(scene, detached, position, sampler)
@@ -60,13 +71,23 @@ def _record(
             ray, jacobian, shift = options.warp.camera.bend(near, ray)
         if sensor.film().rfilter().is_box_filter():
             shift = None
-    _, count, _ = path.trace(scene, detached, hit, sampler, options, store)
-    return Recorded(ray, jacobian, shift, dr.detach(weight), position, hit, store, count)
+    _, count, _ = path.trace(scene, detached, hit, sampler, options, store, flown=flown)
+    return Recorded(ray, jacobian, shift, dr.detach(weight), position, hit, store, count, flown)
 
 
-def _alpha(hit: Any) -> Any:
-    """Constant on surfaces and beside them: alpha changes by the motion of camera rays alone."""
-    return dr.select(hit.is_valid(), mi.Float(1), 0)
+def _alpha(hit: Any, passed: Any, flown: Any) -> Any:
+    """Constant on surfaces and beside them: alpha changes by the motion of camera rays, and with the transmittance `passed`."""
+    if flown is None:
+        return dr.select(hit.is_valid(), mi.Float(1), 0)
+    return dr.select(hit.is_valid() | flown.collided, 1, 1 - dr.mean(passed))
+
+
+def _channels(tracer: Tracer, scene: Any, features: Features, kept: Recorded) -> list[Any]:
+    """Extra channels of the film, attached: they show the surface that the camera ray meets first, interfaces included."""
+    hit = kept.hit
+    if kept.flown is not None and tracer.channels:
+        hit = hits.first_hit(tracer, scene, dr.detach(kept.ray))
+    return channels.values(tracer.channels, scene, hit, kept.ray, kept.ray, features=features)
 
 
 def backward(
@@ -83,15 +104,17 @@ def backward(
     adjoint *= scale
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
     with dr.resume_grad():
-        emitted = visible_emission(scene, features, hit, ray, options, True)
-        seen = [_alpha(hit), *channels.values(tracer.channels, scene, hit, ray, ray, features=features)]
-        objective = dr.sum(adjoint * (emitted + radiance)) * kept.jacobian
+        emitted = visible_emission(scene, features, hit, ray, options, kept.reached())
+        passed = kept.passed()
+        seen = [_alpha(hit, passed, kept.flown), *_channels(tracer, scene, features, kept)]
+        arriving = emitted + radiance if passed is None else passed * (emitted + radiance)
+        objective = dr.sum(adjoint * arriving) * kept.jacobian
         for along, value in zip(others, seen, strict=False):
             objective += along / pixels.number * value * kept.jacobian
         for (slope, slopes), shift in (
             zip(field.slope(kept.position, ray.wavelengths), kept.shift, strict=True) if kept.shift is not None else ()
         ):
-            objective += dr.sum(slope * scale * dr.detach(emitted + radiance)) * shift
+            objective += dr.sum(slope * scale * dr.detach(arriving)) * shift
             for along, value in zip(slopes, seen, strict=False):
                 objective += along / pixels.number * dr.detach(value) * shift
         objective += dr.dot(d_origin, ray.o) + dr.dot(d_direction, ray.d)  # Eq. (4)
@@ -110,22 +133,24 @@ def forward(
     kept = _record(scene, sensor, tracer, options, sampler, pixels)
     ray, hit, spp = kept.ray, kept.hit, pixels.number
     with dr.resume_grad():
-        emitted = visible_emission(scene, features, hit, ray, options, True)
+        emitted = visible_emission(scene, features, hit, ray, options, kept.reached())
+        passed = kept.passed()
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
-        seen = [_alpha(hit), *channels.values(tracer.channels, scene, hit, ray, ray, features=features)]
+        seen = [_alpha(hit, passed, kept.flown), *_channels(tracer, scene, features, kept)]
+        start = kept.jacobian if passed is None else kept.jacobian * passed
         moving = [value * kept.jacobian for value in seen]
         shift = [] if kept.shift is None else [mi.Float(x) for x in kept.shift]
         d_emitted, d_origin, d_direction, d_start, *rest = sweep.tangents(
-            emitted * kept.jacobian, origin, direction, mi.Float(kept.jacobian), *moving, *shift
+            emitted * start, origin, direction, type(start)(start), *moving, *shift
         )
     d_reflected, _, _, reflected = sweep.sweep_forward(
-        scene, features, options, kept.store, kept.count, d_origin, d_direction, d_start
+        scene, features, options, kept.store, kept.count, d_origin, d_direction, d_start, dr.detach(start)
     )
     colour = lambda spectrum: spectra.to_rgb(spectrum * kept.weight / spp, ray.wavelengths)  # noqa: E731
     others = [value / spp for value in rest[: len(seen)]]
     parts = [(kept.position, colour(d_emitted + d_reflected), others, mi.Bool(True))]
     if shift:
-        whole = colour(dr.detach(emitted) + reflected)
+        whole = colour(dr.detach(emitted) + reflected)  # nothing follows edges where media are traced
         sample = (kept.position, whole, [dr.detach(value) / spp for value in seen], mi.Bool(True))
         parts += film_map.spread(sample, rest[len(seen) :])
     return parts

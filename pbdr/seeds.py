@@ -54,3 +54,15 @@ def lanes(count: int, seed: Any, *names: str | int) -> Any:
     result = mi.PluginManager.instance().create_object(mi.Properties("independent"))
     result.seed(stream(seed, *names), count)
     return result
+
+
+def branch(sampler: Any, active: Any = True) -> Any:
+    """An independent `mitsuba.PCG32` a lane, for loops in which lanes need more or fewer numbers than others.
+
+    (With four rounds, Mitsuba's default, its hash makes numbers that are correlated: -1.5 % in an optical depth.)
+    """
+    import mitsuba as mi
+
+    point = sampler.next_2d(active)
+    state, key = mi.sample_tea_32(mi.UInt32(point.x * 2.0**32), mi.UInt32(point.y * 2.0**32), 8)
+    return mi.PCG32(initstate=mi.UInt64(state), initseq=mi.UInt64(key))

@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..inverse.losses import PLANES, get_losses
 from ..scene import Scene, load_object
 from ..seeds import hashed
+from ..transport import media
 from . import storage
 from .config import Job
 from .rundir import RunDirectory
@@ -136,9 +137,9 @@ def cameras_of_target(
 
 
 def render_path(scene: Scene, sensor: Any, spp: int, seed: int, integrator: dict[str, Any]) -> NDArray[np.float32]:
-    """(H, W, 3 or 4) image by Mitsuba's own path tracer, with the depth and emitter visibility of ``integrator``."""
+    """(H, W, 3 or 4) image by Mitsuba's own path tracer (of volumes, where there are media), with the depth and emitter visibility of ``integrator``."""
     options: dict[str, Any] = {k: v for k, v in integrator.items() if k in ("max_depth", "rr_depth", "hide_emitters")}
-    return render(scene, sensor, load_object({"type": "path", **options}), spp, seed)
+    return render(scene, sensor, load_object({"type": media.reference(scene.mi, integrator), **options}), spp, seed)
 
 
 def render(scene: Scene, sensor: Any, integrator: Any, spp: int, seed: int) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ SHOWN = 4
 #: Path components that only say where in a shape or wrapper a quantity sits.
 WRAPPERS = frozenset(
     ("bsdf", "emitter", "brdf_0", "brdf_1", "bsdf_0", "bsdf_1", "nested_bsdf", "sensor", "film")
-    + ("interior_medium", "exterior_medium", "phase_function")
+    + ("interior_medium", "exterior_medium", "medium", "phase_function")
 )
 
 
@@ -249,6 +249,6 @@ def _role(path: Sequence[str]) -> tuple[tuple[str, ...], str]:
     inner: list[str] = []
     while len(rest) > 1 and rest[0] in WRAPPERS:
         inner.append(rest.pop(0))
-    if len(rest) > 1 and rest[-1] in ("value", "data"):
+    while len(rest) > 1 and rest[-1] in ("value", "data"):  # of a texture in a volume, too
         rest.pop()
     return tuple(inner), "_".join(roles.ALIASES.get(part, part) for part in rest)

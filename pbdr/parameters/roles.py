@@ -96,7 +96,6 @@ def _colors() -> Iterator[Role]:
     )  # fmt: skip
     yield Role("specular", Kind.COLOR, ("specular_reflectance",), UNIT, ("specular_reflectance",), channels=3, **SHADE)
     yield Role("transmission", Kind.COLOR, ("specular_transmittance",), UNIT, True, channels=3, **SHADE)
-    yield Role("albedo", Kind.COLOR, bounds=UNIT, radiometric=True, albedo=True, **SHADE)
 
 
 def _materials() -> Iterator[Role]:
@@ -176,8 +175,9 @@ def _cameras() -> Iterator[Role]:
 
 def _media() -> Iterator[Role]:
     """Participating media."""
-    yield Role("sigma_t", Kind.MEDIUM, bounds=POSITIVE)
-    yield Role("g", Kind.MEDIUM, bounds=(-0.999, 0.999))
+    yield Role("sigma_t", Kind.MEDIUM, bounds=POSITIVE, radiometric=True, lr=0.1)
+    yield Role("albedo", Kind.MEDIUM, bounds=UNIT, radiometric=True, lr=0.04)
+    yield Role("phase_g", Kind.MEDIUM, ("g",), (-0.999, 0.999), True, lr=0.04)
 
 
 #: A new role is a row in one of these.

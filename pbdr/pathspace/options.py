@@ -101,8 +101,8 @@ class PathspaceOptions:
         "Switch it off where forward and reverse mode must take the same samples. By default on with Sobol' points.",
     )  # fmt: skip
     media: str = _option(
-        "refuse", "What to do about participating media, which pathspace does not trace: refuse gradients and warn of images, or "
-        "ignore the media in both.", "`ignore` where the medium does not matter for what is estimated.",
+        "trace", "What to do about participating media: trace them as Mitsuba's `volpath` does, or ignore them.",
+        "`ignore` where the medium does not matter for what is estimated: surfaces alone cost less.",
         ", ".join(f"`{x}`" for x in media.HANDLING),
     )  # fmt: skip
     replay: bool = _option(

@@ -35,6 +35,7 @@ from pbdr.transport import (
 )
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
+from pbdr.transport.media import flight as flights
 from pbdr.transport.pixels import Pixels
 from pbdr.transport.tracer import Tracer
 
@@ -106,8 +107,7 @@ class PathSpaceMethods:
         support.check_film(sensor)
         film = sensor.film()
         channels.check(self.tracer.channels, scene)
-        if self.options.media != "ignore":
-            media.warn(scene, sensor)
+        tracing = self.tracer.path_options(defensive=0.0 if self._media(scene, sensor) else None)
         with dr.suspend_grad():
             film.prepare(self.aov_names())
             block = film.create_block()
@@ -117,8 +117,10 @@ class PathSpaceMethods:
                 own = seed if part == 0 else seeds.stream(seed, "part", part)
                 sampler, n = pixels.sampler(sensor, own, self._spp(sensor, spp) // parts, "primal", own=True)
                 ray, weight, position = camera.sample_rays(sensor, sampler, Pixels.alike(film, n).index)
-                hit = hits.first_hit(self.tracer, scene, ray, bundled=True)
-                radiance, _, valid = path.trace(scene, ray, hit, sampler, self.tracer.path_options())
+                hit, flown = path.first_segment(self.tracer, scene, sensor, ray, sampler, tracing)
+                radiance, _, valid = path.trace(scene, ray, hit, sampler, tracing, flown=flown)
+                if flown is not None and self.tracer.channels:
+                    hit = hits.first_hit(self.tracer, scene, ray)
                 others = [
                     dr.select(valid, mi.Float(1), 0),
                     *channels.values(self.tracer.channels, scene, hit, ray, ray),
@@ -129,6 +131,10 @@ class PathSpaceMethods:
                     dr.eval(block.tensor())
             film.put_block(block)  # Eq. (1)
             return film.develop()
+
+    def _media(self, scene: Any, sensor: Any) -> bool:
+        """Whether there are media to trace."""
+        return self.options.media != "ignore" and bool(media.places(scene, sensor))
 
     # ------------------------------------------------------------------ gradients
 
@@ -141,6 +147,7 @@ class PathSpaceMethods:
             uniform_environment=UNIFORM_ENVIRONMENT if features.environment_radiance else 0.0,
             h=dr.opaque(mi.Float, self.options.blend_distance or default_blend_distance(scene, features)),
             warp=warp,
+            defensive=flights.DEFENSIVE if self._media(scene, sensor) else None,
         )
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, list[AttachedParameter], Features, path.PathOptions]:
@@ -150,8 +157,9 @@ class PathSpaceMethods:
         attached = attached_parameters(scene)
         support.check_film(sensor)
         support.check_parameters(attached)
-        if self.options.media != "ignore":
-            media.check(scene, sensor, [p.raw for p in attached])
+        media.check_parameters(attached, self.options.media == "ignore")
+        if self._media(scene, sensor):
+            media.check(scene, sensor, [p.raw for p in attached if not p.radiometric], self.options.replay)
         features = inspect(scene, sensor, attached)
         channels.check(self.tracer.channels, scene, features.moving_edges)
         if self.options.boundary != "none":

@@ -13,10 +13,11 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.geometry import rounding, surfaces
-from pbdr.transport import convention, emission, hits, lobes, measure, spectra
+from pbdr.transport import convention, emission, hits, lobes, measure, scattering, spectra
 from pbdr.transport.features import Features
+from pbdr.transport.media import flight as flights
+from pbdr.transport.media import volume
 
-UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
 MIN_SURVIVAL = 0.05  # lower bound of the survival probability in gradient passes: black surfaces have derivatives too
 UNBOUNDED_DEPTH = 256  # vertices kept for max_depth = -1; Russian roulette (≤ 0.95 a bounce) ends paths long before
 
@@ -28,7 +29,8 @@ class PathOptions:
     `uniform_lobe`, `uniform_environment`: weights of the defensive uniform densities (docs/theory.md, section 3), zero
     for primal rendering. `h`: blend distance of (3a), scene units; a
     device array where it follows the geometry's size, which as a number would make new kernels. `warp`: edges that segments
-    follow (boundary/warp/rays.py, not known here), or None.
+    follow (boundary/warp/rays.py, not known here), or None. `defensive`: collisions with nothing (media/flight.py);
+    None where media are not traced.
     """
 
     max_depth: int
@@ -38,6 +40,7 @@ class PathOptions:
     uniform_environment: float = 0.0
     h: Any = 1.0
     warp: Any = None
+    defensive: Any = None
 
 
 class PathStore:
@@ -46,15 +49,16 @@ class PathStore:
     All of them have the same `wavelengths` (transport/spectra.py).
     """
 
-    def __init__(self, max_depth: int, wavelengths: Any = None, warp: Any = None) -> None:
+    def __init__(self, max_depth: int, wavelengths: Any = None, warp: Any = None, media: bool = False) -> None:
         self.wavelengths = wavelengths
         zero, vector = mi.Float(0), mi.Vector3f(0)
         hit = hits.pack(hits.no_hit())
-        self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero))
+        way = (flights.nowhere().pack(),) if media else ()
+        self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero, *way))
         light = (hit, vector, zero, mi.UInt32(0))
         bounce = (vector, zero, mi.UInt32(0), zero, mi.Point2f(0), mi.Spectrum(0))
         warps = () if warp is None else (warp.nothing(), warp.nothing())  # of both segments
-        self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce, *warps))
+        self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce, *warps, *way))
 
     def keep(self, k: Any, hit: Any, ray: Any, onward: Any, inverse: Any, kind: Any, sample: Any, active: Any) -> None:
         """Vertex `k`, where `ray` hits, scattering `onward`, for sweeps to which motion alone counts.
@@ -67,54 +71,25 @@ class PathStore:
         self.scatters.write(((nothing, mi.Vector3f(0), zero, mi.UInt32(0)), bounce), k, active)
 
 
-def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: float, active: Any) -> tuple[Any, ...]:
-    """Sample an outgoing direction from the BSDF mixed with a uniform density.
-
-    Returns (local direction, weight = f cosθ / pdf, pdf in solid angle, 1 / pdf (1 / probability of the lobe choice for
-    delta lobes), delta?, straight through?, relative IOR).
-    """
-    context = mi.BSDFContext()
-    bs, weight = bsdf.sample(context, si, s1, s2, active)
-    delta = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta)
-    pdf, wo, eta = bs.pdf, bs.wo, bs.eta
-    inverse = dr.select(delta, 1, dr.select(pdf > 0, dr.rcp(pdf), 0))
-    if uniform > 0:
-        flags = bsdf.flags()
-        share = dr.select(mi.has_flag(flags, mi.BSDFFlags.Smooth), mi.Float(uniform), 0)
-        both = scatters_through(flags)
-        pick = s0 < share
-        hemisphere = mi.warp.square_to_uniform_hemisphere(s2)
-        hemisphere.z = dr.mulsign(hemisphere.z, si.wi.z)
-        wo = dr.select(pick, dr.select(both, mi.warp.square_to_uniform_sphere(s2), hemisphere), bs.wo)
-        delta &= ~pick
-        value, lobe_pdf = bsdf.eval_pdf(context, si, wo, active & ~delta)
-        same_side = wo.z * si.wi.z > 0
-        uniform_pdf = dr.select(both, emission.UNIFORM_SPHERE, dr.select(same_side, UNIFORM_HEMISPHERE, 0))
-        pdf = dr.select(delta, bs.pdf, (1 - share) * lobe_pdf + share * uniform_pdf)
-        usable = (pick | (bs.pdf > 0)) & (pdf > 0) & reachable(value, lobe_pdf)
-        inverse = dr.select(delta, 1 / (1 - share), dr.select(usable, dr.rcp(pdf), 0))
-        weight = dr.select(delta, weight / (1 - share), value * inverse)
-        eta = dr.select(pick, 1, bs.eta)
-    null = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Null) & delta
-    return wo, weight, pdf, inverse, delta, null, eta
-
-
-def scatters_through(flags: Any) -> Any:
-    """True for BSDFs with a smooth transmission lobe (Mitsuba's `Transmission` also covers glass and cut-outs)."""
-    return mi.has_flag(flags, mi.BSDFFlags.DiffuseTransmission) | mi.has_flag(flags, mi.BSDFFlags.GlossyTransmission)
-
-
-def reachable(value: Any, lobe_pdf: Any) -> Any:
-    """Directions the BSDF can scatter to. Elsewhere (below the horizon) its value is 0 but its derivative may be 0 · ∞."""
-    return (lobe_pdf > 0) | (dr.max(value) > 0)
+def first_segment(
+    tracer: Any, scene: Any, sensor: Any, ray: Any, sampler: Any, options: PathOptions
+) -> tuple[Any, Any]:  # fmt: skip
+    """First hit of a camera ray; and its way there, a `media.flight.Flight`, where media are traced (else None)."""
+    if options.defensive is None:
+        return hits.first_hit(tracer, scene, ray, bundled=True), None
+    medium = mi.MediumPtr(sensor.get_medium())
+    flown = flights.fly(scene, ray, medium, sampler, options.defensive, hides=options.hide_emitters)
+    return flown.hit, flown
 
 
 @dr.syntax
 def trace(
     scene: Any, ray: Any, hit: Any, sampler: Any, options: PathOptions, store: Any = None, active: Any = True,
-    depth: Any = 0, reflected_only: bool = False,
+    depth: Any = 0, reflected_only: bool = False, flown: Any = None,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Trace paths whose first segment `ray` ends at `hit`. Returns (radiance, number of stored scatterings, valid).
+
+    `flown`: the first segment as a `media.flight.Flight`, where media are traced.
 
     With a `store` no radiance is computed: the vertices are kept instead. `depth`: number of vertices that precede `hit`;
     `reflected_only` leaves out what `hit` itself emits.
@@ -122,23 +97,21 @@ def trace(
     recording = store is not None
     vertices: Any = store.vertices if store is not None else None
     scatters: Any = store.scatters if store is not None else None
-    context = mi.BSDFContext()
+    media, uniform = options.defensive is not None, options.uniform_lobe
     ray = mi.Ray3f(dr.detach(ray))
     hit = mi.PreliminaryIntersection3f(hit)
     active = mi.Bool(active)
     depth = mi.UInt32(depth)
     silent = mi.Bool(reflected_only)
     radiance = mi.Spectrum(0)
-    throughput = mi.Spectrum(1)
+    throughput = mi.Spectrum(1) if flown is None else mi.Spectrum(flown.weight)
     eta = mi.Float(1)
     previous = dr.zeros(mi.Interaction3f)
     previous_pdf = mi.Float(1)
     previous_delta = mi.Bool(True)
     count = mi.UInt32(0)
     valid = mi.Bool((not options.hide_emitters) and scene.environment() is not None) & active
-    while dr.hint(
-        active, max_iterations=options.max_depth, label="pathspace: trace", exclude=[scene, options, context]
-    ):
+    while dr.hint(active, max_iterations=options.max_depth, label="pathspace: trace", exclude=[scene, options]):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         bsdf = si.bsdf(ray)
 
@@ -149,21 +122,33 @@ def trace(
         weight = dr.select(silent, 0, weight)
         if dr.hint(options.hide_emitters, mode="scalar"):
             weight = dr.select(~valid & ~si.is_valid(), 0, weight)
+        if dr.hint(media, mode="scalar"):
+            weight = dr.select(flown.collided, 0, weight)
         if dr.hint(recording, mode="scalar"):
-            vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, weight), depth, active)
+            way = (flown.pack(),) if media else ()
+            vertices.write((hits.pack(hit), mi.Vector3f(ray.o), ray.d, weight, *way), depth, active)
         else:
             radiance += dr.select(active, throughput * weight * ds.emitter.eval(si, active), 0)
 
         # ---- light sampling
+        vertex = volume.arrive(si, bsdf, ray, flown)
+        si = vertex.si
         active_next = active & si.is_valid() & (depth + 1 < options.max_depth)
-        active_light = active_next & mi.has_flag(bsdf.flags(), mi.BSDFFlags.Smooth)
+        active_light = active_next & vertex.has_smooth()
+        extra: Any = ()
         if dr.hint(recording, mode="scalar"):
             dl, dl_pdf = emission.sample(scene, si, sampler, options.uniform_environment, active_light)
-            light_hit, seen = emission.visible_hit(scene, si, dl, active_light & (dl_pdf > 0))
-            value, lobe_pdf = bsdf.eval_pdf(context, si, si.to_local(dl.d), seen)
-            seen &= reachable(value, lobe_pdf)
-            if dr.hint(options.uniform_lobe > 0, mode="scalar"):
-                lobe_pdf = mixed_pdf(bsdf, si, si.to_local(dl.d), lobe_pdf, options.uniform_lobe)
+            if dr.hint(media, mode="scalar"):
+                light_hit, seen, lit = volume.lit(
+                    scene, vertex, dl, sampler, options.defensive, active_light & (dl_pdf > 0)
+                )
+                extra = (lit.pack(),)
+            else:
+                light_hit, seen = emission.visible_hit(scene, si, dl, active_light & (dl_pdf > 0))
+            value, lobe_pdf = vertex.eval_pdf(dl.d, seen)
+            seen &= scattering.reachable(value, lobe_pdf)
+            if dr.hint(uniform > 0, mode="scalar"):
+                lobe_pdf = vertex.mixed_pdf(dl.d, lobe_pdf, uniform)
             mis = dr.select(dl.delta, 1, measure.mis_power(dl_pdf, lobe_pdf))
             light_weight = dr.select(seen, mis / dl_pdf, 0)
             emitter = dr.select(dl.delta, dr.reinterpret_array(mi.UInt32, dl.emitter), 0)
@@ -171,24 +156,26 @@ def trace(
         else:
             dl, dl_weight = scene.sample_emitter_direction(si, sampler.next_2d(active_light), False, active_light)
             seen = active_light & (dl.pdf > 0)
-            seen &= ~scene.ray_test(rounding.leave_to(si, dl.p, mi.math.ShadowEpsilon * dl.dist), seen)
-            value, lobe_pdf = bsdf.eval_pdf(context, si, si.to_local(dl.d), seen)
+            if dr.hint(media, mode="scalar"):
+                _, seen, lit = volume.lit(scene, vertex, dl, sampler, 0.0, seen)
+                dl_weight *= lit.weight
+            else:
+                seen &= ~scene.ray_test(rounding.leave_to(si, dl.p, mi.math.ShadowEpsilon * dl.dist), seen)
+            value, lobe_pdf = vertex.eval_pdf(dl.d, seen)
             mis = dr.select(dl.delta, 1, measure.mis_power(dl.pdf, lobe_pdf))
             radiance += dr.select(seen, throughput * mis * value * dl_weight, 0)
 
         # ---- next direction
         s0 = mi.Float(0)
-        if dr.hint(options.uniform_lobe > 0, mode="scalar"):
+        if dr.hint(uniform > 0, mode="scalar"):
             s0 = sampler.next_1d(active_next)
         s1 = sampler.next_1d(active_next)
         s2 = sampler.next_2d(active_next)
-        wo, weight_next, pdf, inverse, delta, null, eta_next = sample_direction(
-            bsdf, si, s0, s1, s2, options.uniform_lobe, active_next
-        )
+        onward, weight_next, pdf, inverse, delta, null, eta_next = vertex.sample(s0, s1, s2, uniform, active_next)
         valid |= active & si.is_valid() & ~null
         throughput_next = throughput * weight_next
         eta *= eta_next
-        ray_next = rounding.leave(si, si.to_world(wo))
+        ray_next = rounding.leave(si, onward)
 
         # ---- Russian roulette
         strength = dr.max(mi.unpolarized_spectrum(throughput_next)) * dr.square(eta)
@@ -208,16 +195,22 @@ def trace(
             count += dr.select(active_scatter, mi.UInt32(1), mi.UInt32(0))
 
         # ---- next hit
-        hit = scene.ray_intersect_preliminary(ray_next, coherent=False, active=active_next)
+        if dr.hint(media, mode="scalar"):
+            flown = flights.fly(
+                scene, ray_next, vertex.beyond(onward), sampler, options.defensive, flown.posterior, active=active_next
+            )
+            hit = flown.hit
+            throughput_next *= flown.weight
+        else:
+            hit = scene.ray_intersect_preliminary(ray_next, coherent=False, active=active_next)
         if dr.hint(recording, mode="scalar"):
-            warps: Any = ()
             if dr.hint(options.warp is not None, mode="scalar"):
                 dark = (depth + 2 >= options.max_depth) & hit.is_valid() & (hit.shape.emitter() == None)  # noqa: E711
-                warps = (
+                extra = (
                     options.warp.find(scene, si, dl.d, sampler, active_light & (light_weight > 0) & (emitter == 0)),
                     options.warp.find(scene, si, ray_next.d, sampler, active_next & ~delta & ~dark),
                 )
-            scatters.write((light, bounce, *warps), depth, active_scatter)
+            scatters.write((light, bounce, *extra), depth, active_scatter)
         previous = mi.Interaction3f(0, si.time, si.wavelengths, si.p, si.n)
         previous_pdf = pdf
         previous_delta = delta
@@ -227,15 +220,6 @@ def trace(
         depth += 1
         active = active_next
     return radiance, count, valid
-
-
-def mixed_pdf(bsdf: Any, si: Any, wo: Any, lobe_pdf: Any, uniform: float) -> Any:
-    """Density of `sample_direction`'s smooth part at `wo`, given the BSDF's own density there."""
-    flags = bsdf.flags()
-    share = dr.select(mi.has_flag(flags, mi.BSDFFlags.Smooth), mi.Float(uniform), 0)
-    both = scatters_through(flags)
-    uniform_pdf = dr.select(both, emission.UNIFORM_SPHERE, dr.select(wo.z * si.wi.z > 0, UNIFORM_HEMISPHERE, 0))
-    return (1 - share) * lobe_pdf + share * uniform_pdf
 
 
 def scatter(
@@ -255,12 +239,14 @@ def scatter(
     next vertex reflects; attached origin and direction of the next segment; detached throughput up to here), the
     summands of equation (3) and the rays of equation (4).
     """
-    context = mi.BSDFContext()
     (light_record, light_direction, light_weight, light_pointer), bounce, *warps = record
     omega, inverse, kind, s1, s2, throughput = bounce
     si = surfaces.sliding(features, hits.unpack(vertex[0]), ray, active)
     si.wi = si.to_local(-ray.d)
-    bsdf = si.bsdf()
+    media = options.defensive is not None
+    at = volume.arrive(si, si.bsdf(), ray, flights.unpack(vertex[4]) if media else None)
+    si, bsdf = at.si, at.bsdf
+    lit_by, warps = (flights.unpack(warps[0]), []) if media else (None, warps)
     detached = mi.Point3f(dr.detach(si.p))
 
     # ---- light sampling
@@ -283,11 +269,13 @@ def scatter(
             delta_value = features.cones.without_fall_off(emitter, delta_value, si.p, delta_light)
         direction = dr.select(delta_light, delta_direction, direction)
         value = dr.select(delta_light, delta_value, value)
-    reflectance = bsdf.eval(context, si, si.to_local(direction), lit)
+    if lit_by is not None:
+        value *= volume.transmitted(lit_by, light_ray, lit)
+    reflectance = at.eval(direction, lit)
     local = dr.select(lit, reflectance * value * light_weight, 0)
 
     # ---- continuation
-    next_record, next_origin, _, next_mis = following
+    next_record, next_origin, _, next_mis, *flown = following
     next_hit = hits.unpack(next_record)
     going = active & (inverse > 0)
     smooth = going & (kind == 0)
@@ -301,15 +289,17 @@ def scatter(
         towards, solid_angle = convention.warped(omega, towards, solid_angle, shift)
         value = emission.met(scene, features, si.p, next_hit, towards, smooth)
         onward, jacobian = convention.warped(omega, onward, jacobian, shift)  # Eq. (9)
-    reflected = bsdf.eval(context, si, si.to_local(onward), smooth)
+    reflected = at.eval(onward, smooth)
     emitted = reflected
     if features.moving:
-        emitted = bsdf.eval(context, si, si.to_local(towards), smooth)
+        emitted = at.eval(towards, smooth)
     weight = dr.select(smooth, reflected * jacobian * inverse, 0)  # Eq. (3)
-    local += dr.select(smooth, emitted * solid_angle * value * next_mis * inverse, 0)
+    met = dr.select(smooth, emitted * solid_angle * value * next_mis * inverse, 0)
+    if not flown:
+        local += met
     if features.delta_bsdfs:
         specular = going & (kind == 1)
-        bs, delta_weight = bsdf.sample(context, si, s1, s2, specular)
+        bs, delta_weight = bsdf.sample(mi.BSDFContext(), si, s1, s2, specular)
         onward = dr.select(specular, si.to_world(bs.wo), onward)
         # The integrand is the product weight · pdf: BSDFs leave derivatives in either. Straight through it has a name of its own.
         straight = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Null)
@@ -321,5 +311,15 @@ def scatter(
         si_seen = surfaces.sliding(features, next_hit, attached_ray, specular)
         si_seen.wi = dr.select(si_seen.is_valid(), si_seen.to_local(-onward), -onward)
         seen = si_seen.emitter(scene, specular).eval(si_seen, specular)
-        local += dr.select(specular, delta_weight * seen, 0)
+        if flown:
+            seen = dr.select(next_mis > 0, seen, 0)  # what it would have met behind a collision
+            met = dr.select(specular, delta_weight * seen, met)
+        else:
+            local += dr.select(specular, delta_weight * seen, 0)
+    if flown:
+        passed = volume.transmitted(
+            flights.unpack(flown[0]), spectra.carry(mi.Ray3f(segment.o, omega), ray.wavelengths), going
+        )
+        local += passed * met
+        weight *= passed
     return local, weight, dr.replace_grad(segment.o, si.p), onward, throughput

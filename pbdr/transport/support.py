@@ -38,10 +38,6 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
         _refuse(instance, f"Mitsuba cannot differentiate it together with {inside[0].raw}. Take one at a time.")
     for parameter in attached:
         names = [owner.class_name() for owner in parameter.owners]
-        if any(isinstance(owner, mi.Medium) for owner in parameter.owners):
-            _refuse(
-                parameter, "pathspace traces surfaces only and ignores media, as Mitsuba's 'path' does. Use prbvolpath."
-            )
         if names[0] in SKIES:
             _refuse(parameter, "the sun moves or its tables change without a derivative. Bake the sky into an envmap.")
         if parameter.role.endswith("_wavelengths"):

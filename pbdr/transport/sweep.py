@@ -66,10 +66,10 @@ def sweep_backward(
 @dr.syntax
 def sweep_forward(
     scene: Any, features: Features, options: path.PathOptions, store: Any, count: Any, d_origin: Any, d_direction: Any,
-    d_start: Any = 0,
+    d_start: Any = 0, start: Any = 1,
 ) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """From the first stored vertex to the last: derivatives of the radiance leaving the first hit, the last vertex, and
-    the direction of the segment that leaves it; and that radiance. `d_start`: derivative of the throughput before it."""
+    the direction of the segment that leaves it; and that radiance. `start`, `d_start`: the throughput before it, its derivative."""
     vertices, scatters, wavelengths = store.vertices, store.scatters, store.wavelengths
     k = mi.UInt32(0)
     radiance, d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0), mi.Spectrum(d_start)

@@ -17,6 +17,7 @@ from pbdr.parameters.attach import attached, restored
 from pbdr.pathspace.plugin import TERMS
 from pbdr.rendering import derivative, gradient
 from pbdr.scene import mitsuba_scene
+from pbdr.transport import media
 from pbdr.verify.functionals import colours
 
 Array = NDArray[np.float64]
@@ -166,12 +167,14 @@ def primal_of(options: Mapping[str, Any], kind: str = "path", scene: Any = None)
 
     For a `scene` on which `path` is biased, `UNWEIGHED` takes its place where it sees all there is: at depth 2, and without delta
     BSDFs, by which no emitter sample arrives. Elsewhere Mitsuba has nothing unbiased. Raises OptionError for options that are not
-    about radiance.
+    about radiance. Where there are media, `volpathmis` takes the place of `path`.
     """
     if options.get("aovs"):
         raise OptionError("verify compares radiance; leave out the integrator's option aovs")
     if kind == "path" and options.get("max_depth") == 2 and scene is not None and blends(scene) and not _delta(scene):
         return {**UNWEIGHED, **{k: v for k, v in options.items() if k == "hide_emitters"}}
+    if kind == "path" and scene is not None:
+        kind = media.reference(mitsuba_scene(scene), options)
     return {"type": kind, **{k: v for k, v in options.items() if k in ("max_depth", "rr_depth", "hide_emitters")}}
 
 

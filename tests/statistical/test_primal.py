@@ -17,7 +17,7 @@ import pytest
 
 from pbdr.scene import load_scene
 from validation.agreement import assert_agrees, assert_differs, replicas
-from validation.scenes import zoo
+from validation.scenes import media, zoo
 
 REPLICAS, SPP = 16, 100
 WHOLE, LOCAL = 0.0016, 0.015
@@ -40,15 +40,17 @@ def means(samples):
     return samples.mean((1, 2)), blocks
 
 
-def compare(description, *, spp=SPP, truth=None, reference=None, whole=WHOLE, local=LOCAL, sensor=0, **options):
+def compare(
+    description, *, spp=SPP, truth=None, reference=None, whole=WHOLE, local=LOCAL, sensor=0, kind="path", **options
+):
     """Render both, assert agreement, and that planted errors would have been found.
 
-    `truth` and `reference` replace the scene and the options that Mitsuba's `path` is given.
+    `truth` and `reference` replace the scene and the options that Mitsuba's `path`, or another `kind`, is given.
     """
     scene = load_scene(description)
     other = scene if truth is None else load_scene(truth)
     ours = images(scene, {"type": "pathspace", **options}, spp, sensor)
-    theirs = images(other, {"type": "path", **(options if reference is None else reference)}, spp, sensor)
+    theirs = images(other, {"type": kind, **(options if reference is None else reference)}, spp, sensor)
     assert ours.shape == theirs.shape
     level = np.abs(theirs).mean((0, 1, 2))
     assert (level > 0).all()
@@ -70,6 +72,25 @@ def test_materials(material):
 @pytest.mark.parametrize("emitter", zoo.EMITTERS)
 def test_emitters(emitter):
     compare(zoo.scene(light=zoo.EMITTERS[emitter]()), max_depth=3, spp=196)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", media.CASES)
+def test_media(case):
+    """Interfaces that bend nothing are no vertices, as for `volpath`: the same depths."""
+    compare(media.CASES[case](), kind="volpathmis", max_depth=4, spp=400, local=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", media.phases())
+def test_phase_functions(phase):
+    scene = media.scene(media.cloud(phase=media.phases()[phase]), bulb=media.POINT)
+    compare(scene, kind="volpathmis", max_depth=3, spp=400, local=0.03)
+
+
+def test_the_shortest_paths_through_media():
+    """Transmittance and single scattering, in a medium whose extinction has a colour."""
+    compare(media.CASES["tinted"](), kind="volpath", max_depth=2, spp=400, local=0.03)
 
 
 @pytest.mark.parametrize("max_depth", [1, 2, 8, -1])

@@ -14,7 +14,7 @@ import mitsuba as mi
 
 from pbdr.boundary.connect import straight
 from pbdr.geometry import rounding
-from pbdr.transport import lobes, path
+from pbdr.transport import lobes, path, scattering
 
 
 @dataclass
@@ -93,7 +93,7 @@ def _walk(
     while dr.hint(active & (k > 0), label="pathspace: walk"):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         bsdf = si.bsdf()
-        scatters_through = path.scatters_through(bsdf.flags())
+        scatters_through = scattering.scatters_through(bsdf.flags())
         back = mi.warp.square_to_cosine_hemisphere(sampler.next_2d(active))
         pdf = mi.warp.square_to_cosine_hemisphere_pdf(back) * dr.select(scatters_through, 0.5, 1)
         flip = dr.select(scatters_through & (sampler.next_1d(active) < 0.5), -1, 1)

@@ -1,0 +1,218 @@
+"""Straight ways through media: free flights to the next collision or surface, and the light that reaches a point through them.
+
+A way leads through index-matched interfaces (surfaces whose material is `null` and that do not shine): they bend nothing and are
+no vertices, so that `max_depth` counts as Mitsuba's `volpath` does. Between two of them lies a *piece* of the way, in one medium or
+in none.
+
+Collisions are found by delta tracking, and the transmittance of light by ratio tracking (Novák et al. 2018, "Monte Carlo Methods
+for Volumetric Light Transport Simulation"). Where σ_t depends on the wavelength, densities are those of a wavelength drawn anew
+with the probabilities that the path so far leaves to it: spectral MIS (Wilkie et al. 2014; Miller et al. 2019).
+
+In gradients every piece is sampled as if it had a little more to collide with: what has no collisions now, because σ_t or the
+albedo is zero, has derivatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from pbdr import seeds
+from pbdr.geometry import rounding
+from pbdr.transport import hits
+
+DEFENSIVE = 0.5  # expected number of collisions with nothing a piece, in gradients
+END = 1 - 1e-4  # fraction of the way to a light that has to be free: Mitsuba's ShadowEpsilon is as large
+
+
+@dataclass  # not frozen: Dr.Jit traverses it as loop state
+class Piece:
+    """A piece of a way: distances at which it begins and ends, its medium, and the rate of tentative collisions in it."""
+
+    begin: Any
+    end: Any
+    rate: Any
+    medium: Any
+
+
+@dataclass
+class Flight:
+    """Where a way ends. Everything is detached.
+
+    hit        of the surface that ends the last piece; its t counts from the origin of the ray
+    collided   whether the way ends before it, in a collision
+    t          distance of the collision
+    medium     at the end of the way
+    weight     transmittance over the density of the collision; of ways to light, the transmittance alone
+    posterior  probabilities of the wavelengths after it, with mean 1
+    piece      one of the pieces, drawn to stand for the optical depth of all; `share`: one over its probability
+    place      a uniform random number
+    """
+
+    hit: Any
+    collided: Any
+    t: Any
+    medium: Any
+    weight: Any
+    posterior: Any
+    piece: Piece
+    share: Any
+    place: Any
+
+    def pack(self) -> tuple[Any, ...]:
+        """What `scatter` needs: plain numbers for local memory."""
+        pointer = lambda medium: dr.reinterpret_array(mi.UInt32, medium)  # noqa: E731
+        piece = self.piece
+        where = dr.select(self.collided, mi.UInt32(1), mi.UInt32(0)), self.t, pointer(self.medium), self.weight
+        return *where, piece.begin, piece.end, pointer(piece.medium), self.share, self.place
+
+
+def unpack(record: tuple[Any, ...]) -> Flight:
+    """Inverse of `Flight.pack`, as far as it goes."""
+    collided, t, medium, weight, begin, end, inside, share, place = record
+    pointer = lambda number: dr.reinterpret_array(mi.MediumPtr, number)  # noqa: E731
+    piece = Piece(begin, end, mi.Float(0), pointer(inside))
+    return Flight(None, collided != 0, t, pointer(medium), weight, None, piece, share, place)
+
+
+def nowhere() -> Flight:
+    """A way of length zero, of width 1, through nothing."""
+    nothing, zero = dr.zeros(mi.MediumPtr), mi.Float(0)
+    piece = Piece(mi.Float(0), mi.Float(0), mi.Float(0), mi.MediumPtr(nothing))
+    one = mi.Spectrum(1)
+    return Flight(hits.no_hit(), mi.Bool(False), zero, nothing, one, mi.Spectrum(1), piece, mi.Float(0), mi.Float(0))
+
+
+def interaction(ray: Any, t: Any, medium: Any) -> Any:
+    """The point of a ray at distance t in a medium, as Mitsuba's media and phase functions ask for it."""
+    mei = dr.zeros(mi.MediumInteraction3f)
+    mei.t, mei.p, mei.wi = t, dr.fma(ray.d, t, ray.o), -ray.d
+    mei.time, mei.wavelengths, mei.medium = ray.time, ray.wavelengths, medium
+    mei.sh_frame = mi.Frame3f(mei.wi)
+    return mei
+
+
+def is_interface(si: Any) -> Any:
+    """Whether a surface lets everything pass, and does not shine."""
+    flags = si.bsdf().flags()
+    scatters = int(mi.BSDFFlags.All) & ~int(mi.BSDFFlags.Null)
+    return mi.has_flag(flags, mi.BSDFFlags.Null) & ((flags & scatters) == 0) & (si.shape.emitter() == None)  # noqa: E711
+
+
+def _piece(ray: Any, medium: Any, begin: Any, end: Any, defensive: float, active: Any) -> Piece:
+    """The part between two distances that lies in the medium."""
+    there, first, last = medium.intersect_aabb(ray)
+    begin = dr.maximum(begin, first)
+    end = dr.minimum(end, last)
+    there = there & active & (medium != None) & (end > begin)  # noqa: E711
+    rate = dr.max(mi.unpolarized_spectrum(medium.get_majorant(interaction(ray, begin, medium), there)))
+    if defensive > 0:
+        rate = dr.maximum(rate, dr.rcp(end - begin))
+    return Piece(begin, dr.select(there, end, begin), dr.select(there, rate, 0), medium)
+
+
+@dr.syntax
+def fly(
+    scene: Any, ray: Any, medium: Any, sampler: Any, defensive: float = 0.0, posterior: Any = None, reach: Any = None,
+    active: Any = True, hides: bool = False,
+) -> Flight:  # fmt: skip
+    """Follow `ray`, which starts in `medium`, until it collides or meets a surface that is no interface.
+
+    `defensive`: collisions a piece with nothing, for gradients; `posterior`: of the flight before. With `reach`, a distance,
+    nothing collides before it, and the weight is the transmittance. `hides`: lights are looked through.
+    """
+    ray = mi.Ray3f(dr.detach(ray))
+    numbers = seeds.branch(sampler, active)
+    collides = reach is None
+    limit = mi.Float(dr.inf) if reach is None else mi.Float(reach) * END
+    state, piece, total = nowhere(), nowhere().piece, mi.Float(0)
+    state.medium = mi.MediumPtr(medium)
+    state.posterior = mi.Spectrum(1 if posterior is None else posterior)
+    begin, t = mi.Float(0), mi.Float(0)
+    flying, fresh = mi.Bool(active), mi.Bool(active)
+    while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit]):
+        # ---- a new piece: how far it goes
+        onward = mi.Ray3f(ray)
+        onward.o = dr.fma(ray.d, begin, ray.o)
+        found = scene.ray_intersect_preliminary(onward, coherent=False, active=fresh)
+        found.t += begin
+        state.hit = dr.select(fresh, found, state.hit)
+        end = dr.minimum(state.hit.t, limit)
+        piece = dr.select(fresh, _piece(ray, state.medium, begin, end, defensive, fresh), piece)
+        t = dr.select(fresh, piece.begin, t)
+
+        # ---- a tentative collision, or the end of the piece
+        t = t - dr.log(1 - numbers.next_float32()) * dr.rcp(piece.rate)
+        inside = flying & (piece.rate > 0) & (t < piece.end)
+        real = mi.Bool(False)
+        if dr.hint(collides, mode="scalar"):
+            real = _decide(state, piece, ray, t, defensive, numbers.next_float32(), inside)
+        else:
+            inside &= ~piece.medium.is_homogeneous()
+            _pass(state, piece, ray, t, inside, flying & ~inside)
+        leaves = flying & ~inside
+        if dr.hint(defensive > 0, mode="scalar"):
+            end = dr.select(real, t, piece.end)
+            total = _draw(state, piece, end, total, numbers.next_float32(), real | leaves)
+        state.collided = state.collided | real
+        state.t = dr.select(real, t, state.t)
+
+        # ---- the surface behind it
+        si = state.hit.compute_surface_interaction(ray, mi.RayFlags.Minimal, leaves)
+        before = leaves & si.is_valid() & (state.hit.t < limit)
+        crosses = before & is_interface(si)
+        changes = crosses & si.is_medium_transition()
+        state.medium = dr.select(changes, si.target_medium(ray.d), state.medium)
+        fresh = mi.Bool(crosses)
+        if dr.hint(hides, mode="scalar"):
+            fresh |= before & (si.shape.emitter() != None)  # noqa: E711
+        begin = dr.select(fresh, state.hit.t + rounding.GRAZING * rounding.offset(si), begin)
+        flying = (inside & ~real) | fresh
+    state.share = dr.select(state.share > 0, total * dr.rcp(state.share), 0)
+    state.place = numbers.next_float32()
+    return state
+
+
+def _decide(state: Flight, piece: Piece, ray: Any, t: Any, defensive: float, number: Any, active: Any) -> Any:
+    """Whether a tentative collision is real; changes weight and posterior."""
+    mei = interaction(ray, t, piece.medium)
+    _, _, extinction = piece.medium.get_scattering_coefficients(mei, active)
+    passing = dr.maximum(1 - mi.unpolarized_spectrum(extinction) * dr.rcp(piece.rate), 0)
+    passes = passing  # probabilities, one a wavelength
+    if defensive > 0:
+        passes = passing * (1 - defensive * dr.rcp(piece.rate * (piece.end - piece.begin)))
+    chance = dr.mean(state.posterior * passes)
+    null = active & (number < chance)
+    weight = dr.select(null, passing * dr.rcp(chance), dr.rcp(piece.rate * (1 - chance)))
+    likely = dr.select(null, passes * dr.rcp(chance), (1 - passes) * dr.rcp(1 - chance))
+    state.weight = state.weight * dr.select(active, weight, 1)
+    state.posterior = state.posterior * dr.select(active, likely, 1)
+    return active & ~null
+
+
+def _pass(state: Flight, piece: Piece, ray: Any, t: Any, inside: Any, leaves: Any) -> None:
+    """Transmittance: by ratio tracking, of a tentative collision; at once where σ_t is the same everywhere."""
+    alike = leaves & piece.medium.is_homogeneous() & (piece.end > piece.begin)
+    mei = interaction(ray, t, piece.medium)
+    _, _, extinction = piece.medium.get_scattering_coefficients(mei, inside | alike)
+    extinction = mi.unpolarized_spectrum(extinction)
+    whole = dr.exp(-extinction * dr.select(alike, piece.end - piece.begin, 0))
+    state.weight = state.weight * dr.select(inside, 1 - extinction * dr.rcp(piece.rate), whole)
+
+
+def _draw(state: Flight, piece: Piece, end: Any, total: Any, number: Any, active: Any) -> Any:
+    """Reservoir: keep this piece, up to `end`, in proportion to its length times the rate. Returns the mass of all.
+
+    Until the way ends, `state.share` is the mass of the piece that is kept. Nothing comes through pieces without an end.
+    """
+    length = end - piece.begin
+    bounded = active & (length > 0) & (length < dr.largest(mi.Float))
+    mass = dr.select(bounded, length * piece.rate, 0)
+    total = total + mass
+    kept = (mass > 0) & (number * total < mass)
+    state.share = dr.select(kept, mass, state.share)
+    state.piece = dr.select(kept, Piece(piece.begin, end, piece.rate, piece.medium), state.piece)
+    return total
