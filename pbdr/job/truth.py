@@ -127,7 +127,9 @@ def cameras_of_target(
     kinds = {(truth.class_name(), starts[j].class_name()) for truth, j in zip(truths, partners, strict=True)}
     for truth, start in sorted(kinds):
         if truth != start:
-            progress(f"a {start} can only come near what a {truth} of {job.data.target} sees: give the scene sensors of its kind")
+            progress(
+                f"a {start} can only come near what a {truth} of {job.data.target} sees: give the scene sensors of its kind"
+            )
     for label, truth, j in zip(labels, truths, partners, strict=True):
         if image_size(truth) != image_size(starts[j]):
             raise DataError(
@@ -137,7 +139,10 @@ def cameras_of_target(
 
 
 def render_path(scene: Scene, sensor: Any, spp: int, seed: int, integrator: dict[str, Any]) -> NDArray[np.float32]:
-    """(H, W, 3 or 4) image by Mitsuba's own path tracer (of volumes, where there are media), with the depth and emitter visibility of ``integrator``."""
+    """(H, W, 3 or 4) image by Mitsuba's own path tracer, of volumes where there are media.
+
+    It has the depth and the emitter visibility of ``integrator``.
+    """
     options: dict[str, Any] = {k: v for k, v in integrator.items() if k in ("max_depth", "rr_depth", "hide_emitters")}
     return render(scene, sensor, load_object({"type": media.reference(scene.mi, integrator), **options}), spp, seed)
 

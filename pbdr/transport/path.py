@@ -321,5 +321,5 @@ def scatter(
             flights.unpack(flown[0]), spectra.carry(mi.Ray3f(segment.o, omega), ray.wavelengths), going
         )
         local += passed * met
-        weight *= passed
+        weight *= passed  # Eq. (19)
     return local, weight, dr.replace_grad(segment.o, si.p), onward, throughput

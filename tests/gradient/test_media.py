@@ -102,7 +102,7 @@ def test_other_parameters_of_media_are_refused():
 
 
 def test_recordings_are_not_for_media():
-    with pytest.raises(pbdr.errors.SceneError, match="replay.*inside 'thing'"):
+    with pytest.raises(pbdr.errors.SceneError, match=r"replay.*inside 'thing'"):
         gradient(scene("mesh"), "lamp/radiance", adjoint(), spp=1, integrator={**INTEGRATOR, "replay": True})
 
 

@@ -1,8 +1,8 @@
 """Gradients with respect to σ_t, albedo and phase functions, and of everything else that moves nothing, in scenes with media.
 
-Closed forms are those of a slab of thickness 1 (validation/scenes/media.py): transmittance e^(−τ), and light scattered back once. Others
-are compared with differences of Mitsuba's `volpathmis`. Each comparison says how much noise it allows; 8 replicas find an error of 13
-times that with a probability of 99 %.
+Closed forms are those of a slab of thickness 1 (validation/scenes/media.py): transmittance e^(−τ), and light scattered back once.
+Others are compared with differences of Mitsuba's `volpathmis`. Each comparison says how much noise it allows; 8 replicas find an
+error of 13 times that with a probability of 99 %.
 """
 
 import mitsuba as mi
@@ -100,7 +100,7 @@ def test_colours():
 
 @pytest.mark.slow
 def test_furnace():
-    """A white medium in light from everywhere: nothing changes it but the albedo. (Of paths that end at a finite depth, very few do.)"""
+    """A white medium in light from everywhere: nothing changes it but the albedo. (Very few paths are cut at this depth.)"""
     furnace = load_scene(
         {"type": "scene", "camera": media.zoo.camera(), "sky": {"type": "constant"},
          "thing": {"type": "sphere", "bsdf": media.NULL, "interior": media.fog(1.0, 1.0, media.forwards())}}
@@ -120,16 +120,16 @@ def test_furnace():
 
 # Scene, parameter, step of the differences.
 DIFFERENCES = {
-    "density of a grid": ("grid", "thing/sigma_t", 0.1),
-    "albedo of a grid": ("albedo grid", "thing/albedo", 0.05),
-    "tinted, density": ("tinted", "thing/sigma_t", 0.02),
+    "density of a grid": ("grid", "thing/sigma_t", 0.3),
+    "albedo of a grid": ("albedo grid", "thing/albedo", 0.1),
+    "tinted, density": ("tinted", "thing/sigma_t", 0.03),
     "tinted, albedo": ("tinted", "thing/albedo", 0.05),
-    "phase function, four segments": ("homogeneous", "thing/phase_g", 0.05),
-    "behind glass": ("glass", "thing/sigma_t", 0.1),
-    "behind rough glass": ("rough glass", "thing/sigma_t", 0.1),
-    "roughness of glass that holds a medium": ("rough glass", "thing/roughness", 0.02),
-    "a ball in a box": ("nested", "inner/sigma_t", 0.1),
-    "around the camera": ("around the camera", "air/sigma_t", 0.02),
+    "phase function, four segments": ("homogeneous", "thing/phase_g", 0.1),
+    "behind glass": ("glass", "thing/sigma_t", 0.4),
+    "behind rough glass": ("rough glass", "thing/sigma_t", 0.4),
+    "roughness of glass that holds a medium": ("rough glass", "thing/roughness", 0.05),
+    "a ball in a box": ("nested", "inner/sigma_t", 0.3),
+    "around the camera": ("around the camera", "camera/sigma_t", 0.04),
     "floor below a medium": ("grid", "floor/base_color", 0.05),
     "lamp above a medium": ("tinted", "lamp/radiance", 0.1),
     "bulb above a medium": ("point light", "bulb/intensity", 0.1),
@@ -141,11 +141,10 @@ DIFFERENCES = {
 def test_against_differences(case):
     made, name, step = DIFFERENCES[case]
     made = load_scene(media.CASES[made]())
-    name = name if name in {p.name for p in list_parameters(made)} else name.replace("air", "camera")
     shape = next(p.shape for p in list_parameters(made) if p.name == name)
     tangent = np.random.default_rng(4).uniform(0.3, 1, shape)
     exact = Differences(made, name, tangent, step, spp=1024, integrator={"type": "volpathmis", "max_depth": 4, "rr_depth": 50})
-    weights = adjoint()
+    weights = exact.signs()
     found = gradients(made, {name: tangent}, weights, spp=256, max_depth=4)[name]
     check(found, exact.replicas(weights, gap=0.05), max_relative_se=0.03)
 

@@ -18,7 +18,7 @@ from validation.scenes import plugins, zoo
 
 #: Roles of the zoo that are made of a path, so that they have no row: parts of textures and volumes, and what is inside a group.
 MADE_OF_A_PATH = {
-    "base_color_color0", "base_color_color1", "base_color_volume", "base_color_volume_value", "albedo_value", "sigma_t_value",
+    "base_color_color0", "base_color_color1", "base_color_volume",
     "group__inner_bsdf_base_color", "group__inner_normals", "group__inner_positions", "group__inner_texcoords",
 }  # fmt: skip
 

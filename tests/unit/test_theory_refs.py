@@ -105,6 +105,10 @@ def test_every_equation_has_a_row(root):
         "16",
         "17",
         "18",
+        "19",
+        "20",
+        "21",
+        "21a",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 

@@ -66,9 +66,9 @@ def scene(medium: Dict | None, kind: str = "cube", bsdf: Dict | None = None, **p
     """A floor, a lamp, and a box or a ball of a medium."""
     place = {"to_world": BOX} if kind == "cube" else {"center": [0, 0, 0.7], "radius": 0.6}
     inside = {} if medium is None else {"interior": medium}
+    paint = {"type": "diffuse", "reflectance": zoo.rgb(0.5, 0.4, 0.3)}
     return {
-        "type": "scene", "camera": zoo.camera(),
-        "floor": {"type": "rectangle", "to_world": T().scale(3), "bsdf": {"type": "diffuse", "reflectance": zoo.rgb(0.5, 0.4, 0.3)}},
+        "type": "scene", "camera": zoo.camera(), "floor": {"type": "rectangle", "to_world": T().scale(3), "bsdf": paint},
         "lamp": {**zoo.above(), "emitter": {"type": "area", "radiance": 3.0}},
         "thing": {"type": kind, **place, "bsdf": bsdf or NULL, **inside}, **parts,
     }  # fmt: skip
@@ -88,7 +88,7 @@ CASES: dict[str, Callable[[], Dict]] = {
     "homogeneous": lambda: scene(fog(phase=forwards())),
     "tinted": lambda: scene(tinted(), "sphere"),
     "grid": lambda: scene(cloud()),
-    "albedo grid": lambda: scene(cloud(albedo=volume(np.random.default_rng(2).uniform(0, 1, (3, 3, 3, 3)))), scale=1.0),
+    "albedo grid": lambda: scene(cloud(albedo=volume(np.random.default_rng(2).uniform(0, 1, (3, 3, 3, 3))))),
     "glass": lambda: scene(fog(), "sphere", {"type": "dielectric"}, sky=SKY),
     "rough glass": lambda: scene(cloud(), bsdf={"type": "roughdielectric", "alpha": 0.3}, sky=SKY),
     "point light": lambda: scene(cloud(), bulb=POINT),
@@ -98,7 +98,7 @@ CASES: dict[str, Callable[[], Dict]] = {
     },
 }  # fmt: skip
 
-# ---------------------------------------------------------------------- slabs: an orthographic camera looks along z through |z| < 1/2
+# ---------------------------------------------------------------------- slabs |z| < 1/2, seen along z without perspective
 
 NARROW = T().look_at([0, 0, -4], [0, 0, 0], [0, 1, 0]) @ T().scale([0.02, 0.02, 1])
 GRID_IN_SLAB = T().translate([-2, -2, -0.5]) @ T().scale([4, 4, 1])

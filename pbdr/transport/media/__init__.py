@@ -13,9 +13,9 @@ import mitsuba as mi
 
 from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups
+from pbdr.parameters import roles
 
 HANDLING = ("trace", "ignore")
-COEFFICIENTS = ("sigma_t", "albedo", "phase_g")  # roles of media that have gradients
 
 
 def places(scene: Any, sensor: Any) -> list[str]:
@@ -64,7 +64,6 @@ def check_parameters(attached: Iterable[Any], ignored: bool) -> None:
             raise ParameterError(
                 f"'{parameter.raw}' has no gradient with media = 'ignore': the image does not depend on it. Leave the option out."
             )
-        if parameter.role not in COEFFICIENTS:
-            raise ParameterError(
-                f"'{parameter.raw}' has no usable gradient in this version: of media, {', '.join(COEFFICIENTS)} have one."
-            )
+        if roles.find(parameter.role).kind is not roles.Kind.MEDIUM:
+            known = ", ".join(row.name for row in roles.TABLE.values() if row.kind is roles.Kind.MEDIUM)
+            raise ParameterError(f"'{parameter.raw}' has no usable gradient in this version: of media, {known} have one.")

@@ -138,7 +138,7 @@ def fly(
         onward = mi.Ray3f(ray)
         onward.o = dr.fma(ray.d, begin, ray.o)
         found = scene.ray_intersect_preliminary(onward, coherent=False, active=fresh)
-        found.t += begin
+        found.t = found.t + begin
         state.hit = dr.select(fresh, found, state.hit)
         end = dr.minimum(state.hit.t, limit)
         piece = dr.select(fresh, _piece(ray, state.medium, begin, end, defensive, fresh), piece)
@@ -183,13 +183,13 @@ def _decide(state: Flight, piece: Piece, ray: Any, t: Any, defensive: float, num
     passing = dr.maximum(1 - mi.unpolarized_spectrum(extinction) * dr.rcp(piece.rate), 0)
     passes = passing  # probabilities, one a wavelength
     if defensive > 0:
-        passes = passing * (1 - defensive * dr.rcp(piece.rate * (piece.end - piece.begin)))
+        passes = passing * (1 - defensive * dr.rcp(piece.rate * (piece.end - piece.begin)))  # Eq. (21)
     chance = dr.mean(state.posterior * passes)
     null = active & (number < chance)
     weight = dr.select(null, passing * dr.rcp(chance), dr.rcp(piece.rate * (1 - chance)))
     likely = dr.select(null, passes * dr.rcp(chance), (1 - passes) * dr.rcp(1 - chance))
     state.weight = state.weight * dr.select(active, weight, 1)
-    state.posterior = state.posterior * dr.select(active, likely, 1)
+    state.posterior = state.posterior * dr.select(active, likely, 1)  # Eq. (21a)
     return active & ~null
 
 

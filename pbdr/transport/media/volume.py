@@ -61,5 +61,5 @@ def transmitted(way: Flight, ray: Any, active: Any) -> Any:
     medium = dr.select(active, piece.medium, dr.zeros(mi.MediumPtr))
     mei = flights.interaction(ray, dr.fma(length, way.place, piece.begin), medium)
     _, _, extinction = medium.get_scattering_coefficients(mei, active)
-    depth = mi.unpolarized_spectrum(extinction) * (length * way.share)  # Eq. (19)
+    depth = mi.unpolarized_spectrum(extinction) * (length * way.share)  # Eq. (20)
     return way.weight * dr.select(active, dr.replace_grad(mi.Spectrum(1), -depth), 1)
