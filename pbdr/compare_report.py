@@ -15,6 +15,7 @@ from . import page
 from .errors import OptionError
 from .figures import Series, color_of, figure
 from .job import storage
+from .job.results import pictured
 from .job.rundir import RunDirectory
 from .page import decibel, duration, embedded, number
 
@@ -238,11 +239,7 @@ def _views(runs: Sequence[Run]) -> list[dict[str, Any]]:
     folders = [_newest(run.directory) for run in runs]
     found = []
     for folder in folders:
-        found += (
-            []
-            if folder is None
-            else [p.stem for p in sorted(folder.glob("view-*.png")) if not p.stem.endswith("-error")]
-        )
+        found += [] if folder is None else pictured(folder)
     names = [name for name in dict.fromkeys(sorted(found)) if found.count(name) > 1]
     rows = []
     for name in names[:VIEWS]:

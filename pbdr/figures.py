@@ -10,6 +10,7 @@ from typing import Any
 
 COLORS = ("#1f5fbf", "#c2571a", "#2a8a57", "#8a3fa0", "#6b6b6b", "#b3892b")
 DASHES = ("-", "--", ":", "-.")
+FAINT = "#808b99"  # of lines that must be seen on light and dark paper
 SMOOTHED = 20  # points from which on noisy curves are drawn with their moving average
 
 
@@ -54,8 +55,12 @@ def figure(
             axes.set_yscale("log")
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         axes.set_xlabel(x_label)
-        axes.grid(True, color="#e3e7ec", linewidth=0.6)
+        axes.grid(True, color=FAINT, linewidth=0.6, alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["bottom", "left"]].set_color(FAINT)
+        axes.tick_params(which="both", color=FAINT)
+        made.patch.set_visible(False)  # pages may be dark
+        axes.patch.set_visible(False)
         if legend:
             axes.legend(frameon=False, fontsize=8)
         buffer = io.StringIO()

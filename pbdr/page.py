@@ -52,19 +52,28 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """The content of a PNG file of (H, W, 3) encoded pixels."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def png_width(content: bytes) -> int:
     """Width in pixels of a PNG file's content."""
     return int.from_bytes(content[16:20], "big")
 
 
-def embedded(content: bytes) -> str:
-    """The PNG as a data address, reduced when it is large."""
-    if png_width(content) > EMBED_WIDTH:
+def embedded(content: bytes, widest: int = EMBED_WIDTH) -> str:
+    """The PNG as a data address, reduced when it is wider than that."""
+    if png_width(content) > widest:
         from PIL import Image
 
         with Image.open(io.BytesIO(content)) as image:
-            height = max(1, round(image.height * EMBED_WIDTH / image.width))
-            reduced = image.convert("RGB").resize((EMBED_WIDTH, height), Image.Resampling.BOX)
+            height = max(1, round(image.height * widest / image.width))
+            reduced = image.convert("RGB").resize((widest, height), Image.Resampling.BOX)
         buffer = io.BytesIO()
         reduced.save(buffer, "PNG")
         content = buffer.getvalue()

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 class Addresses(HTMLParser):
     """Collects every src and href, and checks that tags are balanced."""
 
-    VOID = frozenset(("meta", "img", "br", "path", "use", "line", "rect", "circle"))
+    VOID = frozenset(("meta", "img", "br", "path", "use", "line", "rect", "circle", "input"))
 
     def __init__(self) -> None:
         super().__init__()

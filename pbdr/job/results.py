@@ -16,6 +16,8 @@ from ..srgb import linear_to_srgb
 from . import storage
 
 ERROR_LIMIT = 0.2  # encoded difference at which the error images saturate
+#: How much darker the PNG of an image's highlights is, and the end of its name.
+HIGH, HIGHLIGHTS = 16.0, "-high"
 # Nine colours from black over violet and orange to pale yellow, evenly spaced in lightness.
 ERROR_COLORS = (
     (0, 0, 4),
@@ -36,9 +38,21 @@ def write_view(
     """<name>.png, with `linear` <name>.exr, and <name>-error.png when there is a target to compare with."""
     if linear:
         storage.write_bytes(folder / f"{name}.exr", encode_exr(image))
-    storage.write_bytes(folder / f"{name}.png", encode_png(image))
+    write_png(folder / f"{name}.png", image)
     if target is not None:
         storage.write_bytes(folder / f"{name}-error.png", encode_png8(error_image(image, target), image))
+
+
+def write_png(path: Path, image: NDArray[Any]) -> None:
+    """The PNG of an image; and, where it is brighter than white, another one HIGH times darker, from which a page can show more."""
+    storage.write_bytes(path, encode_png(image))
+    if np.isfinite(image).all() and float(np.max(image)) > 1.0:
+        storage.write_bytes(path.with_name(f"{path.stem}{HIGHLIGHTS}.png"), encode_png(image / HIGH))
+
+
+def pictured(folder: Path) -> list[str]:
+    """Names of the views that a folder of images has."""
+    return sorted(path.stem for path in folder.glob("view-*.png") if re.fullmatch(r"view-\d+", path.stem))
 
 
 def error_image(image: NDArray[Any], target: NDArray[Any]) -> NDArray[np.uint8]:

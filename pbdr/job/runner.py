@@ -324,6 +324,7 @@ class _Worker:
         }
         if self.job.exposure is not None:
             details["exposures"] = exposure.factors(self.state.latents)
+        details["notes"] = list(problem.bound.scene.notes)
         if self.watch is not None:
             details["guard"] = self.watch.summary()
         if self.job.output.error_bars:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import encode_exr, encode_png
+from ..data import encode_exr
 from ..data.formats.mitsuba import ends
 from ..data.pairing import described, match_names
 from ..errors import DataError
@@ -21,6 +21,7 @@ from ..seeds import hashed
 from ..transport import media
 from . import storage
 from .config import Job
+from .results import write_png
 from .rundir import RunDirectory
 
 LANES = 1 << 22  # samples of one launch while rendering targets: bounds memory, not the result
@@ -67,7 +68,7 @@ def rendered(
                 raise DataError(f"{job.data.target}: sensor {number} renders {bad} pixels that are not finite")
             for plane, values in planes_of(job, target, sensor, job.data.target_spp, seed).items():
                 storage.write_bytes(files[plane], encode_exr(values[..., 0] if values.shape[2] == 1 else values))
-            storage.write_bytes(path.with_suffix(".png"), encode_png(image[..., :3]))
+            write_png(path.with_suffix(".png"), image[..., :3])
             storage.write_bytes(path, encode_exr(image))
         found.append((path, estimate, label, files))
     return found
