@@ -42,16 +42,22 @@ def figures(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     for key, mesh in found.items():
         shades = None
         if key != "target" and target is not None:
-            shades = colored(distances(np.asarray(mesh.vertices), target) / size / LIMIT)
+            shades = shade(distances(np.asarray(mesh.vertices), target) / size)
         images = [embedded(png(drawn(mesh, side, middle, radius, shades))) for side in SIDES]
         rows.append({"label": LABELS[key], "images": images})
+    scale = shade(np.linspace(0, LIMIT, len(ERROR_COLORS)))
     note = "The surfaces from two opposite sides."
     if target is not None:
-        note += f" Colour: distance to the target, 0 to {number(100 * LIMIT)} % of its size and more."
+        note += f" Colour: distance to the target, from 0 (pale) to {number(100 * LIMIT)} % of its size and more (dark)."
     return {
         "rows": rows, "note": note, "size": f"{len(estimate.vertices)} vertices, {len(estimate.faces)} faces",
-        "colors": "" if target is None else ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in ERROR_COLORS),
+        "colors": "" if target is None else ", ".join(f"rgb({r:.0f}, {g:.0f}, {b:.0f})" for r, g, b in scale),
     }  # fmt: skip
+
+
+def shade(error: Array) -> Array:
+    """(…, 3) colours of errors (…) in sizes of the target: pale where a surface is right; black would hide its shape."""
+    return 40.0 + 0.84 * colored(np.atleast_2d(1 - np.clip(error / LIMIT, 0, 1)))[0]
 
 
 def drawn(mesh: Any, side: Array, middle: Array, radius: float, colors: Array | None = None) -> NDArray[np.uint8]:
@@ -77,8 +83,7 @@ def drawn(mesh: Any, side: Array, middle: Array, radius: float, colors: Array | 
     light = 0.35 + 0.65 * np.abs(mesh.face_normals[faces[hit]] @ (forward + 0.5 * up + 0.3 * right) / 1.2)
     base = np.full((len(hit), 3), 205.0)
     if colors is not None:
-        # dark colours would hide the shape: they are lifted towards the middle of the scale
-        base = 40 + 0.84 * np.einsum("nk,nkc->nc", corners[hit], colors[mesh.faces[faces[hit]]].astype(np.float64))
+        base = np.einsum("nk,nkc->nc", corners[hit], colors[mesh.faces[faces[hit]]])
     image = np.full((SIDE * SIDE, 3), 255, np.uint8)
     image[seen] = np.clip(base * np.minimum(light, 1.0)[:, None], 0, 255).astype(np.uint8)
     return image.reshape(SIDE, SIDE, 3)

@@ -237,7 +237,8 @@ def test_meshes_are_drawn_with_their_error(tmp_path: Path) -> None:
     for image, size in ((estimate, 1.0), (target, 1 / 1.04)):
         outside = (image == 255).all(axis=2)
         assert outside[radius > size + 0.02].all() and not outside[radius < size - 0.02].any()  # no holes
-    expected = 40 + 0.84 * results.colored(np.array([[0.02 / report.meshes.LIMIT]]))[0, 0]
+    expected = report.meshes.shade(np.array([0.02]))[0]
+    assert (report.meshes.shade(np.array([0.0]))[0] > expected).all()  # pale where it is right
     middle = estimate[side // 2 - 20 : side // 2, side // 2 - 20 : side // 2].reshape(-1, 3).mean(axis=0)
     np.testing.assert_allclose(middle / middle.sum(), expected / expected.sum(), atol=0.03)
     assert np.ptp(target[side // 2, side // 2]) == 0
