@@ -57,7 +57,7 @@ def figures(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def shade(error: Array) -> Array:
     """(…, 3) colours of errors (…) in sizes of the target: pale where a surface is right; black would hide its shape."""
-    return 40.0 + 0.84 * colored(np.atleast_2d(1 - np.clip(error / LIMIT, 0, 1)))[0]
+    return np.asarray(40.0 + 0.84 * colored(np.atleast_2d(1 - np.clip(error / LIMIT, 0, 1)))[0])
 
 
 def drawn(mesh: Any, side: Array, middle: Array, radius: float, colors: Array | None = None) -> NDArray[np.uint8]:
