@@ -93,6 +93,12 @@ class System:
         return np.array([latents[key].map.reach if key in latents else np.inf for key, _ in self.entries])
 
     @property
+    def units(self) -> list[int]:
+        """A number for each entry, the same for those of a latent whose map has a reach: they are measured in one unit."""
+        bound, keys = self.reach, list(self.keys)
+        return [keys.index(key) if np.isfinite(bound[n]) else len(keys) + n for n, (key, _) in enumerate(self.entries)]
+
+    @property
     def start(self) -> Array:
         """The entries at the start of the step."""
         return self.vector(self.latents)

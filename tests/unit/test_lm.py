@@ -30,6 +30,7 @@ class Fit:
     keys = ("x",)
     finest = 0.03
     reach = np.full(3, np.inf)
+    units = (0, 1, 2)
 
     def __init__(self, latents: Mapping[str, Any], seed: int, residual: float = 0.0, derivative: float = 0.0) -> None:
         self.start, self.seed, self.residual, self.derivative = (
@@ -113,6 +114,15 @@ def test_noise_of_the_derivatives_is_taken_out() -> None:
 def test_directions_that_are_not_seen_do_not_move() -> None:
     zero = Normal(1.0, np.array([1.0, 0.0]), np.diag([1.0, 0.0]), np.zeros((2, 2)), np.zeros((2, 2)))
     np.testing.assert_allclose(solved(zero, 0.0), [-1.0, 0.0])
+
+
+def test_what_is_hardly_seen_stays_beside_what_has_the_same_unit() -> None:
+    """A turn whose derivative is a hundredth of that of a shift, under a damping of 0.01: with a unit of its own, it goes all the
+    way for a gradient that is mostly noise; in one unit with the shift, a hundredth of it."""
+    one = Normal(1.0, np.array([1.0, 1e-4]), np.diag([1.0, 1e-4]), np.zeros((2, 2)), np.zeros((2, 2)))
+    np.testing.assert_allclose(solved(one, 0.01, (0, 1)), [-1 / 1.01, -1 / 1.01])
+    np.testing.assert_allclose(solved(one, 0.01, (0, 0)), [-1 / 1.01, -0.01 / 1.01])
+    np.testing.assert_allclose(solved(one, 0.0, (0, 0)), [-1.0, -1.0])
 
 
 def test_noise_is_taken_for_noise_as_often_as_it_should() -> None:

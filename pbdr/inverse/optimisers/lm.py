@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -81,7 +81,7 @@ class LevenbergMarquardt(Optimiser):
                     continue
             # Noise alone: the mean of the points that such steps lead to is nearer than any of them, the later ones most.
             averaged = {key: count + 1 for key, count in averaged.items()}
-            step = within(solved(normal, least), system.reach)
+            step = within(solved(normal, least, system.units), system.reach)
             at = at + step * np.array([2 / (averaged[key] + 1) for key, _ in system.entries])
             if min(averaged.values()) >= self.average:
                 break
@@ -101,7 +101,7 @@ class LevenbergMarquardt(Optimiser):
     ) -> tuple[Array, float, float]:
         """The first step that lowers the loss, the damping after it, and by which share it lowered the loss (0: none did)."""
         for _ in range(TRIES):
-            move = within(solved(normal, damping), system.reach)
+            move = within(solved(normal, damping, system.units), system.reach)
             expected = -2 * normal.gradient @ move - move @ normal.matrix @ move
             found = system.loss(start + move, blur, draw)
             gain = normal.loss - found
@@ -113,10 +113,16 @@ class LevenbergMarquardt(Optimiser):
         return start, damping, 0.0
 
 
-def solved(normal: Any, damping: float) -> Array:
-    """Return the step −(H + …)⁻¹ g. Directions in which H is far smaller than the noise that was taken out of it are damped."""
+def solved(normal: Any, damping: float, units: Sequence[int] | None = None) -> Array:
+    """Return the step −(H + …)⁻¹ g. Directions in which H is far smaller than the noise that was taken out of it are damped.
+
+    `damping` is relative to the diagonal of H, to its largest value among entries that have one unit (`units`: a number for each
+    entry): what a blurred image hardly shows of a turn beside a shift stays as it is, and is not blown up to match it.
+    """
     size = np.sqrt(np.maximum(np.diag(normal.matrix + normal.noise), 0))
     seen = size > 1e-12 * max(size.max(), 1e-30)
+    if units is not None:
+        size = np.array([size[np.asarray(units) == unit].max() for unit in units])
     move = np.zeros(len(size))
     if not seen.any():
         return move
