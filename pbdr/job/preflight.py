@@ -14,7 +14,7 @@ from ..inverse.losses import get_losses
 from ..parameters import FunctionSpec, Variables, VariableSpec, is_radiometric, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
 from ..transport import channels, media
-from . import messages, statement, views
+from . import messages, statement, tensorboard, views
 from .config import Job
 from .overrides import untested
 
@@ -47,6 +47,8 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
     told = [note for note in (untested(_variant(mistakes)),) if note]
     with mistakes.collected():
         _files(job)
+    with mistakes.collected():
+        tensorboard.check(job)
     with mistakes.collected():
         statement.options(job, job.optim.views_per_step)
     with mistakes.collected():

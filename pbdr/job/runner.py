@@ -16,7 +16,22 @@ from ..errors import DivergedError, PbdrError, WorkerError, counted, meant
 from ..inverse import Problem, State, exposure
 from ..inverse.workers import ALONE, Workers
 from ..scene import Scene
-from . import bars, checkpoint, code, evaluate, inputs, live, metrics, results, statement, storage, toml, views, workers
+from . import (
+    bars,
+    checkpoint,
+    code,
+    evaluate,
+    inputs,
+    live,
+    metrics,
+    results,
+    statement,
+    storage,
+    tensorboard,
+    toml,
+    views,
+    workers,
+)
 from .config import Job
 from .estimate import render_view, stored_job
 from .events import Events, Silent, record
@@ -62,8 +77,8 @@ def run(
 
     Raises PbdrError after noting it in status.json. A finished run is not touched.
     """
-    watch = events or Silent()
     job = stored_job(directory)
+    watch = tensorboard.beside(job, directory, events or Silent())
     with directory.locked():
         storage.sweep(directory.path)
         status = directory.read_status()

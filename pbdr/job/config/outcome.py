@@ -63,3 +63,5 @@ class OutputSection(Section):
     """Samples per pixel of the images that are scored and shown."""
     error_bars: bool = True
     """After the fit, find error bars of what was estimated, and what the images leave open."""
+    tensorboard: bool = False
+    """Write curves for TensorBoard into the run's folder `tensorboard`, too (`pip install 'pbdr[tensorboard]'`)."""
