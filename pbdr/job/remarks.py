@@ -1,9 +1,12 @@
-"""What the verdict of a run must not keep silent about: variables that nothing has moved, images that got worse."""
+"""What is said of a run at its end: why it ended, which variables nothing has moved, which images got worse."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ..inverse import State
+from .config import Job
 
 #: PSNR in dB that a fit may lose before the verdict says so: less is noise of the images that are scored.
 LOSS = 0.5
@@ -36,3 +39,14 @@ def worse(groups: Mapping[str, Mapping[str, Any] | None]) -> str:
     ]
     what = "; ".join(found)
     return f" The fit made images worse (PSNR {what}): lower lr, or look at the data with `pbdr check`." if found else ""
+
+
+def stopped(job: Job, state: State, reason: str) -> str:
+    """Say why a fit has ended, whose `reason` is that of `inverse.Result`."""
+    if reason == "patience":
+        return f"It stopped after {state.step} steps: no improvement for {job.stop.patience}."
+    if reason == "settled":
+        return f"It settled after {state.step} steps: what is left of the gradient is noise, and the last answers were averaged."
+    if reason == "max_minutes":
+        return f"It stopped after {state.step} steps: {job.stop.max_minutes:g} minutes were over."
+    return f"All {state.step} steps were done."

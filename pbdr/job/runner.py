@@ -24,6 +24,7 @@ from . import (
     inputs,
     live,
     metrics,
+    remarks,
     results,
     statement,
     storage,
@@ -334,7 +335,7 @@ class _Worker:
             "steps": self.state.step,
             "seconds": self.state.seconds,
             "skipped": self.state.skipped,
-            "stop": _stop_text(self.job, self.state, reason),
+            "stop": remarks.stopped(self.job, self.state, reason),
             "loss_change": evaluate.loss_change(losses),
         }
         if self.job.exposure is not None:
@@ -352,13 +353,3 @@ class _Worker:
         self.say(f"{verdict['word']}. {verdict['text']}")
         self.run.write_status("finished", step=self.step, steps=self.job.optim.steps, exit_code=exit_code)
         return Outcome(self.run, exit_code, self.step, found)
-
-
-def _stop_text(job: Job, state: State, reason: str) -> str:
-    if reason == "patience":
-        return f"It stopped after {state.step} steps: no improvement for {job.stop.patience}."
-    if reason == "settled":
-        return f"It settled after {state.step} steps: what is left of the gradient is noise, and the last answers were averaged."
-    if reason == "max_minutes":
-        return f"It stopped after {state.step} steps: {job.stop.max_minutes:g} minutes were over."
-    return f"All {state.step} steps were done."
