@@ -1,10 +1,14 @@
-"""The files that a job names, so that a run that goes on can tell which have changed since it began."""
+"""What a run began with: the files that the job names, so that one that goes on can tell which have changed; software and machine."""
 
 from __future__ import annotations
 
 import hashlib
+import platform
+import sys
 from pathlib import Path
+from typing import Any
 
+from .. import backend
 from ..errors import DataError
 from . import storage
 from .config import Job
@@ -32,3 +36,10 @@ def changed(job: Job, software: Path) -> list[str]:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Software and machine, for env.json."""
+    found = backend.report()
+    kept = {key: found[key] for key in ("python", "packages", "backend", "environment")}
+    return {**kept, "platform": platform.platform(), "machine": platform.machine(), "command": sys.argv}

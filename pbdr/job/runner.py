@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import platform
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .. import backend, inverse
+from .. import inverse
 from ..errors import DivergedError, PbdrError, WorkerError, counted, meant
 from ..inverse import Problem, State, exposure
 from ..inverse.workers import ALONE, Workers
@@ -60,7 +58,7 @@ def create(job: Job, text: str) -> RunDirectory:
     run = RunDirectory.create(job.output.dir, job.name)
     storage.write_text(run.path / "job.input.toml", text)
     storage.write_text(run.path / "job.toml", toml.dumps(job.model_dump(mode="python")), durable=True)
-    storage.write_json(run.path / "env.json", {**environment(), "inputs": inputs.digests(job)})
+    storage.write_json(run.path / "env.json", {**inputs.environment(), "inputs": inputs.digests(job)})
     return run
 
 
@@ -102,13 +100,6 @@ def run(
                 directory.log(f"error: {told}")
                 worker.note("diverged" if isinstance(error, DivergedError) else "failed", message=told, exit_code=code)
                 raise error  # noqa: B904 — it is the one that was raised, or what that was made of
-
-
-def environment() -> dict[str, Any]:
-    """Software and machine, for env.json."""
-    found = backend.report()
-    kept = {key: found[key] for key in ("python", "packages", "backend", "environment")}
-    return {**kept, "platform": platform.platform(), "machine": platform.machine(), "command": sys.argv}
 
 
 class _Worker:
