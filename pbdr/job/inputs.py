@@ -1,4 +1,4 @@
-"""What a run began with: the files that the job names, so that one that goes on can tell which have changed; software and machine."""
+"""What a run began with: the files that its job names, of which one that goes on tells which have changed; software and machine."""
 
 from __future__ import annotations
 
