@@ -24,14 +24,15 @@ checkerboard.
 * **texture**: channels of the texture that a constant becomes; where none are given, as many as the constant has.
 * **verified along**: directions that `pbdr verify` tries when none is given.
 * **used by**: `estimate_materials` and `estimate_lighting` estimate it unasked; a gauge trades the scale of albedo with it; it may
-  become an environment map; texels that views see are counted (coverage); gradients can be replayed (`replay = true`)."""
+  become an environment map; texels that views see are counted (coverage); gradients can be replayed (`replay = true`);
+  textures whose variable names no prior have this one."""
 
 
 def uses(row: Role) -> str:
     """What else treats the role in a way of its own."""
     named = {
         f"estimate_{row.preset}": bool(row.preset), "gauge": row.emitted, "environment": row.sky, "coverage": row.albedo,
-        "replay": row.replayed,
+        "replay": row.replayed, f"prior {row.prior}": bool(row.prior),
     }  # fmt: skip
     return ", ".join(name for name, used in named.items() if used)
 

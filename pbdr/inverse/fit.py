@@ -185,8 +185,7 @@ def render_of(problem: Problem, params: Any, index: int, spp: int, spp_grad: int
 def view_loss(problem: Problem, params: Any, latents: Mapping[str, Any], task: Task, step: int, views: int = 1) -> Any:
     """Render one of the `views` of a step and return its loss, a tensor with one number. Image and derivative have own seeds."""
     options, index = problem.options, task.index
-    spp = task.samples(options.spp)
-    spp_grad = spp if options.spp_grad is None else task.samples(options.spp_grad)
+    spp, spp_grad = task.samples(options.spp), task.samples(problem.spp_grad)
     seeds = [hashed(options.seed, stream, step, index, *task.stream) for stream in ("primal", "gradient", "residual")]
     image = render_of(problem, params, index, spp, spp_grad, seeds[0], seeds[1])
     image = problem.workers.image(image, task, views)
@@ -253,9 +252,11 @@ def _differentiate(
         for task in tasks:
             films.enter_context(resized_film(problem.sensor(task.index), problem.film(task.index, scale)))
             image_loss += view_loss(problem, params, leaves, task, step, count).array / (count * task.count)
-        prior = _prior(problem, bound, values) if with_prior else mi.Float(0)
+        # What this process sees of the step stands for all of it.
+        seen = dr.abs(dr.detach(image_loss)) * (count / sum(1 / task.count for task in tasks))
+        prior = _prior(problem, bound, values, seen) if with_prior else mi.Float(0)
         if problem.gauge is not None and problem.gauge.target is None and dr.grad_enabled(leaves[gauge.TINT]):
-            prior += gauge.PREFERENCE * dr.abs(dr.detach(image_loss)) * gauge.preference(problem.gauge, values)
+            prior += gauge.PREFERENCE * seen * gauge.preference(problem.gauge, values)
         dr.backward(image_loss + prior) if attached else None
     return float(dr.detach(image_loss)[0]), float(dr.detach(prior)[0])
 
@@ -273,8 +274,11 @@ def _radiance(problem: Problem, image: Any, index: int, latents: Mapping[str, An
     return radiance if factor is None else radiance * factor
 
 
-def _prior(problem: Problem, bound: Variables, values: dict[str, Any]) -> Any:
+def _prior(problem: Problem, bound: Variables, values: dict[str, Any], loss: Any) -> Any:
+    """The priors of variables, and those of roles, whose weights are in units of the image loss."""
     total = mi.Float(0)
+    for key, weight, prior in problem.usual_priors:
+        total += weight * loss * prior(values[key], bound.latents[key].place)
     for key, latent in bound.latents.items():
         for weight, prior in problem.priors[latent.variable]:
             total += weight * prior(values[key], latent.place)

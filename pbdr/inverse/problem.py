@@ -20,7 +20,7 @@ from pbdr.inverse.optimisers import OPTIMISERS, Groups
 from pbdr.inverse.priors import Prior
 from pbdr.inverse.state import State
 from pbdr.inverse.targets import Targets
-from pbdr.inverse.unknowns import check_variables, priors_of
+from pbdr.inverse.unknowns import check_variables, moves_nothing, priors_of, usual_priors
 from pbdr.inverse.workers import ALONE, Workers
 from pbdr.parameters import FunctionSpec, Variables, VariableSpec
 from pbdr.pathspace.options import PathspaceOptions
@@ -64,7 +64,7 @@ class Options:
     loss         one of `inverse.losses.LOSSES`: its name, or a table of `type` and options; or a list of these, which are added
                  with their `weight`
     optimiser    one of `inverse.optimisers.OPTIMISERS`, likewise; for variables and maps that do not ask for another one
-    spp          samples per pixel of the image; `spp_grad` of its derivative (None: the same)
+    spp          samples per pixel of the image; `spp_grad` of its derivative (None: `Problem.spp_grad`)
     resolution   ((step, scale), …): from that step on, films have this fraction of their size
     rate         factor of all learning rates
     lr_decay     cosine (to 1 % at the last step) or none
@@ -130,7 +130,7 @@ class Options:
 #: What a job file means where it says nothing. It differs from `Options()` in three things, because nobody waits beside a job: more
 #: steps, several views in each, and a loss whose value is free of noise bias, at the price of a second render.
 JOB = Options(
-    steps=400, views_per_step=4, loss="l2_dual", integrator={"type": "pathspace", "max_depth": PathspaceOptions.max_depth}
+    steps=400, views_per_step=4, loss="auto", integrator={"type": "pathspace", "max_depth": PathspaceOptions.max_depth}
 )
 
 
@@ -165,7 +165,10 @@ class Problem:
     def _check_least_squares(self) -> None:
         """Raise OptionError or ParameterError where least squares are asked for that cannot be solved, or would take for ever."""
         leaves, pathspace = self.bound.leaves, getattr(self.integrator, "is_pathspace", False)
-        asked = {"[optim]": self.options.optimiser, **{n: s.optimiser for n, s in self.bound.specs.items() if s.optimiser}}
+        asked = {
+            "[optim]": self.options.optimiser,
+            **{n: s.optimiser for n, s in self.bound.specs.items() if s.optimiser},
+        }
         for where, choice in asked.items():
             one = OPTIMISERS.make(choice)
             if one.wants != "gradients" and not pathspace:
@@ -218,7 +221,17 @@ class Problem:
     @cached_property
     def losses(self) -> list[tuple[float, Loss]]:
         """Weights and losses that are added up."""
-        return get_losses(self.options.loss)
+        return [(weight, loss.suited(moves_nothing(self.bound))) for weight, loss in get_losses(self.options.loss)]
+
+    @cached_property
+    def spp_grad(self) -> int:
+        """Samples per pixel of derivatives.
+
+        Where nothing moves, `pathspace` starts their paths where the image differs from the target, and what noise they have is
+        small beside that of the image: a quarter of its samples does.
+        """
+        few = moves_nothing(self.bound) and getattr(self.integrator, "is_pathspace", False)
+        return self.options.spp_grad or (max(1, self.options.spp // 4) if few else self.options.spp)
 
     @cached_property
     def channels(self) -> list[str]:
@@ -250,6 +263,17 @@ class Problem:
     def priors(self) -> dict[str, list[tuple[float, Prior]]]:
         """Weights and priors by variable."""
         return {name: priors_of(self.bound, name) for name in self.bound.specs}
+
+    @cached_property
+    def usual_priors(self) -> list[tuple[str, float, Prior]]:
+        """(latent key, weight in units of the image loss, prior) of what has a prior from its role.
+
+        There are none where the value of the loss is mostly the noise of renders, which says nothing of how well texels are known.
+        """
+        if not any("other" in loss.needs for _, loss in self.losses):
+            return []
+        sizes = [math.prod(np.shape(v.target)[:2]) if v.mask is None else np.sum(np.asarray(v.mask)) for v in self.views]
+        return usual_priors(self.bound, float(sum(sizes)))
 
     @cached_property
     def gauge(self) -> gauge.Gauge | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pbdr.errors import Mistakes, OptionError, ParameterError, raise_all
 from pbdr.inverse import remeshing
-from pbdr.inverse.priors import Prior, get_priors
+from pbdr.inverse.priors import PRIORS, Prior, get_priors
 from pbdr.parameters import Variables
+
+#: How even textures are: the weight of `usual_priors` where there is a texel for every pixel, in units of the image loss.
+EVEN = 1.5
 
 
 def check_variables(bound: Variables) -> None:
@@ -31,6 +34,29 @@ def check_variables(bound: Variables) -> None:
     with mistakes.collected():
         remeshing.check(bound)
     mistakes.raise_any()
+
+
+def moves_nothing(bound: Variables) -> bool:
+    """Return whether no variable moves geometry or directions: all are colours, materials or lights."""
+    parameters = [latent.parameter for latent in bound.latents.values()]
+    return not bound.functions and all(one.row.moves_nothing(one.raw) for one in parameters)
+
+
+def usual_priors(bound: Variables, pixels: float) -> list[tuple[str, float, Prior]]:
+    """Return (latent key, weight, prior) of textures whose variables name no prior, from their roles; `pixels`: in all images.
+
+    The weight is in units of the image loss, which near the end is the variance of noise. Where noise has the variance σ² and
+    differences of texels a Laplace distribution, the logarithm of the posterior density has the maximum where the mean squared
+    error plus a prior is least, whose weight is σ² times texels per pixel, times a number that says how even textures are: EVEN.
+    Where many pixels see each texel, it hardly counts.
+    """
+    found = []
+    for key, latent in bound.latents.items():
+        parameter = latent.parameter
+        if parameter.row.prior and len(parameter.shape) == 3 and not bound.spec(latent).prior:
+            texels = parameter.shape[0] * parameter.shape[1]
+            found.append((key, EVEN * texels / pixels, PRIORS.make(parameter.row.prior)))
+    return found
 
 
 def priors_of(bound: Variables, variable: str) -> list[tuple[float, Prior]]:

@@ -269,7 +269,7 @@ def _how(depth: int, views: int) -> list[str]:
     return [
         "", "[render]", _line(RenderSection, "integrator", tracer), _line(RenderSection, "spp", 16),
         _line(RenderSection, "resolution", schedule, off=True),
-        "", "[loss]", _commented('image = "l2_dual"', "Or l1, which single wrong pixels disturb less."),
+        "", "[loss]", _commented('image = "auto"', "Or l1, which single wrong pixels disturb less."),
         "", "[optim]", _line(OptimSection, "steps", OptimSection.model_fields["steps"].default),
         _line(OptimSection, "views_per_step", min(default, views)), _line(OptimSection, "seed", 0, off=True),
     ]  # fmt: skip

@@ -53,6 +53,8 @@ class Role:
     map           what a variable's values are made of where it does not say: one of `parameters.maps.MAPS`
     lr            the learning rate that goes with that map
     optimiser     which of `inverse.optimisers.OPTIMISERS` moves it where neither variable nor map says; "": the job's
+    prior         of textures where the variable names none: one of `inverse.priors.PRIORS`, as strong as noise asks for
+                  (`inverse.unknowns.usual_priors`); "": none
     replayed      whether replayed gradients with respect to it were compared with traced ones (tests/gradient/test_replay.py)
     """
 
@@ -72,6 +74,7 @@ class Role:
     map: str = "clamp"
     lr: float = 1e-2
     optimiser: str = ""
+    prior: str = ""
     replayed: bool = False
 
     def moves_nothing(self, raw: str) -> bool:
@@ -82,7 +85,7 @@ class Role:
 
 
 # Fractions move by a few percent a step, light by a few percent of itself; textures at all resolutions together.
-SHADE: dict[str, Any] = {"map": "pyramid", "lr": 0.04}
+SHADE: dict[str, Any] = {"map": "pyramid", "lr": 0.08, "prior": "tv_colour"}
 GLOSS: dict[str, Any] = {"map": "pyramid", "lr": 0.015}
 GLOW: dict[str, Any] = {"map": "pyramid", "lr": 0.1}
 

@@ -23,11 +23,13 @@ FORMULAS = {
     "relmse": lambda i, t: (i - t) ** 2 / (t**2 + 0.01),
     "log": lambda i, t: (np.log1p(i) - np.log1p(t)) ** 2,
     "l2_dual": lambda i, t: (i - t) * (OTHER - t),
+    "auto": lambda i, t: (i - t) * (OTHER - t),
 }
+DUAL = ("l2_dual", "auto", "relative_dual")
 
 
 def value(name, image, target, mask=None, weights=None):
-    extra = {"other": mi.TensorXf(OTHER)} if name == "l2_dual" else {}
+    extra = {"other": mi.TensorXf(OTHER)} if name in DUAL else {}
     tensors = [None if x is None else mi.TensorXf(x) for x in (image, target, mask, weights)]
     return losses.get_loss(name)(*tensors, **extra)
 
@@ -105,7 +107,14 @@ def reference_ssim(image, target, mask):
 
     image, target = between(image, target, mask)
     full = structural_similarity(
-        image, target, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=2, full=True
+        image,
+        target,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1,
+        channel_axis=2,
+        full=True,
     )[1]
     return np.sum((1 - full) * mask[..., None]) / (3 * mask.sum())
 
@@ -114,7 +123,9 @@ def reference_ms_ssim(image, target, mask):
     """Wang, Simoncelli and Bovik (2003) with scipy's filters, on as many scales as windows fit."""
     image, target = between(image, target, mask)
     total = 1.0
-    scales = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[: max(1, sum(min(mask.shape) >> k >= 11 for k in range(5)))]
+    scales = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[
+        : max(1, sum(min(mask.shape) >> k >= 11 for k in range(5)))
+    ]
     for level, power in enumerate(scales / scales.sum()):
         blur = lambda x: ndimage.gaussian_filter(x, (1.5, 1.5, 0), truncate=3.5)  # noqa: E731
         x, y = blur(image), blur(target)
@@ -211,7 +222,9 @@ def test_equal_images_have_no_loss_and_structure_costs_more_than_level():
 
 def test_a_list_of_losses_has_weights():
     terms = losses.get_losses(["l1", {"type": "relmse", "weight": 0.5, "floor": 0.1}])
-    assert [(weight, loss.name) for weight, loss in terms] == [(1.0, "l1"), (0.5, "relmse")] and terms[1][1].floor == 0.1
+    assert [(weight, loss.name) for weight, loss in terms] == [(1.0, "l1"), (0.5, "relmse")] and terms[1][
+        1
+    ].floor == 0.1
     for given, message in (([], "empty"), ([{"type": "l1", "weight": 0}], "above 0"), (["l3"], "'l3' is unknown")):
         with pytest.raises(OptionError, match=message):
             losses.get_losses(given)
@@ -236,5 +249,39 @@ def test_losses_of_planes(name, formula):
     mask = np.ones((6, 5)) if measured is None else measured.astype(float)
     with np.errstate(all="ignore"):
         expected = formula(image.astype(float), np.where(mask[..., None] > 0, plane, 1e9), mask)
-    tensors = [mi.TensorXf(x) for x in (image, plane)] + [None if measured is None else mi.TensorXf(mask.astype(np.float32))]
+    tensors = [mi.TensorXf(x) for x in (image, plane)] + [
+        None if measured is None else mi.TensorXf(mask.astype(np.float32))
+    ]
     assert float(loss(*tensors).array[0]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
+def test_relative_dual_weighs_pixels_by_their_brightness_and_keeps_its_unit(mask):
+    weight = np.ones((6, 5, 1)) if mask is None else mask.astype(float)[..., None]
+    square = TARGET.astype(float).mean(axis=2, keepdims=True) ** 2
+    typical = (square * weight).sum() / weight.sum()
+    error = (IMAGE.astype(float) - TARGET) * (OTHER - TARGET) * typical / (square + 0.05 * typical)
+    expected = (error * weight).sum() / (3 * weight.sum())
+    assert float(value("relative_dual", IMAGE, TARGET, mask).array[0]) == pytest.approx(expected, rel=1e-5)
+    # Negative control: without the brightness it is another number.
+    assert float(value("l2_dual", IMAGE, TARGET, mask).array[0]) != pytest.approx(expected, rel=1e-2)
+
+
+def test_relative_dual_has_the_derivative_of_the_weighted_square_of_the_mean_residual():
+    leaf = mi.TensorXf(IMAGE)
+    dr.enable_grad(leaf)
+    dr.backward(value("relative_dual", leaf, TARGET))
+    square = TARGET.astype(float).mean(axis=2, keepdims=True) ** 2
+    factor = square.mean() / (square + 0.05 * square.mean())
+    expected = (IMAGE.astype(float) + OTHER - 2 * TARGET) * factor / IMAGE.size
+    np.testing.assert_allclose(np.array(dr.grad(leaf)), expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        np.array(losses.get_loss("relative_dual").weights(leaf, mi.TensorXf(TARGET))),
+        np.repeat(factor, 3, axis=2),
+        rtol=1e-5,
+    )
+
+
+def test_auto_is_relative_where_nothing_moves():
+    assert [losses.get_loss("auto").suited(still).name for still in (True, False)] == ["relative_dual", "l2_dual"]
+    assert losses.get_loss("l1").suited(True).name == "l1"

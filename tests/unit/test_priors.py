@@ -147,7 +147,9 @@ def test_few_colours_have_less_entropy_than_many_and_single_pairs_are_enough_to_
     ((_, prior),) = get_priors({"cluster": 1.0})
     few, spread = (float(prior(mi.TensorXf(x.astype(np.float32)), Place((0, 1)))[0]) for x in (two, many))
     assert few == pytest.approx(np.log(2), abs=0.15) and spread > 4
-    assert float(prior(mi.TensorXf(np.full((20, 20, 3), 0.4, np.float32)), Place((0, 1)))[0]) == pytest.approx(0, abs=1e-5)
+    assert float(prior(mi.TensorXf(np.full((20, 20, 3), 0.4, np.float32)), Place((0, 1)))[0]) == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 def test_the_colour_of_light_has_no_scale():
@@ -179,4 +181,27 @@ def test_priors_that_mean_nothing_are_refused():
     ):
         with pytest.raises(ParameterError, match=message):
             check_variables(Variables(scene, {"x": VariableSpec(name, prior=prior)}))
-    check_variables(Variables(scene, {"x": VariableSpec("ball/roughness", prior={"sparse": {"weight": 1.0, "at": 1.0}})}))
+    check_variables(
+        Variables(scene, {"x": VariableSpec("ball/roughness", prior={"sparse": {"weight": 1.0, "at": 1.0}})})
+    )
+
+
+def test_variation_of_colours_does_not_change_with_brightness_and_has_the_gradient_of_differences():
+    reference = float(priors.tv_colour(texture())[0])
+    x = np.array(texture(), dtype=np.float64)
+    scaled = x / x.mean()
+    expected = sum(
+        np.mean(np.sqrt(((shifted(scaled, *step, False) - scaled) ** 2).sum(axis=2) + 1e-6) - 1e-3)
+        for step in ((0, 1), (1, 0))
+    )
+    assert reference == pytest.approx(expected, rel=1e-4)
+    assert float(priors.tv_colour(texture((0.3, 0.3, 0.3)))[0]) == pytest.approx(reference, rel=1e-3)
+    # Negative control: the absolute one does.
+    assert float(priors.tv(texture((0.3, 0.3, 0.3)))[0]) < 0.5 * float(priors.tv(texture())[0])
+    leaf = texture()
+    dr.enable_grad(leaf)
+    dr.backward(priors.tv_colour(leaf))
+    gradient, direction = np.array(dr.grad(leaf), dtype=np.float64), np.random.default_rng(4).normal(size=x.shape)
+    ends = [float(priors.tv_colour(mi.TensorXf((x + s * direction).astype(np.float32)))[0]) for s in (1e-3, -1e-3)]
+    assert (ends[0] - ends[1]) / 2e-3 == pytest.approx(np.sum(gradient * direction), rel=0.02)
+    assert abs(np.sum(gradient * x)) < 0.01 * np.abs(gradient * x).sum()

@@ -8,7 +8,7 @@ from typing import Any
 
 from pbdr.errors import OptionError
 from pbdr.inverse.losses.channels import Depth, Normal, Silhouette
-from pbdr.inverse.losses.dual import L2Dual
+from pbdr.inverse.losses.dual import Auto, L2Dual, RelativeDual
 from pbdr.inverse.losses.loss import NEEDS, PLANES, Loss, mean
 from pbdr.inverse.losses.perceptual import LPIPS
 from pbdr.inverse.losses.pointwise import L1, L2, Log, RelMSE
@@ -21,7 +21,7 @@ __all__ = ["LOSSES", "NEEDS", "PLANES", "Loss", "Losses", "get_loss", "get_losse
 LOSSES: Registry[Loss] = Registry(
     "loss",
     "Losses",
-    (L1, L2, L2Dual, RelMSE, Log, SSIM, MSSSIM, LaplacianPyramid, LPIPS, Silhouette, Depth, Normal),
+    (Auto, L1, L2, L2Dual, RelativeDual, RelMSE, Log, SSIM, MSSSIM, LaplacianPyramid, LPIPS, Silhouette, Depth, Normal),
 )
 
 #: One loss, or several that are added with weights: a name, a table of `type`, `weight` and options, or a list of these.

@@ -49,6 +49,10 @@ class Loss(ABC):
         """Return why the loss cannot be used as it is chosen, which is an error before anything is rendered; "" if it can."""
         return ""
 
+    def suited(self, still: bool) -> Loss:
+        """Return the loss that is meant where unknowns move nothing (`still`), or something; most mean themselves."""
+        return self
+
     def measured(self, plane: Any) -> Any:
         """Return where the plane (H, W, C), a NumPy array, holds a measurement, as booleans (H, W); None: everywhere."""
         return None

@@ -12,7 +12,7 @@ from pbdr.inverse.priors.mesh import EdgeLength, Laplacian, NormalConsistency
 from pbdr.inverse.priors.prior import Prior
 from pbdr.inverse.priors.smooth import Smooth, TextureLaplacian
 from pbdr.inverse.priors.sparse import Sparse
-from pbdr.inverse.priors.tv import RelativeTotalVariation, TotalVariation
+from pbdr.inverse.priors.tv import ColourVariation, RelativeTotalVariation, TotalVariation
 from pbdr.inverse.priors.white_light import WhiteLight
 from pbdr.registry import Registry
 
@@ -22,7 +22,7 @@ PRIORS: Registry[Prior] = Registry(
     "prior",
     "Priors",
     (
-        TotalVariation, RelativeTotalVariation, TextureLaplacian, Smooth, Sparse, WhiteLight, Cluster,
+        TotalVariation, RelativeTotalVariation, ColourVariation, TextureLaplacian, Smooth, Sparse, WhiteLight, Cluster,
         Laplacian, NormalConsistency, EdgeLength,
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.inverse.priors.prior import Prior
-from pbdr.inverse.priors.texture import constant, neighbour
+from pbdr.inverse.priors.texture import colour, constant, neighbour
 from pbdr.parameters.place import Place
 from pbdr.registry import option
 
@@ -47,6 +47,25 @@ class RelativeTotalVariation(Prior):
         return constant(place)
 
 
+@dataclass(frozen=True)
+class ColourVariation(Prior):
+    """Total variation whose channels have their edges in common, divided by the mean of all: colours change seldom, and at once.
+
+    The length of the difference of two neighbouring colours counts (Bresson & Chan 2008); brightness does not. `auto` of textures.
+    """
+
+    name: ClassVar[str] = "tv_colour"
+    smooth: float = option(
+        SMOOTH, "rounds the corner of |x| at 0, relative to the mean; the least mean that is divided by"
+    )
+
+    def __call__(self, value: Any, place: Place) -> Any:
+        return tv_colour(value, wrap=place.wraps, smooth=self.smooth)
+
+    def refusal(self, place: Place) -> str:
+        return constant(place)
+
+
 def tv(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> Any:
     """Return the total variation of a texture (H, W, C): the mean over texels and channels of |∂x| + |∂y|.
 
@@ -69,6 +88,22 @@ def tv_relative(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> An
     dr.scatter_add(mean, value.array, channel)
     mean = dr.maximum(mean / (h * w), smooth)
     return tv(mi.TensorXf(value.array / dr.gather(mi.Float, mean, channel), value.shape), wrap=wrap, smooth=smooth)
+
+
+def tv_colour(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> Any:
+    """Return the mean over texels of ‖∂x‖ + ‖∂y‖, norms over the channels of a texture (H, W, C), divided by the mean of it all.
+
+    The differences are per texel. Scaling the texture does not change it.
+    """
+    texels, channels = colour(value)
+    scale = 1 / dr.maximum(dr.mean(value.array), smooth)
+    total = mi.Float(0)
+    for step in ((0, 1), (1, 0)):
+        square = dr.zeros(mi.Float, texels)
+        texel = dr.arange(mi.UInt32, texels * channels) // channels
+        dr.scatter_add(square, dr.square((neighbour(value, *step, wrap=wrap) - value.array) * scale), texel)
+        total += dr.mean(dr.sqrt(square + smooth * smooth) - smooth)
+    return total
 
 
 def _smooth_abs(x: Any, smooth: float) -> Any:

@@ -36,7 +36,8 @@ class RenderSection(Section):
     spp: Count = JOB.spp
     """Samples per pixel of the image in a step."""
     spp_grad: Count | None = JOB.spp_grad
-    """Samples per pixel of its derivative; without it as many as `spp`."""
+    """Samples per pixel of its derivative; without it as many as `spp`, or a quarter where nothing that is unknown
+    moves anything: colours, materials, lights."""
     resolution: list[ResolutionStep] = Field(default_factory=list)
     """Smaller images in early steps: a list of { step, scale } with increasing steps. Without it images have their size."""
 
