@@ -8,7 +8,7 @@ from pbdr.inverse.priors import PRIORS, Prior, get_priors
 from pbdr.parameters import Variables
 
 #: How even textures are: the weight of `usual_priors` where there is a texel for every pixel, in units of the image loss.
-EVEN = 1.5
+EVEN = 1.0
 
 
 def check_variables(bound: Variables) -> None:
@@ -48,9 +48,12 @@ def usual_priors(bound: Variables, pixels: float) -> list[tuple[str, float, Prio
     The weight is in units of the image loss, which near the end is the variance of noise. Where noise has the variance σ² and
     differences of texels a Laplace distribution, the logarithm of the posterior density has the maximum where the mean squared
     error plus a prior is least, whose weight is σ² times texels per pixel, times a number that says how even textures are: EVEN.
-    Where many pixels see each texel, it hardly counts.
+    Where many pixels see each texel, it hardly counts. Where lights are unknown, too, there is none: it, not highlights, would settle
+    what colours and lights trade.
     """
-    found = []
+    found: list[tuple[str, float, Prior]] = []
+    if any(latent.parameter.row.emitted for latent in bound.latents.values()):
+        return found
     for key, latent in bound.latents.items():
         parameter = latent.parameter
         if parameter.row.prior and len(parameter.shape) == 3 and not bound.spec(latent).prior:

@@ -55,6 +55,11 @@ def test_there_is_no_prior_beside_a_loss_whose_value_is_noise():
     assert not problem(options=replace(JOB, loss="l2"), colour=COLOUR).usual_priors
 
 
+def test_there_is_no_prior_where_it_would_decide_the_colour_of_a_light():
+    assert problem(colour=COLOUR).usual_priors
+    assert not problem(colour=COLOUR, light=VariableSpec("light/radiance")).usual_priors
+
+
 @pytest.mark.parametrize(
     "spec",
     [
