@@ -48,8 +48,8 @@ def usual_priors(bound: Variables, pixels: float) -> list[tuple[str, float, Prio
     The weight is in units of the image loss, which near the end is the variance of noise. Where noise has the variance σ² and
     differences of texels a Laplace distribution, the logarithm of the posterior density has the maximum where the mean squared
     error plus a prior is least, whose weight is σ² times texels per pixel, times a number that says how even textures are: EVEN.
-    Where many pixels see each texel, it hardly counts. Where lights are unknown, too, there is none: it, not highlights, would settle
-    what colours and lights trade.
+    Where many pixels see each texel, it hardly counts. Where lights are unknown, too, there is none: it, not highlights, would
+    settle what colours and lights trade.
     """
     found: list[tuple[str, float, Prior]] = []
     if any(latent.parameter.row.emitted for latent in bound.latents.values()):
