@@ -134,19 +134,22 @@ def result(records: Records) -> Result:
     counts = Counter(record["verdict"] for record in records.values())
     tried, decided = len(records), counts[RIGHT] + counts[FAILED]
     open_, mended = counts[FAILED], [name for name, r in records.items() if r.get("was") and r["verdict"] != FAILED]
-    met = tried >= SCENES and decided >= DECIDED * tried and not open_
+    crashed = unexplained(records)
+    met = tried >= SCENES and decided >= DECIDED * tried and not open_ and not crashed
     errors = sorted(r["bias_error"] for r in records.values() if r["verdict"] == RIGHT and "bias_error" in r)
     zero = sum(r["verdict"] == RIGHT and r.get("why") == ZERO for r in records.values())
     figures = {
         "tried": tried, "refused": counts[REFUSED], "decided": decided, "right": counts[RIGHT], "noisy": counts[NOISY],
         "zero": zero, "no_reference": counts[NO_REFERENCE],
-        "failed": open_, "mended": len(mended), "median_error": errors[len(errors) // 2] if errors else None,
+        "failed": open_, "mended": len(mended), "crashed_once": crashed,
+        "median_error": errors[len(errors) // 2] if errors else None,
     }  # fmt: skip
     text = [
         f"{tried} scenes tried, {decided} decided ({decided / max(tried, 1):.0%}; at least {DECIDED:.0%} of {SCENES} are asked "
         f"for): {counts[RIGHT]} right ({zero} of them {ZERO}), {open_} failed; {counts[REFUSED]} refused by name; "
         f"{counts[NOISY]} too noisy to tell; in {counts[NO_REFERENCE]} the reference itself crashed. "
-        f"{len(mended)} that had failed do so no more.",
+        f"{len(mended)} that had failed do so no more"
+        + (f"; {', '.join(crashed)} of these crashed once, and not again, which is unexplained." if crashed else "."),
         f"Right: the gradient along a random direction lies within {SIGMAS:.0f} standard errors of central differences of "
         f"Mitsuba's `path` (two steps, extrapolated), whose standard error together is at most {NOISE:.0%} of the derivative "
         + (f"(the median is {figures['median_error']:.1%})" if errors else "")
@@ -157,6 +160,12 @@ def result(records: Records) -> Result:
         refusals(records),
     ]
     return Result("fuzz", {"figures": figures, "scenes": records}, "\n\n".join(text), met)
+
+
+def unexplained(records: Records) -> list[str]:
+    """Scenes that crashed once and not again: nothing has mended them. Where the reference alone crashes, it was not ours."""
+    ended = [n for n, record in records.items() if record["verdict"] not in (FAILED, NO_REFERENCE)]
+    return [n for n in ended if records[n].get("was", "").startswith("crashed")]
 
 
 def by_structure(records: Records) -> str:

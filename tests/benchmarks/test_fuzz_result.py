@@ -20,6 +20,11 @@ def test_requirements_count_what_is_decided() -> None:
     refused = {f"1-{k}": {"verdict": REFUSED, "why": "x", "seconds": 1.0} for k in range(400)}
     assert not result({**right, **refused}).met
     assert not result({**right, "2-0": {"verdict": FAILED, "why": "x", "seconds": 1.0, "commit": "c"}}).met
+    crashed = {**right["0-0"], "was": "crashed: exit code -11", "commit": "c"}
+    found = result({**right, "0-0": crashed})
+    assert not found.met and "0-0 of these crashed once" in found.tables
+    assert result({**right, "0-0": {**crashed, "verdict": NO_REFERENCE}}).met
+    assert result({**right, "0-0": {**crashed, "was": "1 instead of 2"}}).met
     options = Namespace(retry=False, first=0, structures=1, seed=0, batch=510)
     assert next(work(right, options)) == (0, list(range(500, 510)))
 
