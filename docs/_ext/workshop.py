@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -16,7 +17,17 @@ def enter() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="pbdr-page-"))
     fill(folder)
     os.chdir(folder)
+    get_ipython().system = lambda line: shell(line, folder)  # type: ignore[name-defined]  # noqa: F821
     return folder
+
+
+def shell(line: str, folder: Path) -> None:
+    """What a line with an exclamation mark does: run a command. Its output comes through a pipe, so that no bar of progress moves, and
+    names files as they are seen from the folder."""
+    with subprocess.Popen(line, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for text in process.stdout:
+            print(text.replace(f"{folder}/", ""), end="", flush=True)
 
 
 def fill(folder: Path) -> None:
