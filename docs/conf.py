@@ -25,7 +25,7 @@ version = release = made_pages.version()
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton", "made_pages"]
 exclude_patterns = ["_build", "_ext"]
-nitpicky = False
+smartquotes = False  # `--option` stays two dashes
 default_role = "code"  # docstrings write code between single backticks
 
 myst_enable_extensions = ["colon_fence", "deflist"]

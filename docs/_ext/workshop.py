@@ -22,8 +22,10 @@ def enter() -> Path:
 
 
 def shell(line: str, folder: Path) -> None:
-    """What a line with an exclamation mark does: run a command. Its output comes through a pipe, so that no bar of progress moves, and
-    names files as they are seen from the folder."""
+    """What a line with an exclamation mark does: run a command.
+
+    Its output comes through a pipe, so that no bar of progress moves, and names files as they are seen from the folder.
+    """
     with subprocess.Popen(line, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for text in process.stdout:
