@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -83,3 +84,9 @@ def test_an_installed_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> 
     told = json.loads(run(str(scripts / "pbdr"), "demo", *words))
     assert told["verdict"] == "Target not met" and Path(told["report"]).is_relative_to(empty)
     assert "data:image/png" in Path(told["report"]).read_text(encoding="utf-8")
+
+
+def test_the_citation_names_the_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {project['version']}" in lines and f"license: {project['license']}" in lines
