@@ -58,9 +58,9 @@ def _figure(caption: str, content: bytes) -> str:
     from .page import embedded
 
     text = html.escape(caption)
-    style = f"width:{WIDTH}px;max-width:100%;height:auto;image-rendering:pixelated;display:block"
+    style = "width:100%;height:auto;image-rendering:pixelated;display:block"
     return (
-        f'<figure style="margin:0;max-width:{WIDTH}px"><img src="{embedded(content)}" alt="{text}" style="{style}">'
+        f'<figure style="margin:0;flex:0 1 min({WIDTH}px, 30%)"><img src="{embedded(content)}" alt="{text}" style="{style}">'
         f'<figcaption style="font-size:.85em">{text}</figcaption></figure>'
     )
 

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import inspect
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,9 +157,19 @@ def docstring(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines
     lines[:] = made
 
 
+def forget(app: Any, exception: Exception | None) -> None:
+    """Results of cells that belong to another state of the code are not kept."""
+    kept = Path(app.config.nb_execution_cache_path)
+    if exception is None and kept.parent.is_dir():
+        for folder in kept.parent.iterdir():
+            if folder != kept:
+                shutil.rmtree(folder)
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Sphinx's entry."""
     app.connect("builder-inited", write_pages)
     app.connect("source-read", relink)
     app.connect("autodoc-process-docstring", docstring)
+    app.connect("build-finished", forget)
     return {"version": "1", "parallel_read_safe": True}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import shown
 from ..page import decibel, number
 from . import storage
+from .results import is_picture
 from .rundir import RunDirectory
 
 VIEWS = 2  # shown, three pictures each
@@ -50,7 +52,10 @@ def rows(run: RunDirectory, metrics: dict[str, Any]) -> list[list[str]]:
             )
     for goal in (goal for goal in metrics.get("goals", []) if goal["kind"] != "psnr"):
         found.append([goal["label"], number(goal.get("initial"), 3), number(goal["value"], 3), limits[goal["label"]]])
-    for entry in storage.read_json(run.path / "eval" / "parameters.json").get("parameters", []):
+    entries = storage.read_json(run.path / "eval" / "parameters.json").get("parameters", [])
+    # The mean of a texture says something; that of coordinates or of a matrix does not.
+    told = (e for e in entries if is_picture(tuple(e["shape"])) or math.prod(e["shape"]) <= 4)
+    for entry in told:
         target = f"truth {number(entry['target'])}" if entry.get("target") is not None else ""
         found.append([entry["name"], number(entry["init"]), number(entry["estimate"]), target])
     return found

@@ -107,8 +107,14 @@ def test_a_run_shows_as_much_as_it_has(tmp_path: Path) -> None:
     goal = {"kind": "rmse", "label": "RMSE of albedo", "limit": 0.05, "value": 0.08, "initial": 0.4, "met": False}
     verdict = {"level": "warn", "word": "Target not met", "text": "1 of 1 goals is not met."}
     storage.write_json(run.path / "eval" / "metrics.json", {"training": scores, "goals": [goal], "verdict": verdict})
+    entries = [
+        {"name": "ball/roughness", "shape": [1], "init": 0.5, "estimate": 0.25, "target": 0.2},
+        {"name": "ball/positions", "shape": [162, 3], "init": 0.0, "estimate": 0.01},
+    ]
+    storage.write_json(run.path / "eval" / "parameters.json", {"parameters": entries})
     text = run._repr_html_()
     cells = Cells(text).cells
+    assert cells[12:] == ["ball/roughness", "0.5", "0.25", "truth 0.2"]  # a mean coordinate is no result
     assert cells[4:8] == ["training PSNR", "11.50 dB", "30.25 dB", ""]
     assert cells[8:12] == ["RMSE of albedo", "0.4", "0.08", "at most 0.05, not met"]
     assert "Target not met. 1 of 1 goals is not met." in text
