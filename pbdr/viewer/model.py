@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..data import Camera, load_image
 from ..errors import PbdrError
 from ..export import lens_camera
+from ..export.asset import View as Seen
 from ..inverse import View
 from ..inverse.losses import Loss, get_losses
 from ..job import estimate, live, results, statement, views
@@ -61,9 +62,13 @@ class Model:
         """The views."""
         return [Place(str(sensor.id()), "", lens_camera(sensor)) for sensor in self.scene.sensors]
 
+    def cameras(self) -> list[Seen]:
+        """The views whose cameras are pinholes, or lenses of OpenCV's."""
+        return [Seen(place.name, place.camera, "") for place in self.places() if place.camera is not None]
+
     def surfaces(self) -> surfaces.Surfaces:
         """Its triangles and points."""
-        return surfaces.read(self.scene)
+        return surfaces.read(self.scene, (), self.cameras())
 
     def target(self, name: str) -> Linear | None:
         """The photograph of a view, or what it is compared with."""
@@ -147,7 +152,7 @@ class RunModel(Model):
 
     def surfaces(self) -> surfaces.Surfaces:
         """Its triangles and points, with the values of the state."""
-        return surfaces.read(self.scene, self.variables.moved)
+        return surfaces.read(self.scene, self.variables.moved, self.cameras())
 
     def target(self, name: str) -> Linear | None:
         """What the view is compared with."""

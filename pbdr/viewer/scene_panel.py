@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..export.asset import View
 from ..video import centre
 from . import surfaces
 from .model import Model
@@ -69,7 +68,7 @@ class ScenePanel:
 
     def stand_back(self) -> None:
         """Let browsers begin outside of the cameras, on the side of the first one, with everything in view."""
-        views = [View(place.name, place.camera, "") for place in self.model.places() if place.camera is not None]
+        views = self.model.cameras()
         middle = centre(views, self.model.scene) if views else self._middle
         away = views[0].camera.to_world[:3, 3] - middle if views else np.array([1.0, 0.6, 1.0])
         length = max(float(np.linalg.norm(away)), 1e-12)

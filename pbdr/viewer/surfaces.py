@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..data.cameras import Camera, mitsuba_to_opencv, rotation_to_quaternion
 from ..errors import PbdrError
-from ..export.asset import Asset, Part, read_asset, triangles
+from ..export.asset import Asset, Part, View, read_asset, triangles
 from ..export.materials import is_image
 from ..job import capture
 from ..parameters.recipe import with_values
@@ -35,11 +35,14 @@ class Surfaces:
     size: float = 1.0
 
 
-def read(scene: Scene, moved: Iterable[str] = ()) -> Surfaces:
-    """Read a scene as it is now; `moved`: Mitsuba's keys of what differs from its file. Without colours where none can be had."""
+def read(scene: Scene, moved: Iterable[str] = (), views: Sequence[View] = ()) -> Surfaces:
+    """Read a scene as it is now; `moved`: Mitsuba's keys of what differs from its file. Without colours where none can be had.
+
+    `views`, its cameras, tell which way is up.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            asset: Asset | None = read_asset(with_values(scene, moved, Path(temporary)))
+            asset: Asset | None = read_asset(with_values(scene, moved, Path(temporary)), views)
         except PbdrError:
             asset = None
     meshes, others = {}, set()
