@@ -73,10 +73,12 @@ class Shot:
     planes: dict[str, Path] = field(default_factory=dict)
 
 
-def load(job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[str], None]) -> Dataset:
+def load(
+    job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[str], None], noted: bool = True
+) -> Dataset:
     """Read or render every view of the job, and note in the run directory what each is. DataError or SceneError, naming the file.
 
-    Without `run`, nothing is written, and targets cannot be rendered.
+    Without `run`, nothing is written, and targets cannot be rendered. With `noted` false, only what must be rendered is written.
     """
     source = source_of(job, scene, progress)
     target: Scene | None = None
@@ -100,7 +102,7 @@ def load(job: Job, scene: Scene, run: RunDirectory | None, progress: Callable[[s
     views = [replace(view, weight=weighed.get(view.name, view.weight)) for view in views]
     training, held_out = split_holdout(views, job.data.holdout)
     data = Dataset(training, held_out, sources, target, seen_by)
-    if run is not None:
+    if run is not None and noted:
         note(run, data)
     return data
 

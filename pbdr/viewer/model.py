@@ -135,7 +135,7 @@ class RunModel(Model):
         """The views of the job by name, once the job has noted them; they stay where they are, whatever the state."""
         if not self._views and self._files.groups:
             try:
-                found = views.load(self.job, self.scene, self.run, self.tell)
+                found = views.load(self.job, self.scene, self.run, self.tell, noted=False)
             except PbdrError as error:
                 self.tell(f"the views cannot be read: {error}")
                 return {}

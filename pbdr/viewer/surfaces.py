@@ -75,7 +75,7 @@ def _mesh(part: Part, asset: Asset) -> Any:
     if material.emission is not None:
         bright = np.asarray(material.emission, dtype=np.float64)
         value = bright / max(1.0, float(np.max(bright)))
-    mesh = _plain(part.positions, part.faces)
+    mesh = _plain(part.positions, part.faces, part.normals)
     if is_image(value) and uvs is not None:
         codes = _codes(np.broadcast_to(value, (*np.shape(value)[:2], 3)))
         uv = uvs @ material.uv[:, :2].T + material.uv[:, 2]
@@ -91,10 +91,10 @@ def _mesh(part: Part, asset: Asset) -> Any:
     return mesh
 
 
-def _plain(positions: Array, faces: Array) -> Any:
+def _plain(positions: Array, faces: Array, normals: Array | None = None) -> Any:
     import trimesh
 
-    mesh = trimesh.Trimesh(positions, faces, process=False)
+    mesh = trimesh.Trimesh(positions, faces, vertex_normals=normals, process=False)
     mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=[*GREY, 255])
     return mesh
 

@@ -57,7 +57,7 @@ class Onlooker(Silent):
             limit = time.monotonic() + 30
             while checkpoint.steps(live.folder(self.run))[-1:] != [step] and time.monotonic() < limit:
                 time.sleep(0.02)
-            self.seen += checkpoint.steps(live.folder(self.run))
+            self.seen += checkpoint.steps(live.folder(self.run))[-1:]  # the one before may be there for a moment
         live.ask(self.run, live.Wish(show=1))
 
 
@@ -84,7 +84,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 def test_a_run_is_looked_at_without_a_trace(finished: RunDirectory) -> None:
     """Images of views that the job has kept, and of one that it has not; surfaces, cameras. No file of the run changes."""
-    before = {p: p.read_bytes() for p in finished.path.rglob("*") if p.is_file()}
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in finished.path.rglob("*") if p.is_file()}
     model = RunModel(finished, False, lambda _: None)
     assert model.refresh() and model.step == 12 and not model.refresh()
     assert [(place.name, place.group) for place in model.places()] == [
@@ -98,12 +98,15 @@ def test_a_run_is_looked_at_without_a_trace(finished: RunDirectory) -> None:
     # the stored image is the one that is rendered again, with the same seed
     np.testing.assert_allclose(rendered.current, kept.current, rtol=1e-4, atol=1e-5)
     surfaces = model.surfaces()
-    assert list(surfaces.meshes) == ["ball"]
+    assert list(surfaces.meshes) == ["ball"] and surfaces.up == "z"  # up on the images: the sky is the same all around
+    ball = surfaces.meshes["ball"]
+    np.testing.assert_allclose(ball.vertex_normals, ball.vertices, atol=1e-3)
     color = surfaces.meshes["ball"].visual.face_colors[0].astype(float)
     assert abs(color[0] - color[2]) > 30  # an estimate on its way from grey to orange
     lost = finished.images("final") / "view-000.exr"
-    lost.write_bytes(before[lost])
-    assert {p: p.read_bytes() for p in finished.path.rglob("*") if p.is_file()} == before
+    content, _ = before.pop(lost)
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in finished.path.rglob("*") if p.is_file()} == before
+    lost.write_bytes(content)
 
 
 def test_a_scene_is_looked_at(tmp_path: Path) -> None:
