@@ -72,7 +72,7 @@ def _put(state: Any, params: Any, parameter: Parameter, shapes: dict[str, Any], 
     if isinstance(leaf, mi.Mesh):
         if not key.startswith("vertex_"):
             raise _nowhere(parameter)
-        _mesh(node.props, shapes[leaf.id()], folder)
+        as_file(node.props, shapes[leaf.id()], folder)
     elif parameter.kind in ("texture", "environment"):
         _texels(node.props, key, read(None, parameter, params), parameter)
     elif parameter.kind == "transform":
@@ -137,7 +137,7 @@ def _texels(props: Any, key: str, value: Any, parameter: Parameter) -> None:
         raise _nowhere(parameter)
 
 
-def _mesh(props: Any, mesh: Any, folder: Path) -> None:
+def as_file(props: Any, mesh: Any, folder: Path) -> None:
     """The mesh as it is, as a file; done once for several of its parameters, the last of which finds a `ply` that is the same."""
     kept = {name: props[name] for name in _OF_SHADING if name in props}
     for name in list(props.keys()):

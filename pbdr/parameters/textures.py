@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from pbdr.errors import ParameterError
 from pbdr.parameters.names import Parameter, list_parameters, traverse
+from pbdr.parameters.unwrap import Unwrapped, unwrapped
 from pbdr.parameters.values import read, write
 from pbdr.scene import Scene
 
@@ -92,6 +94,7 @@ def with_textures(scene: Any, sizes: Mapping[str, int | Sequence[int]]) -> Any:
 def _promote(scene: Scene, constants: Mapping[str, tuple[Parameter, tuple[int, int]]]) -> Scene:
     params = traverse(scene)
     edits = []
+    bare: dict[str, Unwrapped] = {}  # by shape
     for raw, (parameter, size) in constants.items():
         leaf = params.properties[raw][2]
         owner = params.hierarchy[leaf][0]
@@ -100,7 +103,7 @@ def _promote(scene: Scene, constants: Mapping[str, tuple[Parameter, tuple[int, i
         if node is None or not raw.endswith(".value"):
             raise ParameterError(f"{parameter.name!r} ({raw}) has no texture slot: it stays a constant")
         if not sky:
-            _require_uv(scene, parameter, owner.id())
+            bare |= _unwrapped(scene, parameter, owner.id(), min(size), bare)
         constant = read(scene, parameter, params)
         channels = parameter.row.channels or len(constant)
         pixels = np.broadcast_to(constant, (*size, channels)).astype(np.float32)
@@ -118,9 +121,13 @@ def _promote(scene: Scene, constants: Mapping[str, tuple[Parameter, tuple[int, i
             else:
                 props[slot] = mi.Properties.ResolvedReference(texture)
 
+        for shape, found in bare.items():
+            found.replace(next(n.props for n in state.nodes if n.props.id() == shape))
+
     result = scene.edited(edit)
-    _carry_values(params, result)
-    return result
+    _carry_values(params, result, tuple(f"{shape}." for shape in bare))
+    notes = dict.fromkeys([*scene.notes, *(found.note for found in bare.values())])
+    return dataclasses.replace(result, notes=tuple(notes))
 
 
 def _append_texture(state: Any, owner_id: str, slot: str, pixels: NDArray[Any]) -> int:
@@ -135,22 +142,33 @@ def _append_texture(state: Any, owner_id: str, slot: str, pixels: NDArray[Any]) 
     return len(state.nodes) - 1
 
 
-def _carry_values(old: Any, scene: Scene) -> None:
-    """Copy the values that the old scene had at the time, where key and type still agree."""
+def _carry_values(old: Any, scene: Scene, but: tuple[str, ...] = ()) -> None:
+    """Copy the values that the old scene had at the time, where key and type still agree, except under the prefixes `but`."""
     new = traverse(scene)
     for raw in new.keys():  # its iterator yields pairs
+        if raw.startswith(but) and raw.rsplit(".", 1)[-1].startswith(("vertex_", "face")):
+            continue  # the new mesh has other vertices
         if raw in old and type(old[raw]) is type(new[raw]) and not new.flags(raw) & int(mi.ParamFlags.ReadOnly):
             new[raw] = old[raw]
     new.update()
 
 
-def _require_uv(scene: Scene, parameter: Parameter, owner_id: str) -> None:
-    for shape in scene.mi.shapes():
-        if shape.is_mesh() and not shape.has_vertex_texcoords() and owner_id in _ids_below(shape):
-            raise ParameterError(
-                f"{parameter.name!r} cannot become a texture: shape {shape.id()!r} has no UV coordinates. "
-                "Give its mesh texture coordinates, or leave out 'texture'"
-            )
+def _unwrapped(
+    scene: Scene, parameter: Parameter, owner_id: str, texels: int, known: Mapping[str, Unwrapped]
+) -> dict[str, Unwrapped]:
+    """Texture coordinates by shape for the meshes of a material that have none. Raises ParameterError."""
+    meshes = [shape for shape in scene.mi.shapes() if shape.is_mesh() and owner_id in _ids_below(shape)]
+    bare = [shape for shape in meshes if not shape.has_vertex_texcoords()]
+    if not bare or all(shape.id() in known for shape in bare):
+        return {}
+    mixed = [shape for shape in meshes if shape.has_vertex_texcoords()]
+    if mixed:
+        raise ParameterError(
+            f"{parameter.name!r} cannot become a texture: shape {bare[0].id()!r} has no texture coordinates, and {mixed[0].id()!r} "
+            "of the same material has some. Give both, or give them materials of their own"
+        )
+    found = unwrapped(bare, parameter.name, texels)
+    return {str(shape.id()): found for shape in bare}
 
 
 def _ids_below(shape: Any) -> Iterator[str]:

@@ -315,7 +315,7 @@ def test_textures_change_their_resolution(scene):
     assert np.isfinite(stored).all()
 
 
-def test_promotion_is_refused_where_it_cannot_work(tmp_path):
+def test_promotion_is_refused_where_it_cannot_work(tmp_path, monkeypatch):
     mesh = mi.Mesh("m", 3, 1)
     params = traverse(mesh)
     params["vertex_positions"] = [0, 0, 0, 1, 0, 0, 0, 1, 0]
@@ -324,7 +324,8 @@ def test_promotion_is_refused_where_it_cannot_work(tmp_path):
     mesh.write_ply(str(tmp_path / "m.ply"))
     bare = {"type": "ply", "filename": str(tmp_path / "m.ply"), "bsdf": {"type": "diffuse"}}
     scene = load_scene({**description(), "bare": bare})
-    with pytest.raises(ParameterError, match=r"'bare/base_color'.*'bare' has no UV"):
+    with monkeypatch.context() as patch, pytest.raises(ParameterError, match=r"'bare' has no texture.*pbdr\[unwrap\]"):
+        patch.setattr("pbdr.parameters.unwrap.importlib.util.find_spec", lambda name: None)
         Variables(scene, {"a": VariableSpec("bare/base_color", texture=4)})
     with pytest.raises(ParameterError, match="no texture slot"):
         Variables(scene, {"a": VariableSpec("ball/specular", texture=4)})
