@@ -33,8 +33,8 @@ class VarSection(Section):
     raw: str | None = None
     """Instead of `match`: one parameter by Mitsuba's key."""
     texture: Annotated[int, Field(ge=1, le=16384)] | None = None
-    """Make a texture of N × N texels of a constant, or resample a texture; an environment gets N rows of 2 N. Meshes without texture
-    coordinates get some (`pip install 'pbdr[unwrap]'`)."""
+    """Make a texture of N × N texels of a constant, or resample a texture; an environment gets N rows of 2 N. Meshes without
+    texture coordinates get some (`pip install 'pbdr[unwrap]'`)."""
     map: Annotated[Choice, entry_of(MAPS)] | None = VariableSpec.map
     """From the latent that is optimised to the value: its name, or a table of type and options; without it, that of the role."""
     bounds: tuple[float, float] | None = None
