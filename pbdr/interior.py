@@ -51,9 +51,9 @@ class Recorded:
         """Whether the camera segment ends at a surface, or meets nothing."""
         return True if self.flown is None else ~self.flown.collided
 
-    def passed(self) -> Any:
+    def passed(self, features: Features) -> Any:
         """Attached transmittance of the first segment; None where no media are traced."""
-        return None if self.flown is None else volume.transmitted(self.flown, self.ray, True)
+        return None if self.flown is None else volume.transmitted(self.flown, self.ray, True, features)
 
 
 def _record(
@@ -63,7 +63,7 @@ def _record(
     ray, weight, position = camera.sample_rays(sensor, sampler, pixels.index)
     detached = dr.detach(ray)
     hit, flown = path.first_segment(tracer, scene, sensor, detached, sampler, options)
-    store = path.PathStore(options.max_depth, ray.wavelengths, options.warp, flown is not None)
+    store = path.PathStore(options.max_depth, ray.wavelengths, options.warp, flown)
     jacobian, shift = mi.Float(1), None
     if options.warp is not None:
         near = options.warp.camera.find(scene, detached, position, sampler)
@@ -105,7 +105,7 @@ def backward(
     radiance, d_origin, d_direction = sweep.sweep_backward(scene, features, options, kept.store, kept.count, adjoint)
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, kept.reached())
-        passed = kept.passed()
+        passed = kept.passed(features)
         seen = [_alpha(hit, passed, kept.flown), *_channels(tracer, scene, features, kept)]
         arriving = emitted + radiance if passed is None else passed * (emitted + radiance)
         objective = dr.sum(adjoint * arriving) * kept.jacobian
@@ -134,7 +134,7 @@ def forward(
     ray, hit, spp = kept.ray, kept.hit, pixels.number
     with dr.resume_grad():
         emitted = visible_emission(scene, features, hit, ray, options, kept.reached())
-        passed = kept.passed()
+        passed = kept.passed(features)
         origin, direction = mi.Vector3f(ray.o), mi.Vector3f(ray.d)
         seen = [_alpha(hit, passed, kept.flown), *_channels(tracer, scene, features, kept)]
         start = kept.jacobian if passed is None else kept.jacobian * passed

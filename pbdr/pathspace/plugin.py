@@ -148,6 +148,7 @@ class PathSpaceMethods:
             h=dr.opaque(mi.Float, self.options.blend_distance or default_blend_distance(scene, features)),
             warp=warp,
             defensive=flights.DEFENSIVE if self._media(scene, sensor) else None,
+            interfaces=features.interfaces,
         )
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, list[AttachedParameter], Features, path.PathOptions]:
@@ -158,9 +159,12 @@ class PathSpaceMethods:
         support.check_film(sensor)
         support.check_parameters(attached)
         media.check_parameters(attached, self.options.media == "ignore")
+        interfaces: tuple[Any, ...] = ()
         if self._media(scene, sensor):
+            interfaces = media.interfaces(scene, attached)
+            attached = [p for p in attached if p.owners[0] not in interfaces]
             media.check(scene, sensor, [p.raw for p in attached if not p.radiometric], self.options.replay)
-        features = inspect(scene, sensor, attached)
+        features = inspect(scene, sensor, attached, interfaces)
         channels.check(self.tracer.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
             warped = self.options.boundary == "warp"

@@ -34,6 +34,7 @@ class Features:
     horizons_in_sight: bool = False  # and on shapes where only lines of sight find them
     cones: cones.Cones | None = None  # spot lights whose edges are boundaries; set where boundaries are estimated
     clipped: frozenset[str] = field(default_factory=frozenset)  # planes of the camera that cut what is seen to move
+    interfaces: tuple[Any, ...] = ()  # shapes that move between media and bend nothing: no vertices, no edges
 
     @property
     def lit_smoothly(self) -> bool:
@@ -73,8 +74,11 @@ class Features:
         return self.delta_bsdfs and self.moving
 
 
-def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Features:
-    """Look at the BSDFs, emitters and attached parameters of `scene` as seen by `sensor`."""
+def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter], interfaces: tuple[Any, ...] = ()) -> Features:
+    """Look at the BSDFs, emitters and attached parameters of `scene` as seen by `sensor`.
+
+    `interfaces`: shapes whose parameters are attached, too, but are not among these.
+    """
     bsdf_flags = [shape.bsdf().flags() for shape in groups.everything(scene) if shape.bsdf() is not None]
     delta_bsdfs = any(mi.has_flag(flags, mi.BSDFFlags.Delta) for flags in bsdf_flags)
     emitter_flags = [emitter.flags() for emitter in scene.emitters()]
@@ -87,7 +91,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
     normals = {p.owners[0] for p in attached if p.role == "normals"}
 
     def moves(shape: Any) -> bool:
-        return bool(shape.parameters_grad_enabled()) or shape in normals
+        return (bool(shape.parameters_grad_enabled()) or shape in normals) and shape not in interfaces
 
     owners_of = {p.owners[0] for p in attached if isinstance(p.owners[0], mi.Shape)}
     silent = {shape for shape in owners_of if (kind := registry.kind_of(shape)) is not None and not kind.tells}
@@ -121,6 +125,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter]) -> Featu
         horizons_in_mirrors=delta_bsdfs and (anywhere or any(map(vertex_normals.may_show_horizons, scene.shapes()))),
         horizons_in_sight=in_sight,
         clipped=clipping.planes(sensor, seen_to_move),
+        interfaces=interfaces,
         moving_lights=beams or any(isinstance(p.owners[0], mi.Emitter) and not p.radiometric for p in attached),
     )
     if found.edges_seen_to_move:

@@ -30,7 +30,7 @@ class PathOptions:
     for primal rendering. `h`: blend distance of (3a), scene units; a
     device array where it follows the geometry's size, which as a number would make new kernels. `warp`: edges that segments
     follow (boundary/warp/rays.py, not known here), or None. `defensive`: collisions with nothing (media/flight.py);
-    None where media are not traced.
+    None where media are not traced. `interfaces`: shapes that bend nothing and move, between media.
     """
 
     max_depth: int
@@ -41,6 +41,7 @@ class PathOptions:
     h: Any = 1.0
     warp: Any = None
     defensive: Any = None
+    interfaces: tuple[Any, ...] = ()
 
 
 class PathStore:
@@ -49,11 +50,11 @@ class PathStore:
     All of them have the same `wavelengths` (transport/spectra.py).
     """
 
-    def __init__(self, max_depth: int, wavelengths: Any = None, warp: Any = None, media: bool = False) -> None:
+    def __init__(self, max_depth: int, wavelengths: Any = None, warp: Any = None, way: Any = None) -> None:
         self.wavelengths = wavelengths
         zero, vector = mi.Float(0), mi.Vector3f(0)
         hit = hits.pack(hits.no_hit())
-        way = (flights.nowhere().pack(),) if media else ()
+        way = () if way is None else (flights.nowhere(way.crossing is not None).pack(),)
         self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero, *way))
         light = (hit, vector, zero, mi.UInt32(0))
         bounce = (vector, zero, mi.UInt32(0), zero, mi.Point2f(0), mi.Spectrum(0))
@@ -78,7 +79,8 @@ def first_segment(
     if options.defensive is None:
         return hits.first_hit(tracer, scene, ray, bundled=True), None
     medium = mi.MediumPtr(sensor.get_medium())
-    flown = flights.fly(scene, ray, medium, sampler, options.defensive, hides=options.hide_emitters)
+    hides, interfaces = options.hide_emitters, options.interfaces
+    flown = flights.fly(scene, ray, medium, sampler, options.defensive, hides=hides, interfaces=interfaces)
     return flown.hit, flown
 
 
@@ -97,7 +99,7 @@ def trace(
     recording = store is not None
     vertices: Any = store.vertices if store is not None else None
     scatters: Any = store.scatters if store is not None else None
-    media, uniform = options.defensive is not None, options.uniform_lobe
+    media, uniform, interfaces = options.defensive is not None, options.uniform_lobe, options.interfaces
     ray = mi.Ray3f(dr.detach(ray))
     hit = mi.PreliminaryIntersection3f(hit)
     active = mi.Bool(active)
@@ -111,7 +113,9 @@ def trace(
     previous_delta = mi.Bool(True)
     count = mi.UInt32(0)
     valid = mi.Bool((not options.hide_emitters) and scene.environment() is not None) & active
-    while dr.hint(active, max_iterations=options.max_depth, label="pathspace: trace", exclude=[scene, options]):
+    while dr.hint(
+        active, max_iterations=options.max_depth, label="pathspace: trace", exclude=[scene, options, interfaces]
+    ):
         si = hit.compute_surface_interaction(ray, mi.RayFlags.All, active)
         bsdf = si.bsdf(ray)
 
@@ -140,7 +144,7 @@ def trace(
             dl, dl_pdf = emission.sample(scene, si, sampler, options.uniform_environment, active_light)
             if dr.hint(media, mode="scalar"):
                 light_hit, seen, lit = volume.lit(
-                    scene, vertex, dl, sampler, options.defensive, active_light & (dl_pdf > 0)
+                    scene, vertex, dl, sampler, options.defensive, active_light & (dl_pdf > 0), interfaces
                 )
                 extra = (lit.pack(),)
             else:
@@ -197,7 +201,14 @@ def trace(
         # ---- next hit
         if dr.hint(media, mode="scalar"):
             flown = flights.fly(
-                scene, ray_next, vertex.beyond(onward), sampler, options.defensive, flown.posterior, active=active_next
+                scene,
+                ray_next,
+                vertex.beyond(onward),
+                sampler,
+                options.defensive,
+                flown.posterior,
+                active=active_next,
+                interfaces=interfaces,
             )
             hit = flown.hit
             throughput_next *= flown.weight
@@ -244,7 +255,7 @@ def scatter(
     si = surfaces.sliding(features, hits.unpack(vertex[0]), ray, active)
     si.wi = si.to_local(-ray.d)
     media = options.defensive is not None
-    at = volume.arrive(si, si.bsdf(), ray, flights.unpack(vertex[4]) if media else None)
+    at = volume.arrive(si, si.bsdf(), ray, flights.unpack(vertex[4]) if media else None, features)
     si, bsdf = at.si, at.bsdf
     lit_by, warps = (flights.unpack(warps[0]), []) if media else (None, warps)
     detached = mi.Point3f(dr.detach(si.p))
@@ -270,7 +281,7 @@ def scatter(
         direction = dr.select(delta_light, delta_direction, direction)
         value = dr.select(delta_light, delta_value, value)
     if lit_by is not None:
-        value *= volume.transmitted(lit_by, light_ray, lit)
+        value *= volume.transmitted(lit_by, light_ray, lit, features)
     reflectance = at.eval(direction, lit)
     local = dr.select(lit, reflectance * value * light_weight, 0)
 
@@ -317,9 +328,8 @@ def scatter(
         else:
             local += dr.select(specular, delta_weight * seen, 0)
     if flown:
-        passed = volume.transmitted(
-            flights.unpack(flown[0]), spectra.carry(mi.Ray3f(segment.o, omega), ray.wavelengths), going
-        )
+        far, onwards = flights.unpack(flown[0]), spectra.carry(mi.Ray3f(segment.o, omega), ray.wavelengths)
+        passed = volume.transmitted(far, onwards, going, features)
         local += passed * met
         weight *= passed  # Eq. (19)
     return local, weight, dr.replace_grad(segment.o, si.p), onward, throughput

@@ -54,7 +54,10 @@ class Vertex:
         value = self.bsdf.eval(mi.BSDFContext(), self.si, self.si.to_local(direction), active)
         if self.collision is None:
             return value
-        return dr.select(self.collision.here, self.collision.eval_pdf(direction, active)[0], value)
+        other, rim = self.collision.eval_pdf(direction, active)[0], self.collision.rim
+        if rim is not None:
+            other = dr.select(rim.here, rim.eval(direction, active), other)
+        return dr.select(self.collision.here, other, value)
 
     def sample(self, s0: Any, s1: Any, s2: Any, uniform: float, active: Any) -> tuple[Any, ...]:
         """As `sample_direction`, in the world."""
@@ -70,17 +73,23 @@ class Vertex:
         if self.collision is None:
             return None
         crosses = ~self.collision.here & self.si.is_valid() & self.si.is_medium_transition()
-        return dr.select(crosses, self.si.target_medium(direction), self.medium)
+        beyond = dr.select(crosses, self.si.target_medium(direction), self.medium)
+        rim = self.collision.rim
+        return beyond if rim is None else dr.select(rim.here, rim.beyond(-self.collision.mei.wi, direction), beyond)
 
 
 @dataclass
 class Collision:
-    """A collision in a medium. `here`: on the lanes that have one; `mei`: Mitsuba's interaction; `scattered`: σ_s there."""
+    """A collision in a medium. `here`: on the lanes that have one; `mei`: Mitsuba's interaction; `scattered`: σ_s there.
+
+    `rim`: a `media.volume.Rim`, an interface that moves, where the way may have stopped; None where none moves.
+    """
 
     here: Any
     mei: Any
     phase: Any
     scattered: Any
+    rim: Any = None
 
     def eval_pdf(self, direction: Any, active: Any) -> tuple[Any, Any]:
         """σ_s times the phase function for light from `direction`, and the phase function's own density there."""

@@ -109,6 +109,7 @@ def test_every_equation_has_a_row(root):
         "20",
         "21",
         "21a",
+        "22",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 

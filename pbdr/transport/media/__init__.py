@@ -16,6 +16,7 @@ from pbdr.geometry import groups
 from pbdr.parameters import roles
 
 HANDLING = ("trace", "ignore")
+CLEAR = 1.001  # times the size of a shape, that the grid of a medium in it has to reach at least
 
 
 def places(scene: Any, sensor: Any) -> list[str]:
@@ -34,6 +35,44 @@ def reference(scene: Any, options: Mapping[str, Any]) -> str:
     """Mitsuba's integrator that renders all that `pathspace` with these options does: `path`, with media `volpathmis`."""
     media = options.get("media") != "ignore" and any(places(scene, sensor) for sensor in scene.sensors())
     return "volpathmis" if media else "path"
+
+
+def interfaces(scene: Any, attached: Iterable[Any]) -> tuple[Any, ...]:
+    """Shapes that bound media, bend nothing, and are moved by one of the parameters `attached`.
+
+    Raises where the medium has a grid that ends inside or at the shape: its border jumps, too, but does not move with the shape.
+    """
+    found: list[Any] = []
+    for parameter in attached:
+        shape = parameter.owners[0]
+        if isinstance(shape, mi.Shape) and shape not in found and _is_interface(shape):
+            _check_grids(shape, parameter.raw)
+            found.append(shape)
+    return tuple(found)
+
+
+def _is_interface(shape: Any) -> bool:
+    bounds = shape.interior_medium() is not None or shape.exterior_medium() is not None
+    plain = bounds and shape.bsdf() is not None and not shape.is_emitter()
+    return plain and (shape.bsdf().flags() & int(mi.BSDFFlags.All)) == int(mi.BSDFFlags.Null)
+
+
+def _check_grids(shape: Any, raw: str) -> None:
+    box = shape.bbox()
+    centre = mi.Point3f(box.center())
+    for medium in (shape.interior_medium(), shape.exterior_medium()):
+        if medium is None or medium.is_homogeneous():
+            continue
+        for axis in range(3):
+            direction = mi.Vector3f([float(axis == k) for k in range(3)])
+            there, first, last = medium.intersect_aabb(mi.Ray3f(centre, direction))
+            half = float(box.extents()[axis]) / 2
+            inside = bool(there[0]) and float(first[0]) < -CLEAR * half and float(last[0]) > CLEAR * half
+            if not inside:
+                raise SceneError(
+                    f"'{raw}' moves the border of a medium whose grid ends there, or inside: the border of a grid does not move "
+                    "with the shape, and the image has a kink where they meet. Make the grid larger than the shape."
+                )
 
 
 def _listed(found: list[str]) -> str:
@@ -66,4 +105,6 @@ def check_parameters(attached: Iterable[Any], ignored: bool) -> None:
             )
         if roles.find(parameter.role).kind is not roles.Kind.MEDIUM:
             known = ", ".join(row.name for row in roles.TABLE.values() if row.kind is roles.Kind.MEDIUM)
-            raise ParameterError(f"'{parameter.raw}' has no usable gradient in this version: of media, {known} have one.")
+            raise ParameterError(
+                f"'{parameter.raw}' has no usable gradient in this version: of media, {known} have one."
+            )

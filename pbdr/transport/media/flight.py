@@ -25,6 +25,7 @@ from pbdr.geometry import rounding
 from pbdr.transport import hits
 
 DEFENSIVE = 0.5  # expected number of collisions with nothing a piece, in gradients
+STOPS = 0.4  # probability that a way ends at an interface that moves, in gradients
 END = 1 - 1e-4  # fraction of the way to a light that has to be free: Mitsuba's ShadowEpsilon is as large
 
 
@@ -39,6 +40,20 @@ class Piece:
 
 
 @dataclass
+class Crossing:
+    """An interface that moves: hit, the media before and behind it.
+
+    `share`: one over the probability that it was drawn, 0 for none; `stops`: the way ends here.
+    """
+
+    hit: Any
+    before: Any
+    behind: Any
+    share: Any
+    stops: Any
+
+
+@dataclass
 class Flight:
     """Where a way ends. Everything is detached.
 
@@ -50,6 +65,7 @@ class Flight:
     posterior  probabilities of the wavelengths after it, with mean 1
     piece      one of the pieces, drawn to stand for the optical depth of all; `share`: one over its probability
     place      a uniform random number
+    crossing   one of the interfaces that move; None where none does
     """
 
     hit: Any
@@ -61,29 +77,43 @@ class Flight:
     piece: Piece
     share: Any
     place: Any
+    crossing: Crossing | None = None
 
     def pack(self) -> tuple[Any, ...]:
         """What `scatter` needs: plain numbers for local memory."""
         pointer = lambda medium: dr.reinterpret_array(mi.UInt32, medium)  # noqa: E731
         piece = self.piece
         where = dr.select(self.collided, mi.UInt32(1), mi.UInt32(0)), self.t, pointer(self.medium), self.weight
-        return *where, piece.begin, piece.end, pointer(piece.medium), self.share, self.place
+        way = *where, piece.begin, piece.end, pointer(piece.medium), self.share, self.place
+        if self.crossing is None:
+            return way
+        at = self.crossing
+        stops = dr.select(at.stops, mi.UInt32(1), mi.UInt32(0))
+        return *way, hits.pack(at.hit), pointer(at.before), pointer(at.behind), at.share, stops
 
 
 def unpack(record: tuple[Any, ...]) -> Flight:
     """Inverse of `Flight.pack`, as far as it goes."""
-    collided, t, medium, weight, begin, end, inside, share, place = record
+    collided, t, medium, weight, begin, end, inside, share, place, *rest = record
     pointer = lambda number: dr.reinterpret_array(mi.MediumPtr, number)  # noqa: E731
     piece = Piece(begin, end, mi.Float(0), pointer(inside))
-    return Flight(None, collided != 0, t, pointer(medium), weight, None, piece, share, place)
+    crossing = None
+    if rest:
+        hit, before, behind, probability, stops = rest
+        crossing = Crossing(hits.unpack(hit), pointer(before), pointer(behind), probability, stops != 0)
+    return Flight(None, collided != 0, t, pointer(medium), weight, None, piece, share, place, crossing)
 
 
-def nowhere() -> Flight:
-    """A way of length zero, of width 1, through nothing."""
+def nowhere(moving: bool = False) -> Flight:
+    """A way of length zero, of width 1, through nothing. `moving`: whether interfaces move."""
     nothing, zero = dr.zeros(mi.MediumPtr), mi.Float(0)
     piece = Piece(mi.Float(0), mi.Float(0), mi.Float(0), mi.MediumPtr(nothing))
-    one = mi.Spectrum(1)
-    return Flight(hits.no_hit(), mi.Bool(False), zero, nothing, one, mi.Spectrum(1), piece, mi.Float(0), mi.Float(0))
+    crossing = None
+    if moving:
+        media = mi.MediumPtr(nothing), mi.MediumPtr(nothing)
+        crossing = Crossing(hits.no_hit(), *media, mi.Float(0), mi.Bool(False))
+    one, no = (mi.Spectrum(1), mi.Spectrum(1)), mi.Bool(False)
+    return Flight(hits.no_hit(), no, zero, nothing, *one, piece, mi.Float(0), mi.Float(0), crossing)
 
 
 def interaction(ray: Any, t: Any, medium: Any) -> Any:
@@ -117,23 +147,24 @@ def _piece(ray: Any, medium: Any, begin: Any, end: Any, defensive: float, active
 @dr.syntax
 def fly(
     scene: Any, ray: Any, medium: Any, sampler: Any, defensive: float = 0.0, posterior: Any = None, reach: Any = None,
-    active: Any = True, hides: bool = False,
+    active: Any = True, hides: bool = False, interfaces: tuple[Any, ...] = (),
 ) -> Flight:  # fmt: skip
     """Follow `ray`, which starts in `medium`, until it collides or meets a surface that is no interface.
 
     `defensive`: collisions a piece with nothing, for gradients; `posterior`: of the flight before. With `reach`, a distance,
-    nothing collides before it, and the weight is the transmittance. `hides`: lights are looked through.
+    nothing collides before it, and the weight is the transmittance. `hides`: lights are looked through. `interfaces`: those that
+    move.
     """
     ray = mi.Ray3f(dr.detach(ray))
     numbers = seeds.branch(sampler, active)
     collides = reach is None
     limit = mi.Float(dr.inf) if reach is None else mi.Float(reach) * END
-    state, piece, total = nowhere(), nowhere().piece, mi.Float(0)
+    state, piece, total = nowhere(interfaces != ()), nowhere().piece, mi.Float(0)
     state.medium = mi.MediumPtr(medium)
     state.posterior = mi.Spectrum(1 if posterior is None else posterior)
     begin, t = mi.Float(0), mi.Float(0)
     flying, fresh = mi.Bool(active), mi.Bool(active)
-    while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit]):
+    while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit, interfaces]):
         # ---- a new piece: how far it goes
         onward = mi.Ray3f(ray)
         onward.o = dr.fma(ray.d, begin, ray.o)
@@ -165,7 +196,13 @@ def fly(
         before = leaves & si.is_valid() & (state.hit.t < limit)
         crosses = before & is_interface(si)
         changes = crosses & si.is_medium_transition()
-        state.medium = dr.select(changes, si.target_medium(ray.d), state.medium)
+        behind = dr.select(changes, si.target_medium(ray.d), state.medium)
+        if dr.hint(interfaces != (), mode="scalar"):
+            number, which = numbers.next_float32(), numbers.next_float32()
+            stops = _cross(state, interfaces, si, behind, changes, collides, number, which)
+            crosses &= ~stops
+            state.medium = dr.select(stops, _one(state.medium, behind, numbers.next_float32()), state.medium)
+        state.medium = dr.select(crosses, behind, state.medium)
         fresh = mi.Bool(crosses)
         if dr.hint(hides, mode="scalar"):
             fresh |= before & (si.shape.emitter() != None)  # noqa: E711
@@ -174,6 +211,41 @@ def fly(
     state.share = dr.select(state.share > 0, total * dr.rcp(state.share), 0)
     state.place = numbers.next_float32()
     return state
+
+
+def _cross(
+    state: Flight,
+    interfaces: tuple[Any, ...],
+    si: Any,
+    behind: Any,
+    active: Any,
+    collides: bool,
+    number: Any,
+    which: Any,
+) -> Any:
+    """Reservoir: keep this interface like all others that the way crosses; whether the way stops here."""
+    moves = mi.Bool(False)
+    for shape in interfaces:
+        moves = moves | (si.shape == mi.ShapePtr(shape))
+    moves = moves & active & (state.medium != behind)
+    stops = moves & (number < STOPS) if collides else mi.Bool(False)
+    if collides:
+        state.weight = state.weight * dr.select(stops, 1 / STOPS, dr.select(moves, 1 / (1 - STOPS), 1))
+    at = state.crossing
+    assert at is not None
+    count = at.share + dr.select(moves, mi.Float(1), 0)
+    kept = stops | (moves & (which * count < 1))
+    media = dr.select(kept, state.medium, at.before), dr.select(kept, behind, at.behind)
+    state.crossing = Crossing(dr.select(kept, state.hit, at.hit), *media, count, at.stops | stops)
+    state.collided = state.collided | stops
+    state.t = dr.select(stops, state.hit.t, state.t)
+    return stops
+
+
+def _one(first: Any, second: Any, number: Any) -> Any:
+    """One of two media, the other one where there is none."""
+    pick = (second == None) | ((first != None) & (number < 0.5))  # noqa: E711
+    return dr.select(pick, first, second)
 
 
 def _decide(state: Flight, piece: Piece, ray: Any, t: Any, defensive: float, number: Any, active: Any) -> Any:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.geometry import rounding
+from pbdr.geometry import rounding, surfaces
+from pbdr.transport.features import Features
 from pbdr.transport.media import flight as flights
 from pbdr.transport.media.flight import Flight
 from pbdr.transport.scattering import Collision, Vertex
 
+NEAR = 32.0  # times what rounding may be: the distance from which interfaces are looked at
 
-def arrive(si: Any, bsdf: Any, ray: Any, flown: Flight | None) -> Vertex:
-    """The vertex at the end of a way: where `ray` meets the surface `si`, or collides before that. `flown` None: no
-    media.
 
-    `ray` may be attached.
+def arrive(si: Any, bsdf: Any, ray: Any, flown: Flight | None, features: Features | None = None) -> Vertex:
+    """The vertex at the end of a way: where `ray` meets the surface `si`, or collides before that. `flown` None: no media.
+
+    With `features`, the vertex is attached. At an interface that moves, it scatters nothing, but with a derivative.
     """
     if flown is None:
         return Vertex(si, bsdf)
@@ -30,13 +33,72 @@ def arrive(si: Any, bsdf: Any, ray: Any, flown: Flight | None) -> Vertex:
     si.n = dr.select(here, mi.Normal3f(0), si.n)
     si.t = dr.select(here, flown.t, si.t)
     si.shape = dr.select(here, dr.zeros(mi.ShapePtr), si.shape)
-    collision = Collision(here, mei, medium.phase_function(), mi.unpolarized_spectrum(scattered))
+    scattered = mi.unpolarized_spectrum(scattered)
+    rim = None
+    if flown.crossing is not None:
+        scattered = dr.select(flown.crossing.stops, 0, scattered)
+        rim = Rim.of(ray, flown.crossing, features)
+    collision = Collision(here, mei, medium.phase_function(), scattered, rim)
     bsdf = dr.select(here, dr.zeros(mi.BSDFPtr), bsdf)
     return Vertex(si, bsdf, collision, flown.medium)
 
 
+@dataclass
+class Rim:
+    """The end of a way at an interface that moves along it by `shift` (attached, value 0); `normal` of the interface.
+
+    `before`, `behind`: medium, interaction, σ_s and σ_t there.
+    """
+
+    here: Any
+    shift: Any
+    normal: Any
+    before: tuple[Any, Any, Any, Any]
+    behind: tuple[Any, Any, Any, Any]
+
+    @staticmethod
+    def of(ray: Any, at: flights.Crossing, features: Features | None) -> Rim:
+        """The interface that a way has crossed, or at which it ends."""
+        there, still = at.share > 0, dr.detach(ray)
+        # From close by: round shapes look for the first of two hits once more.
+        near, hit = mi.Ray3f(still), mi.PreliminaryIntersection3f(at.hit)
+        hit.t = NEAR * rounding.blur(dr.fma(still.d, at.hit.t, still.o), at.hit.t)
+        near.o = dr.fma(still.d, at.hit.t - hit.t, still.o)
+        if features is None:
+            si = hit.compute_surface_interaction(near, mi.RayFlags.Minimal, there)
+            shift = mi.Float(0)
+        else:
+            si = surfaces.sliding(features, hit, near, there)
+            shift = dr.dot(si.p - dr.detach(si.p), still.d)
+        sides = [_side(medium, still, at.hit.t, there) for medium in (at.before, at.behind)]
+        return Rim(there & at.stops, dr.select(there, shift, 0), dr.detach(si.n), *sides)
+
+    def eval(self, direction: Any, active: Any) -> Any:
+        """What the interface adds to the light scattered from `direction` as it moves: value 0."""
+        active = active & self.here
+        values = []
+        for medium, mei, scattered, _ in (self.before, self.behind):
+            phase = medium.phase_function()
+            value, _ = phase.eval_pdf(mi.PhaseFunctionContext(), mei, direction, active)
+            values.append(dr.detach(scattered * mi.unpolarized_spectrum(value)))
+        return self.shift * (values[0] - values[1])  # Eq. (22)
+
+    def beyond(self, ray_direction: Any, direction: Any) -> Any:
+        """The medium into which a ray leaves that arrived along `ray_direction`."""
+        forwards = dr.dot(self.normal, direction) * dr.dot(self.normal, ray_direction) > 0
+        return dr.select(forwards, self.behind[0], self.before[0])
+
+
+def _side(medium: Any, ray: Any, t: Any, active: Any) -> tuple[Any, Any, Any, Any]:
+    there, first, last = medium.intersect_aabb(ray)
+    active = active & (medium != None) & there & (t >= first) & (t <= last)  # noqa: E711
+    mei = flights.interaction(ray, t, medium)
+    scattered, _, extinction = medium.get_scattering_coefficients(mei, active)
+    return medium, mei, mi.unpolarized_spectrum(scattered), mi.unpolarized_spectrum(extinction)
+
+
 def lit(
-    scene: Any, vertex: Vertex, ds: Any, sampler: Any, defensive: float, active: Any
+    scene: Any, vertex: Vertex, ds: Any, sampler: Any, defensive: float, active: Any, interfaces: tuple[Any, ...] = ()
 ) -> tuple[Any, Any, Flight]:  # fmt: skip
     """As `emission.visible_hit`, through media: (hit, whether the sampled point of the light is unoccluded, the way to it)."""
     si = vertex.si
@@ -44,7 +106,7 @@ def lit(
     ray = si.spawn_ray(ds.d)
     ray.o = dr.fma(ds.d, start, si.p)
     way = flights.fly(
-        scene, ray, vertex.beyond(ds.d), sampler, defensive, reach=ds.dist - start, active=active
+        scene, ray, vertex.beyond(ds.d), sampler, defensive, reach=ds.dist - start, active=active, interfaces=interfaces
     )  # fmt: skip
     reached = ~way.hit.is_valid() | (way.hit.t >= (ds.dist - start) * flights.END)
     surface = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Surface)
@@ -53,8 +115,9 @@ def lit(
     return way.hit, active & reached & (~surface | same), way
 
 
-def transmitted(way: Flight, ray: Any, active: Any) -> Any:
+def transmitted(way: Flight, ray: Any, active: Any, features: Features) -> Any:
     """Transmittance of a way along the attached `ray`, over its density, attached: one piece stands for the optical depth."""
+    lanes = active
     piece = way.piece
     length = piece.end - piece.begin
     active = active & (way.share > 0)
@@ -62,4 +125,9 @@ def transmitted(way: Flight, ray: Any, active: Any) -> Any:
     mei = flights.interaction(ray, dr.fma(length, way.place, piece.begin), medium)
     _, _, extinction = medium.get_scattering_coefficients(mei, active)
     depth = mi.unpolarized_spectrum(extinction) * (length * way.share)  # Eq. (20)
-    return way.weight * dr.select(active, dr.replace_grad(mi.Spectrum(1), -depth), 1)
+    passed = dr.select(active, dr.replace_grad(mi.Spectrum(1), -depth), 1)
+    if way.crossing is not None:
+        rim = Rim.of(ray, way.crossing, features)
+        step = dr.detach(rim.before[3] - rim.behind[3]) * (rim.shift * way.crossing.share)  # Eq. (22)
+        passed *= dr.select(lanes, dr.replace_grad(mi.Spectrum(1), -step), 1)
+    return way.weight * passed
