@@ -144,6 +144,15 @@ def _piece(ray: Any, medium: Any, begin: Any, end: Any, defensive: float, active
     return Piece(begin, dr.select(there, end, begin), dr.select(there, rate, 0), medium)
 
 
+def _ahead(scene: Any, ray: Any, begin: Any, active: Any) -> Any:
+    """The first hit at this distance or behind it, with the whole distance."""
+    onward = mi.Ray3f(ray)
+    onward.o = dr.fma(ray.d, begin, ray.o)
+    hit = scene.ray_intersect_preliminary(onward, coherent=False, active=active)
+    hit.t = hit.t + begin
+    return hit
+
+
 @dr.syntax
 def fly(
     scene: Any, ray: Any, medium: Any, sampler: Any, defensive: float = 0.0, posterior: Any = None, reach: Any = None,
@@ -166,11 +175,7 @@ def fly(
     flying, fresh = mi.Bool(active), mi.Bool(active)
     while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit, interfaces]):
         # ---- a new piece: how far it goes
-        onward = mi.Ray3f(ray)
-        onward.o = dr.fma(ray.d, begin, ray.o)
-        found = scene.ray_intersect_preliminary(onward, coherent=False, active=fresh)
-        found.t = found.t + begin
-        state.hit = dr.select(fresh, found, state.hit)
+        state.hit = dr.select(fresh, _ahead(scene, ray, begin, fresh), state.hit)
         end = dr.minimum(state.hit.t, limit)
         piece = dr.select(fresh, _piece(ray, state.medium, begin, end, defensive, fresh), piece)
         t = dr.select(fresh, piece.begin, t)
@@ -203,9 +208,7 @@ def fly(
             crosses &= ~stops
             state.medium = dr.select(stops, _one(state.medium, behind, numbers.next_float32()), state.medium)
         state.medium = dr.select(crosses, behind, state.medium)
-        fresh = mi.Bool(crosses)
-        if dr.hint(hides, mode="scalar"):
-            fresh |= before & (si.shape.emitter() != None)  # noqa: E711
+        fresh = crosses | (before & (si.shape.emitter() != None)) if hides else mi.Bool(crosses)  # noqa: E711
         begin = dr.select(fresh, state.hit.t + rounding.GRAZING * rounding.offset(si), begin)
         flying = (inside & ~real) | fresh
     state.share = dr.select(state.share > 0, total * dr.rcp(state.share), 0)
