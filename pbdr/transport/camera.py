@@ -11,8 +11,8 @@ from pbdr.parameters import traverse
 from pbdr.transport import spectra
 
 PERSPECTIVE, ORTHOGRAPHIC, THIN_LENS = "PerspectiveCamera", "OrthographicCamera", "ThinLensCamera"
-DISTORTED = "DistortedCamera"  # distorted.py
-SUPPORTED = (PERSPECTIVE, ORTHOGRAPHIC, THIN_LENS, DISTORTED)  # sensors with a boundary term
+DISTORTED_CAMERA = "DistortedCamera"  # distorted.py
+SUPPORTED = (PERSPECTIVE, ORTHOGRAPHIC, THIN_LENS, DISTORTED_CAMERA)  # sensors with a boundary term
 
 
 def film_size(film: Any) -> tuple[int, int]:

@@ -89,7 +89,7 @@ def _in_view(sensor: Any, boxes: list[Any], depth: float) -> bool:
 
 
 def _is_fisheye(sensor: Any) -> bool:
-    return bool(sensor.class_name() == camera.DISTORTED and sensor.model.wide)
+    return bool(sensor.class_name() == camera.DISTORTED_CAMERA and sensor.model.wide)
 
 
 def cut_by_spheres(scene: Any, sensor: Any, found: frozenset[str]) -> str:

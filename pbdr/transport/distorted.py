@@ -82,7 +82,7 @@ class DistortedMethods:
 
     def class_name(self) -> str:
         """The same for all lenses."""
-        return camera.DISTORTED
+        return camera.DISTORTED_CAMERA
 
     def near_clip(self) -> float:
         """Distance at which rays begin, along the axis (fisheye: along the ray)."""
@@ -146,7 +146,7 @@ class DistortedMethods:
     def to_string(self) -> str:
         """One line for logs."""
         values = ", ".join(f"{name} = {float(dr.detach(x)[0]):g}" for name, x in self.values.items())
-        return f"{camera.DISTORTED}[{self.plugin}, {values}]"
+        return f"{camera.DISTORTED_CAMERA}[{self.plugin}, {values}]"
 
     # ------------------------------------------------------------------ bad values
 

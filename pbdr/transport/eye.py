@@ -63,7 +63,7 @@ class Eye:
         film = sensor.film()
         parameters = traverse(sensor)
         lens, rest = lenses.Pinhole(), {}
-        if kind == camera.DISTORTED:
+        if kind == camera.DISTORTED_CAMERA:
             lens, focal, centre = sensor.lens_in_pixels()
             lens = type(lens)(tuple(mi.Float(dr.detach(c)) for c in lens.coefficients))
             dr.make_opaque(lens.coefficients)

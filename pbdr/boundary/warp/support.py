@@ -15,7 +15,7 @@ from pbdr.transport import camera
 from pbdr.transport.features import Features
 from pbdr.transport.support import incomplete
 
-SENSORS = (camera.PERSPECTIVE, camera.DISTORTED)
+SENSORS = (camera.PERSPECTIVE, camera.DISTORTED_CAMERA)
 INSTEAD = "Use boundary='edge'."
 
 
