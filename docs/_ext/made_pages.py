@@ -64,7 +64,7 @@ def commands() -> str:
 
 
 def _command(name: str, command: Any) -> str:
-    text = " ".join(inspect.cleandoc(command.__doc__ or "").split())
+    text = _code(" ".join(inspect.cleandoc(command.__doc__ or "").split()))
     parser = _parser(name, command)
     words = [a for a in parser._actions if not a.option_strings]
     usage = " ".join(["pbdr", name, *(str(a.metavar or a.dest) for a in words), "[options]"])
@@ -85,16 +85,20 @@ def _parser(name: str, command: Any) -> argparse.ArgumentParser:
 
 def _row(action: argparse.Action) -> str:
     names = [f"`{word}`" for word in action.option_strings] or [f"`{action.metavar or action.dest}`"]
-    if action.option_strings and action.metavar and action.nargs != 0:
-        names[-1] = names[-1][:-1] + f" {action.metavar}`".replace("{None}|", "")
+    metavar = str(action.metavar or "").replace("{None}|", "")
+    choices = metavar.strip("{}").split(",") if metavar.startswith("{") else []
+    if action.option_strings and metavar and action.nargs != 0:
+        names[-1] = names[-1][:-1] + f" {'WORD' if choices else metavar}`"
     help_text = str(action.help or "").replace("%%", "%").replace("|", "\\|")
-    help_text = re.sub(r" \((default: (None|False)|required)\)$", "", help_text)
+    help_text = re.sub(r" \((default: (None|False)?|required)\)$", "", help_text)
+    if choices:
+        help_text += f" One of {', '.join(choices)}."
     return f"| {', '.join(names)} | {_code(help_text)} |"
 
 
 def _code(text: str) -> str:
     """Globs and options in a text are no markup."""
-    return re.sub(r"(?<![`\w])(\*[\w/.-]+|<[\w-]+>)", r"`\1`", text)
+    return re.sub(r"(?<![`\w])(\*[\w/.-]+|<[\w-]+>|--[a-z][\w.-]*[\w*])(?!`)", r"`\1`", text)
 
 
 # ---------------------------------------------------------------------- measurements
@@ -102,16 +106,21 @@ def _code(text: str) -> str:
 
 def measured() -> Iterator[tuple[str, str]]:
     """(file name, text) of every page of measurements, and of their index."""
+    from benchmarks.__main__ import BENCHMARKS
+
     names = []
     for file in sorted(RESULTS.rglob("*.md")):
         names.append("-".join(file.relative_to(RESULTS).with_suffix("").parts))
-        text = file.read_text(encoding="utf-8")
-        yield f"{names[-1]}.md", text.replace("](warp_bias.png)", "](../../benchmarks/results/warp_bias.png)")
+        text = file.read_text(encoding="utf-8").replace("](warp_bias.png)", "](../../benchmarks/results/warp_bias.png)")
+        machine = "" if file.parent == RESULTS else f" ({file.parent.name})"
+        yield f"{names[-1]}.md", re.sub(r"\A(# \S+)", rf"\1{machine}", text)
     listed = "\n".join(names)
+    about = "\n".join(f"| [{name}]({name}.md) | {BENCHMARKS.get(name.split('-')[-1], '')} |" for name in names)
     yield (
         "index.md",
         "# Measurements\n\nEach page is what `python -m benchmarks NAME --record` wrote, with the machine and the commit that it "
-        f"was measured on.\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n",
+        f"was measured on.\n\n| record | what was measured |\n|---|---|\n{about}\n\n"
+        f"```{{toctree}}\n:hidden:\n\n{listed}\n```\n",
     )
 
 

@@ -34,7 +34,7 @@ def test_the_page_of_commands_names_every_command_and_option(made_pages) -> None
         "| `-D`, `--define NAME=VALUE` |",
         "| `--quick` |",
         "| `RUN` |",
-        "| `--kind {turntable,relight}` |",
+        "One of turntable, relight.",
     ):
         assert words in text, words
 
