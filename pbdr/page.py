@@ -53,7 +53,7 @@ def duration(seconds: float) -> str:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """The content of a PNG file of (H, W, 3) encoded pixels."""
+    """The content of a PNG file of (H, W, 3 or 4) encoded pixels."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -61,9 +61,9 @@ def shade(error: Array) -> Array:
 
 
 def drawn(mesh: Any, side: Array, middle: Array, radius: float, colors: Array | None = None) -> NDArray[np.uint8]:
-    """(SIDE, SIDE, 3) orthographic drawing of a mesh by points on its faces, the nearest to the eye at `side` on top.
+    """(SIDE, SIDE, 4) orthographic drawing of a mesh by points on its faces, the nearest to the eye at `side` on top.
 
-    `colors` (V, 3) at the vertices; light grey without. White where nothing is.
+    `colors` (V, 3) at the vertices; light grey without. Transparent where nothing is.
     """
     points, faces, corners = scattered(mesh, radius)
     forward = side / np.linalg.norm(side)
@@ -84,9 +84,10 @@ def drawn(mesh: Any, side: Array, middle: Array, radius: float, colors: Array | 
     base = np.full((len(hit), 3), 205.0)
     if colors is not None:
         base = np.einsum("nk,nkc->nc", corners[hit], colors[mesh.faces[faces[hit]]])
-    image = np.full((SIDE * SIDE, 3), 255, np.uint8)
-    image[seen] = np.clip(base * np.minimum(light, 1.0)[:, None], 0, 255).astype(np.uint8)
-    return image.reshape(SIDE, SIDE, 3)
+    image = np.zeros((SIDE * SIDE, 4), np.uint8)
+    image[seen, :3] = np.clip(base * np.minimum(light, 1.0)[:, None], 0, 255).astype(np.uint8)
+    image[seen, 3] = 255
+    return image.reshape(SIDE, SIDE, 4)
 
 
 def scattered(mesh: Any, radius: float) -> tuple[Array, Array, Array]:

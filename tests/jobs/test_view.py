@@ -114,6 +114,7 @@ def test_a_scene_is_looked_at(tmp_path: Path) -> None:
     model = Model(load_scene(tmp_path / "scene.xml"), {"type": "direct"})
     pictures = model.pictures("camera-1")
     assert pictures.target is None and pictures.current.shape == (12, 12, 3) and len(model.places()) == 4
+    assert viewer.serve(model, 8397, viewer.Ending(first=0.2), lambda _: None).startswith("http://127.0.0.1:")
 
 
 def test_the_viewer_ends_by_itself(finished: RunDirectory) -> None:

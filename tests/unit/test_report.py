@@ -235,13 +235,13 @@ def test_meshes_are_drawn_with_their_error(tmp_path: Path) -> None:
     y, x = np.mgrid[:side, :side]
     radius = np.hypot(x + 0.5 - side / 2, y + 0.5 - side / 2) / (0.48 * side)
     for image, size in ((estimate, 1.0), (target, 1 / 1.04)):
-        outside = (image == 255).all(axis=2)
+        outside = image[..., 3] == 0
         assert outside[radius > size + 0.02].all() and not outside[radius < size - 0.02].any()  # no holes
     expected = report.meshes.shade(np.array([0.02]))[0]
     assert (report.meshes.shade(np.array([0.0]))[0] > expected).all()  # pale where it is right
-    middle = estimate[side // 2 - 20 : side // 2, side // 2 - 20 : side // 2].reshape(-1, 3).mean(axis=0)
+    middle = estimate[side // 2 - 20 : side // 2, side // 2 - 20 : side // 2].reshape(-1, 4)[:, :3].mean(axis=0)
     np.testing.assert_allclose(middle / middle.sum(), expected / expected.sum(), atol=0.03)
-    assert np.ptp(target[side // 2, side // 2]) == 0
+    assert np.ptp(target[side // 2, side // 2, :3]) == 0
 
 
 def decoded(address: str) -> np.ndarray:
