@@ -191,7 +191,7 @@ def test_a_wrong_loss_section_is_told(text, message):
 def test_the_losses_of_a_job_are_added():
     job = parse_job(JOB + 'image = ["l1", { type = "ssim", weight = 0.2 }]\nsilhouette = 0.5\ndepth = 0.0', "job.toml")
     assert job.loss.terms == ["l1", {"type": "ssim", "weight": 0.2}, {"type": "silhouette", "weight": 0.5}]
-    assert parse_job(JOB, "job.toml", {"loss.log": 0.1}).loss.terms == ["l2_dual", {"type": "log", "weight": 0.1}]
+    assert parse_job(JOB, "job.toml", {"loss.log": 0.1}).loss.terms == ["auto", {"type": "log", "weight": 0.1}]
 
 
 def test_a_job_with_unknown_exposures_says_them(tiny, tmp_path, capfd):
