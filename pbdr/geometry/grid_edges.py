@@ -182,7 +182,7 @@ def rows(grids: Any, k: int) -> dict[str, Any]:
     first = dr.concat([part[2] for part in parts])
     full = lambda kind, which: dr.concat([dr.full(kind, part[which], dr.width(part[2])) for part in parts])  # noqa: E731
     number = dr.opaque(mi.UInt32, k, dr.width(first))  # a literal would make a kernel for each grid
-    frame = grids.frame(number, True)
+    frame = grids.frame(number, True).detached()
     corner = frame.point(grids.place(number, first))
     size = (dr.norm(frame.x) + dr.norm(frame.y) + dr.norm(frame.z)) / 3
     # Smooth normals do not make `jump` smaller: light below the plane of a face is shadowed by it (docs/theory.md, section 7a).

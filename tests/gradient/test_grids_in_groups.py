@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 import pytest
 
 import pbdr.errors
+from pbdr.boundary.table.builder import TableBuilder
 from pbdr.geometry import grids, registry, surfaces
+from pbdr.parameters import resolve
+from pbdr.parameters.attach import attached
 from pbdr.rendering import gradient
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import REPLICAS, Differences, adjoint, assert_transposed, check, gradients
@@ -161,6 +165,21 @@ def test_indirect_light(parameter):
     assert_agrees(ours - exact, 0.0, scale=scale, max_relative_se=0.04)
     without = gradients(made, {parameter: moves}, adjoint(), **{**options, "n_indirect": 0})[parameter]
     assert_differs(without - exact, 0.0, scale=scale, by=0.5)
+
+
+@pytest.mark.parametrize("name", ["group/group__blob_grid", "group/group__blob_pose", "one/pose"])
+def test_the_table_is_detached(name):
+    """Attached rows are computed outside of the loop in which forward mode asks for derivatives, and would end it there.
+
+    Negative control: the frames of the grids are attached where a pose moves.
+    """
+    made = grouped("analytic", [TURNED])
+    (parameter,) = resolve(made, name)
+    with attached(made.mi, {name: parameter}):
+        found = grids.Grids.of(made.mi)
+        table = TableBuilder().build(made.mi, frozenset({0}))
+        assert not any(dr.grad_enabled(x) for x in (table.a, table.b, table.c, table.d, table.sign))
+        assert dr.grad_enabled(found.frame(mi.UInt32(0), True).origin) == name.endswith("pose")
 
 
 @pytest.mark.slow
