@@ -12,6 +12,8 @@ from typing import Annotated
 
 import tyro
 
+from . import console
+
 KeepViewer = Annotated[bool, tyro.conf.arg(help="Leave the viewer open when the job has ended; Ctrl-C ends it.")]
 SECONDS = 10.0  # for the viewer to end
 
@@ -50,7 +52,9 @@ class Beside:
         try:
             yield
             if self.keep:
-                process.wait()
+                with contextlib.suppress(KeyboardInterrupt):  # the result is that of the job
+                    console.error("the job has ended; the viewer stays until Ctrl-C")
+                    process.wait()
         finally:
             _end(process)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -140,6 +141,18 @@ def test_the_viewer_beside_a_job_ends_with_it(tiny: Tiny, tmp_path: Path) -> Non
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode in (0, 5), done.stderr
     assert "report:" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_viewer_that_is_kept_does_not_change_the_result(tiny: Tiny, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "pbdr", "fit", str(tiny()), "--view", "--keep-viewer", "--output.dir", str(tmp_path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "until Ctrl-C" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    assert process.wait(60) in (0, 5)
 
 
 class Visitor:
