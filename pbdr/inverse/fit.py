@@ -278,7 +278,9 @@ def _prior(problem: Problem, bound: Variables, values: dict[str, Any], loss: Any
     """The priors of variables, and those of roles, whose weights are in units of the image loss."""
     total = mi.Float(0)
     for key, weight, prior in problem.usual_priors:
-        total += weight * loss * prior(values[key], bound.latents[key].place)
+        # Beside the mean of the value, as a number: a brighter texture must not cost less, where it is seen by nobody least of all.
+        size = dr.maximum(dr.mean(dr.detach(values[key].array)), 1e-3)
+        total += weight * loss / size * prior(values[key], bound.latents[key].place)
     for key, latent in bound.latents.items():
         for weight, prior in problem.priors[latent.variable]:
             total += weight * prior(values[key], latent.place)

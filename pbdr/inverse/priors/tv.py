@@ -49,15 +49,13 @@ class RelativeTotalVariation(Prior):
 
 @dataclass(frozen=True)
 class ColourVariation(Prior):
-    """Total variation whose channels have their edges in common, divided by the mean of all: colours change seldom, and at once.
+    """Total variation of a texture whose channels have their edges in common: colours change seldom, and all channels at once.
 
-    The length of the difference of two neighbouring colours counts (Bresson & Chan 2008); brightness does not. `auto` of textures.
+    The length of the difference of two neighbouring colours counts (Bresson & Chan 2008).
     """
 
     name: ClassVar[str] = "tv_colour"
-    smooth: float = option(
-        SMOOTH, "rounds the corner of |x| at 0, relative to the mean; the least mean that is divided by"
-    )
+    smooth: float = option(SMOOTH, "rounds the corner of |x| at 0, in the units of the value")
 
     def __call__(self, value: Any, place: Place) -> Any:
         return tv_colour(value, wrap=place.wraps, smooth=self.smooth)
@@ -91,17 +89,13 @@ def tv_relative(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> An
 
 
 def tv_colour(value: Any, *, wrap: bool = False, smooth: float = SMOOTH) -> Any:
-    """Return the mean over texels of ‖∂x‖ + ‖∂y‖, norms over the channels of a texture (H, W, C), divided by the mean of it all.
-
-    The differences are per texel. Scaling the texture does not change it.
-    """
+    """Return the mean over texels of ‖∂x‖ + ‖∂y‖, norms over the channels of a texture (H, W, C); differences are per texel."""
     texels, channels = colour(value)
-    scale = 1 / dr.maximum(dr.mean(value.array), smooth)
     total = mi.Float(0)
     for step in ((0, 1), (1, 0)):
         square = dr.zeros(mi.Float, texels)
         texel = dr.arange(mi.UInt32, texels * channels) // channels
-        dr.scatter_add(square, dr.square((neighbour(value, *step, wrap=wrap) - value.array) * scale), texel)
+        dr.scatter_add(square, dr.square(neighbour(value, *step, wrap=wrap) - value.array), texel)
         total += dr.mean(dr.sqrt(square + smooth * smooth) - smooth)
     return total
 
