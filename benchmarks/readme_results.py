@@ -65,7 +65,9 @@ def _random() -> str:
 
 def _efficiency() -> str:
     run = record("run")
-    best = f"{run['geometric_means']['best']:.1f} times the best of Mitsuba's integrators that is right, in the mean"
+    best = (
+        f"{run['geometric_means']['best']:.1f} times the best of Mitsuba's integrators that is right (geometric mean)"
+    )
     return f"{best}, {run['least']:.2f} times at least; none is right in {len(run['no_peer_right'])} of {len(run['cases'])} cases"
 
 
