@@ -1,4 +1,5 @@
-"""Every supported gradient against finite differences of Mitsuba's `path`, with Mitsuba's `prb_projective` beside it.
+"""Every supported gradient against finite differences of Mitsuba's `path`, with Mitsuba's `prb_projective` beside it (`volpathmis`
+and `prbvolpath` where there are media).
 
 Each case runs in a process of its own (a crash or an exception inside a recorded loop ends that case alone) and is written as soon
 as it is done; a run that was interrupted goes on where it stopped.
@@ -241,12 +242,16 @@ def gradients(
 def theirs(
     case: Any, scene: Any, tangent: Any, weights: Any, divisor: int, seed: int, seconds: float
 ) -> dict[str, Any]:
-    """Mitsuba's `prb_projective` without guiding (its most accurate setting), as many samples for each of its parts as ours."""
+    """Mitsuba's `prb_projective` without guiding (its most accurate setting), as many samples for each of its parts as ours.
+
+    Where there are media, which it lacks, `prbvolpath`.
+    """
     import drjit as dr
     import mitsuba as mi
 
     from pbdr.parameters import resolve
     from pbdr.parameters.attach import attached
+    from pbdr.transport import media
 
     spp = max(case.spp // divisor, 4)
     (parameter,) = resolve(scene, case.parameter)
@@ -266,9 +271,10 @@ def theirs(
             return float(np.sum(leaves.gradients()[case.parameter].astype(np.float64) * tangent))
 
     try:
-        integrator = mi.load_dict(
-            with_channels(case, {"type": "prb_projective", "max_depth": case.depth, "guiding": "none"})
-        )
+        peer: dict[str, Any] = {"type": "prb_projective", "guiding": "none"}
+        if media.reference(scene.mi, case.options) != "path":
+            peer = {"type": "prbvolpath"}
+        integrator = mi.load_dict(with_channels(case, {**peer, "max_depth": case.depth}))
         samples, spent = until(estimate, seed, seconds, "theirs")
     except Exception as error:
         words = [w for w in str(error.__cause__ or error).strip().splitlines() if w.strip()]

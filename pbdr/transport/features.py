@@ -100,7 +100,7 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter], interfac
         for index, shape in enumerate(scene.shapes())
         if any(moves(part) or part in silent for part in (shape, *inside.get(index, [])))
     )
-    sensor_moves = any(p.role != "film" for p in owners)
+    sensor_moves = any(p.role != "film" and not p.radiometric for p in owners)  # a medium around it does not
     seen_to_move = scene.shapes() if sensor_moves else [scene.shapes()[i] for i in sorted(moving_shapes)]
     shown = groups.distinct(inside)
     maps = normal_maps.Maps.of(scene)

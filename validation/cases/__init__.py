@@ -14,6 +14,7 @@ from validation.cases import (
     indirect,
     lights,
     materials,
+    media,
     mirrors,
     refused,
     shapes,
@@ -23,6 +24,6 @@ from validation.cases.case import FEATURES, KINDS, Case, along, one
 __all__ = ["CASES", "FEATURES", "KINDS", "Case", "along", "one"]
 
 #: In this order: of several cases of one feature and kind, the first one stands for all of them where time is short.
-PARTS = (shapes, lights, cameras, channels, materials, mirrors, indirect, curves, grids, refused, difficult)
+PARTS = (shapes, lights, cameras, channels, materials, mirrors, indirect, curves, grids, media, refused, difficult)
 CASES: dict[str, Case] = {name: case for part in PARTS for name, case in part.CASES.items()}
 assert len(CASES) == sum(len(part.CASES) for part in PARTS), "two cases have the same name"

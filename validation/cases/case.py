@@ -20,7 +20,7 @@ FEATURES = (
     "projector",
     "perspective camera", "orthographic camera", "thin-lens camera", "opencv camera", "fisheye camera", "other sensors",
     "film: crop", "film: filter and border", "channels", "opacity", "materials", "mirror", "glass", "indirect light",
-    "grids", "other shapes",
+    "grids", "media", "other shapes",
 )  # fmt: skip
 KINDS = ("material", "light", "shape", "camera")
 
