@@ -330,6 +330,5 @@ def scatter(
     if flown:
         far, onwards = flights.unpack(flown[0]), spectra.carry(mi.Ray3f(segment.o, omega), ray.wavelengths)
         passed = volume.transmitted(far, onwards, going, features)
-        local += passed * met
-        weight *= passed  # Eq. (19)
+        local, weight = mi.Spectrum(local + passed * met), mi.Spectrum(weight * passed)  # Eq. (19)
     return local, weight, dr.replace_grad(segment.o, si.p), onward, throughput

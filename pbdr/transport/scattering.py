@@ -94,7 +94,7 @@ class Collision:
     def eval_pdf(self, direction: Any, active: Any) -> tuple[Any, Any]:
         """σ_s times the phase function for light from `direction`, and the phase function's own density there."""
         value, pdf = self.phase.eval_pdf(mi.PhaseFunctionContext(), self.mei, direction, active & self.here)
-        return self.scattered * mi.unpolarized_spectrum(value), pdf
+        return self.scattered * mi.Spectrum(value), pdf
 
     def sample(self, s0: Any, s1: Any, s2: Any, uniform: float, active: Any) -> tuple[Any, ...]:
         """A direction by the phase function, mixed with a uniform one; the weight contains σ_s. As `sample_direction`."""

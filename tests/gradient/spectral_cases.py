@@ -16,7 +16,7 @@ from pbdr.scene import load_scene
 from pbdr.transport import spectra
 from validation.agreement import assert_agrees, assert_differs, replicas
 from validation.finite_differences import Differences, check, gradients, parameters
-from validation.scenes import zoo
+from validation.scenes import media, zoo
 from validation.scenes.indirect import court, motion
 
 T = mi.ScalarTransform4f
@@ -154,6 +154,19 @@ def test_images(name):
     scale = path.mean()
     assert_agrees(difference, np.zeros(3), scale=scale, max_relative_se=0.005)
     assert_differs(difference + 0.03 * path, np.zeros(3), scale=scale, by=0.01)
+
+
+def test_media():
+    """Light through a slab: its derivative in σ_t falls as e^(−σ)."""
+    adjoint = np.full((2, 2, 3), 1 / 12, np.float32)
+    made, clear = (media.slab(media.fog(sigma, 0.0), light=media.behind()) for sigma in (1.3, 0.0))
+
+    def estimate(seed):
+        options = {"spp": 4096, "seed": seed, "integrator": {"type": "pathspace", "max_depth": 2}}
+        both = [gradient(scene, "slab/sigma_t", adjoint, **options).total["slab/sigma_t"].sum() for scene in (made, clear)]
+        return float(both[0] / both[1])
+
+    assert_agrees(replicas(estimate, 8, "slab"), np.exp(-1.3), max_relative_se=0.02)
 
 
 def test_albedo():

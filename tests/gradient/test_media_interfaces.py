@@ -75,7 +75,8 @@ def in_a_large_grid():
     return media.scene({**media.cloud(), "sigma_t": density}, "sphere")
 
 
-# How it moves, the scene, the parameter, samples a pixel, replicas. Of directions along a round border few carry most: noise falls slowly.
+# How it moves, the scene, the parameter, samples a pixel, replicas. Of directions along a round border few carry most: noise falls
+# slowly.
 CASES = {
     "box grows": ("grows", lambda: media.scene(media.fog(2.5, 0.7, media.forwards())), "thing/positions", 1024, 16),
     "box moves": ("moves", lambda: media.scene(media.fog(2.5, 0.7), bulb=media.POINT), "thing/positions", 1024, 16),

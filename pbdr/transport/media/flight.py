@@ -138,7 +138,7 @@ def _piece(ray: Any, medium: Any, begin: Any, end: Any, defensive: float, active
     begin = dr.maximum(begin, first)
     end = dr.minimum(end, last)
     there = there & active & (medium != None) & (end > begin)  # noqa: E711
-    rate = dr.max(mi.unpolarized_spectrum(medium.get_majorant(interaction(ray, begin, medium), there)))
+    rate = dr.max(mi.Spectrum(medium.get_majorant(interaction(ray, begin, medium), there)))
     if defensive > 0:
         rate = dr.maximum(rate, dr.rcp(end - begin))
     return Piece(begin, dr.select(there, end, begin), dr.select(there, rate, 0), medium)
@@ -255,7 +255,7 @@ def _decide(state: Flight, piece: Piece, ray: Any, t: Any, defensive: float, num
     """Whether a tentative collision is real; changes weight and posterior."""
     mei = interaction(ray, t, piece.medium)
     _, _, extinction = piece.medium.get_scattering_coefficients(mei, active)
-    passing = dr.maximum(1 - mi.unpolarized_spectrum(extinction) * dr.rcp(piece.rate), 0)
+    passing = dr.maximum(1 - mi.Spectrum(extinction) * dr.rcp(piece.rate), 0)
     passes = passing  # probabilities, one a wavelength
     if defensive > 0:
         passes = passing * (1 - defensive * dr.rcp(piece.rate * (piece.end - piece.begin)))  # Eq. (21)
@@ -273,7 +273,7 @@ def _pass(state: Flight, piece: Piece, ray: Any, t: Any, inside: Any, leaves: An
     alike = leaves & piece.medium.is_homogeneous() & (piece.end > piece.begin)
     mei = interaction(ray, t, piece.medium)
     _, _, extinction = piece.medium.get_scattering_coefficients(mei, inside | alike)
-    extinction = mi.unpolarized_spectrum(extinction)
+    extinction = mi.Spectrum(extinction)
     whole = dr.exp(-extinction * dr.select(alike, piece.end - piece.begin, 0))
     state.weight = state.weight * dr.select(inside, 1 - extinction * dr.rcp(piece.rate), whole)
 

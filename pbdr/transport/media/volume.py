@@ -33,7 +33,7 @@ def arrive(si: Any, bsdf: Any, ray: Any, flown: Flight | None, features: Feature
     si.n = dr.select(here, mi.Normal3f(0), si.n)
     si.t = dr.select(here, flown.t, si.t)
     si.shape = dr.select(here, dr.zeros(mi.ShapePtr), si.shape)
-    scattered = mi.unpolarized_spectrum(scattered)
+    scattered = mi.Spectrum(scattered)
     rim = None
     if flown.crossing is not None:
         scattered = dr.select(flown.crossing.stops, 0, scattered)
@@ -80,7 +80,7 @@ class Rim:
         for medium, mei, scattered, _ in (self.before, self.behind):
             phase = medium.phase_function()
             value, _ = phase.eval_pdf(mi.PhaseFunctionContext(), mei, direction, active)
-            values.append(dr.detach(scattered * mi.unpolarized_spectrum(value)))
+            values.append(dr.detach(scattered * mi.Spectrum(value)))
         return self.shift * (values[0] - values[1])  # Eq. (22)
 
     def beyond(self, ray_direction: Any, direction: Any) -> Any:
@@ -94,7 +94,7 @@ def _side(medium: Any, ray: Any, t: Any, active: Any) -> tuple[Any, Any, Any, An
     active = active & (medium != None) & there & (t >= first) & (t <= last)  # noqa: E711
     mei = flights.interaction(ray, t, medium)
     scattered, _, extinction = medium.get_scattering_coefficients(mei, active)
-    return medium, mei, mi.unpolarized_spectrum(scattered), mi.unpolarized_spectrum(extinction)
+    return medium, mei, mi.Spectrum(scattered), mi.Spectrum(extinction)
 
 
 def lit(
@@ -124,10 +124,10 @@ def transmitted(way: Flight, ray: Any, active: Any, features: Features) -> Any:
     medium = dr.select(active, piece.medium, dr.zeros(mi.MediumPtr))
     mei = flights.interaction(ray, dr.fma(length, way.place, piece.begin), medium)
     _, _, extinction = medium.get_scattering_coefficients(mei, active)
-    depth = mi.unpolarized_spectrum(extinction) * (length * way.share)  # Eq. (20)
+    depth = mi.Spectrum(extinction) * (length * way.share)  # Eq. (20)
     passed = dr.select(active, dr.replace_grad(mi.Spectrum(1), -depth), 1)
     if way.crossing is not None:
         rim = Rim.of(ray, way.crossing, features)
         step = dr.detach(rim.before[3] - rim.behind[3]) * (rim.shift * way.crossing.share)  # Eq. (22)
         passed *= dr.select(lanes, dr.replace_grad(mi.Spectrum(1), -step), 1)
-    return way.weight * passed
+    return mi.Spectrum(way.weight * passed)
