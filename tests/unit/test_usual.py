@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import mitsuba as mi
 import numpy as np
 import pytest
 
 from pbdr import inverse
+from pbdr.inverse.priors.tv import tv_colour
 from pbdr.inverse.problem import JOB, View
 from pbdr.inverse.unknowns import EVEN, moves_nothing
 from pbdr.parameters import VariableSpec
@@ -71,3 +73,20 @@ def test_there_is_no_prior_where_it_would_decide_the_colour_of_a_light():
 )
 def test_there_is_no_prior_for_constants_for_lights_and_where_one_is_named(spec):
     assert not problem(it=spec).usual_priors
+
+
+def test_a_step_counts_the_prior_in_units_of_the_loss_and_of_the_mean_value():
+    uneven = np.random.default_rng(2).uniform(0.2, 0.8, (16, 16, 3)).astype(np.float32)
+
+    def prior(init, **more):
+        task = problem(
+            options=replace(JOB, spp=2), colour=VariableSpec("mat/base_color", texture=16, init=init, **more)
+        )
+        info = inverse.step(task, inverse.init(task))[1]
+        return info.prior / abs(info.loss)
+
+    mean = uneven.mean()
+    expected = EVEN * 256 / 96 * float(tv_colour(mi.TensorXf(uneven))[0]) / mean
+    assert prior(uneven) == pytest.approx(expected, rel=0.01)
+    assert prior(0.5) == pytest.approx(0, abs=1e-6)
+    assert prior(uneven, prior={"tv_colour": 0.0}) == 0  # negative control
