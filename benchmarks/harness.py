@@ -60,7 +60,11 @@ def machine() -> dict[str, Any]:
             return ""
         return found.stdout.strip()
 
-    changed = [line for line in git("status", "--porcelain").splitlines() if "benchmarks/results/" not in line]
+    changed = [
+        line
+        for line in git("status", "--porcelain").splitlines()
+        if "benchmarks/results/" not in line and not line.endswith(" README.md")  # recording changes these itself
+    ]
     # A copy of the tree without its history is told its commit by PBDR_COMMIT.
     commit = os.environ.get("PBDR_COMMIT") or git("rev-parse", "--short=12", "HEAD") + (
         " with changes" if changed else ""

@@ -60,7 +60,11 @@ def _matrix() -> str:
 
 def _random() -> str:
     found = record("fuzz")["figures"]
-    return f"{found['right']} of {found['decided']} right, {found['failed']} failed; {found['noisy']} too noisy to tell"
+    crashed = len(found.get("crashed_once", ()))
+    return (
+        f"{found['right']} of {found['decided']} right, {found['failed']} failed; {found['noisy']} too noisy to tell"
+        + (f"; {crashed} crashed once and not again" if crashed else "")
+    )
 
 
 def _efficiency() -> str:
