@@ -11,7 +11,7 @@ from ..data import holdout_rule, split_holdout
 from ..errors import DataError, Mistakes, OptionError, ParameterError, PbdrError
 from ..inverse import gauge
 from ..inverse.losses import get_losses
-from ..parameters import FunctionSpec, Variables, VariableSpec, is_radiometric, list_parameters, resolve
+from ..parameters import FunctionSpec, Variables, VariableSpec, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
 from ..transport import channels, media
 from . import messages, statement, tensorboard, views
@@ -177,7 +177,7 @@ def _integrator(job: Job, scene: Scene, bound: Variables | None) -> None:
     tracer = integrator_of(scene, job.render.integrator)
     if bound is not None and getattr(tracer, "is_pathspace", False) and tracer.options.media != "ignore":
         for sensor in scene.sensors:
-            media.check(scene.mi, sensor, [raw for raw in bound.moved if not is_radiometric(raw)])
+            media.check(scene.mi, sensor, bound.moved)
 
 
 def _channels(job: Job, scene: Scene) -> None:

@@ -163,7 +163,7 @@ class PathSpaceMethods:
         if self._media(scene, sensor):
             interfaces = media.interfaces(scene, attached)
             attached = [p for p in attached if p.owners[0] not in interfaces]
-            media.check(scene, sensor, [p.raw for p in attached if not p.radiometric], self.options.replay)
+            media.check(scene, sensor, [p.raw for p in attached], self.options.replay)
         features = inspect(scene, sensor, attached, interfaces)
         channels.check(self.tracer.channels, scene, features.moving_edges)
         if self.options.boundary != "none":

@@ -11,7 +11,7 @@ from pbdr.parameters import list_parameters, resolve
 from pbdr.rendering import derivative, gradient, render
 from pbdr.scene import load_scene
 from validation.finite_differences import Differences, adjoint, check, gradients
-from validation.scenes import zoo
+from validation.scenes import media, zoo
 from validation.scenes.small import everywhere, shift
 
 T = mi.ScalarTransform4f
@@ -102,6 +102,15 @@ def test_other_parameters_of_media_are_refused():
             gradient(made, name, adjoint(), spp=1, integrator=INTEGRATOR)
 
 
+def test_edges_of_beams_are_refused():
+    """They shine through media, too."""
+    spot = {"type": "spot", "to_world": T().look_at([0, 0, 3], [0, 0, 0], [0, 1, 0])}
+    made = load_scene(media.scene(media.fog(), torch=spot))
+    for name in ("torch/cutoff_angle", "torch/beam_width"):
+        with pytest.raises(pbdr.errors.SceneError, match="inside 'thing'"):
+            gradient(made, name, adjoint(), spp=1, integrator=INTEGRATOR)
+
+
 def test_recordings_are_not_for_media():
     with pytest.raises(pbdr.errors.SceneError, match=r"replay.*inside 'thing'"):
         gradient(scene("mesh"), "lamp/radiance", adjoint(), spp=1, integrator={**INTEGRATOR, "replay": True})
@@ -185,3 +194,7 @@ def test_jobs_refuse_before_they_begin(tmp_path):
     with pytest.raises(pbdr.errors.SceneError, match=r"inside 'slab'.*ball\.to_world"):
         preflight.check(load_job(tmp_path / "refused.toml", {})[0])
     preflight.check(load_job(tmp_path / "ignored.toml", {})[0])
+    for name in ("slab/positions", "slab/sigma_t"):  # borders that bend nothing, and coefficients, are no motion
+        text = (tmp_path / "refused.toml").read_text().replace("ball/pose", name)
+        (tmp_path / "allowed.toml").write_text(text)
+        preflight.check(load_job(tmp_path / "allowed.toml", {})[0])

@@ -13,7 +13,8 @@ import mitsuba as mi
 
 from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups
-from pbdr.parameters import roles
+from pbdr.parameters import is_radiometric, roles, traverse
+from pbdr.transport import cones
 
 HANDLING = ("trace", "ignore")
 CLEAR = 1.001  # times the size of a shape, that the grid of a medium in it has to reach at least
@@ -79,16 +80,28 @@ def _listed(found: list[str]) -> str:
     return ", ".join(found[:3]) + (f" and at {len(found) - 3} more places" if len(found) > 3 else "")
 
 
-def check(scene: Any, sensor: Any, moved: Iterable[str], replay: bool = False) -> None:
-    """Raise where a gradient with respect to the parameters `moved`, which move something, would lack what media do."""
-    found, moved = places(scene, sensor), list(moved)
-    if found and moved:
+def check(scene: Any, sensor: Any, keys: Iterable[str], replay: bool = False) -> None:
+    """Raise where a gradient would lack what media do: with respect to those of the parameters `keys` that move something.
+
+    Angles of beams do: the edge of a beam does not stop at surfaces. Interfaces do not (`interfaces`).
+    """
+    found = places(scene, sensor)
+    if not found:
+        return
+    nodes = {key: row[2] for key, row in traverse(scene).properties.items()}
+    moved = [
+        key
+        for key in keys
+        if (not is_radiometric(key) or key.rsplit(".", 1)[-1] in cones.ANGLES)
+        and not (isinstance(nodes.get(key), mi.Shape) and _is_interface(nodes[key]))
+    ]
+    if moved:
         raise SceneError(
             f"there is a medium {_listed(found)}, and what {', '.join(moved)} moves changes how much of it light crosses, which "
             "has no derivative in this version. Take the medium out, or give media = 'ignore': image and gradient are then those "
             "of the surfaces alone, as Mitsuba's 'path' renders them."
         )
-    if found and replay:
+    if replay:
         raise SceneError(
             f"replay = true: there is a medium {_listed(found)}, which recordings are not for. Leave it out."
         )
