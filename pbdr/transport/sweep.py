@@ -12,6 +12,7 @@ import mitsuba as mi
 
 from pbdr.transport import path, spectra
 from pbdr.transport.features import Features
+from pbdr.transport.vertices import scatter
 
 
 @dr.syntax
@@ -47,7 +48,7 @@ def sweep_backward(
             if dr.hint(features.moving, mode="scalar"):
                 dr.enable_grad(origin, direction)
             ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), direction), wavelengths)
-            local, weight, next_origin, next_direction, throughput = path.scatter(
+            local, weight, next_origin, next_direction, throughput = scatter(
                 scene, features, options, ray, vertex, following, record, mi.Bool(True)
             )
             reflected = local + weight * suffix
@@ -87,7 +88,7 @@ def sweep_forward(
                 dr.set_grad(origin, d_origin)
                 dr.set_grad(direction, d_direction)
             ray = spectra.carry(mi.Ray3f(mi.Point3f(origin), direction), wavelengths)
-            local, weight, next_origin, next_direction, throughput = path.scatter(
+            local, weight, next_origin, next_direction, throughput = scatter(
                 scene, features, options, ray, vertex, following, record, mi.Bool(True)
             )
             next_origin, next_direction = mi.Vector3f(next_origin), mi.Vector3f(next_direction)
