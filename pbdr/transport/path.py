@@ -214,7 +214,9 @@ def _kept_light(scene: Any, vertex: Any, sampler: Any, options: PathOptions, act
     dl, dl_pdf = emission.sample(scene, si, sampler, options.uniform_environment, active)
     extra: Any = ()
     if options.defensive is not None:
-        light_hit, seen, lit = volume.lit(scene, vertex, dl, sampler, options.defensive, active & (dl_pdf > 0))
+        light_hit, seen, lit = volume.lit(
+            scene, vertex, dl, sampler, options.defensive, active & (dl_pdf > 0), options.interfaces
+        )
         extra = (lit.pack(),)
     else:
         light_hit, seen = emission.visible_hit(scene, si, dl, active & (dl_pdf > 0))
