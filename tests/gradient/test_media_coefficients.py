@@ -127,7 +127,7 @@ DIFFERENCES = {
     "phase function, four segments": ("homogeneous", "thing/phase_g", 0.1),
     "behind glass": ("glass", "thing/sigma_t", 0.4),
     "behind rough glass": ("rough glass", "thing/sigma_t", 0.4),
-    "a ball in a box": ("nested", "inner.interior_medium/sigma_t", 0.3),
+    "a ball in a box": ("nested", "thing/sigma_t", 0.3),
     "around the camera": ("around the camera", "camera/sigma_t", 0.04),
     "floor below a medium": ("grid", "floor/base_color", 0.05),
     "lamp above a medium": ("tinted", "lamp/radiance", 0.1),
@@ -147,7 +147,7 @@ def test_against_differences(case):
     )
     weights = exact.signs()
     found = gradients(made, {name: tangent}, weights, spp=512, count=12, max_depth=4)[name]
-    check(found, exact.replicas(weights, gap=0.05, count=12), max_relative_se=0.012)
+    check(found, exact.replicas(weights, gap=0.05, count=12), max_relative_se=0.015)
 
 
 @pytest.mark.parametrize("name", ["thing/sigma_t", "thing/albedo", "floor/base_color"])

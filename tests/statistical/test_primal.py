@@ -78,7 +78,7 @@ def test_emitters(emitter):
 @pytest.mark.parametrize("case", media.CASES)
 def test_media(case):
     """Interfaces that bend nothing are no vertices, as for `volpath`: the same depths."""
-    compare(media.CASES[case](), kind="volpathmis", max_depth=4, spp=400, local=0.03)
+    compare(media.CASES[case](), kind="volpathmis", max_depth=4, spp=400, whole=0.0022, local=0.03)
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_phase_functions(phase):
 
 def test_the_shortest_paths_through_media():
     """Transmittance and single scattering, in a medium whose extinction has a colour."""
-    compare(media.CASES["tinted"](), kind="volpath", max_depth=2, spp=400, local=0.03)
+    compare(media.CASES["tinted"](), kind="volpathmis", max_depth=2, spp=400, local=0.03)
 
 
 @pytest.mark.parametrize("max_depth", [1, 2, 8, -1])
