@@ -164,13 +164,16 @@ def _check_smooth_lights(scene: Any, features: Features, attached: list[Attached
     """Raise where surfaces that move, or that are seen to move, are lit by a mesh whose emission ends at bent horizons.
 
     Mitsuba emits where the interpolated normal looks towards the receiver, and draws points of such a light by the cosine of that
-    normal: a term for these horizons alone left the total 8 % off (an icosahedron of 80 faces over a floor).
+    normal: a term for these horizons alone left the total 8 % off (an icosahedron of 80 faces over a floor). Lights whose normals
+    do not differ from their faces' have no such horizons, as long as their own vertices stay.
     """
     lit = any(not shape.is_emitter() for shape in scene.shapes())  # the camera sees the horizons of a lamp by a term
     if max_depth < 2 or not features.edges_seen_to_move or not lit:
         return
     for shape in scene.shapes():
-        if shape.is_emitter() and vertex_normals.may_show_horizons(shape):
+        own = any(parameter.owners[0] == shape for parameter in attached)
+        bent = vertex_normals.may_show_horizons if own else vertex_normals.shades_smoothly
+        if shape.is_emitter() and bent(shape):
             raise SceneError(
                 f"light '{shape.id()}' is a mesh with interpolated normals: its light jumps where these normals turn away, "
                 f"which has no boundary term: the gradient of {_names(attached)} would be wrong. Give the mesh "

@@ -62,6 +62,19 @@ def test_light_of_smooth_meshes(tmp_path):
         assert np.isfinite(gradient(scene, name, adjoint(), spp=1, integrator=few).total[name]).all()
 
 
+def test_light_of_flat_meshes_with_normals(tmp_path):
+    """Normals that are those of the faces bend nothing, as in Mitsuba's own Cornell box, until the light's vertices move."""
+    text = "v -1 -1 0\nv -1 1 0\nv 1 1 0\nv 1 -1 0\nvn 0 0 -1\nf 1//1 2//1 3//1\nf 1//1 3//1 4//1\n"
+    (tmp_path / "plate.obj").write_text(text, encoding="utf-8")
+    plate = {"type": "obj", "filename": str(tmp_path / "plate.obj"), "to_world": T().translate([1, 0, 2]).scale(0.3)}
+    plate["emitter"] = {"type": "area", "radiance": {"type": "rgb", "value": 20.0}}
+    given, plain = (load_scene(zoo.scene() | {"lamp": plate | {"face_normals": faces}}) for faces in (False, True))
+    few = {"type": "pathspace", "max_depth": 2, "n_primary": 64, "n_direct": 64}
+    ours, twin = (gradient(scene, "ball/pose", adjoint(), spp=4, integrator=few).total for scene in (given, plain))
+    assert np.abs(ours["ball/pose"] - twin["ball/pose"]).max() < 1e-3 * np.abs(twin["ball/pose"]).max()
+    refused(given, "lamp/positions", "'lamp' is a mesh with interpolated normals")
+
+
 def test_the_sun_and_the_horizon_are_seen_to_move():
     """By a camera that moves, and in mirrors."""
     few = {"n_primary": 64}
