@@ -26,7 +26,6 @@ from .config import DataSection, OptimSection, OutputSection, RenderSection, Sce
 #: What can be estimated, in the order of the file.
 KINDS = ("material", "light", "shape", "camera")
 NAMES = {"base_color": "albedo", "radiance": "light", "positions": "shape"}  # of variables, where the role's is not
-RATES = {"materials": 2e-2, "lighting": 5e-2}  # as in `pbdr.estimate_materials` and `estimate_lighting`
 MAP = Role("", Kind.OTHER).map  # of roles that have none of their own: geometry of these is not moved unasked
 LONGEST = 8  # names in a list, beyond which a glob stands for them
 COLUMN, WIDTH = 34, 110  # where comments begin, and lines end
@@ -284,12 +283,10 @@ def _variables(scene: Scene, chosen: list[Parameter], sources: Sources) -> list[
         row = own[0].row
         if row.preset == "materials" and row.kind is Kind.COLOR:
             lines.append(_line(VarSection, "texture", 256, off=True))
-        if row.preset == "lighting":
-            lines.append(_line(VarSection, "map", "softplus"))
         start = _start(scene, own, sources)
         if start is not None or row.preset:
             lines.append(_line(VarSection, "init", 0.5 if start is None else start, off=start is None))
-        lines.append(_line(VarSection, "lr", RATES.get(row.preset, row.lr), off=row.preset not in RATES))
+        lines.append(_line(VarSection, "lr", row.lr, off=True))
         if row.preset == "materials":
             lines.append(_line(VarSection, "prior", {"tv": 1e-3}, off=True))
     return lines
