@@ -183,7 +183,7 @@ def test_alpha():
 
 def test_fog_behind_a_hidden_lamp_is_there():
     """A wall seen through absorbing fog, in which a lamp hangs that `hide_emitters` makes invisible: e^−σd of the whole way, within
-    four standard errors of at most 1 %; without the half behind the lamp it would be e^−σd/2. Mitsuba's `volpath` is black there."""
+    four standard errors of at most 1 %; without the half behind the lamp, e^−σd/2. Mitsuba's `volpath` is black there."""
     to, sigma = mi.ScalarTransform4f(), 0.5
 
     def seen(density: float) -> np.ndarray:
