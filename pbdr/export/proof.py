@@ -20,6 +20,7 @@ from .format import Source
 
 SIZE = 64  # longest side of the images that are compared, pixels
 SPP = 64
+LIT_SPP = 1024  # of the images under five lights: their noise has to stay well below what is compared
 BATCHES = 4  # independent images, whose spread is the noise
 SIGMAS = 5.0  # difference of the means that noise explains, in standard errors
 
@@ -107,8 +108,8 @@ def five_lights(source: Source, shapes: Callable[[], dict[str, Any]]) -> dict[st
     file = pbr.scene_of(shapes(), smaller(source).to_dict())
     for name, light in FIVE.items():
         try:
-            mine = batches(relit(source.scene, light), sensor, source.integrator, name)
-            other = batches(relit(file, light), sensor, source.integrator, f"{name}, file")
+            mine = batches(relit(source.scene, light), sensor, source.integrator, name, LIT_SPP)
+            other = batches(relit(file, light), sensor, source.integrator, f"{name}, file", LIT_SPP)
         except PbdrError as error:
             return {"skipped": str(error)}
         half = BATCHES // 2
@@ -116,5 +117,5 @@ def five_lights(source: Source, shapes: Callable[[], dict[str, Any]]) -> dict[st
             "psnr": metrics.psnr(other.mean(axis=0), mine.mean(axis=0)),
             "psnr_of_noise": metrics.psnr(mine[:half].mean(axis=0), mine[half:].mean(axis=0)),
         }
-    return {"protocol": metrics.PSNR_PROTOCOL, "view": source.views[0].name, "spp": SPP, "lights": result,
+    return {"protocol": metrics.PSNR_PROTOCOL, "view": source.views[0].name, "spp": LIT_SPP, "lights": result,
             "psnr": float(np.mean([entry["psnr"] for entry in result.values()]))}  # fmt: skip
