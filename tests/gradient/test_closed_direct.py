@@ -11,7 +11,7 @@ import drjit as dr
 import numpy as np
 import pytest
 
-from pbdr.boundary.edges import direct
+from pbdr.boundary.connect import straight
 from pbdr.transport import points
 from validation.agreement import assert_agrees, assert_differs
 from validation.closed_forms import derivative_of, lambert
@@ -211,6 +211,6 @@ def test_a_sheet_hides_what_lies_close_below_it(tmp_path, monkeypatch):
     found = lambda: derivatives(scene, tangents, camera.adjoint(), **{**OPTIONS, "n_direct": 2**17}).total  # noqa: E731
     assert_agrees(found(), [0.0], scale=scale, max_relative_se=0.005)
     monkeypatch.setattr(
-        direct, "is_met", lambda hit, known, _, away: (hit.shape == known.shape) & (dr.abs(hit.t - away) < 1e-3 * away)
+        straight, "is_met", lambda hit, known, _, away: (hit.shape == known.shape) & (dr.abs(hit.t - away) < 1e-3 * away)
     )
     assert_differs(found(), [0.0], scale=scale, by=0.5)

@@ -54,7 +54,7 @@ def watch(monkeypatch, changed):
     """Every function and method of the two packages."""
     seen = 0
     for package in (pbdr.boundary, pbdr.transport):
-        for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             module = importlib.import_module(found.name)
             holders = [module, *(c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == found.name)]
             for holder in holders:

@@ -50,6 +50,7 @@ SPP = {
     "shapes": 1024,
     "perspective": 1024,
     "distant": 65536,
+    "medium": 1024,
     "radiancemeter": 64,
     "hair": 1024,
     "linearcurve": 4096,
@@ -105,14 +106,16 @@ def ours(scene, chosen, tangents, spp, seed):
 
 
 def theirs(scene, parameter, along, spp, seed):
-    """Central difference of Mitsuba's `path`."""
+    """Central difference of Mitsuba's `path`, where there are media of its `volpathmis`."""
     params, start, step = traverse(scene), read(scene, parameter), STEPS.get(parameter.role, 0.02)
+    foggy = any(shape.interior_medium() or shape.exterior_medium() for shape in scene.mi.shapes())
+    tracer = integrator("volpathmis" if foggy else "path")
     pair = []
     with restored(params, [parameter.raw]):
         for offset in (step, -step):
             write(params, parameter, mi.TensorXf((start + offset * along).astype(np.float32)))
             params.update()
-            image = mi.render(scene.mi, integrator=integrator("path"), spp=spp, seed=seed)
+            image = mi.render(scene.mi, integrator=tracer, spp=spp, seed=seed)
             pair.append(np.array(image, dtype=np.float64))
     return float(np.sum((pair[0] - pair[1]) * weights(scene)) / (2 * step))
 

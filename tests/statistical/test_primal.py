@@ -90,7 +90,7 @@ def test_phase_functions(phase):
 
 def test_the_shortest_paths_through_media():
     """Transmittance and single scattering, in a medium whose extinction has a colour."""
-    compare(media.CASES["tinted"](), kind="volpathmis", max_depth=2, spp=400, local=0.03)
+    compare(media.CASES["tinted"](), kind="volpathmis", max_depth=2, spp=600, local=0.03)
 
 
 @pytest.mark.parametrize("max_depth", [1, 2, 8, -1])
