@@ -50,7 +50,7 @@ SPP = {
     "shapes": 1024,
     "perspective": 1024,
     "distant": 65536,
-    "medium": 1024,
+    "medium": 8192,
     "radiancemeter": 64,
     "hair": 1024,
     "linearcurve": 4096,
