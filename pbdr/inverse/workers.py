@@ -171,5 +171,5 @@ def _told() -> Iterator[None]:
 
 def _split(flat: Any, like: Sequence[Any]) -> list[Any]:
     """Cut a flat array into tensors of the shapes of `like`."""
-    cuts = np.cumsum([array.size for array in like])[:-1]
-    return [mi.TensorXf(part.reshape(array.shape)) for part, array in zip(np.split(flat, cuts), like, strict=True)]
+    ends = np.cumsum([array.size for array in like], dtype=int)  # nothing where least squares move all there is
+    return [mi.TensorXf(flat[end - array.size : end].reshape(array.shape)) for array, end in zip(like, ends, strict=True)]

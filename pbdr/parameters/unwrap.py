@@ -84,9 +84,9 @@ def _rows(values: Any, width: int) -> NDArray[np.float32]:
     return np.array(values, np.float32).reshape(-1, width)
 
 
-def _listed(ids: Sequence[str], verb: str = "") -> str:
+def _listed(ids: Sequence[str]) -> str:
     shown = ", ".join(map(repr, ids[:4])) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
-    return f"{'shape' if len(ids) == 1 else 'shapes'} {shown} {verb or ('has' if len(ids) == 1 else 'have')}"
+    return f"{'shape' if len(ids) == 1 else 'shapes'} {shown} {'has' if len(ids) == 1 else 'have'}"
 
 
 @cache

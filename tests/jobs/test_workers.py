@@ -17,7 +17,7 @@ from scipy import stats
 
 from pbdr import inverse
 from pbdr.inverse.fit import gradients
-from pbdr.inverse.workers import ALONE, Workers
+from pbdr.inverse.workers import ALONE, Workers, _split
 from pbdr.job import preflight, storage
 from pbdr.job.config import load_job
 from validation.tiny_job import write_job
@@ -75,6 +75,15 @@ def test_views_of_a_step_add_up_to_the_step_of_one_process(problem):
     parts = [gradient(problem, Part(rank, 3), views) for rank in range(3)]
     np.testing.assert_allclose(np.sum(parts, axis=0), alone, rtol=2e-4)
     assert np.abs(np.sum(parts[:2], axis=0) - alone).max() > 0.05 * np.abs(alone).max()
+
+
+@pytest.mark.parametrize("shapes", [[], [(2,)], [(2, 3), (1,), (4,)]])
+def test_sums_come_back_in_their_shapes(shapes):
+    """None, too: where least squares move all there is, no gradient is exchanged."""
+    given = [np.random.default_rng(1).normal(size=shape).astype(np.float32) for shape in shapes]
+    flat = np.concatenate([np.zeros(0, np.float32), *(array.ravel() for array in given)])
+    found = [np.array(tensor) for tensor in _split(flat, given)]
+    assert len(found) == len(given) and all((a == b).all() for a, b in zip(found, given, strict=True))
 
 
 SCRIPT = """
