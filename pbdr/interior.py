@@ -51,6 +51,10 @@ class Recorded:
         """Whether the camera segment ends at a surface, or meets nothing."""
         return True if self.flown is None else ~self.flown.collided
 
+    def shone(self) -> Any:
+        """Attached light that the media of the first segment add to it."""
+        return mi.Spectrum(0) if self.flown is None else volume.shone(self.flown, self.ray, True)
+
     def passed(self, features: Features) -> Any:
         """Attached transmittance of the first segment; None where no media are traced."""
         return None if self.flown is None else volume.transmitted(self.flown, self.ray, True, features)
@@ -107,7 +111,7 @@ def backward(
         emitted = visible_emission(scene, features, hit, ray, options, kept.reached())
         passed = kept.passed(features)
         seen = [_alpha(hit, passed, kept.flown), *_channels(tracer, scene, features, kept)]
-        arriving = emitted + radiance if passed is None else passed * (emitted + radiance)
+        arriving = emitted + radiance if passed is None else passed * (emitted + radiance) + kept.shone()
         objective = dr.sum(adjoint * arriving) * kept.jacobian
         for along, value in zip(others, seen, strict=False):
             objective += along / pixels.number * value * kept.jacobian
@@ -141,7 +145,7 @@ def forward(
         moving = [value * kept.jacobian for value in seen]
         shift = [] if kept.shift is None else [mi.Float(x) for x in kept.shift]
         d_emitted, d_origin, d_direction, d_start, *rest = sweep.tangents(
-            emitted * start, origin, direction, type(start)(start), *moving, *shift
+            emitted * start + kept.shone() * kept.jacobian, origin, direction, type(start)(start), *moving, *shift
         )
     d_reflected, _, _, reflected = sweep.sweep_forward(
         scene, features, options, kept.store, kept.count, d_origin, d_direction, d_start, dr.detach(start)

@@ -25,6 +25,8 @@ from pbdr.transforms import check_transforms
 
 #: Properties that hold the path of a file.
 FILE_PROPERTIES = frozenset({"filename", "volume_filename"})
+#: The plugin of media that shine (pbdr/transport/media/emissive.py).
+EMISSIVE = "emissive"
 
 
 @dataclass(eq=False)
@@ -136,11 +138,16 @@ def load_scene(
     for note in notes:
         warnings.warn(note, DataWarning, stacklevel=2)
     scene = Scene(_instantiate(config, state, label), label, named, notes, config, state)
-    if emitter_required and not scene.mi.emitters():
+    if emitter_required and not scene.mi.emitters() and not _shines(state):
         raise SceneError(f"{label} has no emitter, so every image of it is black: add one, for example 'constant'")
     if sensor_required and not scene.mi.sensors():
         raise SceneError(f"{label} has no sensor: add one, for example 'perspective', or give cameras")
     return scene
+
+
+def _shines(state: Any) -> bool:
+    """Whether there is a medium that is a light, which Mitsuba does not count among them."""
+    return any(node.props.plugin_name() == EMISSIVE for node in state.nodes)
 
 
 def load_object(description: Mapping[str, Any]) -> Any:

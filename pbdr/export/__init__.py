@@ -28,6 +28,8 @@ def chosen(names: Sequence[str]) -> list[type[Format]]:
     """Formats by name; all where none is named. OptionError for one that is unknown or lacks its package."""
     for name in names:
         if name not in FORMATS:
+            if name.lower().strip(".") in ("vdb", "openvdb", "nvdb"):
+                raise OptionError("there is no format 'vdb': PyPI has no wheel of openvdb. Take 'volumes' (.vol and .npy).")
             near = closest(name, FORMATS)
             hint = f" Closest: {near[0]}." if near else ""
             raise OptionError(f"there is no format '{name}'.{hint} Formats: {', '.join(FORMATS)}")

@@ -17,13 +17,15 @@ import numpy as np
 from ..data.images import encode_exr
 from ..errors import SceneError
 from ..job import storage
-from ..scene import FILE_PROPERTIES, Scene
+from ..scene import EMISSIVE, FILE_PROPERTIES, Scene
 
 TAGS = {
     "BSDF": "bsdf", "Emitter": "emitter", "Film": "film", "Integrator": "integrator", "Medium": "medium", "PhaseFunction": "phase",
     "ReconstructionFilter": "rfilter", "Sampler": "sampler", "Sensor": "sensor", "Shape": "shape", "Texture": "texture",
     "Volume": "volume",
 }  # fmt: skip
+#: Kinds of pbdr's own plugins.
+OURS = {EMISSIVE: "Medium", "smoothdielectric": "BSDF"}
 #: Where files of a plugin go.
 FOLDERS = {"Shape": "meshes", "Texture": "textures", "Emitter": "textures", "Volume": "volumes"}
 
@@ -69,6 +71,8 @@ class _Writer:
             return [f"{pad}<ref{name} id={quoteattr(node.props.id())}/>"]
         self.written.add(index)
         kind = str(node.type).rsplit(".", 1)[-1]
+        if kind == "Unknown":  # plugins in Python, where they do not come from a file
+            kind = OURS.get(node.props.plugin_name(), kind)
         if kind not in TAGS:
             raise SceneError(f"'{node.props.id()}' ({kind}) has no place in a scene file")
         own = index in self.top or index in self.shared or node.props.id() in self.named
@@ -121,7 +125,7 @@ class _Writer:
             name = self._fresh(folder, _plain(node.props.id()), ".exr")
             array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
             storage.write_bytes(self.folder / name, encode_exr(array))
-        elif key == "grid" and array.ndim == 4:
+        elif key == "grid" and array.ndim in (3, 4):
             name = self._fresh("volumes", _plain(node.props.id()), ".vol")
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             with storage.reported(self.folder / name):

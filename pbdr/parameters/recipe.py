@@ -58,6 +58,9 @@ def _put(state: Any, params: Any, parameter: Parameter, shapes: dict[str, Any], 
         owner = params.hierarchy[leaf][0]
         holder = nodes.get(owner.id()) if owner is not None else None
         slot = raw.split(".")[-2] if "." in raw else ""
+        if owner is not None and owner.class_name() == "ConstVolume":  # of a medium, which holds the number itself
+            medium, slot = params.hierarchy[owner][0], raw.split(".")[-3]
+            holder = nodes.get(owner.id()) or nodes.get(medium.id())
         if holder is None:
             node = nodes.get(raw.rpartition(".")[0])  # a bitmap that materials share is an object of the scene
             if node is None:
@@ -99,7 +102,8 @@ def _constant(props: Any, slot: str, params: Any, parameter: Parameter) -> None:
         del props["material"]
         slots = ["eta", "k"]
     for one in slots:
-        value = np.array(params[f"{prefix}.{one}.value"], dtype=np.float64).reshape(-1)
+        path = f"{prefix}.{one}.value" if f"{prefix}.{one}.value" in params else parameter.raw
+        value = np.array(params[path], dtype=np.float64).reshape(-1)
         props[one] = float(value[0]) if len(value) == 1 else mi.ScalarColor3d(*value.tolist())
 
 
@@ -124,7 +128,7 @@ def _number(props: Any, key: str, value: Any, parameter: Parameter) -> None:
 
 def _texels(props: Any, key: str, value: Any, parameter: Parameter) -> None:
     texels = np.ascontiguousarray(value, dtype=np.float32)
-    for name in ("filename", "bitmap", "data"):
+    for name in ("filename", "bitmap", "data", "grid"):
         if name in props:
             del props[name]
     plugin = props.plugin_name()
@@ -133,6 +137,8 @@ def _texels(props: Any, key: str, value: Any, parameter: Parameter) -> None:
     elif plugin == "bitmap" and key == "data":
         props["data"] = mi.TensorXf(texels)
         props["raw"] = True
+    elif plugin == "gridvolume" and key == "data":
+        props["grid"] = mi.VolumeGrid(texels)
     else:
         raise _nowhere(parameter)
 

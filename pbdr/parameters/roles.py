@@ -179,6 +179,7 @@ def _cameras() -> Iterator[Role]:
 def _media() -> Iterator[Role]:
     """Participating media."""
     yield Role("sigma_t", Kind.MEDIUM, bounds=POSITIVE, radiometric=True, lr=0.1)
+    yield Role("emission", Kind.MEDIUM, bounds=POSITIVE, radiometric=True, emitted=True, lr=0.1)
     yield Role("albedo", Kind.MEDIUM, bounds=UNIT, radiometric=True, lr=0.04)
     yield Role("phase_g", Kind.MEDIUM, ("g",), (-0.999, 0.999), True, lr=0.04)
 

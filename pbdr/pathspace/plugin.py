@@ -35,6 +35,7 @@ from pbdr.transport import (
 )
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
+from pbdr.transport.media import emissive
 from pbdr.transport.media import flight as flights
 from pbdr.transport.pixels import Pixels
 from pbdr.transport.tracer import Tracer
@@ -107,7 +108,8 @@ class PathSpaceMethods:
         support.check_film(sensor)
         film = sensor.film()
         channels.check(self.tracer.channels, scene)
-        tracing = self.tracer.path_options(defensive=0.0 if self._media(scene, sensor) else None)
+        traced = self._media(scene, sensor)
+        tracing = self.tracer.path_options(defensive=0.0 if traced else None, glows=traced and media.shining(scene, sensor))
         with dr.suspend_grad():
             film.prepare(self.aov_names())
             block = film.create_block()
@@ -121,8 +123,9 @@ class PathSpaceMethods:
                 radiance, _, valid = path.trace(scene, ray, hit, sampler, tracing, flown=flown)
                 if flown is not None and self.tracer.channels:
                     hit = hits.first_hit(self.tracer, scene, ray)
+                beside = 0 if flown is None else 1 - dr.mean(flown.weight)
                 others = [
-                    dr.select(valid, mi.Float(1), 0),
+                    dr.select(valid, mi.Float(1), beside),
                     *channels.values(self.tracer.channels, scene, hit, ray, ray),
                 ]
                 colour = spectra.to_rgb(radiance * weight, ray.wavelengths)
@@ -139,7 +142,7 @@ class PathSpaceMethods:
     # ------------------------------------------------------------------ gradients
 
     def _gradient_options(self, scene: Any, sensor: Any, features: Features) -> path.PathOptions:
-        warp = None
+        warp, traced = None, self._media(scene, sensor)
         if self.options.boundary == "warp" and features.edges_seen_to_move:
             warp = warp_camera.build(scene, sensor, self.tracer, features, self.tables, self.options.warp)
         return self.tracer.path_options(
@@ -147,7 +150,8 @@ class PathSpaceMethods:
             uniform_environment=UNIFORM_ENVIRONMENT if features.environment_radiance else 0.0,
             h=dr.opaque(mi.Float, self.options.blend_distance or default_blend_distance(scene, features)),
             warp=warp,
-            defensive=flights.DEFENSIVE if self._media(scene, sensor) else None,
+            defensive=flights.DEFENSIVE if traced else None,
+            glows=traced and media.shining(scene, sensor),
             interfaces=features.interfaces,
         )
 
@@ -318,6 +322,7 @@ def register() -> None:
             mi.register_integrator("pathspace", lambda props: plugin(props))
             for model in lenses.DISTORTED:
                 mi.register_sensor(model, distorted.make(model))
+            mi.register_medium(emissive.PLUGIN, emissive.make())
             mi.register_bsdf(glass.PLUGIN, glass.make())
 
     mi.detail.add_variant_callback(on_variant)

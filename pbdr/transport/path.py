@@ -29,7 +29,7 @@ class PathOptions:
     for primal rendering. `h`: blend distance of (3a), scene units; a
     device array where it follows the geometry's size, which as a number would make new kernels. `warp`: edges that segments
     follow (boundary/warp/rays.py, not known here), or None. `defensive`: collisions with nothing (media/flight.py);
-    None where media are not traced. `interfaces`: shapes that bend nothing and move, between media.
+    None where media are not traced. `interfaces`: shapes that bend nothing and move, between media. `glows`: media may shine.
     """
 
     max_depth: int
@@ -41,6 +41,7 @@ class PathOptions:
     warp: Any = None
     defensive: Any = None
     interfaces: tuple[Any, ...] = ()
+    glows: bool = False
 
 
 class PathStore:
@@ -53,12 +54,17 @@ class PathStore:
         self.wavelengths = wavelengths
         zero, vector = mi.Float(0), mi.Vector3f(0)
         hit = hits.pack(hits.no_hit())
-        way = () if way is None else (flights.nowhere(way.crossing is not None).pack(),)
-        self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero, *way))
+        arriving: tuple[Any, ...] = ()
+        lit: tuple[Any, ...] = ()
+        if way is not None:
+            moving = way.crossing is not None
+            arriving = (flights.nowhere(moving, way.glow is not None).pack(),)
+            lit = (flights.nowhere(moving).pack(),)
+        self.vertices = dr.alloc_local(tuple, max_depth, value=(hit, vector, vector, zero, *arriving))
         light = (hit, vector, zero, mi.UInt32(0))
         bounce = (vector, zero, mi.UInt32(0), zero, mi.Point2f(0), mi.Spectrum(0))
         warps = () if warp is None else (warp.nothing(), warp.nothing())  # of both segments
-        self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce, *warps, *way))
+        self.scatters = dr.alloc_local(tuple, max(max_depth - 1, 1), value=(light, bounce, *warps, *lit))
 
     def keep(self, k: Any, hit: Any, ray: Any, onward: Any, inverse: Any, kind: Any, sample: Any, active: Any) -> None:
         """Vertex `k`, where `ray` hits, scattering `onward`, for sweeps to which motion alone counts.
@@ -78,8 +84,10 @@ def first_segment(
     if options.defensive is None:
         return hits.first_hit(tracer, scene, ray, bundled=True), None
     medium = mi.MediumPtr(sensor.get_medium())
-    hides, interfaces = options.hide_emitters, options.interfaces
-    flown = flights.fly(scene, ray, medium, sampler, options.defensive, hides=hides, interfaces=interfaces)
+    flown = flights.fly(
+        scene, ray, medium, sampler, options.defensive, hides=options.hide_emitters, interfaces=options.interfaces,
+        glows=options.glows, last=mi.Bool(True) if options.max_depth <= 1 else None,
+    )  # fmt: skip
     return flown.hit, flown
 
 
@@ -126,9 +134,10 @@ def trace(
     active = mi.Bool(active)
     valid = mi.Bool((not options.hide_emitters) and scene.environment() is not None) & active
     throughput = mi.Spectrum(1) if flown is None else mi.Spectrum(flown.weight)
+    radiance = mi.Spectrum(0) if flown is None or flown.glow is None else dr.select(active, flown.glow.light, 0)
     at = _Path(
         mi.Ray3f(dr.detach(ray)), mi.PreliminaryIntersection3f(hit), flown, active, mi.UInt32(depth), mi.Bool(reflected_only),
-        throughput, valid, mi.Float(1), dr.zeros(mi.Interaction3f), mi.Float(1), mi.Bool(True), mi.Spectrum(0), mi.UInt32(0),
+        throughput, valid, mi.Float(1), dr.zeros(mi.Interaction3f), mi.Float(1), mi.Bool(True), radiance, mi.UInt32(0),
     )  # fmt: skip
     while dr.hint(
         at.active, max_iterations=options.max_depth, label="pathspace: trace", exclude=[scene, options, interfaces]
@@ -178,7 +187,10 @@ def _scattered(scene: Any, vertex: Any, at: _Path, sampler: Any, options: PathOp
     alive, survival = _roulette(sampler, options, throughput, eta, None if scatters is None else inverse, at.depth, going)
     throughput /= survival
     following = going & alive
-    hit, flown, throughput = _next_hit(scene, vertex, ray, onward, sampler, options, at.flown, throughput, following)
+    hit, flown, glow = _next_hit(scene, vertex, ray, onward, sampler, options, at, following)
+    if flown is not None:
+        radiance = radiance + dr.select(following, throughput * glow, 0)
+        throughput = throughput * flown.weight
 
     if scatters is not None:
         inverse = dr.select(following, inverse / survival, 0)
@@ -196,16 +208,16 @@ def _scattered(scene: Any, vertex: Any, at: _Path, sampler: Any, options: PathOp
 
 
 def _next_hit(
-    scene: Any, vertex: Any, ray: Any, onward: Any, sampler: Any, options: PathOptions, flown: Any, throughput: Any, active: Any
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    """First hit of the next segment, the way there in media, and the throughput after it."""
-    if flown is None:
-        return scene.ray_intersect_preliminary(ray, coherent=False, active=active), None, throughput
+    scene: Any, vertex: Any, ray: Any, onward: Any, sampler: Any, options: PathOptions, at: _Path, active: Any
+) -> tuple[Any, Any, Any]:
+    """First hit of the next segment, the way there in media, and the light that they add to it. `at`: where the path is."""
+    if at.flown is None:
+        return scene.ray_intersect_preliminary(ray, coherent=False, active=active), None, 0
     way = flights.fly(
-        scene, ray, vertex.beyond(onward), sampler, options.defensive, flown.posterior, active=active,
-        interfaces=options.interfaces,
+        scene, ray, vertex.beyond(onward), sampler, options.defensive, at.flown.posterior, active=active,
+        interfaces=options.interfaces, glows=options.glows, last=at.depth + 2 >= options.max_depth,
     )  # fmt: skip
-    return way.hit, way, throughput * way.weight
+    return way.hit, way, 0 if way.glow is None else way.glow.light
 
 
 def _kept_light(scene: Any, vertex: Any, sampler: Any, options: PathOptions, active: Any) -> tuple[Any, Any]:

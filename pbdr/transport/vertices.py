@@ -57,8 +57,10 @@ def scatter(
         met = dr.select(specular, lobe * seen, met)
         onward = dr.select(specular, direction, onward)
     if flown:
-        passed = volume.transmitted(flights.unpack(flown[0]), segment, going, features)
-        met, weight = mi.Spectrum(passed * met), mi.Spectrum(weight * passed)  # Eq. (19)
+        way = flights.unpack(flown[0])
+        passed = volume.transmitted(way, segment, going, features)
+        met = mi.Spectrum(passed * met + weight * volume.shone(way, segment, going))  # Eq. (23)
+        weight = mi.Spectrum(weight * passed)  # Eq. (19)
     return local + met, weight, dr.replace_grad(segment.o, at.si.p), onward, throughput
 
 

@@ -24,7 +24,7 @@ KINDS = {
     "Sensor": "sensor", "Film": "film", "ReconstructionFilter": "filter", "Medium": "medium", "PhaseFunction": "phase",
 }  # fmt: skip
 NO_PART = ("Integrator", "Sampler")  # kinds on which no radiance depends
-OURS = {"smoothdielectric", "opencv", "opencv_fisheye"}
+OURS = {"smoothdielectric", "emissive", "opencv", "opencv_fisheye"}
 
 
 def shipped():

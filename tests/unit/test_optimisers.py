@@ -69,7 +69,7 @@ def test_total_variation_and_its_derivative(wrap):
 
     leaf = tensor(value)
     dr.enable_grad(leaf)
-    result = priors.tv(leaf, wrap=wrap)
+    result = priors.variation(leaf, wrap=wrap)
     assert float(result[0]) == pytest.approx(reference(value.astype(float)), rel=1e-4)
     dr.backward(result)
     for index in ((0, 0, 0), (3, 4, 2), (1, 2, 1)):
@@ -78,7 +78,7 @@ def test_total_variation_and_its_derivative(wrap):
         shifted[1][index] += 1e-6
         slope = (reference(shifted[1]) - reference(shifted[0])) / 2e-6
         assert np.array(dr.grad(leaf))[index] == pytest.approx(slope, rel=1e-3, abs=1e-5)
-    assert float(priors.tv(tensor(np.full((3, 3, 1), 0.7)))[0]) == pytest.approx(0.0, abs=1e-7)
+    assert float(priors.variation(tensor(np.full((3, 3, 1), 0.7)))[0]) == pytest.approx(0.0, abs=1e-7)
 
 
 @pytest.mark.parametrize(("count", "per_step"), [(1, 1), (5, 2), (6, 3), (3, 8)])

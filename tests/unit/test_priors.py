@@ -42,22 +42,27 @@ def test_a_prior_is_a_weight_or_a_table():
 
 @pytest.mark.parametrize("wrap", [False, True])
 def test_relative_variation_does_not_change_when_a_channel_is_scaled(wrap):
-    reference = float(priors.tv_relative(texture(), wrap=wrap)[0])
-    assert float(priors.tv_relative(texture((2.0, 0.5, 1.3)), wrap=wrap)[0]) == pytest.approx(reference, rel=1e-3)
+    reference = float(priors.variation(texture(), wrap=wrap, relative=True)[0])
+    assert float(priors.variation(texture((2.0, 0.5, 1.3)), wrap=wrap, relative=True)[0]) == pytest.approx(
+        reference, rel=1e-3
+    )
     # Negative control: the absolute one does.
-    change = float(priors.tv(texture((2.0, 0.5, 1.3)), wrap=wrap)[0]) / float(priors.tv(texture(), wrap=wrap)[0])
+    change = float(priors.variation(texture((2.0, 0.5, 1.3)), wrap=wrap)[0]) / float(
+        priors.variation(texture(), wrap=wrap)[0]
+    )
     assert abs(change - 1) > 0.1
 
 
 def test_gradient_of_relative_variation_agrees_with_differences_and_has_no_part_along_the_scale():
     leaf = texture()
     dr.enable_grad(leaf)
-    dr.backward(priors.tv_relative(leaf))
+    dr.backward(priors.variation(leaf, relative=True))
     gradient, values = np.array(dr.grad(leaf), dtype=np.float64), np.array(texture(), dtype=np.float64)
     direction = np.random.default_rng(4).normal(size=values.shape)
     step = 1e-4  # below the width of the rounded corner
     ends = [
-        float(priors.tv_relative(mi.TensorXf((values + s * direction).astype(np.float32)))[0]) for s in (step, -step)
+        float(priors.variation(mi.TensorXf((values + s * direction).astype(np.float32)), relative=True)[0])
+        for s in (step, -step)
     ]
     assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(np.sum(gradient * direction), rel=0.02)
     along = np.sum(gradient * values, axis=(0, 1))
@@ -191,12 +196,39 @@ def test_variation_of_colours_is_that_of_their_differences_and_has_its_gradient(
     expected = sum(
         np.mean(np.sqrt(((shifted(x, *step, False) - x) ** 2).sum(axis=2) + 1e-6) - 1e-3) for step in ((0, 1), (1, 0))
     )
-    assert float(priors.tv_colour(texture())[0]) == pytest.approx(expected, rel=1e-4)
+    assert float(priors.variation(texture(), joint=True)[0]) == pytest.approx(expected, rel=1e-4)
     # Negative control: channels one by one are something else.
-    assert float(priors.tv(texture())[0]) != pytest.approx(expected, rel=0.1)
+    assert float(priors.variation(texture())[0]) != pytest.approx(expected, rel=0.1)
     leaf = texture()
     dr.enable_grad(leaf)
-    dr.backward(priors.tv_colour(leaf))
+    dr.backward(priors.variation(leaf, joint=True))
     gradient, direction = np.array(dr.grad(leaf), dtype=np.float64), np.random.default_rng(4).normal(size=x.shape)
-    ends = [float(priors.tv_colour(mi.TensorXf((x + s * direction).astype(np.float32)))[0]) for s in (1e-3, -1e-3)]
+    ends = [
+        float(priors.variation(mi.TensorXf((x + s * direction).astype(np.float32)), joint=True)[0])
+        for s in (1e-3, -1e-3)
+    ]
     assert (ends[0] - ends[1]) / 2e-3 == pytest.approx(np.sum(gradient * direction), rel=0.02)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_variation_of_grids(joint):
+    """(Z, Y, X, C): differences along three axes, against NumPy, and the derivative against differences."""
+    values = np.random.default_rng(7).uniform(size=(3, 4, 5, 2))
+    smooth = 0.05
+
+    def formula(x):
+        total = 0.0
+        for axis in range(3):
+            square = np.diff(x, axis=axis, append=np.take(x, [-1], axis)) ** 2
+            square = square.sum(-1) if joint else square
+            total += np.mean(np.sqrt(square + smooth**2) - smooth)
+        return total
+
+    leaf = mi.TensorXf(values.astype(np.float32))
+    dr.enable_grad(leaf)
+    found = priors.variation(leaf, joint=joint, smooth=smooth)
+    assert float(found[0]) == pytest.approx(formula(values), rel=1e-4)
+    dr.backward(found)
+    direction = np.random.default_rng(8).normal(size=values.shape)
+    slope = (formula(values + 1e-5 * direction) - formula(values - 1e-5 * direction)) / 2e-5
+    assert float(np.sum(np.array(dr.grad(leaf)) * direction)) == pytest.approx(slope, rel=1e-3)

@@ -110,6 +110,7 @@ def test_every_equation_has_a_row(root):
         "21",
         "21a",
         "22",
+        "23",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 

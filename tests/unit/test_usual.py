@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pbdr import inverse
-from pbdr.inverse.priors.tv import tv_colour
+from pbdr.inverse.priors.tv import variation
 from pbdr.inverse.problem import JOB, View
 from pbdr.inverse.unknowns import EVEN, moves_nothing
 from pbdr.parameters import VariableSpec
@@ -86,7 +86,7 @@ def test_a_step_counts_the_prior_in_units_of_the_loss_and_of_the_mean_value():
         return info.prior / abs(info.loss)
 
     mean = uneven.mean()
-    expected = EVEN * 256 / 96 * float(tv_colour(mi.TensorXf(uneven))[0]) / mean
+    expected = EVEN * 256 / 96 * float(variation(mi.TensorXf(uneven), joint=True)[0]) / mean
     assert prior(uneven) == pytest.approx(expected, rel=0.01)
     assert prior(0.5) == pytest.approx(0, abs=1e-6)
     assert prior(uneven, prior={"tv_colour": 0.0}) == 0  # negative control

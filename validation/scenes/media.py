@@ -51,6 +51,12 @@ def cloud(albedo: Any = 0.8, phase: Dict | None = None, values: Any = None, **re
     return {"type": "heterogeneous", "sigma_t": volume(density), "albedo": albedo, "phase": phase or isotropic(), **rest}
 
 
+def flame(emission: Any = 0.7, sigma_t: Any = 1.5, albedo: Any = 0.0, **rest: Any) -> Dict:
+    """A medium that shines; numbers, colours or volumes."""
+    described = {"type": "emissive", "emission": emission, "sigma_t": sigma_t, "albedo": albedo, "phase": isotropic()}
+    return {**described, **rest}
+
+
 def phases() -> dict[str, Dict]:
     """Every phase function that Mitsuba ships."""
     fibres = np.broadcast_to(np.array([0.9, 0.3, 0.1, 0.1, 0, 0], np.float32), (2, 2, 2, 6))

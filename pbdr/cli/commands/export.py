@@ -15,7 +15,7 @@ Formats = Annotated[
     tyro.conf.UseAppendAction[list[str]],
     tyro.conf.arg(
         aliases=["-f"], metavar="FORMAT",
-        help="mitsuba, gltf, obj, ply, usd, environment, transforms or colmap; may be repeated. All of them by default.",
+        help="mitsuba, gltf, obj, ply, usd, environment, transforms, colmap or volumes; may be repeated. All of them by default.",
     ),
 ]  # fmt: skip
 

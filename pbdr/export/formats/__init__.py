@@ -10,7 +10,8 @@ from .mitsuba import MitsubaScene
 from .obj import Obj
 from .ply import Ply
 from .usd import Usd
+from .volumes import Volumes
 
 FORMATS: dict[str, type[Format]] = {
-    one.name: one for one in (MitsubaScene, Gltf, Obj, Ply, Usd, EnvironmentMap, Transforms, Colmap)
+    one.name: one for one in (MitsubaScene, Gltf, Obj, Ply, Usd, EnvironmentMap, Transforms, Colmap, Volumes)
 }

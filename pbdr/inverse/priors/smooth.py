@@ -1,4 +1,4 @@
-"""Smoothness: neighbouring texels are alike, and change slowly where they change."""
+"""Smoothness: neighbouring cells of a texture or a grid are alike, and change slowly where they change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import drjit as dr
 
 from pbdr.inverse.priors.prior import Prior
-from pbdr.inverse.priors.texture import constant, neighbour
+from pbdr.inverse.priors.texture import constant, neighbours
 from pbdr.parameters.place import Place
 
 
@@ -19,9 +19,7 @@ class Smooth(Prior):
     name: ClassVar[str] = "smooth"
 
     def __call__(self, value: Any, place: Place) -> Any:
-        dx = neighbour(value, 0, 1, wrap=place.wraps) - value.array
-        dy = neighbour(value, 1, 0) - value.array
-        return dr.mean(dr.square(dx) + dr.square(dy))
+        return dr.mean(sum(dr.square(x - value.array) for x in neighbours(value, wrap=place.wraps)))
 
     def refusal(self, place: Place) -> str:
         return constant(place)
@@ -34,8 +32,8 @@ class TextureLaplacian(Prior):
     name: ClassVar[str] = "texture_laplacian"
 
     def __call__(self, value: Any, place: Place) -> Any:
-        around = sum(neighbour(value, *step, wrap=place.wraps) for step in ((0, 1), (0, -1), (1, 0), (-1, 0)))
-        return dr.mean(dr.square(around - 4 * value.array))
+        around = [x for step in (1, -1) for x in neighbours(value, step, wrap=place.wraps)]
+        return dr.mean(dr.square(sum(around) - len(around) * value.array))
 
     def refusal(self, place: Place) -> str:
         return constant(place)

@@ -1,4 +1,4 @@
-"""What priors of textures share: texels beside a texel, and where there are none."""
+"""What priors of textures and grids share: cells beside a cell, and where there are none."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ import mitsuba as mi
 from pbdr.parameters.place import Place
 
 
-def neighbour(value: Any, down: int, right: int, *, wrap: bool = False) -> Any:
-    """Return, texel by texel of a texture (H, W, C), the flat value of the texel `down` rows and `right` columns away.
+def neighbours(value: Any, step: int = 1, *, wrap: bool = False) -> list[Any]:
+    """Return, one for each axis of a texture (H, W, C) or grid (Z, Y, X, C), the flat values of the cells `step` further along it.
 
-    Beyond the border it is the last texel; with `wrap`, the left and the right edge touch.
+    Beyond the border it is the last cell; with `wrap`, the left and the right edge touch.
     """
-    h, w, c = (int(n) for n in value.shape)
-    lane = dr.arange(mi.Int32, h * w * c)
-    row, column, channel = lane // (w * c), (lane // c) % w, lane % c
-    row = dr.clip(row + down, 0, h - 1)
-    column = column + right
-    column = (column + w) % w if wrap else dr.clip(column, 0, w - 1)
-    return dr.gather(mi.Float, value.array, mi.UInt32((row * w + column) * c + channel))
+    *sizes, channels = (int(n) for n in value.shape)
+    lane = dr.arange(mi.Int32, len(value.array))
+    found, stride = [], channels
+    for axis, size in reversed(list(enumerate(sizes))):
+        here = (lane // stride) % size
+        there = here + step
+        across = wrap and axis == len(sizes) - 1
+        there = (there + size) % size if across else dr.clip(there, 0, size - 1)
+        found.append(dr.gather(mi.Float, value.array, mi.UInt32(lane + (there - here) * stride)))
+        stride = stride * size
+    return found[::-1]
 
 
 def constant(place: Place) -> str:
-    """Return why a prior of neighbouring texels means nothing for a constant; "" for a texture."""
-    texels = place.parameter is None or len(place.parameter.shape) == 3
-    return "" if texels else "a constant has no variation; give 'texture' or drop it"
+    """Return why a prior of neighbouring cells means nothing for a constant; "" for a texture or a grid."""
+    cells = place.parameter is None or len(place.parameter.shape) in (3, 4)
+    return "" if cells else "a constant has no variation; give 'texture' or drop it"
 
 
 def colour(value: Any) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Participating media (docs/theory.md, section 11): which scenes have them, and what is refused by name.
 
-flight.py   straight ways through media, to the next collision or surface, and to lights
-volume.py   collisions as vertices of paths, and transmittance with derivatives
+flight.py    straight ways through media, to the next collision or surface, and to lights; piece.py: what they are made of
+volume.py    collisions as vertices of paths, and transmittance and light of ways with derivatives
+emissive.py  media that shine; glow.py: what they add to a way
 """
 
 from __future__ import annotations
@@ -15,27 +16,42 @@ from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups
 from pbdr.parameters import is_radiometric, roles, traverse
 from pbdr.transport import cones
+from pbdr.transport.media import emissive
 
 HANDLING = ("trace", "ignore")
 CLEAR = 1.001  # times the size of a shape, that the grid of a medium in it has to reach at least
 
 
-def places(scene: Any, sensor: Any) -> list[str]:
-    """Where the media are that rays from `sensor` may cross: "inside 'slab'", "around 'lamp'"."""
+def _placed(scene: Any, sensor: Any) -> list[tuple[Any, str]]:
+    """The media that rays from `sensor` may cross, and where they are: "inside 'slab'", "around 'lamp'"."""
     found = []
     for shape in groups.everything(scene):
         for medium, where in ((shape.interior_medium(), "inside"), (shape.exterior_medium(), "around")):
             if medium is not None:
-                found.append(f"{where} '{shape.id()}'")
+                found.append((medium, f"{where} '{shape.id()}'"))
     if sensor.get_medium() is not None:
-        found.append(f"around the sensor '{sensor.id()}'")
+        found.append((sensor.get_medium(), f"around the sensor '{sensor.id()}'"))
     return found
 
 
+def places(scene: Any, sensor: Any) -> list[str]:
+    """Where the media are that rays from `sensor` may cross."""
+    return [where for _, where in _placed(scene, sensor)]
+
+
+def shining(scene: Any, sensor: Any) -> bool:
+    """Whether one of the media that rays from `sensor` may cross shines."""
+    return any(emissive.glows(medium) for medium, _ in _placed(scene, sensor))
+
+
 def reference(scene: Any, options: Mapping[str, Any]) -> str:
-    """Mitsuba's integrator that renders all that `pathspace` with these options does: `path`, with media `volpathmis`."""
-    media = options.get("media") != "ignore" and any(places(scene, sensor) for sensor in scene.sensors())
-    return "volpathmis" if media else "path"
+    """The integrator that renders all that `pathspace` with these options does: Mitsuba's `path`, with media `volpathmis`.
+
+    Where media shine, which Mitsuba's do not, it is `pathspace` itself.
+    """
+    if options.get("media") == "ignore" or not any(places(scene, sensor) for sensor in scene.sensors()):
+        return "path"
+    return "pathspace" if any(shining(scene, sensor) for sensor in scene.sensors()) else "volpathmis"
 
 
 def interfaces(scene: Any, attached: Iterable[Any]) -> tuple[Any, ...]:
@@ -47,6 +63,7 @@ def interfaces(scene: Any, attached: Iterable[Any]) -> tuple[Any, ...]:
     for parameter in attached:
         shape = parameter.owners[0]
         if isinstance(shape, mi.Shape) and shape not in found and _is_interface(shape):
+            _check_dark(scene, parameter.raw)
             _check_grids(shape, parameter.raw)
             found.append(shape)
     return tuple(found)
@@ -74,6 +91,17 @@ def _check_grids(shape: Any, raw: str) -> None:
                     f"'{raw}' moves the border of a medium whose grid ends there, or inside: the border of a grid does not move "
                     "with the shape, and the image has a kink where they meet. Make the grid larger than the shape."
                 )
+
+
+def _check_dark(scene: Any, raw: str) -> None:
+    """The end term of light that a medium adds on either side of its border is not there yet."""
+    found = [shape.id() for shape in groups.everything(scene) for medium in (shape.interior_medium(), shape.exterior_medium())
+               if medium is not None and emissive.glows(medium)]  # fmt: skip
+    if found:
+        raise SceneError(
+            f"'{raw}' moves the border of a medium, and the medium of '{found[0]}' shines: what the border uncovers has no "
+            "derivative in this version. Hold the border, or take the emission out."
+        )
 
 
 def _listed(found: list[str]) -> str:

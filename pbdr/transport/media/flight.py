@@ -23,6 +23,8 @@ import mitsuba as mi
 from pbdr import seeds
 from pbdr.geometry import rounding
 from pbdr.transport import hits
+from pbdr.transport.media.glow import LOOKS, Glow
+from pbdr.transport.media.piece import Piece, interaction, number, pointer
 
 DEFENSIVE = 0.5  # expected number of collisions with nothing a piece, in gradients
 STOPS = 0.4  # probability that a way ends at an interface that moves, in gradients
@@ -30,16 +32,6 @@ END = 1 - 1e-4  # fraction of the way to a light that has to be free: Mitsuba's 
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
-class Piece:
-    """A piece of a way: distances at which it begins and ends, its medium, and the rate of tentative collisions in it."""
-
-    begin: Any
-    end: Any
-    rate: Any
-    medium: Any
-
-
-@dataclass
 class Crossing:
     """An interface that moves: hit, the media before and behind it.
 
@@ -66,6 +58,7 @@ class Flight:
     piece      one of the pieces, drawn to stand for the optical depth of all; `share`: one over its probability
     place      a uniform random number
     crossing   one of the interfaces that move; None where none does
+    glow       light that the media of the way add to it; None where none shines
     """
 
     hit: Any
@@ -78,51 +71,40 @@ class Flight:
     share: Any
     place: Any
     crossing: Crossing | None = None
+    glow: Glow | None = None
 
     def pack(self) -> tuple[Any, ...]:
-        """What `scatter` needs: plain numbers for local memory."""
-        pointer = lambda medium: dr.reinterpret_array(mi.UInt32, medium)  # noqa: E731
-        piece = self.piece
-        where = dr.select(self.collided, mi.UInt32(1), mi.UInt32(0)), self.t, pointer(self.medium), self.weight
-        way = *where, piece.begin, piece.end, pointer(piece.medium), self.share, self.place
-        if self.crossing is None:
-            return way
+        """What `scatter` needs, as plain numbers for local memory: of the way, of its crossing, of its glow."""
+        where = dr.select(self.collided, mi.UInt32(1), mi.UInt32(0)), self.t, number(self.medium), self.weight
+        way = *where, *self.piece.pack(), self.share, self.place
         at = self.crossing
-        stops = dr.select(at.stops, mi.UInt32(1), mi.UInt32(0))
-        return *way, hits.pack(at.hit), pointer(at.before), pointer(at.behind), at.share, stops
+        crossing: tuple[Any, ...] = ()
+        if at is not None:
+            stops = dr.select(at.stops, mi.UInt32(1), mi.UInt32(0))
+            crossing = hits.pack(at.hit), number(at.before), number(at.behind), at.share, stops
+        return way, crossing, () if self.glow is None else self.glow.pack()
 
 
 def unpack(record: tuple[Any, ...]) -> Flight:
     """Inverse of `Flight.pack`, as far as it goes."""
-    collided, t, medium, weight, begin, end, inside, share, place, *rest = record
-    pointer = lambda number: dr.reinterpret_array(mi.MediumPtr, number)  # noqa: E731
-    piece = Piece(begin, end, mi.Float(0), pointer(inside))
+    (collided, t, medium, weight, begin, end, inside, share, place), crosses, glows = record
     crossing = None
-    if rest:
-        hit, before, behind, probability, stops = rest
+    if crosses:
+        hit, before, behind, probability, stops = crosses
         crossing = Crossing(hits.unpack(hit), pointer(before), pointer(behind), probability, stops != 0)
-    return Flight(None, collided != 0, t, pointer(medium), weight, None, piece, share, place, crossing)
+    piece, glow = Piece.unpack(begin, end, inside), Glow.unpack(glows) if glows else None
+    return Flight(None, collided != 0, t, pointer(medium), weight, None, piece, share, place, crossing, glow)
 
 
-def nowhere(moving: bool = False) -> Flight:
-    """A way of length zero, of width 1, through nothing. `moving`: whether interfaces move."""
-    nothing, zero = dr.zeros(mi.MediumPtr), mi.Float(0)
-    piece = Piece(mi.Float(0), mi.Float(0), mi.Float(0), mi.MediumPtr(nothing))
+def nowhere(moving: bool = False, glowing: bool = False) -> Flight:
+    """A way of length zero, of width 1, through nothing. `moving`: whether interfaces move; `glowing`: whether media shine."""
+    piece, zero = Piece.none(), mi.Float(0)
     crossing = None
     if moving:
-        media = mi.MediumPtr(nothing), mi.MediumPtr(nothing)
-        crossing = Crossing(hits.no_hit(), *media, mi.Float(0), mi.Bool(False))
+        crossing = Crossing(hits.no_hit(), piece.medium, piece.medium, mi.Float(0), mi.Bool(False))
     one, no = (mi.Spectrum(1), mi.Spectrum(1)), mi.Bool(False)
-    return Flight(hits.no_hit(), no, zero, nothing, *one, piece, mi.Float(0), mi.Float(0), crossing)
-
-
-def interaction(ray: Any, t: Any, medium: Any) -> Any:
-    """The point of a ray at distance t in a medium, as Mitsuba's media and phase functions ask for it."""
-    mei = dr.zeros(mi.MediumInteraction3f)
-    mei.t, mei.p, mei.wi = t, dr.fma(ray.d, t, ray.o), -ray.d
-    mei.time, mei.wavelengths, mei.medium = ray.time, ray.wavelengths, medium
-    mei.sh_frame = mi.Frame3f(mei.wi)
-    return mei
+    glow = Glow.none() if glowing else None
+    return Flight(hits.no_hit(), no, zero, piece.medium, *one, piece, mi.Float(0), mi.Float(0), crossing, glow)
 
 
 def is_interface(si: Any) -> Any:
@@ -130,18 +112,6 @@ def is_interface(si: Any) -> Any:
     flags = si.bsdf().flags()
     scatters = int(mi.BSDFFlags.All) & ~int(mi.BSDFFlags.Null)
     return mi.has_flag(flags, mi.BSDFFlags.Null) & ((flags & scatters) == 0) & (si.shape.emitter() == None)  # noqa: E711
-
-
-def _piece(ray: Any, medium: Any, begin: Any, end: Any, defensive: float, active: Any) -> Piece:
-    """The part between two distances that lies in the medium."""
-    there, first, last = medium.intersect_aabb(ray)
-    begin = dr.maximum(begin, first)
-    end = dr.minimum(end, last)
-    there = there & active & (medium != None) & (end > begin)  # noqa: E711
-    rate = dr.max(mi.Spectrum(medium.get_majorant(interaction(ray, begin, medium), there)))
-    if defensive > 0:
-        rate = dr.maximum(rate, dr.rcp(end - begin))
-    return Piece(begin, dr.select(there, end, begin), dr.select(there, rate, 0), medium)
 
 
 def _ahead(scene: Any, ray: Any, begin: Any, active: Any) -> Any:
@@ -156,39 +126,42 @@ def _ahead(scene: Any, ray: Any, begin: Any, active: Any) -> Any:
 @dr.syntax
 def fly(
     scene: Any, ray: Any, medium: Any, sampler: Any, defensive: float = 0.0, posterior: Any = None, reach: Any = None,
-    active: Any = True, hides: bool = False, interfaces: tuple[Any, ...] = (),
+    active: Any = True, hides: bool = False, interfaces: tuple[Any, ...] = (), glows: bool = False, last: Any = None,
 ) -> Flight:  # fmt: skip
     """Follow `ray`, which starts in `medium`, until it collides or meets a surface that is no interface.
 
     `defensive`: collisions a piece with nothing, for gradients; `posterior`: of the flight before. With `reach`, a distance,
     nothing collides before it, and the weight is the transmittance. `hides`: lights are looked through. `interfaces`: those that
-    move.
+    move. `glows`: media may shine. `last`: lanes whose path ends with this way, where a collision would be of no use: as with
+    `reach`; None for none.
     """
     ray = mi.Ray3f(dr.detach(ray))
     numbers = seeds.branch(sampler, active)
-    collides = reach is None
+    collides, passes = reach is None, reach is not None or last is not None
+    through = mi.Bool(not collides if last is None else last)  # lanes without collisions
     limit = mi.Float(dr.inf) if reach is None else mi.Float(reach) * END
-    state, piece, total = nowhere(interfaces != ()), nowhere().piece, mi.Float(0)
+    state, piece, total = nowhere(interfaces != (), glows), Piece.none(), mi.Float(0)
+    expected = max(1.0 if defensive > 0 else 0.0, LOOKS if glows else 0.0)
     state.medium = mi.MediumPtr(medium)
     state.posterior = mi.Spectrum(1 if posterior is None else posterior)
-    begin, t = mi.Float(0), mi.Float(0)
-    flying, fresh = mi.Bool(active), mi.Bool(active)
-    while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit, interfaces]):
+    begin, t, flying, fresh = mi.Float(0), mi.Float(0), mi.Bool(active), mi.Bool(active)
+    while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit, interfaces, through]):
         # ---- a new piece: how far it goes
         state.hit = dr.select(fresh, _ahead(scene, ray, begin, fresh), state.hit)
         end = dr.minimum(state.hit.t, limit)
-        piece = dr.select(fresh, _piece(ray, state.medium, begin, end, defensive, fresh), piece)
+        piece = dr.select(fresh, Piece.along(ray, state.medium, begin, end, expected, fresh), piece)
         t = dr.select(fresh, piece.begin, t)
 
         # ---- a tentative collision, or the end of the piece
         t = t - dr.log(1 - numbers.next_float32()) * dr.rcp(piece.rate)
         inside = flying & (piece.rate > 0) & (t < piece.end)
+        if dr.hint(glows, mode="scalar"):
+            _shine(state, piece, ray, t, defensive, total, numbers, inside)
         real = mi.Bool(False)
         if dr.hint(collides, mode="scalar"):
-            real = _decide(state, piece, ray, t, defensive, numbers.next_float32(), inside)
-        else:
-            inside &= ~piece.medium.is_homogeneous()
-            _pass(state, piece, ray, t, inside, flying & ~inside)
+            real = _decide(state, piece, ray, t, defensive, numbers.next_float32(), inside & ~through)
+        if dr.hint(passes, mode="scalar"):
+            inside = _pass(state, piece, ray, t, inside, flying, through)
         leaves = flying & ~inside
         if dr.hint(defensive > 0, mode="scalar"):
             end = dr.select(real, t, piece.end)
@@ -203,17 +176,33 @@ def fly(
         changes = crosses & si.is_medium_transition()
         behind = dr.select(changes, si.target_medium(ray.d), state.medium)
         if dr.hint(interfaces != (), mode="scalar"):
-            number, which = numbers.next_float32(), numbers.next_float32()
-            stops = _cross(state, interfaces, si, behind, changes, collides, number, which)
+            stops = _cross(state, interfaces, si, behind, changes, through, numbers)
             crosses &= ~stops
             state.medium = dr.select(stops, _one(state.medium, behind, numbers.next_float32()), state.medium)
         state.medium = dr.select(crosses, behind, state.medium)
         fresh = crosses | (before & (si.shape.emitter() != None)) if hides else mi.Bool(crosses)  # noqa: E711
         begin = dr.select(fresh, state.hit.t + rounding.GRAZING * rounding.offset(si), begin)
         flying = (inside & ~real) | fresh
+    return _ended(state, total, numbers)
+
+
+def _ended(state: Flight, total: Any, numbers: Any) -> Flight:
+    """The way, once `total`, the mass of all its pieces, is known."""
     state.share = dr.select(state.share > 0, total * dr.rcp(state.share), 0)
     state.place = numbers.next_float32()
+    if state.glow is not None:
+        state.glow.finish()
     return state
+
+
+def _shine(
+    state: Flight, piece: Piece, ray: Any, t: Any, defensive: float, total: Any, numbers: Any, active: Any
+) -> None:
+    """Add the light of a tentative collision; in gradients, it may stand for all. `total`: mass of the pieces before this one."""
+    assert state.glow is not None
+    state.glow.sum_up(ray, t, state.weight, piece, active)
+    if defensive > 0:
+        state.glow.draw(t, state.weight, piece, state.piece, (state.share, total), numbers, active)
 
 
 def _cross(
@@ -222,18 +211,17 @@ def _cross(
     si: Any,
     behind: Any,
     active: Any,
-    collides: bool,
-    number: Any,
-    which: Any,
+    through: Any,
+    numbers: Any,
 ) -> Any:
-    """Reservoir: keep this interface like all others that the way crosses; whether the way stops here."""
+    """Reservoir: keep this interface like all others that the way crosses; whether the way stops here, unless it goes `through`."""
+    number, which = numbers.next_float32(), numbers.next_float32()
     moves = mi.Bool(False)
     for shape in interfaces:
         moves = moves | (si.shape == mi.ShapePtr(shape))
     moves = moves & active & (state.medium != behind)
-    stops = moves & (number < STOPS) if collides else mi.Bool(False)
-    if collides:
-        state.weight = state.weight * dr.select(stops, 1 / STOPS, dr.select(moves, 1 / (1 - STOPS), 1))
+    stops = moves & ~through & (number < STOPS)
+    state.weight = state.weight * dr.select(stops, 1 / STOPS, dr.select(moves & ~through, 1 / (1 - STOPS), 1))
     at = state.crossing
     assert at is not None
     count = at.share + dr.select(moves, mi.Float(1), 0)
@@ -268,14 +256,18 @@ def _decide(state: Flight, piece: Piece, ray: Any, t: Any, defensive: float, num
     return active & ~null
 
 
-def _pass(state: Flight, piece: Piece, ray: Any, t: Any, inside: Any, leaves: Any) -> None:
-    """Transmittance: by ratio tracking, of a tentative collision; at once where σ_t is the same everywhere."""
-    alike = leaves & piece.medium.is_homogeneous() & (piece.end > piece.begin)
+def _pass(state: Flight, piece: Piece, ray: Any, t: Any, active: Any, flying: Any, through: Any) -> Any:
+    """Transmittance on lanes that go `through`: by ratio tracking, of a tentative collision (`active`); where σ_t is the same
+    everywhere, of the whole piece at once. Returns which tentative collisions are left."""
+    same = through & piece.medium.is_homogeneous()
+    active = active & ~same
+    inside, alike = active & through, flying & same & (piece.end > piece.begin)
     mei = interaction(ray, t, piece.medium)
     _, _, extinction = piece.medium.get_scattering_coefficients(mei, inside | alike)
     extinction = mi.Spectrum(extinction)
     whole = dr.exp(-extinction * dr.select(alike, piece.end - piece.begin, 0))
     state.weight = state.weight * dr.select(inside, 1 - extinction * dr.rcp(piece.rate), whole)
+    return active
 
 
 def _draw(state: Flight, piece: Piece, end: Any, total: Any, number: Any, active: Any) -> Any:

@@ -10,8 +10,10 @@ import mitsuba as mi
 
 from pbdr.geometry import rounding, surfaces
 from pbdr.transport.features import Features
+from pbdr.transport.media import emissive
 from pbdr.transport.media import flight as flights
 from pbdr.transport.media.flight import Flight
+from pbdr.transport.media.piece import Piece, interaction
 from pbdr.transport.scattering import Collision, Vertex
 
 NEAR = 32.0  # times what rounding may be: the distance from which interfaces are looked at
@@ -26,7 +28,7 @@ def arrive(si: Any, bsdf: Any, ray: Any, flown: Flight | None, features: Feature
         return Vertex(si, bsdf)
     here, point = flown.collided, dr.fma(ray.d, flown.t, ray.o)
     medium = dr.select(here, flown.medium, dr.zeros(mi.MediumPtr))
-    mei = flights.interaction(ray, flown.t, medium)
+    mei = interaction(ray, flown.t, medium)
     scattered, _, _ = medium.get_scattering_coefficients(mei, here)
     si = type(si)(si)
     si.p = dr.select(here, point, si.p)
@@ -92,7 +94,7 @@ class Rim:
 def _side(medium: Any, ray: Any, t: Any, active: Any) -> tuple[Any, Any, Any, Any]:
     there, first, last = medium.intersect_aabb(ray)
     active = active & (medium != None) & there & (t >= first) & (t <= last)  # noqa: E711
-    mei = flights.interaction(ray, t, medium)
+    mei = interaction(ray, t, medium)
     scattered, _, extinction = medium.get_scattering_coefficients(mei, active)
     return medium, mei, mi.Spectrum(scattered), mi.Spectrum(extinction)
 
@@ -117,17 +119,32 @@ def lit(
 
 def transmitted(way: Flight, ray: Any, active: Any, features: Features) -> Any:
     """Transmittance of a way along the attached `ray`, over its density, attached: one piece stands for the optical depth."""
-    lanes = active
-    piece = way.piece
-    length = piece.end - piece.begin
-    active = active & (way.share > 0)
-    medium = dr.select(active, piece.medium, dr.zeros(mi.MediumPtr))
-    mei = flights.interaction(ray, dr.fma(length, way.place, piece.begin), medium)
-    _, _, extinction = medium.get_scattering_coefficients(mei, active)
-    depth = mi.Spectrum(extinction) * (length * way.share)  # Eq. (20)
-    passed = dr.select(active, dr.replace_grad(mi.Spectrum(1), -depth), 1)
+    passed = _thinned(way.piece, way.share, way.place, ray, active)
     if way.crossing is not None:
         rim = Rim.of(ray, way.crossing, features)
         step = dr.detach(rim.before[3] - rim.behind[3]) * (rim.shift * way.crossing.share)  # Eq. (22)
-        passed *= dr.select(lanes, dr.replace_grad(mi.Spectrum(1), -step), 1)
+        passed *= dr.select(active, dr.replace_grad(mi.Spectrum(1), -step), 1)
     return mi.Spectrum(way.weight * passed)
+
+
+def _thinned(piece: Piece, share: Any, place: Any, ray: Any, active: Any) -> Any:
+    """1, with the derivative of the transmittance over itself of a way for which a piece stands."""
+    length = piece.end - piece.begin
+    active = active & (share > 0)
+    medium = dr.select(active, piece.medium, dr.zeros(mi.MediumPtr))
+    mei = interaction(ray, dr.fma(length, place, piece.begin), medium)
+    _, _, extinction = medium.get_scattering_coefficients(mei, active)
+    depth = mi.Spectrum(extinction) * (length * share)  # Eq. (20)
+    return dr.select(active, dr.replace_grad(mi.Spectrum(1), -depth), 1)
+
+
+def shone(way: Flight, ray: Any, active: Any) -> Any:
+    """Light that the media of a way along the attached `ray` add to it, attached; 0 where none of them can shine."""
+    glow = way.glow
+    if glow is None:
+        return mi.Spectrum(0)
+    active = active & (dr.max(glow.weight) > 0)
+    medium = dr.select(active, glow.medium, dr.zeros(mi.MediumPtr))
+    light = emissive.emitted(medium, interaction(ray, glow.t, medium), active)
+    one = light * glow.weight * _thinned(glow.piece, glow.share, glow.place, ray, active)  # Eq. (23)
+    return dr.replace_grad(glow.light, dr.select(active, one, 0))
