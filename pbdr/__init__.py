@@ -40,9 +40,10 @@ __all__ = ["__version__", "activate", *_HOMES]
 
 
 def activate(variant: str = "auto") -> str:
-    """Find the backend, activate `variant` unless one is active, register `pathspace`; returns the variant's name."""
+    """Find the backend, activate `variant` unless one is active, register the plugins; returns the variant's name."""
     chosen = backend.activate(variant)
     import_module("pbdr.pathspace.plugin").register()
+    import_module("pbdr.fields.gaussians.medium").register()
     return chosen
 
 

@@ -181,6 +181,9 @@ def _media() -> Iterator[Role]:
     yield Role("sigma_t", Kind.MEDIUM, bounds=POSITIVE, radiometric=True, lr=0.1)
     yield Role("emission", Kind.MEDIUM, bounds=POSITIVE, radiometric=True, emitted=True, lr=0.1)
     yield Role("albedo", Kind.MEDIUM, bounds=UNIT, radiometric=True, lr=0.04)
+    yield Role("peaks", Kind.MEDIUM, bounds=POSITIVE, radiometric=True, lr=0.1)  # of Gaussians: smooth, without edges
+    for name in ("centers", "log_scales", "rotations"):
+        yield Role(name, Kind.MEDIUM, radiometric=True)
     yield Role("phase_g", Kind.MEDIUM, ("g",), (-0.999, 0.999), True, lr=0.04)
 
 

@@ -111,6 +111,10 @@ def test_every_equation_has_a_row(root):
         "21a",
         "22",
         "23",
+        "30",
+        "31",
+        "32",
+        "33",
     ]
     assert sorted(table(text)) == sorted(equations(text))
 
