@@ -58,6 +58,8 @@ def make(
 ) -> Path:
     """Write a video of an estimate; returns its path. Raises OptionError, DataError."""
     film.check()
+    if estimate.job.field is not None and (kind == "relight" or hdri is not None):
+        raise OptionError("the run is of a radiance field, which no light falls on: make a turntable, without --hdri")
     found, lost = views_of(estimate, path.parent)
     if not found:
         raise DataError(f"no camera is a pinhole or a lens of OpenCV's: {'; '.join(lost)}")
@@ -67,7 +69,7 @@ def make(
     camera = resized(found[names.index(view) if view else 0].camera, film.size)
     camera = resized_even(camera)
     light = None if hdri is None else lights.from_file(hdri)
-    options = estimate.job.render.integrator
+    options = estimate.integrator
     with tempfile.TemporaryDirectory() as temporary:
         scene = with_values(estimate.scene, estimate.variables.moved, Path(temporary))
         asset = read_asset(scene, found)
@@ -105,7 +107,7 @@ def _scenes(scene: Scene, kind: str, light: dict[str, Any] | None, axis: Any, fr
 
 
 def _rendered(
-    scenes: Iterator[Scene], cameras: Sequence[Camera], film: Film, options: dict[str, Any], tell: Callable[[str], None]
+    scenes: Iterator[Scene], cameras: Sequence[Camera], film: Film, options: Any, tell: Callable[[str], None]
 ) -> Iterator[NDArray[np.uint8]]:
     for number, (scene, camera) in enumerate(zip(scenes, cameras, strict=True)):
         tell(f"frame {number + 1} of {film.frames}")

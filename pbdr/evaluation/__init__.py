@@ -78,14 +78,16 @@ def evaluate_run(
     Raises DataError, SceneError, OptionError for what is missing.
     """
     folder = estimate.run.path / "eval" / "scores" if folder is None else folder
-    truth = _truth(estimate, request)
+    if estimate.job.field is not None:
+        _check_field(request)
+    truth = None if estimate.job.field is not None else _truth(estimate, request)
     shots = _shots(estimate, request, truth, tell)
     loaded = [(path, lights.from_file(path)) for path in request.relight]  # before anything is rendered
     result: dict[str, Any] = {
         "run": str(estimate.run.path), "step": estimate.step, "truth": None if truth is None else truth.source,
         "spp": request.spp, "protocol": PROTOCOLS,
     }  # fmt: skip
-    options = estimate.job.render.integrator
+    options = estimate.integrator
     result |= compared(estimate.scene, truth, shots, options, request.spp, tell, folder, _Seen(estimate))
     if loaded:
         with tempfile.TemporaryDirectory() as temporary:
@@ -98,6 +100,15 @@ def evaluate_run(
             }
     storage.write_json(folder / "scores.json", result)
     return result
+
+
+def _check_field(request: Request) -> None:
+    """Raise OptionError for what a field cannot be asked: it has no surfaces, and no light falls on it."""
+    for option, given in (("--target", request.target), ("--views", request.views), ("--relight", request.relight)):
+        if given:
+            raise OptionError(
+                f"{option}: the run is of a radiance field, of which the images of the job's views are scored, and nothing else"
+            )
 
 
 class _Seen:

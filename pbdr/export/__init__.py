@@ -50,6 +50,8 @@ def export(
     Returns what export.json holds; its "ok" says whether everything that was read again is what was written. Raises SceneError,
     ParameterError for values that no file can hold, DataError for a full disk.
     """
+    if estimate.job.field is not None:
+        raise DataError(f"{estimate.run.path}: a radiance field has no surfaces, and this version has no format for it")
     views, told = views_of(estimate, folder)
     result: dict[str, Any] = {"run": str(estimate.run.path), "step": estimate.step, "scene": estimate.scene.source}
     with tempfile.TemporaryDirectory() as temporary:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pbdr import rendering
 from pbdr.errors import DataError, DivergedError
 from pbdr.inverse import ending, exposure, gauge, guards, least_squares, remeshing, schedules
+from pbdr.inverse.own import OwnProblem
 from pbdr.inverse.problem import Options, Problem, View
 from pbdr.inverse.state import State
 from pbdr.inverse.workers import Task
@@ -72,6 +73,8 @@ class Result:
 
 def init(problem: Problem) -> State:
     """Return the state before the first step, with the gauge fixed. Raises ParameterError for a bad `init`."""
+    if isinstance(problem, OwnProblem):
+        return problem.first()
     latents = problem.bound.project(problem.bound.init())
     if problem.tint_lr is not None:
         latents[gauge.TINT] = gauge.no_tint()
@@ -84,6 +87,8 @@ def init(problem: Problem) -> State:
 
 def step(problem: Problem, state: State) -> tuple[State, Info]:
     """Take one step. A non-finite loss or gradient moves nothing; too many of them raise DivergedError."""
+    if isinstance(problem, OwnProblem):
+        return problem.advanced(state)
     start = time.perf_counter()
     state, notes = remeshing.applied(problem, state)
     bound, options = problem.at(state), problem.options

@@ -25,6 +25,7 @@ from ..seeds import hashed
 from ..verify import WRONG, Verification, verify
 from . import capture, results, statement, views
 from .config import Job
+from .estimate import integrator_of
 from .preflight import Prepared
 
 PICTURE, SPP = 96, 16  # longest side of the pictures in pixels, samples per pixel
@@ -110,7 +111,7 @@ def check(
     )
     findings = examine(seen)
     found = None
-    if gradient:
+    if gradient and job.field is None:
         tell("comparing a gradient with finite differences")
         found = _gradient(job, problem, data.training)
     cost = {}
@@ -140,6 +141,8 @@ def _stand_ins(job: Job, prepared: Prepared, tell: Tell) -> views.Dataset:
         rows = np.minimum((np.arange(height) + 0.5) * image.shape[0] / height, image.shape[0] - 1).astype(int)
         columns = np.minimum((np.arange(width) + 0.5) * image.shape[1] / width, image.shape[1] - 1).astype(int)
         image, planes = image[rows][:, columns], {name: x[rows][:, columns] for name, x in planes.items()}
+        if image.shape[2] == 4:
+            planes.setdefault("silhouette", image[..., 3])
         mask = None if job.data.mask == "none" or image.shape[2] < 4 else image[..., 3]
         found.append(View(image[..., :3], estimate, mask, name, planes))
         seen_by[name] = label
@@ -159,7 +162,8 @@ def _start(job: Job, problem: Problem, view: View) -> NDArray[Any]:
     scene = problem.bound.scene
     sensor = sensor_of(scene, view.sensor)
     with resized_film(sensor, small(sensor)):
-        image = views.render_path(scene, sensor, SPP, hashed(job.optim.seed, "check", view.name), job.render.integrator)
+        how = integrator_of(job, problem.bound)
+        image = views.render_path(scene, sensor, SPP, hashed(job.optim.seed, "check", view.name), how)
     return image[..., :3]
 
 

@@ -38,9 +38,19 @@ class Estimate:
     latents: dict[str, Any] = field(repr=False)
     step: int
 
+    @property
+    def integrator(self) -> Any:
+        """What renders it: an integrator of Mitsuba, or the description of one."""
+        return integrator_of(self.job, self.variables)
+
     def views(self, progress: Callable[[str], None]) -> views.Dataset:
         """Return the views of the job, with their images. DataError where an image or the target is not there any more."""
         return views.load(self.job, self.scene, self.run, progress)
+
+
+def integrator_of(job: Job, variables: Variables) -> Any:
+    """Return what renders the estimate of a job: a field has an integrator of its own."""
+    return job.render.integrator if job.field is None else getattr(variables, "integrator")  # noqa: B009
 
 
 def stored_job(directory: RunDirectory) -> Job:
@@ -64,7 +74,7 @@ def load(directory: RunDirectory, allow_code: bool = False) -> Estimate:
         raise DataError(
             f"{directory.path}: there is no checkpoint, so there is no estimate yet; go on with `pbdr resume {directory.path}`"
         )
-    variables = Variables(statement.load(job), statement.specs(job, allow_code))
+    variables = statement.variables(job, statement.load(job), allow_code)
     state = State.from_arrays(saved.arrays, saved.meta)
     strange = sorted(set(state.meshes) - set(variables.latents))
     if state.meshes and not strange:

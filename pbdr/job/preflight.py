@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .. import inverse
@@ -14,7 +15,7 @@ from ..inverse.losses import get_losses
 from ..parameters import FunctionSpec, Variables, VariableSpec, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
 from ..transport import channels, media
-from . import messages, statement, tensorboard, views
+from . import field, messages, statement, tensorboard, views
 from .config import Job
 from .overrides import untested
 
@@ -32,7 +33,7 @@ class Prepared:
 
     scene: Scene
     data: views.Dataset | None = None
-    told: list[str] = field(default_factory=list)
+    told: list[str] = dataclasses.field(default_factory=list)
     problem: inverse.Problem | None = None
 
 
@@ -60,7 +61,10 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
         raise AssertionError("a scene that does not load has a mistake")
     bound, moved = None, list[str]()
     with mistakes.collected():
-        bound = _variables(scene, statement.specs(job, allow_code), mistakes)
+        if job.field is None:
+            bound = _variables(scene, statement.specs(job, allow_code), mistakes)
+        else:
+            field.check(job)
     if bound is not None:
         with mistakes.collected():
             moved = views.camera_unknowns(job, scene)

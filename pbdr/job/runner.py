@@ -230,7 +230,8 @@ class _Worker:
         self.interruption.patient = True
         self.events.started(state.step, self.job.optim.steps)
         try:
-            self.watch = Watch(problem, self.job.guard.audit, self.say, self.steps_back)
+            audits = self.job.guard.audit and self.job.field is None
+            self.watch = Watch(problem, audits, self.say, self.steps_back)
             workers.send(self.several, state, self.steps_back)
             result = self.watch.fit(self._after_step(problem, shown), state, lambda: self._last_good(problem))
         except WorkerError as error:
@@ -334,7 +335,7 @@ class _Worker:
         details["notes"] = list(problem.bound.scene.notes)
         if self.watch is not None:
             details["guard"] = self.watch.summary()
-        if self.job.output.error_bars:
+        if self.job.output.error_bars and self.job.field is None:
             details["identification"] = bars.find(problem, self.state, self.run, self.job.optim.seed, self.say)
         bound = problem.at(self.state)
         before, after = problem.bound.numpy(first.latents), bound.numpy(self.state.latents)

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from ..inverse import Options, Problem
 from ..inverse.problem import JOB
-from ..parameters import FunctionSpec, VariableSpec
+from ..parameters import FunctionSpec, Variables, VariableSpec
 from ..scene import Scene, load_scene
-from . import code, views
+from . import code, field, views
 from .config import Job, VarSection
 
 
 def load(job: Job) -> Scene:
     """Load the scene that is rendered; unknown cameras of files are its sensors. Raises SceneError, DataError."""
     required = job.data.cameras == "scene" and job.data.target is None
-    scene = load_scene(job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp)
+    scene = load_scene(
+        job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp,
+        emitter_required=job.field is None,
+    )  # fmt: skip
     return views.with_cameras(job, scene)
 
 
 def problem(job: Job, scene: Scene, data: views.Dataset, allow_code: bool = False) -> Problem:
     """Return the problem of the training views. Raises DataError, ParameterError, OptionError."""
+    if job.field is not None:
+        return field.problem(job, scene, data.training, options(job, len(data.training)))
     return Problem(scene, data.training, specs(job, allow_code), options(job, len(data.training)))
+
+
+def variables(job: Job, scene: Scene, allow_code: bool = False) -> Variables:
+    """Return what is unknown, bound to the scene. Raises ParameterError, OptionError."""
+    return Variables(scene, specs(job, allow_code)) if job.field is None else field.variables(job, scene)
 
 
 def specs(job: Job, allow_code: bool = False) -> dict[str, VariableSpec | FunctionSpec]:

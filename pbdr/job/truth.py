@@ -139,11 +139,13 @@ def cameras_of_target(
     return [(s, j, label) for s, j, label in zip(truths, partners, labels, strict=True)]
 
 
-def render_path(scene: Scene, sensor: Any, spp: int, seed: int, integrator: dict[str, Any]) -> NDArray[np.float32]:
+def render_path(scene: Scene, sensor: Any, spp: int, seed: int, integrator: Any) -> NDArray[np.float32]:
     """(H, W, 3 or 4) image by Mitsuba's own path tracer, of volumes where there are media.
 
-    It has the depth and the emitter visibility of ``integrator``.
+    It has the depth and the emitter visibility of ``integrator``. That of a field, an object, renders it itself.
     """
+    if not isinstance(integrator, dict):
+        return render(scene, sensor, integrator, spp, seed)
     options: dict[str, Any] = {k: v for k, v in integrator.items() if k in ("max_depth", "rr_depth", "hide_emitters")}
     return render(scene, sensor, load_object({"type": media.reference(scene.mi, integrator), **options}), spp, seed)
 

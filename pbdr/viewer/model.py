@@ -17,7 +17,6 @@ from ..inverse import View
 from ..inverse.losses import Loss, get_losses
 from ..job import estimate, live, results, statement, views
 from ..job.rundir import RunDirectory
-from ..parameters import Variables
 from ..scene import Scene, integrator_of, sensor_of
 from ..seeds import hashed
 from . import surfaces
@@ -98,10 +97,10 @@ class RunModel(Model):
         self._files = Files(run)
         self._files.read()
         scene = statement.load(self.job)
-        self.variables = Variables(scene, statement.specs(self.job, allow_code))
+        self.variables = statement.variables(self.job, scene, allow_code)
         self.latents = self.variables.init()
         self.variables.apply(self.latents)
-        super().__init__(self.variables.scene, self.job.render.integrator)
+        super().__init__(self.variables.scene, estimate.integrator_of(self.job, self.variables))
         self.title = f"{run.path.parent.name} · {run.path.name}"
         self.spp = self.job.output.eval_spp
         self.step = -1

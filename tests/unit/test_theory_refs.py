@@ -111,6 +111,7 @@ def test_every_equation_has_a_row(root):
         "21a",
         "22",
         "23",
+        "29",
         "30",
         "31",
         "32",

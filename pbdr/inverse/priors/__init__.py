@@ -28,16 +28,19 @@ PRIORS: Registry[Prior] = Registry(
 )  # fmt: skip
 
 
-def get_priors(table: Mapping[str, float | Mapping[str, Any]]) -> list[tuple[float, Prior]]:
+def get_priors(
+    table: Mapping[str, float | Mapping[str, Any]], registry: Registry[Any] = PRIORS
+) -> list[tuple[float, Any]]:
     """Return (weight, prior) of a variable's table: name → weight, or name → { weight = …, and options }; zeros are left out.
 
-    Raises OptionError for an unknown name or option, and for a weight that is no number of at least 0.
+    The names are those of `registry`. Raises OptionError for an unknown name or option, and for a weight that is no number
+    of at least 0.
     """
     found = []
     for name, given in table.items():
         options = dict(given) if isinstance(given, Mapping) else {"weight": given}
         weight = options.pop("weight", None)
-        prior = PRIORS.make({"type": name, **options})
+        prior = registry.make({"type": name, **options})
         if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < math.inf:
             raise OptionError(f"prior {name} = {given!r}: a weight is a number of at least 0")
         if weight:

@@ -5,6 +5,7 @@ nothing else; a new section is a file here and a line in `job.Job`.
 """
 
 from .data import DataSection
+from .field import FieldSection
 from .job import Job
 from .outcome import GoalSection, GuardSection, OutputSection, StopSection
 from .read import load_job, parse_job
@@ -17,6 +18,7 @@ from .variable import VarSection
 __all__ = [
     "DataSection",
     "ExposureSection",
+    "FieldSection",
     "GaugeSection",
     "GoalSection",
     "GuardSection",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from ...errors import OptionError, unusual
 from .data import DataSection
+from .field import FieldSection
 from .outcome import GoalSection, GuardSection, OutputSection, StopSection
 from .render import RenderSection
 from .scene import SceneSection
@@ -29,7 +31,8 @@ class Job(Section):
     render: RenderSection = RenderSection()
     loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()
-    vars: Annotated[dict[str, VarSection], Field(min_length=1)]
+    field: FieldSection | None = None
+    vars: Annotated[dict[str, VarSection], Field(validate_default=True)] = Field(default_factory=dict)
     gauge: GaugeSection | None = None
     exposure: ExposureSection | None = None
     guard: GuardSection = GuardSection()
@@ -39,11 +42,27 @@ class Job(Section):
 
     @field_validator("vars", mode="after")
     @classmethod
-    def _plain_names(cls, value: dict[str, VarSection]) -> dict[str, VarSection]:
+    def _plain_names(cls, value: dict[str, VarSection], info: ValidationInfo) -> dict[str, VarSection]:
+        if not value and "field" in info.data and info.data["field"] is None:
+            raise PydanticKnownError("missing")
         for name in value:
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"the variable name {name!r} may hold letters, digits, '-' and '_' only")
         return value
+
+    @model_validator(mode="after")
+    def _field_alone(self) -> Job:
+        if self.field is None:
+            return self
+        beside = {
+            "[vars]": self.vars, "[gauge]": self.gauge, "[exposure]": self.exposure,
+            "[render]": self.render != RenderSection(integrator=self.render.integrator),
+            "[optim] views_per_step": self.optim.views_per_step != OptimSection().views_per_step,
+        }  # fmt: skip
+        for name, given in beside.items():
+            if given:  # of [render], the integrator says how targets are rendered
+                raise ValueError(f"{name} means nothing beside [field]: leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _goals_exist(self) -> Job:
