@@ -16,7 +16,6 @@ from pbdr.parameters import Variables
 from pbdr.parameters.variables import Leaf
 
 NAME = "field"  # of the variable, in records and messages
-LOOKS = 4  # at every cell, before images are rendered
 TABLES: dict[str, Any] = {}
 
 
@@ -35,14 +34,7 @@ class FieldMethods:
     def take(self, latents: Mapping[str, Any]) -> None:
         """Render these latents from now on."""
         self.latents = {key: dr.detach(value) for key, value in latents.items()}
-        grid = occupancy.everywhere()
-        for number in range(LOOKS):
-            # What was seen once counts as it is: nothing changes between these looks.
-            found = occupancy.looked(
-                self.field, self.latents, self.box, occupancy.everywhere(), dr.opaque(mi.UInt32, number)
-            )
-            grid = dr.maximum(grid, found) if number else found
-        dr.eval(grid)
+        grid = occupancy.whole(self.field, self.latents, self.box)
         self.occupancy = occupancy.of(grid, self.box, self.samples)
         dr.eval(self.occupancy.least)
 

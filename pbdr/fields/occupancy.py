@@ -15,6 +15,7 @@ import mitsuba as mi
 from pbdr.fields.field import Box, Field
 from pbdr.sequence import over_lanes
 
+LOOKS = 4  # at every cell of a field that does not change any more
 SIDE = 32  # cells along each side
 EVERY = 16  # steps between two looks at all cells
 FORGETS = 0.95  # a maximum counts for this much less at every look
@@ -57,5 +58,14 @@ def looked(field: Field, latents: Mapping[str, Any], box: Box, densities: Any, s
     # The first look replaces what stands for "not known".
     known = dr.select(densities >= dr.largest(mi.Float), 0, densities)
     grid = dr.maximum(FORGETS * known, found)
+    dr.eval(grid)
+    return grid
+
+
+def whole(field: Field, latents: Mapping[str, Any], box: Box) -> Any:
+    """The grid of a field that does not change: the largest densities at several random points of every cell."""
+    grid = dr.zeros(mi.Float, SIDE**3)
+    for number in range(LOOKS):
+        grid = dr.maximum(grid, looked(field, latents, box, everywhere(), dr.opaque(mi.UInt32, number)))
     dr.eval(grid)
     return grid
