@@ -73,11 +73,10 @@ def slopes(field, latents):
 def expected_slopes(density, radiance, step=1e-5):
     """The same of the closed form, whose differences are exact to many digits in double precision."""
     up, down = (slab(density * np.exp(x), radiance).sum() for x in (step, -step))
-    colour = [
-        (slab(density, radiance * np.exp(step * (np.arange(3) == c))).sum() - slab(density, radiance * np.exp(-step * (np.arange(3) == c))).sum())
-        / (2 * step)
-        for c in range(3)
-    ]  # fmt: skip
+    colour = []
+    for c in range(3):
+        ends = [slab(density, radiance * np.exp(x * (np.arange(3) == c))).sum() for x in (step, -step)]
+        colour.append((ends[0] - ends[1]) / (2 * step))
     return np.array([(up - down) / (2 * step), *colour])
 
 
@@ -108,7 +107,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_finite_differences(kind, monkeypatch):
-    """Along a random direction of all latents, in both modes; two steps, of which the error of the larger is four times as large."""
+    """Along a random direction of all latents, in both modes; the error of the larger of two steps is four times as large."""
     field, spread = KINDS[kind]
     latents = random_latents(field, spread)
     random = np.random.default_rng(11)
@@ -147,13 +146,16 @@ def test_gradients_are_finite_differences(kind, monkeypatch):
 
 
 def test_images_are_the_same_sum():
-    """`look`, one sample after the other, and `march` agree where all samples of a ray have one offset; cells that are empty, too."""
+    """`look`, one sample after the other, and `march` agree where samples of a ray have one offset, and where cells are empty."""
     field, spread = KINDS["voxels"]
     latents = random_latents(field, spread)
     origin, direction = rays()
     offset = over_lanes(RAYS, 6).next_1d()
     grid = occupancy.looked(field, latents, BOX, occupancy.everywhere(), mi.UInt32(1))
-    for where in (occupancy.of(occupancy.everywhere(), BOX, SAMPLES), occupancy.Occupancy(grid, dr.opaque(mi.Float, 0.4))):
+    for where in (
+        occupancy.of(occupancy.everywhere(), BOX, SAMPLES),
+        occupancy.Occupancy(grid, dr.opaque(mi.Float, 0.4)),
+    ):
         jitter = dr.repeat(offset, SAMPLES)
         one = march(field, latents, BOX, origin, direction, SAMPLES, jitter, where)
         radiance, opacity = look(field, latents, BOX, origin, direction, SAMPLES, offset, where)

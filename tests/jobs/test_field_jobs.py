@@ -26,7 +26,7 @@ samples = 12
 prior = { tv = 1e-3, distortion = 1e-3, entropy = 1e-3 }
 """
 CHANGES = {
-    'integrator = { type = "prb", max_depth = 3 }\nspp = 4': 'integrator = { type = "pathspace", max_depth = 3, hide_emitters = true }',
+    'type = "prb", max_depth = 3 }\nspp = 4': 'type = "pathspace", max_depth = 3, hide_emitters = true }',
     "views_per_step = 2\n": "",
     '[vars.albedo]\nmatch = "mat/base_color"\ninit = 0.5\nbounds = [0.0, 1.0]\nlr = 0.05\n': FIELD,
     "rmse = { albedo = 0.05 }": "psnr = 10",

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from pbdr.errors import DataError, OptionError, ParameterError
+from pbdr.fields.priors import FIELD_PRIORS
+from pbdr.fields.registry import FIELDS
 from pbdr.inverse.losses import LOSSES
 from pbdr.inverse.optimisers import OPTIMISERS, Adam, Groups, Memory, Optimiser
 from pbdr.inverse.priors import PRIORS
@@ -27,7 +29,7 @@ JOB = 'version = 1\nname = "a"\n[scene]\nfile = "s.xml"\n[data]\ncameras = "t.js
 PLACES = {"loss": "loss.image", "optimiser": "optim.optimiser", "map": "vars.x.map"}
 
 
-@pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.what)
+@pytest.mark.parametrize("registry", (*ALL, FIELDS, FIELD_PRIORS), ids=lambda registry: registry.plural)
 def test_the_page_lists_every_entry_with_its_options(registry, root):
     page = (root / "docs" / "reference" / "jobs.md").read_text()
     assert [row for row in table(registry) if row not in page] == []
