@@ -35,7 +35,7 @@ def test_every_key_is_described_where_it_is_declared() -> None:
 
 def test_the_schema_knows_names_and_limits() -> None:
     found = json.loads(reference.schema())
-    assert found["properties"]["version"]["const"] == 1 and "vars" in found["required"]
+    assert found["properties"]["version"]["const"] == 1 and "data" in found["required"]
     optim, variable = (found["$defs"][name]["properties"] for name in ("OptimSection", "VarSection"))
     assert optim["lr_decay"]["enum"] == ["cosine", "none"] and optim["steps"]["minimum"] == 1
     assert "sigmoid" in variable["map"]["anyOf"][0]["enum"] and "tv" in variable["prior"]["properties"]
