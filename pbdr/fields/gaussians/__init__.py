@@ -3,6 +3,7 @@
 model.py, ply.py, start.py   what is stored of them, their files, what they start from; harmonics.py: colours by direction
 render.py                    images as 3DGS composites them: project.py, tiles.py, composite.py
 training.py                  Gaussians from views, with mcmc.py
+surface.py                   meshes of them
 medium.py                    the medium `gaussians` of scenes: density.py, cells.py
 """
 
@@ -17,6 +18,7 @@ _FILES = {
     "start": ("at_random", "from_colmap", "from_mesh", "from_points"),
     "render": ("Compositing", "depths", "render"),
     "training": ("Trained", "TrainingOptions", "View", "fit"),
+    "surface": ("Surface", "to_mesh"),
     "density": ("cloud", "optical_depth", "peaks_of"),
 }
 _HOMES = {name: f"{__name__}.{file}" for file, names in _FILES.items() for name in names}

@@ -61,7 +61,7 @@ class Gaussians:
             if found[:1] != (count,) or not fits:
                 wanted = ", ".join("K" if n < 0 else str(n) for n in shape)
                 raise DataError(f"{name} has the shape {found}; {count} Gaussians need ({count}, {wanted})")
-            wrong = ~np.isfinite(getattr(self, name)).reshape(count, -1).all(axis=1)
+            wrong = ~np.isfinite(getattr(self, name)).all(axis=tuple(range(1, len(found))))
             if wrong.any():
                 raise DataError(
                     f"{name} of {wrong.sum()} Gaussians is not finite, the first is number {wrong.argmax()}"

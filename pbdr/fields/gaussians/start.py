@@ -102,7 +102,7 @@ def from_mesh(
     tint = np.full_like(points, 0.5)
     if colors is not None:
         tint = np.einsum("nk,nkd->nd", weights, np.asarray(colors, dtype=np.float64)[index[which]])
-    width = 0.7 * np.sqrt(total / count)
+    width = np.sqrt(total / count)
     scales = np.tile([width, width, flatness * width], (count, 1))
     turned = _from_z(cross[which] / np.linalg.norm(cross[which], axis=1, keepdims=True))
     return _made(points, scales, turned, tint, opacity).of_degree(degree)
