@@ -35,6 +35,8 @@ BENCHMARKS = {
     "warranty": "audits of gradients while fitting: faults that they find, false alarms",
     "coverage": "error bars of fits: how often they hold the truth",
     "documentation": "the scenes of Mitsuba's documentation: a material and a geometry gradient each, against finite differences",
+    "real_scenes": "scenes that others wrote: loading, first and later gradients, memory, the host's work by part",
+    "versus_fd": "one derivative by a gradient and by central differences: variance times processor seconds, all cases",
     "fuzz": "random scenes: refused by name, or equal to finite differences; forward equals reverse; no crash",
     "fuzz_files": "random job files, camera files, images, skies and folders: refused by one clear line, or read right",
     "kill": "a job that is killed, runs out of disk, loses its permissions or has company, 200 times: what is lost, what breaks",

@@ -40,7 +40,7 @@ def examine(path: Path, out: Path, depth: int, seconds: float, look: bool) -> No
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             begin = time.perf_counter()
-            scene = _scene(path)
+            scene = loaded(path)
             record["load"] = {"verdict": ACCEPTED, "seconds": round(time.perf_counter() - begin, 2)}
             put(record, out)
             for kind in KINDS:
@@ -53,7 +53,7 @@ def examine(path: Path, out: Path, depth: int, seconds: float, look: bool) -> No
     put(record, out)
 
 
-def _scene(path: Path) -> Any:
+def loaded(path: Path) -> Any:
     """The scene; some leave the number of samples, and where its meshes are, to whoever renders them."""
     import mitsuba as mi
 

@@ -171,24 +171,27 @@ def with_channels(case: Any, inner: dict[str, Any]) -> dict[str, Any]:
     return {"type": "aov", "aovs": case.options["aovs"], "image": inner} if case.options.get("aovs") else inner
 
 
-def differences(
-    case: Any, scene: Any, tangent: Any, divisor: int, seed: int, seconds: float
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """The adjoint image, and central differences at both steps and their extrapolation.
-
-    The adjoint holds the signs of a derivative image of its own seeds, so that nothing cancels.
-    """
+def signs(case: Any, scene: Any, tangent: Any, spp: int, seed: int) -> tuple[Any, np.ndarray]:
+    """Central differences of a case with this number of samples, and its adjoint image: the signs of a derivative image of its own
+    seeds, so that nothing cancels."""
     from pbdr.seeds import hashed
     from pbdr.verify.sources import primal_of
     from validation import finite_differences as fd
 
     path = with_channels(case, primal_of({"max_depth": case.depth}, scene=scene))
-    spp = max(case.fd_spp // divisor, 16)
     exact = fd.Differences(scene, case.parameter, tangent, case.step, spp=spp, integrator=path)
     image = np.mean([exact.image(case.step, hashed(seed, "signs", k)) for k in range(2)], axis=0)
     weights = np.zeros_like(image)
     chosen = list(case.channels or range(image.shape[-1]))
     weights[..., chosen] = np.sign(image[..., chosen]) / image[..., 0].size
+    return exact, weights
+
+
+def differences(
+    case: Any, scene: Any, tangent: Any, divisor: int, seed: int, seconds: float
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The adjoint image, and central differences at both steps and their extrapolation."""
+    exact, weights = signs(case, scene, tangent, max(case.fd_spp // divisor, 16), seed)
 
     def estimate(number: int) -> list[float]:
         whole, half = (float((exact.image(h, number) * weights).sum()) for h in (case.step, 0.5 * case.step))

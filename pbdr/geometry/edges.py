@@ -20,7 +20,7 @@ import numpy as np
 
 from pbdr.aligned import aligned
 from pbdr.geometry import groups
-from pbdr.geometry.kind import Form, Kind, Part
+from pbdr.geometry.kind import Form, Kind
 from pbdr.geometry.topology import NO_FACE
 from pbdr.geometry.view import Curve, View
 
@@ -60,6 +60,26 @@ class Pairs:
     end: tuple[Any, Any]
     inward: tuple[Any, Any]
 
+    def flat(self) -> list[Any]:
+        """All columns as arrays of numbers; `unflat` makes them columns again."""
+        whole = [*self.shape, *self.member]
+        return whole + [x[i] for both in (self.start, self.end, self.inward) for x in both for i in (0, 1)]
+
+    @staticmethod
+    def unflat(columns_of: Sequence[Any]) -> Pairs:
+        """The pairs that `flat` has made arrays of numbers."""
+        kinds = (mi.Point2f, mi.Point2f, mi.Vector2f)
+        planes = [kind(*columns_of[k : k + 2]) for kind, k in zip(np.repeat(kinds, 2), range(4, 16, 2), strict=True)]
+        first, second = (tuple(columns_of[k : k + 2]) for k in (0, 2))
+        return Pairs(
+            dr.width(columns_of[0]),
+            first,
+            second,
+            (planes[0], planes[1]),
+            (planes[2], planes[3]),
+            (planes[4], planes[5]),
+        )  # type: ignore[arg-type]
+
     def of(self, which: Any, pair: Any, u: Any, inward: Any, active: Any) -> tuple[Any, Any, Any]:
         """Face `which` of rows: (shape, member, barycentric coordinates at u, moved into the face by a fraction of it)."""
 
@@ -69,21 +89,6 @@ class Pairs:
 
         uv = dr.lerp(get(self.start), get(self.end), u) + inward * get(self.inward)
         return get(self.shape), get(self.member), mi.Point2f(uv)
-
-    @staticmethod
-    def joined(parts: Sequence[Pairs]) -> Pairs | None:
-        """The pairs of several parts of the table, one after the other; None if there is none."""
-        return functools.reduce(Pairs._both, parts) if parts else None
-
-    def _both(self, other: Pairs) -> Pairs:
-        def join(a: Any, b: Any) -> Any:
-            if dr.depth_v(a) == 1:
-                return dr.concat([a, b])
-            return type(a)(*[dr.concat([x, y]) for x, y in zip(a, b, strict=True)])
-
-        columns = ("shape", "member", "start", "end", "inward")
-        both = (tuple(map(join, getattr(self, name), getattr(other, name))) for name in columns)
-        return Pairs(self.count + other.count, *both)  # type: ignore[arg-type]
 
 
 class Layout:
@@ -263,35 +268,32 @@ def columns(placed: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {**missing, **given}
 
 
-def joined_columns(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Columns of several parts of the table, one after the other."""
+def flat(found: dict[str, Any]) -> dict[str, Any]:
+    """Columns as arrays of numbers, one for each component of vectors; `unflat` makes them columns again."""
     result: dict[str, Any] = {}
-    if any("gap" in part for part in parts):
-        result["gap"] = dr.concat([part.get("gap", dr.zeros(mi.Float, dr.width(part["form"]))) for part in parts])
-    for name in [n for n in COLUMNS if n in parts[0]]:
+    for name, value in found.items():
         if name in VECTORS:
-            kind = mi.Point3f if name == "a" else mi.Vector3f
-            result[name] = kind(*[dr.concat([part[name][i] for part in parts]) for i in range(3)])
-        elif name in MASKS:
-            result[name] = dr.concat([dr.select(part[name], mi.UInt32(1), 0) for part in parts]) != 0
+            result |= {f"{name}.{i}": value[i] for i in range(3)}
         else:
-            result[name] = dr.concat([part[name] for part in parts])
+            result[name] = dr.select(value, mi.UInt32(1), 0) if name in MASKS else value
     return result
 
 
-def table_of(parts: Sequence[Part], instanced: bool, kinds: tuple[Kind, ...]) -> EdgeTable:
-    """The table of these parts; those with `pairs` come last. `kinds`: all that may have rows, the first one whether or not it has.
+def unflat(numbers_of: dict[str, Any]) -> dict[str, Any]:
+    """The columns that `flat` has made arrays of numbers."""
+    result: dict[str, Any] = {}
+    for name, value in numbers_of.items():
+        if name.endswith(".0"):
+            kind = mi.Point3f if name == "a.0" else mi.Vector3f
+            result[name[:-2]] = kind(*[numbers_of[f"{name[:-2]}.{i}"] for i in range(3)])
+        elif "." not in name:
+            result[name] = value != 0 if name in MASKS else value
+    return result
 
-    `instanced`: the scene has instances.
-    """
-    parts = [*(p for p in parts if p.pairs is None), *(p for p in parts if p.pairs is not None)]
-    found = joined_columns([part.columns for part in parts])
-    dr.eval(found)
-    forms = frozenset(form for part in parts for form in part.forms)
-    present = (kinds[0], *(kind for kind in kinds[1:] if not forms.isdisjoint(kind.forms)))
-    return EdgeTable(
-        dr.width(found["form"]), found["form"], found["a"], found["b"], found["c"], found["d"], found["sign"],
-        (found["face0"], found["face1"]), (found["corners0"], found["corners1"]), found["jump"], found["shape"],
-        found["moving"], Layout(present, forms, any(part.wedges for part in parts)), found["member"] if instanced else None,
-        found.get("gap"), Pairs.joined([part.pairs for part in parts if part.pairs is not None]),
-    )  # fmt: skip
+
+def joined_columns(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Columns of several parts of the table, one after the other."""
+    if any("gap" in part for part in parts):
+        parts = [{"gap": dr.zeros(mi.Float, dr.width(part["form"])), **part} for part in parts]
+    each = [flat(part) for part in parts]
+    return unflat({name: dr.concat([part[name] for part in each]) for name in each[0]})

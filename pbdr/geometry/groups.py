@@ -7,6 +7,7 @@ from typing import Any
 
 import drjit as dr
 import mitsuba as mi
+import numpy as np
 
 from pbdr.backend import on_gpu
 from pbdr.errors import SceneError
@@ -83,6 +84,14 @@ def distinct(inside: dict[int, list[Any]]) -> list[Any]:
 def everything(scene: Any) -> list[Any]:
     """The shapes of the scene, and those that its instances show."""
     return [*scene.shapes(), *distinct(members(scene))]
+
+
+def indices(scene: Any) -> Any:
+    """Address of a shape of the scene → its index, on the host (NOWHERE for other addresses)."""
+    addresses = np.array(dr.reinterpret_array(mi.UInt32, scene.shapes_dr()))
+    found = np.full(int(addresses.max()) + 1, NOWHERE, np.uint32)
+    found[addresses] = np.arange(len(addresses))
+    return found
 
 
 def address_of(shape: Any) -> int:

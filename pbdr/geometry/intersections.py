@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,28 +57,31 @@ class Sheets:
     at_end: Array
     inward: Array
 
-    def of(self, chosen: NDArray[np.bool_]) -> Sheets | None:
-        """Some of the rows; None if there is none."""
-        return Sheets(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__)) if chosen.any() else None
+
+class Solids(Protocol):
+    """Solids by number."""
+
+    def __getitem__(self, number: int) -> Solid:
+        """One of them."""
 
 
-def find(solids: list[Solid], pairs: Iterable[tuple[int, int]]) -> Sheets | None:
+def find(solids: Solids, pairs: Iterable[tuple[int, int]]) -> Sheets | None:
     """Segments in which faces of these pairs of `solids` pass through each other; None if there are none."""
     parts = []
-    boxes = [np.stack([s.positions.min(0), s.positions.max(0)]) for s in solids]
     for i, j in pairs:
         first, second = solids[i], solids[j]
-        low, high = np.maximum(boxes[i][0], boxes[j][0]), np.minimum(boxes[i][1], boxes[j][1])
+        low = np.maximum(first.positions.min(0), second.positions.min(0))
+        high = np.minimum(first.positions.max(0), second.positions.max(0))
         if (low > high + TOUCHING * np.abs([low, high]).max()).any():
             continue
         for a, b in _candidates(first, second, low, high):
-            part = _segments(first, second, a, b)
+            part = segments(first, second, a, b)
             if len(part[0]):
                 parts.append((np.full(len(part[0]), i), np.full(len(part[0]), j), *part))
     if not parts:
         return None
     one, other, a, b, start, end = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return _wedges(solids, np.stack([one, other], 1), np.stack([a, b], 1), start, end)
+    return wedges(solids, np.stack([one, other], 1), np.stack([a, b], 1), start, end)
 
 
 def _candidates(first: Solid, second: Solid, low: Array, high: Array) -> Iterator[tuple[Index, Index]]:
@@ -107,7 +110,7 @@ def _candidates(first: Solid, second: Solid, low: Array, high: Array) -> Iterato
         yield index[0][a[keep]], index[1][b[keep]]
 
 
-def _segments(first: Solid, second: Solid, a: Index, b: Index) -> tuple[Index, Index, Array, Array]:
+def segments(first: Solid, second: Solid, a: Index, b: Index) -> tuple[Index, Index, Array, Array]:
     """Pairs of faces that pass through each other: (face of the first, face of the second, both ends of the segment)."""
     p, q = first.triangles(a), second.triangles(b)
     normals = [np.cross(t[:, 1] - t[:, 0], t[:, 2] - t[:, 0]) for t in (p, q)]
@@ -147,7 +150,7 @@ def _piercing(triangle: Array, height: Array) -> Array:
     return np.stack(points, 1)
 
 
-def _wedges(solids: list[Solid], owner: Index, face: Index, start: Array, end: Array) -> Sheets:
+def wedges(solids: Solids, owner: Index, face: Index, start: Array, end: Array) -> Sheets:
     """Rows for the four wedges about each segment. owner, face: (S, 2); start, end: (S, 3)."""
     along = end - start
     axis = along / np.linalg.norm(along, axis=1, keepdims=True)

@@ -143,6 +143,11 @@ class Kind(ABC):
         """Rows of one shape, filled in by `edges.columns`. `kept`: for what is the same between calls. Raises SceneError."""
         return []
 
+    def made_of(self, placed: Placed) -> list[Any] | None:
+        """All that the rows of a shape depend on and that may change: buffers, and values that compare. While these are the same,
+        `rows` is not asked again. None: it is asked at every call."""
+        return None
+
     def curve(self, row: Any, view: View, u: Any, here: Any) -> Curve:
         """The rows' curves as seen from `view`, at u."""
         raise NotImplementedError(f"{type(self).__name__} has rows, and must say what their curves are")

@@ -17,6 +17,7 @@ from pbdr.geometry.known import Known
 from pbdr.geometry.placed import Kept, Placed
 from pbdr.geometry.topology import NO_FACE
 from pbdr.geometry.view import Curve, View
+from pbdr.parameters import own_entries
 
 #: An edge of a mesh. `sign`: 0, or positive where the row counts only as seen from the wedge between the first and the second face,
 #: turning about b; of rows with pairs: THROUGH for curves in which two meshes pass through each other.
@@ -58,6 +59,14 @@ class Mesh(Kind):
             return edges
         rows, pairs = known.joined.rows(placed, mesh_rows.PAIRED)
         return [*edges, Part(self._filled(placed, rows), self.forms, True, pairs)]
+
+    def made_of(self, placed: Placed) -> list[Any]:
+        """What Mitsuba shows of the mesh, its material and light, and where an instance shows it."""
+        mesh = placed.shape
+        pose = [] if placed.frame is None else [placed.outer().tobytes()]
+        flags = [mesh.has_face_normals(), mesh.has_vertex_normals(), mesh.has_vertex_texcoords()]
+        values = [value.matrix if "Transform" in type(value).__name__ else value for _, value in own_entries(mesh)]
+        return [mesh, mesh.bsdf(), mesh.emitter(), *flags, *pose, *map(dr.detach, values)]
 
     def _filled(self, placed: Placed, rows: dict[str, Any]) -> dict[str, Any]:
         count = dr.width(rows["face0"])

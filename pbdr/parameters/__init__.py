@@ -1,7 +1,16 @@
 """Scene parameters θ: their names, how they are selected, bounded, mapped from latents and written to the scene."""
 
 from pbdr.parameters.functions import FunctionSpec
-from pbdr.parameters.names import Parameter, is_radiometric, list_parameters, of_sensor, owner_of, resolve, traverse
+from pbdr.parameters.names import (
+    Parameter,
+    is_radiometric,
+    list_parameters,
+    of_sensor,
+    own_entries,
+    owner_of,
+    resolve,
+    traverse,
+)
 from pbdr.parameters.probing import probe
 from pbdr.parameters.values import read, write
 from pbdr.parameters.variables import Variables, VariableSpec
@@ -14,6 +23,7 @@ __all__ = [
     "is_radiometric",
     "list_parameters",
     "of_sensor",
+    "own_entries",
     "owner_of",
     "probe",
     "read",

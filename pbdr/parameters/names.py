@@ -9,6 +9,7 @@ the path inside the object tells them apart: `wall.brdf_1/base_color`.
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,37 @@ class Parameter:
 def traverse(node: Any) -> Any:
     """Return Mitsuba's parameters of a scene (`Scene` or `mitsuba.Scene`) or of any Mitsuba object."""
     return mi.traverse(node.mi if isinstance(node, Scene) else node)
+
+
+@functools.cache
+def _looks_at_one() -> type[Any]:
+    """The class of what looks at a node alone, not below it: made once a variant is active."""
+
+    class Entries(mi.TraversalCallback):
+        def __init__(self, node: Any) -> None:
+            super().__init__()
+            self.node = node
+            self.found: list[tuple[str, Any]] = []
+
+        def put(self, name: str, value: Any, flags: Any, cpptype: Any = None) -> None:
+            """Called by Mitsuba for every entry."""
+            if not isinstance(value, mi.Object):
+                self.put_value(name, value, flags, cpptype)
+
+        def put_value(self, name: str, value: Any, flags: Any, cpptype: Any = None) -> None:
+            self.found.append((name, value if cpptype is None else mi.get_property(value, cpptype, self.node)))
+
+        def put_object(self, name: str, node: Any, flags: Any) -> None:
+            pass
+
+    return Entries
+
+
+def own_entries(node: Any) -> list[tuple[str, Any]]:
+    """Names and values of what Mitsuba shows of a node itself, without what is below it; much quicker than `traverse`."""
+    callback = _looks_at_one()(node)
+    node.traverse(callback)
+    return list(callback.found)
 
 
 def list_parameters(scene: Any) -> list[Parameter]:

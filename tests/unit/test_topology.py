@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import pbdr.errors
-from pbdr.boundary.table import builder as table
+from pbdr.boundary.table import crossings
 from pbdr.geometry import intersections, junctions, overlaps, topology, weld
 
 TETRAHEDRON = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], np.uint32)
@@ -140,11 +140,11 @@ def test_copies_of_a_buffer_are_no_change() -> None:
     """The terms of a gradient write copies of the moved vertices: shapes that pass through each other are searched for once."""
     value = [0.0, 1.0, 2.0]
     before = [mi.Float(value), b"pose"]
-    assert table._unchanged(before, [mi.Float(value), b"pose"])
-    assert not table._unchanged(before, [mi.Float([0.0, 1.0, 2.5]), b"pose"])
-    assert not table._unchanged(before, [mi.Float([0.0, 1.0]), b"pose"])
-    assert not table._unchanged(before, [mi.Float(value), b"other"])
-    assert not table._unchanged(before, [mi.Float(value)])
+    assert crossings.unchanged(before, [mi.Float(value), b"pose"])
+    assert not crossings.unchanged(before, [mi.Float([0.0, 1.0, 2.5]), b"pose"])
+    assert not crossings.unchanged(before, [mi.Float([0.0, 1.0]), b"pose"])
+    assert not crossings.unchanged(before, [mi.Float(value), b"other"])
+    assert not crossings.unchanged(before, [mi.Float(value)])
 
 
 # ---------------------------------------------------------------------- corners and borders that are one

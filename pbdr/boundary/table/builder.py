@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import drjit as dr
 import mitsuba as mi
+import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.boundary.table import contacts, solids
+from pbdr.boundary.table.assembly import Assembly, Block, table_of
+from pbdr.boundary.table.crossings import Crossings
 from pbdr.errors import SceneError
-from pbdr.geometry import groups, intersections, registry
-from pbdr.geometry.edges import NO_MEMBER, EdgeTable, table_of
+from pbdr.geometry import groups, registry
+from pbdr.geometry.edges import NO_MEMBER, EdgeTable
 from pbdr.geometry.kind import Kind, Part
 from pbdr.geometry.placed import Kept, Placed
 from pbdr.geometry.plugins import name_of
@@ -21,13 +26,15 @@ INSTEAD = "Replace it by a mesh, or use boundary='none' for the interior part al
 
 
 class TableBuilder:
-    """Builds the edge table; keeps between calls what still holds: topologies of meshes, where shapes pass through each other, and
-    contacts."""
+    """Builds the edge table; keeps between calls what still holds: topologies of meshes, the rows of shapes that are as they were,
+    where shapes pass through each other, and contacts."""
 
     def __init__(self) -> None:
         self.kept = Kept()
         self.changed = 0  # how often the forms of the rows have
-        self.intersected: tuple[list[Any], intersections.Sheets | None, list[tuple[int, int]]] | None = None
+        self.blocks: dict[Any, Block] = {}  # of shapes, by index and member, and of pairs that pass through each other
+        self.rows, self.curves = Assembly(), Assembly()  # of shapes; where they pass through each other
+        self.crossings = Crossings()
         self.touched: tuple[Any, Any] | None = (
             None  # what it depends on beside where shapes are; edges at rest that touch moving ones
         )
@@ -49,23 +56,25 @@ class TableBuilder:
         placed = _placed(scene, kinds)
         if not placed:
             raise SceneError("the scene has no shape; add one.")
-        parts: list[Part] = []
-        for one in placed:
-            for part in one.kind.rows(one, self.kept):
-                part.columns["moving"] = dr.full(mi.Bool, one.index in moving, dr.width(part.columns["form"]))
-                parts.append(part)
+        self.rows.put(self._of_shapes(placed))
         if features is not None and features.hits_move:
             for one in placed:
                 one.kind.refuse(one, self.kept)
-        forms = [tuple(form for form in part.forms if not form.straight) for part in parts]
+        forms = [tuple(form for form in part.forms if not form.straight) for b in self.rows.blocks for part in b.parts]
         if self.forms is not None and self.forms != forms:
             self.changed += 1
         self.forms = forms
         instanced = any(one.frame is not None for one in placed)
-        table = table_of(parts, instanced, kinds)
-        sheets = self._intersections(scene, placed, table, moving)
-        if sheets is not None:
-            table = table_of([*parts, solids.sheet_rows(placed, sheets, moving)], instanced, kinds)
+        flags = np.zeros(len(scene.shapes()), np.uint32)
+        flags[list(moving)] = 1
+        moves = mi.UInt32(aligned(flags, np.uint32))
+        table = table_of([self.rows], moves, instanced, kinds)
+        if self.crossings.update(scene, placed, table, self.kept):
+            self.touched = None
+        solids.refuse(placed, self.crossings.sheets, self.crossings.round, moving)
+        if self.crossings.sheets:
+            self.curves.put(self._of_curves(placed))
+            table = table_of([self.rows, self.curves], moves, instanced, kinds)
         if moving and len(moving) < len(scene.shapes()):
             key = moving, self.built, table.count
             if self.touched is None or self.touched[0] != key:
@@ -76,23 +85,25 @@ class TableBuilder:
             dr.eval(table.moving)
         return table
 
-    def _intersections(
-        self, scene: Any, placed: list[Placed], table: EdgeTable, moving: frozenset[int]
-    ) -> intersections.Sheets | None:
-        """Where shapes pass through each other, searched again only when one has moved."""
-        state = [x for one in placed for x in one.kind.state(one)]
-        if self.intersected is None or not _unchanged(self.intersected[0], state):
-            meshes = solids.pierced_meshes(scene, placed, table)
-            others = not all(one.kind.triangles for one in placed)
-            sheets: intersections.Sheets | None = None
-            pairs: list[tuple[int, int]] = []
-            if meshes or others:
-                bodies = [one.kind.solid(one, self.kept) for one in placed]
-                sheets, pairs = solids.intersecting(placed, bodies, meshes)
-            self.intersected, self.touched = (state, sheets, pairs), None
-        _, sheets, pairs = self.intersected
-        solids.refuse(placed, sheets, pairs, moving)
-        return sheets
+    def _of_shapes(self, placed: list[Placed]) -> list[Block]:
+        """Rows of the shapes: those of the last call where all that they are made of is the same."""
+        return [
+            self._block((one.index, one.member), one.kind.made_of(one), lambda one=one: one.kind.rows(one, self.kept))  # type: ignore[misc]
+            for one in placed
+        ]
+
+    def _of_curves(self, placed: list[Placed]) -> list[Block]:
+        """Rows for the curves in which meshes pass through each other."""
+        return [
+            self._block(("through", pair), [found], lambda found=found: [solids.sheet_rows(placed, found)])  # type: ignore[misc]
+            for pair, found in sorted(self.crossings.sheets.items())
+        ]
+
+    def _block(self, key: Any, source: list[Any] | None, make: Callable[[], list[Part]]) -> Block:
+        known = self.blocks.get(key)
+        if known is None or source is None or known.source is None or not same(known.source, source):
+            known = self.blocks[key] = Block.of(source, make)
+        return known
 
 
 def _placed(scene: Any, kinds: tuple[Kind, ...]) -> list[Placed]:
@@ -115,14 +126,10 @@ def _placed(scene: Any, kinds: tuple[Kind, ...]) -> list[Placed]:
     return found
 
 
-def _unchanged(before: list[Any], now: list[Any]) -> bool:
-    """Whether buffers and bytes hold the same values. The terms of a gradient write their own copies of what moves."""
-    if len(before) != len(now):
-        return False
-    for old, new in zip(before, now, strict=True):
-        if isinstance(old, bytes) or isinstance(new, bytes):
-            if old != new:
-                return False
-        elif old.index != new.index and (dr.width(old) != dr.width(new) or not dr.all(old == new)):
-            return False
-    return True
+def same(before: list[Any], now: list[Any]) -> bool:
+    """Whether buffers are the very same, and all else is equal."""
+    return len(before) == len(now) and all(_identity(a) == _identity(b) for a, b in zip(before, now, strict=True))
+
+
+def _identity(value: Any) -> Any:
+    return dr.detail.collect_indices(value) if dr.is_jit_v(value) else value

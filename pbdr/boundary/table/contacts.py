@@ -7,9 +7,12 @@ from typing import Any
 
 import drjit as dr
 import mitsuba as mi
+import numpy as np
 
+from pbdr.aligned import aligned
 from pbdr.boundary.segment import AROUND, CLEARANCE, WIDER
-from pbdr.geometry import rounding
+from pbdr.boundary.table.boxes import Boxes
+from pbdr.geometry import groups, rounding
 from pbdr.geometry.edges import EdgeTable
 from pbdr.geometry.view import View
 
@@ -19,23 +22,39 @@ PLACES = (0.1, 0.5, 0.9)  # along an edge
 def touching(scene: Any, table: EdgeTable, rows: Any, others: Iterable[int]) -> Any:
     """Which of these `rows` touch one of the shapes `others` at one of a few places.
 
-    A short ray runs past the edge along either of its faces.
+    A short ray runs past the edge along either of its faces. Most edges lie in none of the boxes of the others, and get none.
     """
-    shapes, others = scene.shapes(), sorted(others)
-    number = dr.opaque(mi.UInt32, 0)  # literals would make new kernels when shapes move
+    others = sorted(others)
+    boxes = Boxes.of(scene, others)
+    near = mi.Bool(False)
+    for place in PLACES:
+        near |= _near(boxes, table, *_at(table, place))
+    index = dr.compress(near & table.having("fixed") & rows)
+    result = dr.full(mi.Bool, False, table.count)
+    if dr.width(index):
+        dr.scatter(result, _met(scene, table.row(index), boxes, others), index)
+    return result
+
+
+def _at(row: EdgeTable, place: float) -> tuple[Any, Any]:
+    """The curve at this place, and how far beside it rays run."""
+    curve, extent = row.curve(View.along(mi.Vector3f(0, 0, -1)), mi.Float(place)), row.extent
+    return curve, dr.maximum(CLEARANCE * extent, AROUND * WIDER * rounding.blur(curve.position, extent))
+
+
+def _near(boxes: Boxes, row: EdgeTable, curve: Any, margin: Any) -> Any:
+    return boxes.overlap(curve.position, curve.position, row.shape, margin)
+
+
+def _met(scene: Any, row: EdgeTable, boxes: Boxes, others: list[int]) -> Any:
+    """Which of the rows touch one of the others."""
+    by_address = groups.indices(scene)
+    known = np.isin(by_address, others)
+    index, known = mi.UInt32(aligned(by_address, np.uint32)), mi.Bool(aligned(known, bool))
     result = mi.Bool(False)
     for place in PLACES:
-        curve = table.curve(View.along(mi.Vector3f(0, 0, -1)), mi.Float(place))
-        extent = table.extent
-        margin = dr.maximum(CLEARANCE * extent, AROUND * WIDER * rounding.blur(curve.position, extent))
-        near = mi.Bool(False)
-        for index in others:
-            box = shapes[index].bbox()
-            low, high = mi.Point3f(box.min), mi.Point3f(box.max)
-            dr.make_opaque(low, high)
-            inside = dr.all((curve.position + margin >= low) & (curve.position - margin <= high))
-            near |= inside & (table.shape != number + index)
-        near &= table.having("fixed") & rows
+        curve, margin = _at(row, place)
+        near = _near(boxes, row, curve, margin)
         for inward, other in ((curve.into0, curve.into1), (curve.into1, curve.into0)):
             asked = near & (dr.squared_norm(inward) > 0)
             outside = dr.normalize(dr.cross(curve.derivative, inward))
@@ -46,8 +65,9 @@ def touching(scene: Any, table: EdgeTable, rows: Any, others: Iterable[int]) -> 
                 ray = mi.Ray3f(mi.Point3f(curve.position + margin * (way * outside + along)), -along)
                 ray.maxt = 2 * margin
                 hit = scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)
-                for index in others:
-                    shape = dr.gather(mi.ShapePtr, scene.shapes_dr(), number + index)
-                    met = (hit.shape == shape) | (hit.instance == shape)
-                    result |= lanes & hit.is_valid() & met & (table.shape != number + index)
+                seen = dr.select(hit.instance != None, hit.instance, hit.shape)  # noqa: E711 (Dr.Jit comparison)
+                lanes &= hit.is_valid()
+                address = dr.reinterpret_array(mi.UInt32, seen)
+                lanes &= dr.gather(mi.Bool, known, address, lanes)
+                result |= lanes & (dr.gather(mi.UInt32, index, address, lanes) != row.shape)
     return result
