@@ -210,8 +210,8 @@ def result(records: Mapping[str, Any], total: int) -> Result:
         f"{len(records)} of {total} cases, films of {SIDE} pixels. How many times the gradient is as efficient as a difference, "
         f"geometric mean: {words}. Required: {' and '.join(f'{x:g} at {n} spp' for n, x in MEANS.items())}, no case below "
         f"{LEAST:g}.\n\nA cell is the standard deviation of one call relative to the value, and its processor seconds; the "
-        f"ratio of variances alone is off by a factor of about 1.5 with {ROUNDS[0]} rounds, of 1.2 with {ROUNDS[1]}. Worst term: the one "
-        f"with the largest deviation, at {SPP[1]} spp. Bold: below {WORTH_A_LOOK:g}."
+        f"ratio of variances alone is off by a factor of about 1.5 with {ROUNDS[0]} rounds, of 1.2 with {ROUNDS[1]}. Worst "
+        f"term: the one with the largest deviation, at {SPP[1]} spp. Bold: below {WORTH_A_LOOK:g}."
     )
     header = ["case", "value"]
     for spp in SPP:
