@@ -23,7 +23,7 @@ PARTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("pbdr.transport.support", "check_sky"), ("pbdr.transport.channels", "check"), ("pbdr.transport.media", "places"),
     ),
     "table": (("pbdr.boundary.table.builder", "TableBuilder.build"),),
-    "intersections": (("pbdr.boundary.table.builder", "TableBuilder._intersections"),),
+    "intersections": (("pbdr.boundary.table.crossings", "Crossings.update"),),
     "contacts": (("pbdr.boundary.table.contacts", "touching"),),
     "silhouettes": (
         ("pbdr.boundary.sampling.silhouettes", "candidates"), ("pbdr.boundary.sampling.silhouettes", "regions"),
@@ -37,11 +37,17 @@ REST = "rest"
 
 @dataclass
 class Spent:
-    """Seconds of the host and of kernels, and how many of these were launched."""
+    """Seconds of the host and of kernels, how many of these were launched, and processor seconds of both."""
 
     host: float = 0.0
     kernels: float = 0.0
     launches: int = 0
+    cpu: float = 0.0
+
+
+def clocks() -> tuple[float, float]:
+    """Seconds by the wall, and of the processor."""
+    return time.perf_counter(), time.process_time()
 
 
 @dataclass
@@ -50,20 +56,21 @@ class Parts:
 
     spent: dict[str, Spent] = field(default_factory=lambda: defaultdict(Spent))
     inside: list[str] = field(default_factory=lambda: [REST])
-    since: float = 0.0
+    since: tuple[float, float] = (0.0, 0.0)
 
     def switch(self) -> None:
         """Book what has been spent since the last change on the part that is running."""
         import drjit as dr
 
-        now = time.perf_counter()
+        now, work = clocks()
         history = dr.kernel_history()
         device = sum(entry["execution_time"] for entry in history) * 1e-3
         own = self.spent[self.inside[-1]]
-        own.host += max(now - self.since - device, 0.0)
+        own.host += max(now - self.since[0] - device, 0.0)
+        own.cpu += work - self.since[1]
         own.kernels += device
         own.launches += len(history)
-        self.since = time.perf_counter()
+        self.since = clocks()
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, booked as this part."""
@@ -82,7 +89,7 @@ class Parts:
     def total(self) -> Spent:
         """Of all parts."""
         found = list(self.spent.values())
-        return Spent(sum(x.host for x in found), sum(x.kernels for x in found), sum(x.launches for x in found))
+        return Spent(*(sum(getattr(x, name) for x in found) for name in ("host", "kernels", "launches", "cpu")))
 
 
 @contextmanager
@@ -105,7 +112,7 @@ def parts() -> Iterator[Parts]:
                 stack.enter_context(mock.patch.object(owner, attribute, staticmethod(wrapped) if static else wrapped))
         dr.sync_thread()
         dr.kernel_history_clear()
-        found.since = time.perf_counter()
+        found.since = clocks()
         yield found
         dr.sync_thread()
         found.switch()

@@ -108,7 +108,7 @@ def measure(file: Path, side: int, spp: int, depth: int, rounds: int, folder: Pa
         put(record, out)
         _calls(made[0], side, spp, rounds, record, out)
     except PbdrError as error:
-        record["message"] = f"{type(error).__name__}: {error}"
+        record["refused"] = f"{type(error).__name__}: {error}"
     put(record, out)
 
 

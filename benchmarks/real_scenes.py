@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> Result:
         load(harness.RECORDED / "real_scenes.json") if options.record else {}
     )
     records = {name: record for name, record in records.items() if record.get("setting") == _setting(options)}
-    waiting = [name for name in wanted if options.again or name not in records]
+    waiting = [name for name in wanted if options.again or not {"moved", "refused"} & records.get(name, {}).keys()]
     for name, record in by_and_by(lambda item: _one(files[item], options), waiting, 1):
         records[name] = record
         records = {known: records[known] for known in files if known in records}
@@ -125,7 +125,7 @@ def result(records: Mapping[str, Any], options: argparse.Namespace) -> Result:
 
 def _row(name: str, record: Mapping[str, Any]) -> list[Any]:
     if "moved" not in record:
-        message = " ".join(str(record.get("message", "")).replace("|", "/").split())
+        message = " ".join(str(record.get("refused", record.get("message", ""))).replace("|", "/").split())
         return [name, record.get("shapes", ""), record.get("faces", ""), message[:200], "", "", "", "", ""]
     both = lambda x: f"{x['cpu']:.2f} ({x['wall']:.2f})"  # noqa: E731
     calls = [f"{both(record[c])}, {record[c]['primals']:.1f}, {record[c]['host']:.2f}" for c in CALLS]
@@ -150,5 +150,5 @@ def _by_part(records: Mapping[str, Any]) -> list[str]:
 
 def _line(record: Mapping[str, Any]) -> str:
     if "moved" not in record:
-        return str(record.get("message", "no record"))[-200:]
+        return str(record.get("refused", record.get("message", "no record")))[-200:]
     return ", ".join(f"{c}: {record[c]['primals']:.1f} primals, host {record[c]['host']:.2f} s" for c in CALLS)

@@ -40,7 +40,7 @@ class Solid:
         return self.positions[self.faces[index]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sheets:
     """Segments of intersection, R rows, one for each wedge of each: two sheets of two faces.
 

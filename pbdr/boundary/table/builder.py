@@ -132,4 +132,4 @@ def same(before: list[Any], now: list[Any]) -> bool:
 
 
 def _identity(value: Any) -> Any:
-    return dr.detail.collect_indices(value) if dr.is_jit_v(value) else value
+    return value if value is None or not dr.is_jit_v(value) else dr.detail.collect_indices(value)
