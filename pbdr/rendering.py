@@ -18,7 +18,7 @@ from pbdr.page import number, signed_limit, signed_pixels
 from pbdr.parameters import Parameter, list_parameters, resolve
 from pbdr.parameters.attach import attached
 from pbdr.pathspace.plugin import TERMS
-from pbdr.scene import integrator_of, mitsuba_scene, sensor_of
+from pbdr.scene import Scene, integrator_of, mitsuba_scene, sensor_of
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -167,12 +167,17 @@ def _require_finite(tracer: Any, term: str) -> None:
 
 
 def pathspace_of(scene: Any, integrator: Any) -> Any:
-    """The `pathspace` integrator that these settings mean. Raises OptionError for others."""
+    """The `pathspace` integrator that these settings mean. Raises OptionError for others.
+
+    What it knows of the edges of a scene is kept with that scene: integrators made of a dictionary last for one call.
+    """
     found = integrator_of(mitsuba_scene(scene), integrator)
     if not getattr(found, "is_pathspace", False):
         raise OptionError(
             f"gradient terms exist for 'pathspace' only, not for {type(found).__name__}; use pbdr.render."
         )
+    if isinstance(scene, Scene):
+        found.tables = scene.kept.setdefault("tables", found.tables)
     return found
 
 

@@ -34,7 +34,8 @@ class Scene:
     """A loaded scene, and the recipe it can be built from again after an edit.
 
     `mi` is the Mitsuba scene, `source` what it was loaded from (a path, or `<dict>`, `<xml>`). `named` holds the ids
-    that parameter names are made of, in scene order. `notes` say what was changed on loading.
+    that parameter names are made of, in scene order. `notes` say what was changed on loading. `kept`: what is found of the scene in
+    one call and may still hold in the next, by name; who keeps something asks whether it does.
     """
 
     mi: Any
@@ -43,6 +44,7 @@ class Scene:
     notes: tuple[str, ...] = ()
     _config: Any = field(default=None, repr=False)
     _state: Any = field(default=None, repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def integrator(self) -> Any:
