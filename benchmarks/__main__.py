@@ -36,6 +36,7 @@ BENCHMARKS = {
     "coverage": "error bars of fits: how often they hold the truth",
     "documentation": "the scenes of Mitsuba's documentation: a material and a geometry gradient each, against finite differences",
     "real_scenes": "scenes that others wrote: loading, first and later gradients, memory, the host's work by part",
+    "job_steps": "what the host does in a step of a job with several views",
     "versus_fd": "one derivative by a gradient and by central differences: variance times processor seconds, all cases",
     "fuzz": "random scenes: refused by name, or equal to finite differences; forward equals reverse; no crash",
     "fuzz_files": "random job files, camera files, images, skies and folders: refused by one clear line, or read right",

@@ -30,6 +30,7 @@ PARTS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "light points": (("pbdr.boundary.sampling.light_points", "Outlines.of"),),
     "guiding": (("pbdr.boundary.sampling.guiding", "State.begin"),),
+    "images": (("mitsuba", "render"),),
     "passes": (("pbdr.pathspace.passes", "GradientPass.backward"),),
 }  # fmt: skip
 REST = "rest"
