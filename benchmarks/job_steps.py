@@ -57,12 +57,12 @@ def problem(name: str, folder: Path, given: dict[str, Any]) -> Any:
 
 def measure(name: str, steps: int, given: dict[str, Any]) -> dict[str, Any]:
     """Medians over warm steps: processor and wall seconds; of the quietest step, what the host and kernels took, by part."""
-    from pbdr.inverse import fit
+    from pbdr.inverse.fit import init, step
 
     with tempfile.TemporaryDirectory() as folder:
         made = problem(name, Path(folder), given)
-        states, plain, split = [fit.init(made)], [], []
-        take = lambda: states.append(fit.step(made, states.pop())[0])  # noqa: E731
+        states, plain, split = [init(made)], [], []
+        take = lambda: states.append(step(made, states.pop())[0])  # noqa: E731
         for _ in range(WARM):
             take()
         for _ in range(steps):

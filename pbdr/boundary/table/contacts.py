@@ -66,8 +66,8 @@ def _met(scene: Any, row: EdgeTable, boxes: Boxes, others: list[int]) -> Any:
                 ray.maxt = 2 * margin
                 hit = scene.ray_intersect_preliminary(ray, coherent=False, active=lanes)
                 seen = dr.select(hit.instance != None, hit.instance, hit.shape)  # noqa: E711 (Dr.Jit comparison)
-                lanes &= hit.is_valid()
                 address = dr.reinterpret_array(mi.UInt32, seen)
-                lanes &= dr.gather(mi.Bool, known, address, lanes)
+                lanes = lanes & hit.is_valid()
+                lanes = lanes & dr.gather(mi.Bool, known, address, lanes)
                 result |= lanes & (dr.gather(mi.UInt32, index, address, lanes) != row.shape)
     return result

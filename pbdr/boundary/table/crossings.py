@@ -122,13 +122,13 @@ def _rows(scene: Any, placed: list[Placed], table: EdgeTable, moved: set[int]) -
         flags = np.zeros(len(shapes), bool)
         flags[indices] = True
         gone = dr.gather(mi.Bool, mi.Bool(aligned(flags, bool)), table.shape)
-        asked &= gone | Boxes.of(scene, indices).overlap(low, high, table.shape)
+        asked = asked & (gone | Boxes.of(scene, indices).overlap(low, high, table.shape))
     own = [one.index for one in placed if one.kind.triangles and one.frame is None]
     large = np.zeros(len(shapes), bool)
     large[[i for i in own if shapes[i].face_count() > SELF_LIMIT]] = True
     if large.any():  # edges of meshes that are not searched for passing through themselves
         near = Boxes.of(scene, list(range(len(shapes)))).overlap(low, high, table.shape)
-        asked &= near | ~dr.gather(mi.Bool, mi.Bool(aligned(large, bool)), table.shape)
+        asked = asked & (near | ~dr.gather(mi.Bool, mi.Bool(aligned(large, bool)), table.shape))
     return dr.compress(asked)
 
 
