@@ -38,6 +38,7 @@ BENCHMARKS = {
     "real_scenes": "scenes that others wrote: loading, first and later gradients, memory, the host's work by part",
     "job_steps": "what the host does in a step of a job with several views",
     "versus_fd": "one derivative by a gradient and by central differences: variance times processor seconds, all cases",
+    "gaussians": "Gaussians: derivatives against differences, Spot from 20 views, steps beside a loop in torch",
     "fuzz": "random scenes: refused by name, or equal to finite differences; forward equals reverse; no crash",
     "fuzz_files": "random job files, camera files, images, skies and folders: refused by one clear line, or read right",
     "kill": "a job that is killed, runs out of disk, loses its permissions or has company, 200 times: what is lost, what breaks",

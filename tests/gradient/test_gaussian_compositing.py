@@ -10,7 +10,7 @@ from pbdr.errors import DataError, OptionError
 from pbdr.fields.gaussians import composite
 from pbdr.fields.gaussians.model import SHAPES
 from pbdr.fields.gaussians.project import from_device, on_device
-from pbdr.fields.gaussians.render import Cameras, Compositing, depths, images, render
+from pbdr.fields.gaussians.rendering import Cameras, Compositing, depths, images, render
 from validation.gaussians import composited, some
 
 CAMERA = Camera.look_at([0.3, 0.4, -3], [0, 0, 0], [0, 1, 0], 30, 21, 0.7)  # no multiple of a tile

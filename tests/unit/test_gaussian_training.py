@@ -10,7 +10,7 @@ from pbdr.errors import DataError, DivergedError, OptionError
 from pbdr.fields.gaussians import mcmc
 from pbdr.fields.gaussians.model import Gaussians, logit
 from pbdr.fields.gaussians.project import on_device
-from pbdr.fields.gaussians.render import render
+from pbdr.fields.gaussians.rendering import render
 from pbdr.fields.gaussians.training import Training, TrainingOptions, View, fit
 from pbdr.srgb import linear_to_srgb, srgb_to_linear
 from validation.gaussians import some

@@ -1,7 +1,7 @@
 """3D Gaussians (docs/theory.md, section 13).
 
 model.py, ply.py, start.py   what is stored of them, their files, what they start from; harmonics.py: colours by direction
-render.py                    images as 3DGS composites them: project.py, tiles.py, composite.py
+rendering.py                 images as 3DGS composites them: project.py, tiles.py, composite.py
 training.py                  Gaussians from views, with mcmc.py
 surface.py                   meshes of them
 medium.py                    the medium `gaussians` of scenes: density.py, cells.py
@@ -16,7 +16,7 @@ _FILES = {
     "model": ("Gaussians",),
     "ply": ("read_ply", "write_ply"),
     "start": ("at_random", "from_colmap", "from_mesh", "from_points"),
-    "render": ("Compositing", "depths", "render"),
+    "rendering": ("Compositing", "depths", "render"),
     "training": ("Trained", "TrainingOptions", "View", "fit"),
     "surface": ("Surface", "to_mesh"),
     "density": ("cloud", "optical_depth", "peaks_of"),

@@ -109,13 +109,24 @@ def from_mesh(
 
 
 def at_random(
-    count: int, low: ArrayLike, high: ArrayLike, *, opacity: float = 0.1, degree: int = 0, seed: int = 0
+    count: int,
+    low: ArrayLike,
+    high: ArrayLike,
+    *,
+    opacity: float = 0.3,
+    size: float = 0.3,
+    degree: int = 0,
+    seed: int = 0,
 ) -> Gaussians:
-    """Gaussians at random in the box between the corners `low` and `high`, of random colours: where nothing is known."""
+    """Gaussians at random in the box between the corners `low` and `high`, of random colours: where nothing is known.
+
+    `size`: of each, relative to how far its neighbours are. Small ones fit faster: fewer of them cover a pixel.
+    """
     random = np.random.default_rng(hashed(seed, "gaussians", "box"))
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     points = low + (high - low) * random.random((count, 3))
-    return from_points(points, random.random((count, 3)), opacity=opacity, degree=degree, seed=seed)
+    made = from_points(points, random.random((count, 3)), opacity=opacity, degree=degree, seed=seed)
+    return made.replaced({"log_scales": made.log_scales + np.log(size)})
 
 
 def _check(count: int | None, opacity: float) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pbdr.data.cameras import Camera
 from pbdr.errors import DataError, OptionError
 from pbdr.fields.gaussians.model import Gaussians
-from pbdr.fields.gaussians.render import Compositing, depths, render
+from pbdr.fields.gaussians.rendering import Compositing, depths, render
 
 Doubles = NDArray[np.float64]
 SEEN = 0.1  # opacity of a Gaussian that counts for the size of the box

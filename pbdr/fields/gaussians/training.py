@@ -20,7 +20,7 @@ from pbdr.errors import DataError, DivergedError, OptionError
 from pbdr.fields.gaussians import mcmc
 from pbdr.fields.gaussians.model import Gaussians
 from pbdr.fields.gaussians.project import from_device, on_device
-from pbdr.fields.gaussians.render import Cameras, Compositing, images
+from pbdr.fields.gaussians.rendering import Cameras, Compositing, images
 from pbdr.inverse import schedules
 from pbdr.inverse.losses.ssim import SSIM
 from pbdr.inverse.optimisers.adam import Adam
