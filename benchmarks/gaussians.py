@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> Result:
         (f"{row['cutoff']:.0e}", row["name"], *(f"{100 * row[k]:.2f} %" for k in ("error", "apart", "control")))
         for row in derivatives
     ]
-    text = "Largest error along eight directions, relative to a typical derivative; how far differences by two steps (0.003, 0.001) "
-    text += "are apart; and, as a control, the error of the derivatives of a neighbouring scene.\n\n"
+    text = "Largest error along eight directions, relative to a typical derivative; how far differences by steps of 0.003 and "
+    text += "0.001 are apart; and, as a control, the error of the derivatives of a neighbouring scene.\n\n"
     text += table(("cut-off", "of", "error", "steps apart", "control"), rows) + "\n\n"
     text += table(("Spot", ""), [(key.replace("_", " "), f"{value:.4g}") for key, value in fitted.items()]) + "\n"
     if peer:
