@@ -29,6 +29,7 @@ from . import (
     tensorboard,
     toml,
     views,
+    warm,
     workers,
 )
 from .config import Job
@@ -159,6 +160,9 @@ class _Worker:
         self.state = self._restore(first)
         shown = evaluate.shown(data)
         scores = self._initial(problem, first, data, shown)
+        if self.state is first and self.job.warm_start is not None:
+            self.state = warm.started(self.job, problem, first, self.say)
+            self._save()
         reason = self._fit(problem, self.state, shown)
         if reason == "interrupted":
             self.say(self.resume_hint())

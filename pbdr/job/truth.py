@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from ..data import encode_exr
 from ..data.formats.mitsuba import ends
 from ..data.pairing import described, match_names
-from ..errors import DataError
+from ..errors import DataError, OptionError
 from ..inverse.losses import PLANES, get_losses
 from ..scene import Scene, load_object
 from ..seeds import hashed
 from ..transport import media
-from . import storage
+from . import storage, warm
 from .config import Job
 from .results import write_png
 from .rundir import RunDirectory
@@ -75,8 +75,16 @@ def rendered(
 
 
 def channels_of(job: Job) -> dict[str, str]:
-    """What the losses of a job compare besides radiance: plane → entry of `pathspace`'s option `aovs`."""
-    return {loss.plane: loss.channel() for _, loss in get_losses(job.loss.terms) if loss.plane}
+    """What a job compares besides radiance: plane → entry of `pathspace`'s option `aovs`."""
+    chosen = warm.options(job)
+    losses = [*([] if chosen is None else [chosen.loss]), *(loss for _, loss in get_losses(job.loss.terms))]
+    found = {loss.plane: loss.channel() for loss in losses if loss.plane}
+    if chosen is not None and found[chosen.loss.plane] != chosen.loss.channel():
+        raise OptionError(
+            f"[warm_start] shape = {chosen.shape!r}: the loss 'silhouette' is compared with another mask of the target; give both "
+            "the same shape"
+        )
+    return found
 
 
 def planes_of(job: Job, target: Scene, sensor: Any, spp: int, seed: int) -> dict[str, NDArray[np.float32]]:

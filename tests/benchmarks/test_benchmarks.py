@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import bumpy, estimators, harness, kill_resume, memory_probe, spot_scene, theory_table
+from benchmarks import bias, bias_page, bumpy, harness, kill_resume, memory_probe, spot_scene, theory_table
 
 
 @pytest.mark.parametrize(("met", "words"), [(True, "met"), (False, "**not met**"), (None, "none stated")])
@@ -84,30 +84,16 @@ def test_options_of_every_benchmark_parse() -> None:
         json.dumps({key: str(value) for key, value in vars(options).items()})
 
 
-def test_toy_scene_of_the_estimators() -> None:
-    """Everything moves with the occluder but light and wall: jumps of the oracle are its silhouette and its shadow, no more."""
-    toy = estimators.Toy(24, np.array([1.0, 0.0]))
-    image = toy.oracle(3, 256)[..., 0]
-    reach = estimators.HALF / estimators.DEPTH
-    columns = estimators.VIEW * (1 - 2 * (np.arange(24) + 0.5) / 24)
-    inside, outside = np.abs(columns) < reach - 0.05, np.abs(columns) > 0.85
-    assert np.all(image[12, inside] == 0) and np.all(image[:, outside] == 0)
-    # x grows to the left: the occluder darkens what is left of it, and uncovers the wall on its right.
-    rows = slice(9, 12)
-    left, right = (np.argmin(np.abs(columns - s * reach)) for s in (1, -1))
-    assert image[rows, left].mean() < 0 < image[rows, right].mean()
-    soft = toy.soft()
-    assert np.sign(soft[12, left, 0]) == -1 and np.sign(soft[12, right, 0]) == 1
+def test_verdict_of_biases() -> None:
+    """Exact estimators must agree, AD without boundary must not; what a renderer does not see is called that."""
 
+    def case(**means: float) -> dict[str, object]:
+        given = {"pathspace": 1.01, "finite differences": 1.0, "difference sampling": 0.99, "no boundary": 0.0} | means
+        return {name: bias.judged([mean - 0.005, mean + 0.005], 1.0) for name, mean in given.items()}
 
-def test_verdict_of_the_estimators() -> None:
-    records = {name: {"mean": mean, "error": 0.005} for name, mean in
-               (("finite differences", 1.0), ("edge", 1.01), ("oracle", 0.99), ("naive", 0.0))}  # fmt: skip
-    estimators.judge(records)
-    assert estimators.met(records) and records["naive"]["bias"] == -1
-    records["edge"]["mean"] = 1.1
-    estimators.judge(records)
-    assert not estimators.met(records)
-    records["edge"]["mean"], records["naive"]["mean"] = 1.0, 1.0
-    estimators.judge(records)
-    assert not estimators.met(records)
+    assert bias.met({"shadow": case()})
+    assert not bias.met({"shadow": case(), "silhouette": case(pathspace=1.1)})
+    assert not bias.met({"shadow": case(**{"no boundary": 1.0})})
+    assert bias_page.cell("shadow", bias.judged([0.0], -2.0)) == "0 (does not render shadows)"
+    assert bias_page.cell("depth order", bias.judged([0.2], -1.0)) == "-120.0 % (wrong sign)"
+    assert bias_page.cell("silhouette", None) == ""

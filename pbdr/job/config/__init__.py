@@ -12,7 +12,7 @@ from .read import load_job, parse_job
 from .render import RenderSection, ResolutionStep
 from .scene import SceneSection
 from .section import Section
-from .training import ExposureSection, GaugeSection, LossSection, OptimSection
+from .training import ExposureSection, GaugeSection, LossSection, OptimSection, WarmStartSection
 from .variable import VarSection
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Section",
     "StopSection",
     "VarSection",
+    "WarmStartSection",
     "load_job",
     "parse_job",
 ]

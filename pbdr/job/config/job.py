@@ -15,7 +15,7 @@ from .outcome import GoalSection, GuardSection, OutputSection, StopSection
 from .render import RenderSection
 from .scene import SceneSection
 from .section import Section
-from .training import ExposureSection, GaugeSection, LossSection, OptimSection
+from .training import ExposureSection, GaugeSection, LossSection, OptimSection, WarmStartSection
 from .variable import VarSection
 
 
@@ -33,6 +33,7 @@ class Job(Section):
     optim: OptimSection = OptimSection()
     field: FieldSection | None = None
     vars: Annotated[dict[str, VarSection], Field(validate_default=True)] = Field(default_factory=dict)
+    warm_start: WarmStartSection | None = None
     gauge: GaugeSection | None = None
     exposure: ExposureSection | None = None
     guard: GuardSection = GuardSection()

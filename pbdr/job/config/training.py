@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ...errors import OptionError
@@ -14,9 +14,10 @@ from ...inverse.losses import LOSSES, Losses
 from ...inverse.optimisers import OPTIMISERS
 from ...inverse.problem import JOB
 from ...inverse.schedules import DECAYS
+from ...inverse.soft import WarmStart
 from ...registry import Choice
 from ..choices import entries_of, entry_of, one_of, weighed
-from .section import Count, Positive, Section
+from .section import Count, Positive, Section, as_tuple
 
 
 class LossSection(Section):
@@ -70,6 +71,30 @@ class OptimSection(Section):
     """How learning rates change: "cosine" lowers them to 1 % at the last step, "none" keeps them."""
     optimiser: Annotated[Choice, entry_of(OPTIMISERS)] = JOB.optimiser
     """Its name, or a table of its type and options."""
+
+
+class WarmStartSection(Section):
+    """Steps of soft silhouettes before the fit, for starts that are far off: blurred outlines of meshes are moved onto the masks.
+
+    Images need alpha or masks; those of `[data] target` are rendered with the masks that this needs. Whatever moves outlines moves:
+    positions of meshes, poses of cameras.
+    """
+
+    steps: Count = WarmStart.steps
+    """Number of these steps; they cost no rendering."""
+    shape: str = WarmStart.shape
+    """Id of the mesh that masks show; without it all shapes of the scene, which must be meshes then."""
+    sigma: tuple[Positive, Positive] = WarmStart.sigma
+    """Blur at the first and at the last of these steps, in squared halves of the image's longer side."""
+    lr: Positive = WarmStart.lr
+    """Learning rate of poses, points and rigid motions, in radians and in shares of their size. Other unknowns have their own."""
+    resolution: Count = WarmStart.resolution
+    """Pixels of the longer side of the silhouettes."""
+
+    @field_validator("sigma", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return as_tuple(value)
 
 
 class GaugeSection(Section):

@@ -1,0 +1,12 @@
+"""Approximate differentiable renderers, each as its paper defines it, small and in torch: what `python -m benchmarks bias` compares.
+
+| module | what | paper |
+|---|---|---|
+| `softras` | soft silhouettes and soft colours | Liu, Li, Chen, Li: Soft Rasterizer. ICCV 2019 |
+| `opendr` | differences of the image, filtered along flow | Loper, Black: OpenDR. ECCV 2014 |
+| `neural_mesh_renderer` | a gradient of hard pixels by how far an edge is away | Kato, Ushiku, Harada: Neural 3D Mesh Renderer. CVPR 2018 |
+| `rotation` | rays that turn with what moves | Loubet, Holzschuch, Jakob: Reparameterizing Discontinuous Integrands. SIGGRAPH Asia 2019 |
+| `difference_sampling` | edges found along lines, whose speeds are finite differences | edge sampling (Li et al. 2018) without a list of edges |
+
+`world` is what they all look at, `cases` the four scenes with their exact images, `screen` what rasterisers share.
+"""

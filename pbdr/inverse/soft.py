@@ -1,0 +1,217 @@
+"""A warm start by soft silhouettes: from far off, blurred outlines of meshes know where to go; nothing else is rendered.
+
+Exact outlines pull only where they cross something. Those of Soft Rasterizer (Liu, Li, Chen, Li: ICCV 2019) reach everywhere:
+
+    D = sigmoid(± d² / σ),   silhouette = 1 - Π (1 - D)
+
+with the distance d of a pixel to the border of each triangle on the film, whose longer side is 2, and + inside. They are compared
+with the masks of the views by 1 - intersection / union, as there. Their derivative is biased, the more the larger σ is: σ falls
+over the steps, and what follows, the fit itself, is exact. What it costs does not depend on light or materials.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from pbdr.errors import OptionError, closest
+from pbdr.inverse import guards, planes, schedules
+from pbdr.inverse.fit import init
+from pbdr.inverse.losses import Silhouette
+from pbdr.inverse.optimisers import OPTIMISERS, Adam
+from pbdr.inverse.problem import Problem
+from pbdr.inverse.state import State
+from pbdr.parameters import traverse
+from pbdr.transport.eye import Eye
+
+#: Triangles times pixels of a view, at most: each pair is an entry of an array.
+PAIRS = 1 << 25
+#: Squared length of an edge on the film below which its points are its first one.
+SHORT = 1e-12
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """How to start from soft silhouettes.
+
+    shape       id of the mesh that masks show; "": all shapes of the scene, which must be meshes
+    sigma       blur at the first and at the last step, in squared halves of the film's longer side
+    lr          learning rate of poses and points, in radians and shares of the size of what moves; other unknowns have their own
+    resolution  pixels of the longer side
+    """
+
+    steps: int = 100
+    shape: str = ""
+    sigma: tuple[float, float] = (0.1, 1e-3)
+    lr: float = 0.05
+    resolution: int = 32
+
+    def __post_init__(self) -> None:
+        for name, value in (("steps", self.steps), ("resolution", self.resolution)):
+            if value < 1:
+                raise OptionError(f"warm start: {name} = {value!r}: it is at least 1")
+        for name, value in (("sigma", self.sigma[0]), ("sigma", self.sigma[1]), ("lr", self.lr)):
+            if not (math.isfinite(value) and value > 0):
+                raise OptionError(f"warm start: {name} = {value!r}: it is a number above 0")
+
+    @property
+    def loss(self) -> Silhouette:
+        """The loss whose channel and plane are the masks."""
+        return Silhouette(shape=self.shape)
+
+    def blur(self, step: int) -> float:
+        """σ of a step: it falls by the same factor in each."""
+        first, last = self.sigma
+        return first * (last / first) ** (step / max(self.steps - 1, 1))
+
+
+def silhouette(screen: Any, front: Any, faces: Any, size: tuple[int, int], extent: tuple[float, float], sigma: Any) -> Any:
+    """Return the soft silhouette (H, W) of triangles, attached to their vertices.
+
+    `screen`, `front`: where V vertices are on the film (Point2f), and whether they are before the camera; triangles with one that
+    is not are left out. `faces`: 3 F numbers of vertices. `size`: (W, H) pixels, which cover `extent`, in units of `screen`.
+    """
+    width, height = size
+    count = dr.width(faces) // 3
+    lane = dr.arange(mi.UInt32, count * width * height)
+    face, pixel = lane % count, lane // count
+    x, y = (mi.Float(pixel % width) + 0.5) * (extent[0] / width), (mi.Float(pixel // width) + 0.5) * (extent[1] / height)
+    numbers = [dr.gather(mi.UInt32, faces, 3 * face + k) for k in range(3)]
+    corners = [dr.gather(mi.Point2f, screen, number) for number in numbers]
+    shown = dr.gather(mi.Bool, front, numbers[0])
+    for number in numbers[1:]:
+        shown = shown & dr.gather(mi.Bool, front, number)
+    nearest, left, right = mi.Float(dr.inf), mi.Bool(True), mi.Bool(True)
+    for k in range(3):
+        a, edge = corners[k], corners[(k + 1) % 3] - corners[k]
+        away = mi.Vector2f(x - a.x, y - a.y)
+        along = dr.clip(dr.dot(away, edge) / dr.maximum(dr.squared_norm(edge), SHORT), 0, 1)
+        nearest = dr.minimum(nearest, dr.squared_norm(away - along * edge))
+        side = dr.detach(edge.x * away.y - edge.y * away.x)
+        left, right = left & (side > 0), right & (side < 0)
+    exponent = dr.select(left | right, nearest, -nearest) / sigma
+    # log(1 - sigmoid(x)) = -max(x, 0) - log(1 + exp(-|x|))
+    missed = -dr.maximum(exponent, 0) - dr.log(1 + dr.exp(-dr.abs(exponent)))
+    total = dr.block_reduce(dr.ReduceOp.Add, dr.select(shown, missed, 0), count)
+    return mi.TensorXf(1 - dr.exp(total), shape=(height, width))
+
+
+def projected(sensor: Any, points: Any) -> tuple[Any, Any, tuple[float, float]]:
+    """Return where world points are on the film, whether they are before the camera, and the film's extent.
+
+    The longer side of the film is 2. Attached to the points and to the pose of the sensor, not to its lens.
+    """
+    eye = Eye.of(sensor)
+    eye = replace(eye, to_local=sensor.world_transform().inverse())
+    film = sensor.film()
+    size, offset = film.crop_size(), film.crop_offset()
+    scale = 2 / max(size)
+    sight = eye.sight(points)
+    at = mi.Point2f(sight.position.x - float(offset[0]), sight.position.y - float(offset[1]))
+    return at * scale, dr.detach(eye.in_front(points)), (scale * float(size[0]), scale * float(size[1]))
+
+
+def check(problem: Problem, chosen: WarmStart) -> list[Any]:
+    """Return the meshes whose silhouettes are drawn. Raises OptionError and DataError where there can be none."""
+    shapes = {shape.id(): shape for shape in problem.bound.scene.mi.shapes()}
+    if chosen.shape and chosen.shape not in shapes:
+        near = closest(chosen.shape, shapes)
+        hint = f" Closest: {', '.join(near)}." if near else ""
+        raise OptionError(f"warm start: there is no shape {chosen.shape!r}.{hint} Shapes: {', '.join(shapes)}")
+    drawn = {name: shape for name, shape in shapes.items() if chosen.shape in ("", name)}
+    for name, shape in drawn.items():
+        if not isinstance(shape, mi.Mesh):
+            what = f"the shape {name!r} is a {shape.class_name()}, and soft silhouettes are of meshes"
+            raise OptionError(f"warm start: {what}: name the mesh that masks show, shape = ...")
+    triangles = sum(shape.face_count() for shape in drawn.values())
+    if triangles * chosen.resolution**2 > PAIRS:
+        raise OptionError(
+            f"warm start: {triangles} triangles on {chosen.resolution}² pixels are more than {PAIRS} pairs: lower its resolution, "
+            "or leave it out"
+        )
+    for index, view in enumerate(problem.views):
+        size = (int(np.shape(view.target)[0]), int(np.shape(view.target)[1]))
+        planes.check(problem.label(index), chosen.loss, view.planes.get("silhouette"), size)
+    return list(drawn.values())
+
+
+def warm_start(problem: Problem, chosen: WarmStart, say: Callable[[str], None] = lambda text: None) -> State:
+    """Return a state before the first step of the fit, whose outlines are near those of the masks.
+
+    Everything that moves outlines moves: positions of the meshes by any map or function, and poses of sensors; other unknowns
+    stay. `say` is told how well outlines matched before and after. Raises OptionError, DataError.
+    """
+    meshes, state = check(problem, chosen), init(problem)
+    faces = [mi.UInt32(traverse(mesh)["faces"]) for mesh in meshes]
+    bound, options, adam = problem.bound, problem.options, Adam()
+    keys = [key for key, leaf in bound.leaves.items() if leaf.start == 0 and key not in problem.held]
+    latents = {key: state.latents[key] for key in bound.leaves}
+    memory, first, last = adam.init(latents), 0.0, 0.0
+    for step in range(chosen.steps):
+        views = schedules.views(len(problem.views), options.views_per_step, step, options.seed)
+        leaves = {key: mi.TensorXf(value) for key, value in latents.items()}
+        dr.enable_grad(*[leaves[key] for key in keys])
+        sigma, loss = dr.opaque(mi.Float, chosen.blur(step)), mi.Float(0)
+        for number, index in enumerate(views):
+            if bound.timed or not number:
+                bound.apply(leaves, time=problem.views[index].time)
+            loss += _mismatch(problem, chosen, meshes, faces, index, sigma) / len(views)
+        last = float(dr.detach(loss)[0])
+        if not dr.grad_enabled(loss):
+            raise OptionError(_unmoved(problem))
+        dr.backward(loss)
+        found = {key: mi.TensorXf(dr.grad(leaves[key])) for key in keys}
+        if step == 0:
+            first = last
+            if not any(np.any(np.array(gradient)) for gradient in found.values()):
+                raise OptionError(_unmoved(problem))
+        if not all(np.isfinite(np.array(gradient)).all() for gradient in found.values()):
+            say(f"warm start: step {step + 1} is not finite, and moves nothing")
+            continue
+        moved, memory = adam.step(memory, latents, found, _rates(problem, chosen, keys, step))
+        moved, _ = guards.kept(options.collapse, bound, latents, bound.project(moved))
+        latents = moved
+    bound.apply(latents)
+    say(f"warm start: {chosen.steps} steps of soft silhouettes; 1 - intersection / union is {last:.3f}, {first:.3f} at the start")
+    return replace(state, latents={**state.latents, **latents})
+
+
+def _mismatch(
+    problem: Problem, chosen: WarmStart, meshes: list[Any], faces: list[Any], index: int, sigma: Any
+) -> Any:
+    """1 - intersection / union of the silhouettes of a view, attached to what the scene holds now."""
+    sensor = problem.sensor(index)
+    width, height = (int(x) for x in sensor.film().crop_size())
+    shrink = min(1.0, chosen.resolution / max(width, height))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    missed: Any = 1
+    for mesh, own in zip(meshes, faces, strict=True):
+        points = dr.unravel(mi.Point3f, traverse(mesh)["vertex_positions"])
+        screen, front, extent = projected(sensor, points)
+        missed = missed * (1 - silhouette(screen, front, own, size, extent, sigma))
+    target, _ = problem.targets.plane(index, "silhouette", (size[1], size[0]), chosen.loss.measured)
+    found, wanted = 1 - missed.array, target.array
+    common = dr.sum(found * wanted)
+    return 1 - common / dr.maximum(dr.sum(found + wanted) - common, 1e-6)
+
+
+def _rates(problem: Problem, chosen: WarmStart, keys: list[str], step: int) -> dict[str, float]:
+    """Learning rates by latent key. What the fit moves by least squares has no rate of its own."""
+    decay = schedules.decay("cosine", step, chosen.steps)
+    found = {}
+    for key in keys:
+        leaf = problem.bound.leaves[key]
+        own = not leaf.optimiser or OPTIMISERS.make(leaf.optimiser).wants == "gradients"
+        found[key] = decay * (leaf.lr if own else chosen.lr)
+    return found
+
+
+def _unmoved(problem: Problem) -> str:
+    names = ", ".join(repr(name) for name in problem.bound.specs)
+    return f"warm start: no outline depends on {names}: it moves positions of meshes and poses of sensors; leave it out"
