@@ -17,6 +17,8 @@ def cell(case: str, record: Mapping[str, Any] | None) -> str:
     """Bias and its standard error, or why there is no gradient."""
     if record is None:
         return ""
+    if "refused" in record:
+        return "refused"
     if abs(record["mean"]) <= NOTHING * abs(record["reference"]):
         blind = record["replicas"] == 1
         return BLIND.get(case, "0 (no gradient)") if blind else "0 (no gradient)"
@@ -34,21 +36,28 @@ def markdown(data: Mapping[str, Any]) -> str:
     """Table, plot, sweep."""
     cases = data["cases"]
     rows = [[method, *(cell(name, case.get(method)) for name, case in cases.items())] for method in methods(data)]
-    exact = [f"{next(iter(case.values()))['reference']:.4g}" for case in cases.values()]
+    exact = [f"{case['difference sampling']['reference']:.4g}" for case in cases.values()]
     sweep = [[f"{one['sigma']:g}", f"{100 * one['bias']:+.1f} %"] for one in data["sweep"]]
-    size = data["size"]
+    size, raster = data["size"], data["raster"]
     return "\n\n".join(
         [
-            f"Bias of the derivative, in per cent of the exact one, with its standard error; {size}² pixels. Rasterisers are "
-            "deterministic. Empty: the renderer has no such image.",
+            f"Bias of the derivative, in per cent of the exact one, with its standard error. Integrators have {size}² pixels, "
+            f"rasterisers {raster}²; these are deterministic. Empty: the renderer has no such image.",
             table(["renderer", *cases], [["exact derivative", *exact], *rows]),
             "Neural 3D Mesh Renderer has a gradient for one adjoint image only, and leaves out what the loss does not want: it "
             "points somewhere useful, and its size means nothing.",
             "![biases](bias.png)",
-            f"Soft silhouettes by σ ({3 * size}² pixels):",
+            "Refused: " + ("; ".join(refusals(cases)) or "nothing") + ".",
+            f"Soft silhouettes by σ ({raster}² pixels):",
             table(["σ", "bias"], sweep),
         ]
     )
+
+
+def refusals(cases: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What was refused, and why."""
+    found = [(name, method, record) for name, case in cases.items() for method, record in case.items()]
+    return [f"{method}, {name}: {record['refused']}" for name, method, record in found if "refused" in record]
 
 
 def draw(data: Mapping[str, Any], path: Path) -> None:
@@ -63,7 +72,7 @@ def draw(data: Mapping[str, Any], path: Path) -> None:
     panels = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
     for axes, (name, case) in zip(panels, cases.items(), strict=True):
         for row, method in enumerate(names):
-            if method not in case:
+            if "bias" not in case.get(method, {}):
                 continue
             bias, error = case[method]["bias"], 2 * case[method]["bias_error"]
             shown = max(-limit, min(limit, bias))

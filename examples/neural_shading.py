@@ -93,7 +93,12 @@ def scene(material: dict[str, Any], size: int = SIZE) -> Any:
     film = {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"}, "pixel_format": "rgb"}
     eyes = [(3 * np.cos(angle), 3 * np.sin(angle), 1.6) for angle in 2 * np.pi * np.arange(VIEWS) / VIEWS]
     cameras = {
-        f"camera-{k}": {"type": "perspective", "fov": 40, "film": film, "to_world": T().look_at(eye, [0, 0, 0.6], [0, 0, 1])}
+        f"camera-{k}": {
+            "type": "perspective",
+            "fov": 40,
+            "film": film,
+            "to_world": T().look_at(eye, [0, 0, 0.6], [0, 0, 1]),
+        }
         for k, eye in enumerate(eyes)
     }
     return pbdr.load_scene({

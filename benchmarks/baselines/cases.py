@@ -18,18 +18,23 @@ import numpy as np
 from .world import Array, Quad, World, adjoint, facing
 
 STEP = 1e-5  # of central differences of exact images, which are polynomials of the parameter as long as no edge leaves its pixel
-NODES = 8  # Gauss–Legendre points a side of a pixel, of the wall in the shadow
+NODES = 6  # Gauss–Legendre points a side of a pixel, of the wall in the shadow
 
 
 @dataclass(frozen=True)
 class Case:
-    """A world, the quad that moves, the depth of its paths, and its image as a function of (pixels a side, θ)."""
+    """A world, the quad that moves, the depth of its paths, and its image as a function of (pixels a side, θ).
+
+    mask    the quad whose coverage is the image (1 there, 0 elsewhere); "": the image is radiance. `pathspace` refuses what shines
+            where it passes through something, but has such masks as extra channels
+    """
 
     name: str
     world: World
     moving: str
     depth: int
     image: Callable[[int, float], Array]
+    mask: str = ""
 
     def derivative_image(self, size: int, step: float = STEP) -> Array:
         """Derivative of the exact image (size, size)."""
@@ -89,10 +94,13 @@ def occlusion_image(size: int, theta: float) -> Array:
 
 
 SLOPE, GAP = 0.2, 0.04
-A, B = 1.0, 0.2  # radiances of the planes z = 3 + θ + SLOPE x and z = 3 + GAP - SLOPE x, which fill the film
+A, B = 1.0, 0.0  # radiances of the planes z = 3 + θ + SLOPE x and z = 3 + GAP - SLOPE x, which fill the film
 NARROW, WIDE = 2.7, 4.2  # how far they reach to the side where they are near, and where they are far
 TILTED = Quad(
-    (-NARROW, -WIDE, 3 - NARROW * SLOPE), (NARROW + WIDE, 0, (NARROW + WIDE) * SLOPE), (0, 2 * WIDE, 0), radiance=A,
+    (-NARROW, -WIDE, 3 - NARROW * SLOPE),
+    (NARROW + WIDE, 0, (NARROW + WIDE) * SLOPE),
+    (0, 2 * WIDE, 0),
+    radiance=A,
     velocity=(0.0, 0.0, 1.0),
 )
 OTHER = Quad(
@@ -128,9 +136,7 @@ def form_factor(x: Array, y: Array, height: float) -> Array:
 
 def rectangle_factor(x0: Array, x1: Array, y0: Array, y1: Array, height: float) -> Array:
     """Form factor of a rectangle at these distances from the point below it; 0 where it is empty."""
-    found = sum(
-        sx * sy * form_factor(x, y, height) for sx, x in ((1, x1), (-1, x0)) for sy, y in ((1, y1), (-1, y0))
-    )
+    found = sum(sx * sy * form_factor(x, y, height) for sx, x in ((1, x1), (-1, x0)) for sy, y in ((1, y1), (-1, y0)))
     return np.where((x1 > x0) & (y1 > y0), found, 0.0)
 
 
@@ -141,19 +147,39 @@ def wall_radiance(x: Array, y: Array, theta: float) -> Array:
         lamp, block = LAMP.corners[:, k], BLOCK.corners[:, k] + theta * BLOCK.velocity[k]
         hidden = [point + (edge - point) * WALL / (WALL - HEIGHT) for edge in (block.min(), block.max())]
         low, high = lamp.min() + 0 * point, lamp.max() + 0 * point
-        sides.append((low - point, high - point, np.maximum(hidden[0], low) - point, np.minimum(hidden[1], high) - point))
+        sides.append(
+            (low - point, high - point, np.maximum(hidden[0], low) - point, np.minimum(hidden[1], high) - point)
+        )
     (x0, x1, u0, u1), (y0, y1, v0, v1) = sides
     visible = rectangle_factor(x0, x1, y0, y1, WALL) - rectangle_factor(u0, u1, v0, v1, WALL)
     return ALBEDO * RADIANCE * visible
 
 
-def shadow_image(size: int, theta: float) -> Array:
-    """Means over pixels by Gauss–Legendre quadrature of `wall_radiance`."""
+def penumbra(axis: int, theta: float) -> Array:
+    """Where on the film a border of the occluder passes a border of the lamp: radiance has a kink there."""
+    lamp, block = LAMP.corners[:, axis], BLOCK.corners[:, axis] + theta * BLOCK.velocity[axis]
+    grown = WALL / (WALL - HEIGHT)
+    found = [(b * grown - a) / (grown - 1) for a in (lamp.min(), lamp.max()) for b in (block.min(), block.max())]
+    return np.array(found) / WALL
+
+
+def quadrature(size: int, kinks: Array) -> tuple[Array, Array]:
+    """Points of the film along one axis (N,), and weights (size, N) that make means over pixels of what is smooth between kinks."""
+    borders = 1 - 2 * np.arange(size + 1) / size
+    cells = np.unique(np.concatenate([borders, kinks[np.abs(kinks) < 1]]))
+    middles, halves = 0.5 * (cells[1:] + cells[:-1]), 0.5 * np.diff(cells)
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    at = 1 - 2 * (np.arange(size)[:, None] + 0.5 + 0.5 * nodes) / size  # (size, NODES)
-    y, x = np.meshgrid(WALL * at.ravel(), WALL * at.ravel(), indexing="ij")
-    values = wall_radiance(x, y, theta).reshape(size, NODES, size, NODES)
-    return np.asarray(np.einsum("injm,n,m->ij", values, weights / 2, weights / 2))
+    pixel = np.clip(((1 - middles) * size / 2).astype(int), 0, size - 1)
+    shares = np.zeros((size, len(middles), NODES))
+    shares[pixel, np.arange(len(middles))] = halves[:, None] * weights * size / 2
+    return (middles[:, None] + halves[:, None] * nodes).ravel(), shares.reshape(size, -1)
+
+
+def shadow_image(size: int, theta: float) -> Array:
+    """Means over pixels of `wall_radiance`, by Gauss–Legendre quadrature between its kinks."""
+    (across, mean_x), (down, mean_y) = (quadrature(size, penumbra(axis, theta)) for axis in (0, 1))
+    x, y = np.meshgrid(WALL * across, WALL * down)
+    return np.asarray(mean_y @ wall_radiance(x, y, theta) @ mean_x.T)
 
 
 CASES = {
@@ -162,6 +188,6 @@ CASES = {
         Case("silhouette", World({"plate": PLATE}), "plate", 1, silhouette_image),
         Case("shadow", World({"block": BLOCK, "wall": SCREEN, "lamp": LAMP}, "lamp"), "block", 2, shadow_image),
         Case("occlusion", World({"front": FRONT, "back": BACK, "far": FAR}), "back", 1, occlusion_image),
-        Case("depth order", World({"plane": TILTED, "other": OTHER}), "plane", 1, depth_image),
+        Case("depth order", World({"plane": TILTED, "other": OTHER}), "plane", 1, depth_image, mask="plane"),
     )
 }

@@ -60,9 +60,7 @@ class Lines:
         return self.jump(low, high, left, theta), found
 
 
-def derivative(
-    world: World, lines: int, seed: int, *, points: int = 64, shares: tuple[int, ...] = SHARES
-) -> float:
+def derivative(world: World, lines: int, seed: int, *, points: int = 64, shares: tuple[int, ...] = SHARES) -> float:
     """An estimate of the derivative of ∫ weight · image at θ = 0. `shares`: the axes along which lines run."""
     generator = torch.Generator().manual_seed(seed)
     total = sum(_along(world, axis, lines, points, generator) for axis in shares)

@@ -45,7 +45,13 @@ class Kernels:
 
 
 def derivative(
-    world: World, samples: int, seed: int, *, rays_each: int = RAYS, kappa: float = KAPPA, kappa_lamp: float = KAPPA_LAMP
+    world: World,
+    samples: int,
+    seed: int,
+    *,
+    rays_each: int = RAYS,
+    kappa: float = KAPPA,
+    kappa_lamp: float = KAPPA_LAMP,
 ) -> float:
     """An estimate of the derivative of ∫ weight · image at θ = 0."""
     theta = torch.zeros((), dtype=torch.float64, requires_grad=True)

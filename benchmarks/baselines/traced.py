@@ -10,20 +10,22 @@ import numpy as np
 from .world import Array, World
 
 
-def scene(world: World, folder: Path, size: int) -> Any:
-    """Return the `pbdr.scene.Scene`; the files of its meshes are written into `folder`."""
+def scene(world: World, folder: Path, size: int, shining: bool = True) -> Any:
+    """Return the `pbdr.scene.Scene`; the files of its meshes are written into `folder`. `shining`: with its emitters."""
     import pbdr
 
     film = {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"}, "pixel_format": "rgb"}
     camera = {"type": "perspective", "fov": 90.0, "near_clip": 0.01, "far_clip": 100.0, "film": film}
     found: dict[str, Any] = {"type": "scene", "camera": camera}
     grey = lambda value: {"type": "rgb", "value": float(value)}  # noqa: E731
+    if not shining:  # images without light are refused
+        found["sky"] = {"type": "constant", "radiance": grey(1)}
     for name, quad in world.quads.items():
         path = folder / f"{name}.ply"
         write(path, quad.corners, towards=-1.0 if name != world.lamp else 1.0)
         shape: dict[str, Any] = {"type": "ply", "filename": str(path), "face_normals": True}
         shape["bsdf"] = {"type": "diffuse", "reflectance": grey(quad.albedo)}
-        if quad.radiance:
+        if quad.radiance and shining:
             shape["emitter"] = {"type": "area", "radiance": grey(quad.radiance)}
         found[name] = shape
     return pbdr.load_scene(found)

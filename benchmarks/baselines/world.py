@@ -88,7 +88,9 @@ class World:
         t = (torch.linalg.cross(a.expand_as(local), local) * normal).sum(-1) / square
         return distance, (s > 0) & (s < 1) & (t > 0) & (t < 1) & (distance > NEAR) & (slope != 0)
 
-    def first(self, origin: Tensor, direction: Tensor, theta: Tensor | float, reach: Tensor | float = torch.inf) -> Tensor:
+    def first(
+        self, origin: Tensor, direction: Tensor, theta: Tensor | float, reach: Tensor | float = torch.inf
+    ) -> Tensor:
         """Number of the nearest quad that rays meet within `reach` times their length; -1 where there is none."""
         distance, inside = self.planes(origin, direction, theta)
         limit = reach if isinstance(reach, float) else reach[:, None]

@@ -19,19 +19,24 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from pbdr.errors import OptionError, closest
 from pbdr.inverse import guards, planes, schedules
 from pbdr.inverse.fit import init
-from pbdr.inverse.losses import Silhouette
+from pbdr.inverse.losses.channels import Silhouette
 from pbdr.inverse.optimisers import OPTIMISERS, Adam
 from pbdr.inverse.problem import Problem
 from pbdr.inverse.state import State
 from pbdr.parameters import traverse
+from pbdr.parameters.maps.motions import Rigid
+from pbdr.seeds import hashed
 from pbdr.transport.eye import Eye
 
 #: Triangles times pixels of a view, at most: each pair is an entry of an array.
 PAIRS = 1 << 25
+#: Views of a step, at least: they cost little, and one alone does not say where in depth a thing is.
+VIEWS = 4
 #: Squared length of an edge on the film below which its points are its first one.
 SHORT = 1e-12
 
@@ -44,18 +49,20 @@ class WarmStart:
     sigma       blur at the first and at the last step, in squared halves of the film's longer side
     lr          learning rate of poses and points, in radians and shares of the size of what moves; other unknowns have their own
     resolution  pixels of the longer side
+    tries       how often: after the first time, what moves rigidly (map `rigid`) is turned at random before; the best one counts
     """
 
     steps: int = 100
     shape: str = ""
-    sigma: tuple[float, float] = (0.1, 1e-3)
+    sigma: tuple[float, float] = (0.03, 3e-4)
     lr: float = 0.05
     resolution: int = 32
+    tries: int = 1
 
     def __post_init__(self) -> None:
-        for name, value in (("steps", self.steps), ("resolution", self.resolution)):
-            if value < 1:
-                raise OptionError(f"warm start: {name} = {value!r}: it is at least 1")
+        for name, count in (("steps", self.steps), ("resolution", self.resolution), ("tries", self.tries)):
+            if count < 1:
+                raise OptionError(f"warm start: {name} = {count!r}: it is at least 1")
         for name, value in (("sigma", self.sigma[0]), ("sigma", self.sigma[1]), ("lr", self.lr)):
             if not (math.isfinite(value) and value > 0):
                 raise OptionError(f"warm start: {name} = {value!r}: it is a number above 0")
@@ -68,10 +75,12 @@ class WarmStart:
     def blur(self, step: int) -> float:
         """σ of a step: it falls by the same factor in each."""
         first, last = self.sigma
-        return first * (last / first) ** (step / max(self.steps - 1, 1))
+        return float(first * (last / first) ** (step / max(self.steps - 1, 1)))
 
 
-def silhouette(screen: Any, front: Any, faces: Any, size: tuple[int, int], extent: tuple[float, float], sigma: Any) -> Any:
+def silhouette(
+    screen: Any, front: Any, faces: Any, size: tuple[int, int], extent: tuple[float, float], sigma: Any
+) -> Any:
     """Return the soft silhouette (H, W) of triangles, attached to their vertices.
 
     `screen`, `front`: where V vertices are on the film (Point2f), and whether they are before the camera; triangles with one that
@@ -81,7 +90,10 @@ def silhouette(screen: Any, front: Any, faces: Any, size: tuple[int, int], exten
     count = dr.width(faces) // 3
     lane = dr.arange(mi.UInt32, count * width * height)
     face, pixel = lane % count, lane // count
-    x, y = (mi.Float(pixel % width) + 0.5) * (extent[0] / width), (mi.Float(pixel // width) + 0.5) * (extent[1] / height)
+    x, y = (
+        (mi.Float(pixel % width) + 0.5) * (extent[0] / width),
+        (mi.Float(pixel // width) + 0.5) * (extent[1] / height),
+    )
     numbers = [dr.gather(mi.UInt32, faces, 3 * face + k) for k in range(3)]
     corners = [dr.gather(mi.Point2f, screen, number) for number in numbers]
     shown = dr.gather(mi.Bool, front, numbers[0])
@@ -147,44 +159,88 @@ def warm_start(problem: Problem, chosen: WarmStart, say: Callable[[str], None] =
     Everything that moves outlines moves: positions of the meshes by any map or function, and poses of sensors; other unknowns
     stay. `say` is told how well outlines matched before and after. Raises OptionError, DataError.
     """
-    meshes, state = check(problem, chosen), init(problem)
-    faces = [mi.UInt32(traverse(mesh)["faces"]) for mesh in meshes]
-    bound, options, adam = problem.bound, problem.options, Adam()
-    keys = [key for key, leaf in bound.leaves.items() if leaf.start == 0 and key not in problem.held]
-    latents = {key: state.latents[key] for key in bound.leaves}
-    memory, first, last = adam.init(latents), 0.0, 0.0
-    for step in range(chosen.steps):
-        views = schedules.views(len(problem.views), options.views_per_step, step, options.seed)
-        leaves = {key: mi.TensorXf(value) for key, value in latents.items()}
-        dr.enable_grad(*[leaves[key] for key in keys])
-        sigma, loss = dr.opaque(mi.Float, chosen.blur(step)), mi.Float(0)
+    drawn, state = _Drawn(problem, chosen), init(problem)
+    latents = {key: state.latents[key] for key in problem.bound.leaves}
+    turned = [key for key, latent in problem.bound.latents.items() if isinstance(latent.map, Rigid)]
+    if chosen.tries > 1 and not turned:
+        raise OptionError(
+            f'warm start: tries = {chosen.tries}, and nothing can be turned: give positions of a mesh map = "rigid", or leave it out'
+        )
+    before, best = drawn.mismatch(latents), math.inf
+    found = latents
+    for number in range(chosen.tries):
+        begun = latents if not number else {**latents, **_turned(problem, latents, turned, number)}
+        ended = drawn.descend(begun, say)
+        value = drawn.mismatch(ended)
+        if not value >= best:
+            best, found = value, ended
+    problem.bound.apply(found)
+    tried = f", the best of {chosen.tries} tries" if chosen.tries > 1 else ""
+    say(
+        f"warm start: {chosen.steps} steps of soft silhouettes{tried}; 1 - intersection / union of outlines is {best:.3f}, "
+        f"{before:.3f} at the start"
+    )
+    return replace(state, latents={**state.latents, **found})
+
+
+def _turned(problem: Problem, latents: dict[str, Any], keys: list[str], number: int) -> dict[str, Any]:
+    """Latents of rigid motions with random rotations, the same in every process."""
+    found = {}
+    for key in keys:
+        value = np.array(latents[key])
+        seed = hashed(problem.options.seed, "warm start", key, number)
+        value[:3] = Rotation.random(random_state=np.random.default_rng(seed)).as_rotvec()
+        found[key] = mi.TensorXf(value.astype(np.float32))
+    return found
+
+
+class _Drawn:
+    """The meshes of a problem and their faces, which views compare with masks."""
+
+    def __init__(self, problem: Problem, chosen: WarmStart) -> None:
+        self.problem, self.chosen, self.meshes = problem, chosen, check(problem, chosen)
+        self.faces = [mi.UInt32(traverse(mesh)["faces"]) for mesh in self.meshes]
+
+    def loss(self, latents: dict[str, Any], views: list[int], sigma: Any) -> Any:
+        """Mean over views of 1 - intersection / union, attached to the latents."""
+        bound, total = self.problem.bound, mi.Float(0)
         for number, index in enumerate(views):
             if bound.timed or not number:
-                bound.apply(leaves, time=problem.views[index].time)
-            loss += _mismatch(problem, chosen, meshes, faces, index, sigma) / len(views)
-        last = float(dr.detach(loss)[0])
-        if not dr.grad_enabled(loss):
-            raise OptionError(_unmoved(problem))
-        dr.backward(loss)
-        found = {key: mi.TensorXf(dr.grad(leaves[key])) for key in keys}
-        if step == 0:
-            first = last
-            if not any(np.any(np.array(gradient)) for gradient in found.values()):
+                bound.apply(latents, time=self.problem.views[index].time)
+            total += _mismatch(self.problem, self.chosen, self.meshes, self.faces, index, sigma) / len(views)
+        return total
+
+    def mismatch(self, latents: dict[str, Any]) -> float:
+        """The loss in all views, as sharp as at the last step."""
+        with dr.suspend_grad():
+            sigma = dr.opaque(mi.Float, self.chosen.sigma[1])
+            return float(self.loss(latents, list(range(len(self.problem.views))), sigma)[0])
+
+    def descend(self, latents: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+        """Return the latents after the steps, from those given. Raises OptionError where no outline depends on them."""
+        problem, bound, options, adam = self.problem, self.problem.bound, self.problem.options, Adam()
+        keys = [key for key, leaf in bound.leaves.items() if leaf.start == 0 and key not in problem.held]
+        memory, each = adam.init(latents), max(options.views_per_step, VIEWS)
+        for step in range(self.chosen.steps):
+            views = schedules.views(len(problem.views), each, step, options.seed)
+            leaves = {key: mi.TensorXf(value) for key, value in latents.items()}
+            dr.enable_grad(*[leaves[key] for key in keys])
+            loss = self.loss(leaves, views, dr.opaque(mi.Float, self.chosen.blur(step)))
+            if dr.grad_enabled(loss):
+                dr.backward(loss)
+            found = {key: mi.TensorXf(dr.grad(leaves[key])) for key in keys}
+            values = [np.array(gradient) for gradient in found.values()]
+            if step == 0 and not any(value.any() for value in values):
                 raise OptionError(_unmoved(problem))
-        if not all(np.isfinite(np.array(gradient)).all() for gradient in found.values()):
-            say(f"warm start: step {step + 1} is not finite, and moves nothing")
-            continue
-        moved, memory = adam.step(memory, latents, found, _rates(problem, chosen, keys, step))
-        moved, _ = guards.kept(options.collapse, bound, latents, bound.project(moved))
-        latents = moved
-    bound.apply(latents)
-    say(f"warm start: {chosen.steps} steps of soft silhouettes; 1 - intersection / union is {last:.3f}, {first:.3f} at the start")
-    return replace(state, latents={**state.latents, **latents})
+            if not all(np.isfinite(value).all() for value in values):
+                say(f"warm start: the gradient of step {step + 1} is not finite, and nothing moves")
+                continue
+            moved, memory = adam.step(memory, latents, found, _rates(problem, self.chosen, keys, step))
+            latents, _ = guards.kept(options.collapse, bound, latents, {**latents, **bound.project(moved)})
+        return latents
 
 
-def _mismatch(
-    problem: Problem, chosen: WarmStart, meshes: list[Any], faces: list[Any], index: int, sigma: Any
-) -> Any:
+def _mismatch(problem: Problem, chosen: WarmStart, meshes: list[Any], faces: list[Any], index: int, sigma: Any) -> Any:
     """1 - intersection / union of the silhouettes of a view, attached to what the scene holds now."""
     sensor = problem.sensor(index)
     width, height = (int(x) for x in sensor.film().crop_size())

@@ -14,7 +14,7 @@ def options(job: Job) -> WarmStart | None:
     section = job.warm_start
     if section is None:
         return None
-    return WarmStart(section.steps, section.shape, section.sigma, section.lr, section.resolution)
+    return WarmStart(section.steps, section.shape, section.sigma, section.lr, section.resolution, section.tries)
 
 
 def started(job: Job, problem: Problem, first: State, say: Callable[[str], None]) -> State:

@@ -90,6 +90,8 @@ class WarmStartSection(Section):
     """Learning rate of poses, points and rigid motions, in radians and in shares of their size. Other unknowns have their own."""
     resolution: Count = WarmStart.resolution
     """Pixels of the longer side of the silhouettes."""
+    tries: Count = WarmStart.tries
+    """How often: after the first time, meshes with map = "rigid" are turned at random before; the best of all counts."""
 
     @field_validator("sigma", mode="before")
     @classmethod
