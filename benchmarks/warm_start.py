@@ -1,8 +1,8 @@
 """The soft-silhouette warm start (`[warm_start]` of a job): how often a pose is found from random starts, with it and without.
 
-A shining thing of three arms of different lengths is seen by three cameras. It starts turned about any axis, by angles that are spread
-evenly up to 180 degrees, and up to its own size away. All ways have the same images and the same exact steps: the default loss, and Adam,
-because least squares, the default for rigid motions, takes ten times as long a step. Warm starts come besides; what all that
+A shining thing of three arms of different lengths is seen by three cameras. It starts turned about any axis, by angles spread
+evenly up to 180 degrees, and up to its own size away. All ways have the same images and the same exact steps: the default loss, and
+Adam, because least squares, the default for rigid motions, takes ten times as long a step. Warm starts come besides; what all that
 costs is measured in processor seconds. Every start leaves a record in <out>/warm_start/ and is not run again without `--again`.
 """
 
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=40, help="exact steps")
     parser.add_argument("--warm-steps", type=int, default=100, help="steps of soft silhouettes")
     parser.add_argument(
-        "--tried", type=int, default=20, help="starts of the way with several tries, which takes longer"
+        "--tried", type=int, default=8, help="starts of the way with several tries, which takes longer"
     )
     parser.add_argument("--again", action="store_true", help="run starts that have a record, too")
 

@@ -41,14 +41,14 @@ class NeuralBSDF(mi.BSDF):
         self.m_flags = self.m_components[0]
         layers = [nn.Linear(4, WIDTH), nn.LeakyReLU(), nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(), nn.Linear(WIDTH, 3)]
         made = nn.Sequential(*layers).alloc(mi.TensorXf, 4, rng=dr.rng(seed=props.get("seed", 0)))
-        self.packed, self.network = nn.pack(made, layout="training")
-        self.weights = mi.Float(self.packed)
+        self.network = nn.pack(made, layout="training")
+        self.weights = mi.Float(self.network["weights"])
 
     def traverse(self, callback: Any) -> None:
         callback.put("weights", self.weights, mi.ParamFlags.Differentiable)
 
     def parameters_changed(self, keys: Any = ()) -> None:
-        self.packed[:] = self.weights
+        self.network["weights"] = self.weights
 
     def colour(self, wi: Any, wo: Any) -> Any:
         """Value of the BSDF."""

@@ -1,4 +1,4 @@
-"""Approximate differentiable renderers, each as its paper defines it, small and in torch; `python -m benchmarks bias` compares them.
+"""Approximate differentiable renderers, each as its paper defines it, small and in torch: see `python -m benchmarks bias`.
 
 | module | what | paper |
 |---|---|---|
@@ -8,6 +8,6 @@
 | `rotation` | rays that turn with what moves | Loubet, Holzschuch, Jakob. SIGGRAPH Asia 2019 |
 | `difference_sampling` | edges found along lines, speeds by differences | edge sampling (Li et al. 2018) without a list of edges |
 
-`world` is what they all look at, `cases` the four scenes with their exact images, `screen` what rasterisers share, `traced` the same
+`world` is what they all look at, `cases` the four scenes with exact images, `screen` what rasterisers share, `traced` the same
 scenes for Mitsuba.
 """

@@ -1,4 +1,4 @@
-"""The four scenes of `python -m benchmarks bias`, and their exact images: every pixel in closed form, so that any motion has a value.
+"""The four scenes of `python -m benchmarks bias` and their exact images, every pixel of which is known in closed form.
 
 | case | what moves | what is asked |
 |---|---|---|

@@ -1,9 +1,9 @@
 """Neural 3D Mesh Renderer (Kato, Ushiku, Harada: CVPR 2018): hard images, and a made-up gradient for their edges.
 
-A pixel changes its colour by δI when an edge reaches it, at a distance δx from where the edge is now. The paper puts a ramp of slope
-δI / δx in place of the step (its figure 2), and keeps it only where the loss wants the change: adjoint · δI < 0 (equation (5)). So it
-is a gradient for one adjoint image, not a linear function of it. Pixels outside a face may be reached by it; pixels inside may be
-left by it, and show then what is beside the edge. Each vertex of an edge moves it by its share along the scan line.
+A pixel changes its colour by δI when an edge reaches it, at a distance δx from where the edge is. The paper puts a ramp of slope
+δI / δx in place of the step (its figure 2), and keeps it only where the loss wants the change: adjoint · δI < 0 (equation (5)).
+So it is a gradient for one adjoint image, not a linear function of it. Pixels outside a face may be reached by it; pixels inside
+may be left by it, and show then what is beside the edge. Each end of an edge moves it by its share along the scan line.
 """
 
 from __future__ import annotations

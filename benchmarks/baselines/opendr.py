@@ -1,4 +1,4 @@
-"""OpenDR (Loper, Black: ECCV 2014): the image is hard, its derivative is the image's own differences times the motion on the screen.
+"""OpenDR (Loper, Black: ECCV 2014): a hard image, whose derivative is its own differences times the motion on the screen.
 
 Moved by a little, a surface carries its colours along: dI = -∇I · flow. Inside surfaces ∇I is a central difference which leaves out
 neighbours on borders (one-sided beside them). A pixel of an occlusion boundary, as a line one pixel wide draws it, belongs to the

@@ -1,4 +1,4 @@
-"""Rotations (Loubet, Holzschuch, Jakob: Reparameterizing Discontinuous Integrands for Differentiable Rendering, SIGGRAPH Asia 2019).
+"""Rotations (Loubet, Holzschuch, Jakob: Reparameterizing Discontinuous Integrands for Differentiable Rendering, 2019).
 
 An integral over directions is convolved with a kernel k, ∫ f(μ) dμ = ∫∫ k(μ, ω) f(μ) dμ dω, and the directions of every kernel turn
 with θ, which changes no integral: μ → R(θ) μ, R(0) = 1. If R follows what moves, jumps stand still in the turned directions, and
@@ -6,11 +6,11 @@ automatic differentiation of
 
     k(R μ, ω) f(R μ) / (p(ω) k(μ, ω))
 
-is enough. R is guessed: a few rays of the kernel look around, and the nearest point that they meet is followed. Kernels whose rays
-all miss what moves within their reach do not follow it, and kernels that follow the nearest of two things that pass through each
-other follow neither's border: that is the bias. (Rays that look around are others than those that are turned: chosen among
-the latter, R would depend on the directions that it turns.) The same is done on the way to the lamp. Turned directions come in pairs,
-mirrored at the middle of the kernel, in which the derivative of k cancels where f is even; the paper's control variates have that aim.
+is enough. R is guessed: a few rays of the kernel look around, and the nearest point that they meet is followed. Kernels whose
+rays all miss what moves within their reach do not follow it, and kernels that follow the nearest of two things that pass through
+each other follow neither's border: that is the bias. (Rays that look around are others than those that are turned: chosen among
+the latter, R would depend on the directions that it turns.) The same is done on the way to the lamp. Turned directions come in
+pairs, mirrored at the middle of the kernel, in which the derivative of k cancels where f is even, as control variates do there.
 """
 
 from __future__ import annotations

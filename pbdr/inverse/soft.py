@@ -164,7 +164,7 @@ def warm_start(problem: Problem, chosen: WarmStart, say: Callable[[str], None] =
     turned = [key for key, latent in problem.bound.latents.items() if isinstance(latent.map, Rigid)]
     if chosen.tries > 1 and not turned:
         raise OptionError(
-            f'warm start: tries = {chosen.tries}, and nothing can be turned: give positions of a mesh map = "rigid", or leave it out'
+            f'warm start: tries = {chosen.tries}, and nothing can be turned: give positions of a mesh map = "rigid"'
         )
     before, best = drawn.mismatch(latents), math.inf
     found = latents
@@ -248,7 +248,9 @@ def _mismatch(problem: Problem, chosen: WarmStart, meshes: list[Any], faces: lis
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     missed: Any = 1
     for mesh, own in zip(meshes, faces, strict=True):
-        points = dr.unravel(mi.Point3f, traverse(mesh)["vertex_positions"])
+        flat, lane = traverse(mesh)["vertex_positions"], dr.arange(mi.UInt32, mesh.vertex_count())
+        # `dr.unravel` has a derivative that Dr.Jit 1.5 cannot evaluate where that of its argument is scattered to.
+        points = mi.Point3f(*[dr.gather(mi.Float, flat, 3 * lane + k) for k in range(3)])
         screen, front, extent = projected(sensor, points)
         missed = missed * (1 - silhouette(screen, front, own, size, extent, sigma))
     target, _ = problem.targets.plane(index, "silhouette", (size[1], size[0]), chosen.loss.measured)

@@ -1,0 +1,60 @@
+"""`examples/neural_shading.py`: a network as a material. Its weights' gradient is that of differences, and a fit finds them."""
+
+from __future__ import annotations
+
+import mitsuba as mi
+import numpy as np
+import pytest
+
+from validation import examples
+from validation.agreement import assert_differs
+from validation.finite_differences import Differences, assert_transposed, check, gradients
+
+NAME, DEPTH = "ball/weights", 3
+
+
+@pytest.fixture(scope="module")
+def example():
+    return examples.load("neural_shading")
+
+
+def test_gradients_of_the_weights(example):
+    """All at once, with light by way of the floor; a network whose derivative lacks the indirect light would be noticed."""
+    made = example.scene({"type": "neural"}, 12)
+    tangent = 0.1 * np.random.default_rng(0).normal(size=403)
+    exact = Differences(made, NAME, tangent, 0.05, spp=128, integrator={"type": "path", "max_depth": DEPTH})
+    weights = exact.signs()
+    differences = exact.replicas(weights, gap=0.03, count=4)
+    check(
+        gradients(made, {NAME: tangent}, weights, spp=32, count=4, max_depth=DEPTH)[NAME],
+        differences,
+        max_relative_se=0.01,
+    )
+    direct = gradients(made, {NAME: tangent}, weights, spp=32, count=4, max_depth=2)[NAME]
+    assert_differs(direct - differences.mean(), 0.0, scale=abs(differences.mean()), by=0.02)
+
+
+def test_it_is_reciprocal(example):
+    """And what it samples has the density and the value that it says."""
+    bsdf = mi.load_dict({"type": "neural"})
+    rng = np.random.default_rng(1)
+    wi, wo = (mi.warp.square_to_uniform_hemisphere(mi.Point2f(rng.random((2, 64)))) for _ in range(2))
+    np.testing.assert_allclose(np.array(bsdf.colour(wi, wo)), np.array(bsdf.colour(wo, wi)), rtol=1e-5)
+    si = mi.SurfaceInteraction3f()
+    si.wi = wi
+    bs, weight = bsdf.sample(mi.BSDFContext(), si, mi.Float(0.5), mi.Point2f(rng.random((2, 64))), mi.Bool(True))
+    value, pdf = bsdf.eval_pdf(mi.BSDFContext(), si, bs.wo, mi.Bool(True))
+    np.testing.assert_allclose(np.array(weight) * np.array(pdf), np.array(value), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_forward_is_the_transpose_of_reverse(example):
+    weights = np.full((12, 12, 3), 1 / 144, np.float32)
+    tangent = np.cos(np.arange(403.0))
+    assert_transposed(example.scene({"type": "neural"}, 12), NAME, tangent, weights, max_depth=DEPTH)
+
+
+@pytest.mark.slow
+def test_a_fit_finds_a_material(example):
+    before, after = example.main()
+    assert after < 0.1 < before
