@@ -174,7 +174,7 @@ def warm_start(problem: Problem, chosen: WarmStart, say: Callable[[str], None] =
         value = drawn.mismatch(ended)
         if not value >= best:
             best, found = value, ended
-    problem.bound.apply(found)
+    problem.bound.apply(latents)  # as before: what starts anew reads the scene
     tried = f", the best of {chosen.tries} tries" if chosen.tries > 1 else ""
     say(
         f"warm start: {chosen.steps} steps of soft silhouettes{tried}; 1 - intersection / union of outlines is {best:.3f}, "
@@ -272,4 +272,7 @@ def _rates(problem: Problem, chosen: WarmStart, keys: list[str], step: int) -> d
 
 def _unmoved(problem: Problem) -> str:
     names = ", ".join(repr(name) for name in problem.bound.specs)
-    return f"warm start: no outline depends on {names}: it moves positions of meshes and poses of sensors; leave it out"
+    return (
+        f"warm start: no outline depends on {names}: it moves positions of meshes and poses of sensors. Leave it out; or raise sigma, "
+        "if outlines are too sharp to reach the masks"
+    )
