@@ -273,6 +273,6 @@ def _rates(problem: Problem, chosen: WarmStart, keys: list[str], step: int) -> d
 def _unmoved(problem: Problem) -> str:
     names = ", ".join(repr(name) for name in problem.bound.specs)
     return (
-        f"warm start: no outline depends on {names}: it moves positions of meshes and poses of sensors. Leave it out; or raise sigma, "
-        "if outlines are too sharp to reach the masks"
+        f"warm start: no outline depends on {names}: it moves positions of meshes and poses of sensors. Leave it out; or raise "
+        "sigma, if outlines are too sharp to reach the masks"
     )

@@ -151,8 +151,7 @@ class _Worker:
         data = self._views(scene, prepared)
         workers.invite(self.several, self.run)
         self.say(f"{counted(len(data.training), 'training view')}, {len(data.held_out)} held out")
-        made = prepared.problem if prepared is not None else None
-        problem = made or statement.problem(self.job, scene, data, self.allow_code)
+        problem = (prepared and prepared.problem) or statement.problem(self.job, scene, data, self.allow_code)
         for text in problem.notes:
             self.say(text)
         problem = problem.shared(self.several)
