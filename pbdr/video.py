@@ -58,8 +58,8 @@ def make(
 ) -> Path:
     """Write a video of an estimate; returns its path. Raises OptionError, DataError."""
     film.check()
-    if estimate.job.field is not None and (kind == "relight" or hdri is not None):
-        raise OptionError("the run is of a radiance field, which no light falls on: make a turntable, without --hdri")
+    if estimate.job.own and (kind == "relight" or hdri is not None):
+        raise OptionError("the run is of a field or of Gaussians, which no light falls on: make a turntable, without --hdri")
     found, lost = views_of(estimate, path.parent)
     if not found:
         raise DataError(f"no camera is a pinhole or a lens of OpenCV's: {'; '.join(lost)}")

@@ -78,9 +78,9 @@ def evaluate_run(
     Raises DataError, SceneError, OptionError for what is missing.
     """
     folder = estimate.run.path / "eval" / "scores" if folder is None else folder
-    if estimate.job.field is not None:
+    if estimate.job.own:
         _check_field(request)
-    truth = None if estimate.job.field is not None else _truth(estimate, request)
+    truth = None if estimate.job.own else _truth(estimate, request)
     shots = _shots(estimate, request, truth, tell)
     loaded = [(path, lights.from_file(path)) for path in request.relight]  # before anything is rendered
     result: dict[str, Any] = {
@@ -107,7 +107,8 @@ def _check_field(request: Request) -> None:
     for option, given in (("--target", request.target), ("--views", request.views), ("--relight", request.relight)):
         if given:
             raise OptionError(
-                f"{option}: the run is of a radiance field, of which the images of the job's views are scored, and nothing else"
+                f"{option}: the run is of a radiance field or of Gaussians, of which the images of the job's views are scored, "
+                "and nothing else"
             )
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..data import Camera
+from ..data.sensors import camera_of
 from ..errors import DataError, OptionError, PbdrError, closest
 from ..job import storage
-from ..job.capture import camera_of
 from ..job.estimate import Estimate
 from ..parameters.recipe import with_values
 from ..scene import sensor_of
 from .asset import View, read_asset
 from .format import Format, Source, Written
 from .formats import FORMATS
+from .gaussians import export_gaussians
 
 __all__ = ["FORMATS", "Format", "Source", "Written", "chosen", "export", "views_of"]
 
@@ -29,7 +30,9 @@ def chosen(names: Sequence[str]) -> list[type[Format]]:
     for name in names:
         if name not in FORMATS:
             if name.lower().strip(".") in ("vdb", "openvdb", "nvdb"):
-                raise OptionError("there is no format 'vdb': PyPI has no wheel of openvdb. Take 'volumes' (.vol and .npy).")
+                raise OptionError(
+                    "there is no format 'vdb': PyPI has no wheel of openvdb. Take 'volumes' (.vol and .npy)."
+                )
             near = closest(name, FORMATS)
             hint = f" Closest: {near[0]}." if near else ""
             raise OptionError(f"there is no format '{name}'.{hint} Formats: {', '.join(FORMATS)}")
@@ -52,6 +55,13 @@ def export(
     """
     if estimate.job.field is not None:
         raise DataError(f"{estimate.run.path}: a radiance field has no surfaces, and this version has no format for it")
+    if estimate.job.gaussians is not None:
+        formats = list(formats)
+        if len(formats) < len(FORMATS):
+            raise OptionError(
+                f"{formats[0].name}: a run of Gaussians is exported as the PLY file of 3DGS alone: leave formats out"
+            )
+        return export_gaussians(estimate, folder)
     views, told = views_of(estimate, folder)
     result: dict[str, Any] = {"run": str(estimate.run.path), "step": estimate.step, "scene": estimate.scene.source}
     with tempfile.TemporaryDirectory() as temporary:

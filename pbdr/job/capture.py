@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Camera
 from ..data.doctor import Capture, Shot
+from ..data.sensors import camera_of
 from ..inverse import View
-from ..parameters import list_parameters, read, traverse
+from ..parameters import list_parameters, read
 from ..scene import Scene, sensor_of
 from ..seeds import hashed
 
@@ -36,25 +36,6 @@ def capture_of(
     points, normals, labels = surface(scene)
     skies = {p.name: np.asarray(read(scene, p)) for p in list_parameters(scene) if p.kind == "environment"}
     return Capture(shots, points, normals, labels, color, scene.notes, skies, exposures_unknown)
-
-
-def camera_of(sensor: Any) -> Camera | None:
-    """The pinhole camera of a sensor, distortion left out; None for sensors that have no field of view."""
-    params = traverse(sensor)
-    film = sensor.film()
-    (width, height), crop, (left, top) = film.size(), film.crop_size(), film.crop_offset()
-    found = {key: params[key] for key in ("x_fov", "focal_x", "focal_y", "to_world") if key in params}
-    if "to_world" not in found or not {"x_fov", "focal_x"} & set(found):
-        return None
-    matrix = np.array(found["to_world"].matrix, dtype=np.float64).reshape(4, 4)
-    matrix[:3, :3] /= np.linalg.norm(matrix[:3, :3], axis=0)
-    if "x_fov" in found:
-        focal, focal_y = 0.5 * width / np.tan(0.5 * np.radians(_number(found["x_fov"]))), None
-    else:
-        focal, focal_y = width * _number(found["focal_x"]), width * _number(found["focal_y"])
-    cx = width * (0.5 - _number(params["principal_point_offset_x"])) - int(left)
-    cy = height * (0.5 - _number(params["principal_point_offset_y"])) - int(top)
-    return Camera(matrix, int(crop[0]), int(crop[1]), float(focal), cx, cy, focal_y)
 
 
 def _number(value: Any) -> float:

@@ -111,7 +111,7 @@ def check(
     )
     findings = examine(seen)
     found = None
-    if gradient and job.field is None:
+    if gradient and not job.own:
         tell("comparing a gradient with finite differences")
         found = _gradient(job, problem, data.training)
     cost = {}

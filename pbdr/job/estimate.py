@@ -49,8 +49,8 @@ class Estimate:
 
 
 def integrator_of(job: Job, variables: Variables) -> Any:
-    """Return what renders the estimate of a job: a field has an integrator of its own."""
-    return job.render.integrator if job.field is None else getattr(variables, "integrator")  # noqa: B009
+    """Return what renders the estimate of a job: fields and Gaussians have integrators of their own."""
+    return getattr(variables, "integrator") if job.own else job.render.integrator  # noqa: B009
 
 
 def stored_job(directory: RunDirectory) -> Job:

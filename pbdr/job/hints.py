@@ -76,7 +76,7 @@ MISSING: dict[str, str] = {
     "scene.file": 'add file = "scene.xml"',
     "data": 'add [data] with cameras = "transforms.json", or with target = "truth.xml" or images = "photos/*.png"',
     "vars": "say what is estimated: a table [vars.NAME] for each variable; `pbdr params SCENE` lists what there is; "
-    "or [field], for a radiance field",
+    "or [field], for a radiance field; or [gaussians]",
     "gauge.fix": 'add fix = "mean_luminance(object/base_color) = 0.5"',
 }
 

@@ -15,7 +15,7 @@ from ..inverse.losses import get_losses
 from ..parameters import FunctionSpec, Variables, VariableSpec, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
 from ..transport import channels, media
-from . import field, messages, statement, tensorboard, views
+from . import field, gaussians, messages, statement, tensorboard, views
 from .config import Job
 from .overrides import untested
 
@@ -61,10 +61,10 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
         raise AssertionError("a scene that does not load has a mistake")
     bound, moved = None, list[str]()
     with mistakes.collected():
-        if job.field is None:
+        if not job.own:
             bound = _variables(scene, statement.specs(job, allow_code), mistakes)
         else:
-            field.check(job)
+            (field if job.field is not None else gaussians).check(job)
     if bound is not None:
         with mistakes.collected():
             moved = views.camera_unknowns(job, scene)

@@ -233,7 +233,7 @@ class _Worker:
         self.interruption.patient = True
         self.events.started(state.step, self.job.optim.steps)
         try:
-            audits = self.job.guard.audit and self.job.field is None
+            audits = self.job.guard.audit and not self.job.own
             self.watch = Watch(problem, audits, self.say, self.steps_back)
             workers.send(self.several, state, self.steps_back)
             result = self.watch.fit(self._after_step(problem, shown), state, lambda: self._last_good(problem))
@@ -338,7 +338,7 @@ class _Worker:
         details["notes"] = list(problem.bound.scene.notes)
         if self.watch is not None:
             details["guard"] = self.watch.summary()
-        if self.job.output.error_bars and self.job.field is None:
+        if self.job.output.error_bars and not self.job.own:
             details["identification"] = bars.find(problem, self.state, self.run, self.job.optim.seed, self.say)
         bound = problem.at(self.state)
         before, after = problem.bound.numpy(first.latents), bound.numpy(self.state.latents)

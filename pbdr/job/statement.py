@@ -6,7 +6,7 @@ from ..inverse import Options, Problem
 from ..inverse.problem import JOB
 from ..parameters import FunctionSpec, Variables, VariableSpec
 from ..scene import Scene, load_scene
-from . import code, field, views
+from . import code, field, gaussians, views
 from .config import Job, VarSection
 
 
@@ -15,7 +15,7 @@ def load(job: Job) -> Scene:
     required = job.data.cameras == "scene" and job.data.target is None
     scene = load_scene(
         job.scene.file, define=job.scene.define, sensor_required=required, clamp=job.scene.clamp,
-        emitter_required=job.field is None,
+        emitter_required=not job.own,
     )  # fmt: skip
     return views.with_cameras(job, scene)
 
@@ -24,11 +24,15 @@ def problem(job: Job, scene: Scene, data: views.Dataset, allow_code: bool = Fals
     """Return the problem of the training views. Raises DataError, ParameterError, OptionError."""
     if job.field is not None:
         return field.problem(job, scene, data.training, options(job, len(data.training)))
+    if job.gaussians is not None:
+        return gaussians.problem(job, scene, data.training, options(job, len(data.training)))
     return Problem(scene, data.training, specs(job, allow_code), options(job, len(data.training)))
 
 
 def variables(job: Job, scene: Scene, allow_code: bool = False) -> Variables:
     """Return what is unknown, bound to the scene. Raises ParameterError, OptionError."""
+    if job.gaussians is not None:
+        return gaussians.variables(job, scene)
     return Variables(scene, specs(job, allow_code)) if job.field is None else field.variables(job, scene)
 
 

@@ -94,6 +94,10 @@ class TrainingOptions:
         if isinstance(self.background, str) and self.background != "random":
             raise OptionError(f"background = {self.background!r}: give 'random', or three numbers")
 
+    def rate_of(self, name: str) -> float:
+        """The learning rate of a latent, before it falls."""
+        return self.rate * self.rates.get(name, RATES[name])
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -103,6 +107,7 @@ class Progress:
     latents: dict[str, Any]
     memory: Memory
     loss: float = math.nan
+    norm: float = math.nan  # of its gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +168,11 @@ class Training:
         random = np.random.default_rng(hashed(options.seed, "gaussians", step))
         latents = {name: mi.TensorXf(dr.detach(value)) for name, value in state.latents.items()}
         dr.enable_grad(latents)
-        loss = self.loss(latents, schedules.views(len(self.views), options.views_per_step, step, options.seed), random)
+        loss = self.loss(latents, self.drawn(step), random)
         dr.backward(loss)
         gradients = {name: dr.grad(value) for name, value in latents.items()}
-        latents, memory = self.adam.step(state.memory, state.latents, gradients, self._rates(step))
+        norm = dr.sqrt(dr.sum([dr.sum(dr.square(value.array)) for value in gradients.values()]))
+        latents, memory = self.adam.step(state.memory, state.latents, gradients, self.rates(step))
         if options.noise > 0:
             rate = NOISE * options.noise * RATES["positions"] * FALL ** (step / options.steps) / self.extent
             latents["positions"] = latents["positions"] + mcmc.noise(latents, rate, random)
@@ -174,11 +180,16 @@ class Training:
         value = float(loss.array[0])
         if not math.isfinite(value):
             raise DivergedError(f"the loss of step {step} is not finite: lower the rates, or look at the views")
-        return self._moved(Progress(step + 1, latents, memory, value), random)
+        return self._moved(Progress(step + 1, latents, memory, value, float(norm[0])), random)
 
-    def _rates(self, step: int) -> dict[str, float]:
+    def drawn(self, step: int) -> list[int]:
+        """Numbers of the views of a step."""
+        return schedules.views(len(self.views), self.options.views_per_step, step, self.options.seed)
+
+    def rates(self, step: int) -> dict[str, float]:
+        """Learning rates of a step, by the names of the latents."""
         options = self.options
-        found = {name: options.rate * options.rates.get(name, rate) for name, rate in RATES.items()}
+        found = {name: options.rate_of(name) for name in RATES}
         haste = min(max(LONG / options.steps, 1.0), HASTE)
         found["positions"] *= self.extent * haste * FALL ** (step / options.steps)
         return found

@@ -6,6 +6,7 @@ nothing else; a new section is a file here and a line in `job.Job`.
 
 from .data import DataSection
 from .field import FieldSection
+from .gaussians import GaussiansSection
 from .job import Job
 from .outcome import GoalSection, GuardSection, OutputSection, StopSection
 from .read import load_job, parse_job
@@ -20,6 +21,7 @@ __all__ = [
     "ExposureSection",
     "FieldSection",
     "GaugeSection",
+    "GaussiansSection",
     "GoalSection",
     "GuardSection",
     "Job",

@@ -11,6 +11,7 @@ from pydantic_core import PydanticKnownError
 from ...errors import OptionError, unusual
 from .data import DataSection
 from .field import FieldSection
+from .gaussians import GaussiansSection
 from .outcome import GoalSection, GuardSection, OutputSection, StopSection
 from .render import RenderSection
 from .scene import SceneSection
@@ -32,6 +33,7 @@ class Job(Section):
     loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()
     field: FieldSection | None = None
+    gaussians: GaussiansSection | None = None
     vars: Annotated[dict[str, VarSection], Field(validate_default=True)] = Field(default_factory=dict)
     warm_start: WarmStartSection | None = None
     gauge: GaugeSection | None = None
@@ -44,25 +46,39 @@ class Job(Section):
     @field_validator("vars", mode="after")
     @classmethod
     def _plain_names(cls, value: dict[str, VarSection], info: ValidationInfo) -> dict[str, VarSection]:
-        if not value and "field" in info.data and info.data["field"] is None:
+        others = ("field", "gaussians")
+        if not value and all(other in info.data and info.data[other] is None for other in others):
             raise PydanticKnownError("missing")
         for name in value:
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"the variable name {name!r} may hold letters, digits, '-' and '_' only")
         return value
 
+    @property
+    def own(self) -> str:
+        """The section of what is estimated where that is no parameter of the scene: "field", "gaussians" or ""."""
+        return "field" if self.field is not None else "gaussians" if self.gaussians is not None else ""
+
     @model_validator(mode="after")
-    def _field_alone(self) -> Job:
-        if self.field is None:
+    def _alone(self) -> Job:
+        if not self.own:
             return self
         beside = {
+            "[gaussians]": self.own == "field" and self.gaussians,
             "[vars]": self.vars, "[gauge]": self.gauge, "[exposure]": self.exposure,
             "[render]": self.render != RenderSection(integrator=self.render.integrator),
             "[optim] views_per_step": self.optim.views_per_step != OptimSection().views_per_step,
         }  # fmt: skip
+        if self.own == "gaussians":
+            optim = self.optim
+            beside |= {
+                "[loss]": self.loss != LossSection(),
+                "[optim] optimiser": optim.optimiser != OptimSection().optimiser,
+                "[optim] lr_decay": optim.lr_decay != OptimSection().lr_decay,
+            }
         for name, given in beside.items():
             if given:  # of [render], the integrator says how targets are rendered
-                raise ValueError(f"{name} means nothing beside [field]: leave one of them out")
+                raise ValueError(f"{name} means nothing beside [{self.own}]: leave one of them out")
         return self
 
     @model_validator(mode="after")
@@ -96,9 +112,16 @@ class Job(Section):
                 },
                 "scene": self.scene.model_copy(update={"file": absolute(self.scene.file)}),
                 "data": data,
+                "gaussians": self.gaussians
+                and self.gaussians.model_copy(update={"start": _start(base, self.gaussians.start)}),
                 "output": self.output.model_copy(update={"dir": _absolute(Path.cwd(), self.output.dir)}),
             }
         )
+
+
+def _start(base: Path, start: str) -> str:
+    """A file or folder made absolute."""
+    return start if start == "random" else _absolute(base, start)
 
 
 def _code(base: Path, function: str | None) -> str | None:
