@@ -17,6 +17,7 @@ _HOMES = {
     "FieldOptions": "pbdr.fields.problem",
     "FieldProblem": "pbdr.fields.problem",
     "fit": "pbdr.fields.problem",
+    "shape": "pbdr.fields.volume",
     "volume": "pbdr.fields.volume",
 }
 __all__ = list(_HOMES)

@@ -35,8 +35,7 @@ class FieldMethods:
         """Render these latents from now on."""
         self.latents = {key: dr.detach(value) for key, value in latents.items()}
         grid = occupancy.whole(self.field, self.latents, self.box)
-        self.occupancy = occupancy.of(grid, self.box, self.samples)
-        dr.eval(self.occupancy.least)
+        self.occupancy = occupancy.of(grid, self.box)
 
     def sample(
         self, scene: Any, sampler: Any, ray: Any, medium: Any = None, active: Any = True

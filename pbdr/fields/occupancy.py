@@ -19,7 +19,7 @@ LOOKS = 4  # at every cell of a field that does not change any more
 SIDE = 32  # cells along each side
 EVERY = 16  # steps between two looks at all cells
 FORGETS = 0.95  # a maximum counts for this much less at every look
-FAINT = 0.01  # optical depth of a sample below which a cell counts as empty
+FAINT = 0.03  # optical depth along the longest side of the box: a cell that would have less everywhere counts as empty
 
 
 @dataclass  # not frozen: Dr.Jit traverses it as loop state
@@ -41,10 +41,9 @@ def everywhere() -> Any:
     return dr.full(mi.Float, dr.largest(mi.Float), SIDE**3)
 
 
-def of(densities: Any, box: Box, samples: int) -> Occupancy:
-    """The grid for rays with `samples` samples: empty is what is faint, but never more than what is below the average."""
-    faint = dr.opaque(mi.Float, FAINT * samples / box.side)
-    return Occupancy(densities, dr.minimum(faint, dr.mean(dr.minimum(densities, 1e30))))
+def of(densities: Any, box: Box) -> Occupancy:
+    """What counts of the grid: what is not faint."""
+    return Occupancy(densities, dr.opaque(mi.Float, FAINT / box.side))
 
 
 def looked(field: Field, latents: Mapping[str, Any], box: Box, densities: Any, seed: Any) -> Any:

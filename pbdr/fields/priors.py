@@ -99,4 +99,6 @@ class OpacityEntropy(FieldPrior):
         return -dr.mean(opacity * dr.log(opacity) + (1 - opacity) * dr.log(1 - opacity))
 
 
-FIELD_PRIORS: Registry[FieldPrior] = Registry("prior of fields", "Priors of fields", (FieldVariation, Distortion, OpacityEntropy))
+FIELD_PRIORS: Registry[FieldPrior] = Registry(
+    "prior of fields", "Priors of fields", (FieldVariation, Distortion, OpacityEntropy)
+)

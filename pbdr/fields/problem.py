@@ -197,7 +197,7 @@ class FieldProblem(OwnProblem):
         seed = dr.opaque(mi.UInt32, hashed(self.options.seed, "rays", step))
         drawn = self.pixels.drawn(mi.sample_tea_32(dr.arange(mi.UInt32, count), seed, 8)[0] % self.pixels.count)
         jitter = over_lanes(count * how.samples, seed).next_1d()
-        grid = occupancy.of(learned[LOOKED], self.box, how.samples) if learned else None
+        grid = occupancy.of(learned[LOOKED], self.box) if learned else None
         detail = None
         if how.coarse > 0 and kind.levels > 1:
             done = min(1.0, (step + 1) / (how.coarse * self.options.steps))

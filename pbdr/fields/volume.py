@@ -13,37 +13,47 @@ from pbdr.errors import OptionError
 from pbdr.fields import occupancy
 from pbdr.fields.field import Box, Field
 
-#: What a volume may give: the extinction coefficient, or the colour that the field has from in front of it.
-WHATS = ("density", "colour")
+#: What a volume may give: the extinction coefficient; the colour that a thick layer has; what shines, density times colour.
+WHATS = ("density", "colour", "emission")
 MARGIN = 1.1  # of the largest density found, above which densities are cut, so that it is a majorant
 CLASSES: dict[str, Any] = {}
 
 
-class VolumeMethods:
-    """A `mitsuba.Volume`; the class is made of this one for each variant. Its parameters are the field's latents."""
+class Contents:
+    """A field with its latents, and the largest density of it: what several volumes of one field share."""
 
-    def __init__(self, field: Field, latents: Mapping[str, Any], box: Box, what: str) -> None:
-        props = mi.Properties()
+    def __init__(self, field: Field, latents: Mapping[str, Any], box: Box) -> None:
+        self.field, self.box = field, box
+        self.latents = {key: mi.TensorXf(dr.detach(value)) for key, value in latents.items()}
+        self.look()
+
+    def look(self) -> None:
+        """Find the largest density at random points of all cells of a grid, and a little more."""
+        with dr.suspend_grad():
+            self.largest = MARGIN * float(dr.max(occupancy.whole(self.field, self.latents, self.box))[0])
+
+
+class VolumeMethods:
+    """A `mitsuba.Volume`; the class is made of this one for each variant. Its parameters are the latents of the field's density."""
+
+    def __init__(self, contents: Contents, what: str) -> None:
+        props, box = mi.Properties(), contents.box
         size = np.subtract(box.high, box.low).tolist()
         props["to_world"] = mi.ScalarTransform4f().translate(list(box.low)).scale(size)
         mi.Volume.__init__(self, props)  # type: ignore[arg-type]
-        self.field, self.box, self.what = field, box, what
-        self.latents = {key: mi.TensorXf(dr.detach(value)) for key, value in latents.items()}
-        self.largest = self._largest()
-
-    def _largest(self) -> float:
-        """The largest density at random points of all cells of a grid, and a little more."""
-        return MARGIN * float(dr.max(occupancy.whole(self.field, self.latents, self.box))[0])
+        self.contents, self.what = contents, what
 
     def eval(self, it: Any, active: Any = True) -> Any:
         """The value at the point of an interaction."""
-        point = self.box.local(it.p)
+        of, box = self.contents.field, self.contents.box
+        point = box.local(it.p)
         inside = mi.Bool(active) & dr.all((point >= 0) & (point <= 1))
-        raw = self.field.raw(self.latents, dr.clip(point, 0, 1))
-        if self.what == "density":
-            value = mi.Color3f(dr.minimum(self.field.density(raw, self.box), self.largest))
-        else:
-            value = dr.clip(self.field.emission(raw, -it.wi), 0, 1)
+        raw = of.raw(self.contents.latents, dr.clip(point, 0, 1))
+        value = mi.Color3f(1)
+        if self.what != "colour":
+            value *= dr.minimum(of.density(raw, box), self.contents.largest)
+        if self.what != "density":
+            value *= of.emission(raw, -it.wi)
         return mi.UnpolarizedSpectrum(dr.select(inside, value, 0))
 
     def eval_1(self, it: Any, active: Any = True) -> Any:
@@ -52,18 +62,17 @@ class VolumeMethods:
 
     def max(self) -> float:
         """An upper bound of its values."""
-        return self.largest if self.what == "density" else 1.0
+        return 1.0 if self.what == "colour" else self.contents.largest
 
     def traverse(self, callback: Any) -> None:
-        """Expose the latents."""
+        """Expose the latents: of one volume, since all of a field share them."""
         mi.Volume.traverse(self, callback)  # type: ignore[arg-type]
-        for key in self.latents:
-            callback.put(key, self.latents[key], mi.ParamFlags.Differentiable)
+        for key, value in self.contents.latents.items() if self.what == "density" else ():
+            callback.put(key, value, mi.ParamFlags.Differentiable)
 
     def parameters_changed(self, keys: Any = ()) -> None:
         """Find the majorant of new latents."""
-        with dr.suspend_grad():
-            self.largest = self._largest()
+        self.contents.look()
 
     def class_name(self) -> str:
         """Name of the class."""
@@ -71,19 +80,40 @@ class VolumeMethods:
 
     def to_string(self) -> str:
         """One line for logs."""
-        return f"FieldVolume[{self.field.name}, {self.what}]"
+        return f"FieldVolume[{self.contents.field.name}, {self.what}]"
 
 
-def volume(field: Field, latents: Mapping[str, Any], box: Box, what: str = "density") -> Any:
-    """Return a field as a volume, for the active variant: for `sigma_t` of a heterogeneous medium, or its `albedo` ("colour").
+def volume(contents: Contents, what: str = "density") -> Any:
+    """Return a field as a volume of the active variant: "density" for σ_t of a medium; "colour" for its albedo, or "emission".
 
-    Emission of the field becomes the albedo of something that scatters: it has shadows, and no light of its own. Densities above
-    the largest that is found at random points, and a tenth more, are cut. Raises OptionError.
+    Densities above the largest that is found at random points, and a tenth more, are cut. Raises OptionError.
     """
     if what not in WHATS:
-        raise OptionError(f"what = {what!r}: it is {' or '.join(map(repr, WHATS))}")
+        raise OptionError(f"what = {what!r}: it is one of {', '.join(map(repr, WHATS))}")
     variant = str(mi.variant())
     if variant not in CLASSES:
         members = {k: v for k, v in vars(VolumeMethods).items() if k not in ("__dict__", "__weakref__")}
         CLASSES[variant] = type("FieldVolume", (mi.Volume,), members)
-    return CLASSES[variant](field, latents, box, what)
+    return CLASSES[variant](contents, what)
+
+
+def shape(field: Field, latents: Mapping[str, Any], box: Box, mode: str = "emission") -> dict[str, Any]:
+    """Return the description of a shape with a field in it, to stand in a scene among meshes and lights.
+
+    mode  "emission": it absorbs and shines, as it was fitted; or "albedo": what shines becomes the albedo of something that
+          scatters the light of the scene, alike in all directions, so that it is lit and lies in the shadows of meshes. Its
+          colours have to be at most 1 (`shine = "sigmoid"`).
+
+    Raises OptionError.
+    """
+    contents = Contents(field, latents, box)
+    density = volume(contents)
+    if mode == "emission":
+        medium = {"type": "emissive", "sigma_t": density, "emission": volume(contents, "emission"), "albedo": 0.0}
+    elif mode == "albedo" and field.shine == "sigmoid":
+        medium = {"type": "heterogeneous", "sigma_t": density, "albedo": volume(contents, "colour")}
+    else:
+        raise OptionError(f'mode = {mode!r}: it is "emission", or "albedo", for fields with shine = "sigmoid"')
+    middle, half = (0.5 * (np.array(box.high) + s * np.array(box.low)) for s in (1, -1))
+    placed = mi.ScalarTransform4f().translate(middle.tolist()).scale(half.tolist())
+    return {"type": "cube", "to_world": placed, "bsdf": {"type": "null"}, "interior": medium}

@@ -184,6 +184,8 @@ def _media() -> Iterator[Role]:
     yield Role("peaks", Kind.MEDIUM, bounds=POSITIVE, radiometric=True, lr=0.1)  # of Gaussians: smooth, without edges
     for name in ("centers", "log_scales", "rotations"):
         yield Role(name, Kind.MEDIUM, radiometric=True)
+    for name in ("sigma_t_grid", "sigma_t_table", "sigma_t_net"):  # of fields: voxels; hash grids and their networks
+        yield Role(name, Kind.MEDIUM, radiometric=True)
     yield Role("phase_g", Kind.MEDIUM, ("g",), (-0.999, 0.999), True, lr=0.04)
 
 

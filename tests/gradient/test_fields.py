@@ -153,7 +153,7 @@ def test_images_are_the_same_sum():
     offset = over_lanes(RAYS, 6).next_1d()
     grid = occupancy.looked(field, latents, BOX, occupancy.everywhere(), mi.UInt32(1))
     for where in (
-        occupancy.of(occupancy.everywhere(), BOX, SAMPLES),
+        occupancy.of(occupancy.everywhere(), BOX),
         occupancy.Occupancy(grid, dr.opaque(mi.Float, 0.4)),
     ):
         jitter = dr.repeat(offset, SAMPLES)
