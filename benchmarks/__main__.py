@@ -33,6 +33,7 @@ BENCHMARKS = {
     "spot_material_light": "albedo texture, roughness and environment of a textured mesh from 12 images",
     "jobs": "inverse problems from five perturbed starts with default settings: how near the truth jobs end, and how fast",
     "shape_peer": "a shape from images beside Mitsuba's own loop: time to the same distance from the truth",
+    "fields": "radiance fields of spot from 20 and 5 images; what a step costs, a loop of PyTorch beside it",
     "warranty": "audits of gradients while fitting: faults that they find, false alarms",
     "coverage": "error bars of fits: how often they hold the truth",
     "documentation": "the scenes of Mitsuba's documentation: a material and a geometry gradient each, against finite differences",

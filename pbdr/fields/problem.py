@@ -249,7 +249,7 @@ def fit(
 
     Raises DataError, OptionError, DivergedError.
     """
-    scene = load_scene({"type": "scene"}, sensor_required=False) if scene is None else scene
+    scene = load_scene({"type": "scene"}, sensor_required=False, emitter_required=False) if scene is None else scene
     problem = FieldProblem(scene, views, {}, options or Options(loss="auto", steps=STEPS), how=how or FieldOptions())
     found = inverse.fit(problem, callback, resume_state)
     return Fitted(problem, found.state, found.infos, found.reason)
