@@ -1,7 +1,8 @@
 """Radiance fields of spot: how well 20 and 5 images of 64² pixels are seen from elsewhere, and what a step costs.
 
-Held-out images are compared as in papers about fields: over white, PSNR of encoded colours. Times are of the processor (all threads together): on a
-machine that others use, seconds of the wall say nothing. Beside it stands the same hash grid with the same network in PyTorch.
+Held-out images are compared as in papers about fields: over white, PSNR of encoded colours. Times are of the processor (all
+threads together): on a machine that others use, seconds of the wall say nothing. Beside it stands the same hash grid with the
+same network in PyTorch.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FEW = (1, 6, 10, 14, 19)  # from all sides
 BOX = ((-0.55, -0.8, -0.75), (0.55, 1.02, 1.12))
 WHITE = (1.0, 1.0, 1.0)
 GOAL, GAIN, STEP, RATIO = 26.0, 4.0, 0.060, 3.0  # dB; dB; seconds on two cores; times the steps per second of PyTorch
-RAYS, SAMPLES = 2048, 32
+RAYS, SAMPLES, WARM = 2048, 32, 100
 PRIORS = {"entropy": 1e-3, "distortion": 1e-3, "tv": 1e-3}
 
 
@@ -79,7 +80,7 @@ def fitted(views: Sequence[Any], chosen: Sequence[int], kind: Any, steps: int, s
 
 
 def cost(views: Sequence[Any], kind: Any, seed: int, skip: bool) -> float:
-    """Seconds of the processor for a step of RAYS rays with SAMPLES samples, kernels being compiled; `skip`: after 200 steps."""
+    """Seconds of the processor for a step of RAYS rays with SAMPLES samples, kernels being compiled; `skip`: after WARM steps."""
     from pbdr import inverse
     from pbdr.fields.problem import FieldOptions, FieldProblem
     from pbdr.inverse import Options
@@ -89,9 +90,9 @@ def cost(views: Sequence[Any], kind: Any, seed: int, skip: bool) -> float:
     empty = load_scene({"type": "scene"}, sensor_required=False, emitter_required=False)
     problem = FieldProblem(empty, views, {}, Options(loss="auto", steps=1000, seed=seed), how=how)
     state = inverse.init(problem)
-    for _ in range(200 if skip else 3):
+    for _ in range(WARM if skip else 3):
         state, _ = inverse.step(problem, state)
-    begin, count = time.process_time(), 16
+    begin, count = time.process_time(), 8
     for _ in range(count):
         state, _ = inverse.step(problem, state)
     return (time.process_time() - begin) / count
