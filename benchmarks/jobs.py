@@ -25,7 +25,7 @@ from .harness import RECORDED, ROOT, Missed, Result, table
 from .jobs_case import Case
 
 #: Files of this folder that have a tuple `CASES`.
-MODULES: tuple[str, ...] = ("jobs_camera", "jobs_functions", "jobs_material", "jobs_shape")
+MODULES: tuple[str, ...] = ("jobs_camera", "jobs_functions", "jobs_material", "jobs_media", "jobs_shape")
 
 STARTS = 5
 CORES = 2

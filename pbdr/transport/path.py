@@ -145,7 +145,10 @@ def trace(
         si = at.hit.compute_surface_interaction(at.ray, mi.RayFlags.All, at.active)
         bsdf = si.bsdf(at.ray)
         at = _met(scene, si, at, options, vertices)
-        at = _scattered(scene, volume.arrive(si, bsdf, at.ray, at.flown), at, sampler, options, scatters)
+        if dr.hint(options.max_depth > 1, mode="scalar"):
+            at = _scattered(scene, volume.arrive(si, bsdf, at.ray, at.flown), at, sampler, options, scatters)
+        else:  # nothing scatters, and nothing of that has to be traced
+            at = replace(at, active=mi.Bool(False), valid=at.valid | (at.active & si.is_valid()))
     return at.radiance, at.count, at.valid
 
 

@@ -35,6 +35,8 @@ def sweep_backward(
     k = mi.UInt32(count)
     suffix = mi.Spectrum(0)
     adjoint_origin, adjoint_direction = mi.Vector3f(adjoint_origin), mi.Vector3f(adjoint_direction)
+    if dr.hint(options.max_depth <= 1, mode="scalar"):  # nothing scatters
+        return suffix, adjoint_origin, adjoint_direction
     # What does not change is no loop state: else Dr.Jit traces the body once more to find that out.
     while dr.hint(
         k > 0,
@@ -75,6 +77,8 @@ def sweep_forward(
     k = mi.UInt32(0)
     radiance, d_radiance, d_throughput = mi.Spectrum(0), mi.Spectrum(0), mi.Spectrum(d_start)
     d_origin, d_direction = mi.Vector3f(d_origin), mi.Vector3f(d_direction)
+    if dr.hint(options.max_depth <= 1, mode="scalar"):
+        return d_radiance, d_origin, d_direction, radiance
     while dr.hint(
         k < count,
         label="pathspace: forward sweep",
