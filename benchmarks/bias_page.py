@@ -11,6 +11,7 @@ from .harness import table
 #: Why a derivative is 0, of renderers that do not see what moves.
 BLIND = {"shadow": "0 (does not render shadows)"}
 NOTHING = 1e-9  # of the reference
+WRONG = 0.05  # of it: what points the other way is called wrong from here on
 
 
 def cell(case: str, record: Mapping[str, Any] | None) -> str:
@@ -23,7 +24,7 @@ def cell(case: str, record: Mapping[str, Any] | None) -> str:
         blind = record["replicas"] == 1
         return BLIND.get(case, "0 (no gradient)") if blind else "0 (no gradient)"
     error = f" ± {100 * record['bias_error']:.1f}" if record["replicas"] > 1 else ""
-    sign = " (wrong sign)" if record["mean"] * record["reference"] < 0 else ""
+    sign = " (wrong sign)" if record["bias"] < -1 - WRONG else ""
     return f"{100 * record['bias']:+.1f}{error} %{sign}"
 
 
@@ -44,10 +45,10 @@ def markdown(data: Mapping[str, Any]) -> str:
             f"Bias of the derivative, in per cent of the exact one, with its standard error. Integrators have {size}² pixels, "
             f"rasterisers {raster}²; these are deterministic. Empty: the renderer has no such image.",
             table(["renderer", *cases], [["exact derivative", *exact], *rows]),
-            "Neural 3D Mesh Renderer has a gradient for one adjoint image only, and leaves out what the loss does not want: it "
-            "points somewhere useful, and its size means nothing.",
+            "Neural 3D Mesh Renderer has a gradient for one adjoint image only, and leaves out what the loss does not want: its size "
+            "means nothing. Rasterisers look at the middle of pixels: some of the bias of sharp silhouettes is that.",
             "![biases](bias.png)",
-            "Refused: " + ("; ".join(refusals(cases)) or "nothing") + ".",
+            "Refused: " + ("; ".join(refusals(cases)) or "nothing."),
             f"Soft silhouettes by σ ({raster}² pixels):",
             table(["σ", "bias"], sweep),
         ]

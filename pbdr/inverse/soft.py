@@ -260,14 +260,11 @@ def _mismatch(problem: Problem, chosen: WarmStart, meshes: list[Any], faces: lis
 
 
 def _rates(problem: Problem, chosen: WarmStart, keys: list[str], step: int) -> dict[str, float]:
-    """Learning rates by latent key. What the fit moves by least squares has no rate of its own."""
-    decay = schedules.decay("cosine", step, chosen.steps)
-    found = {}
-    for key in keys:
-        leaf = problem.bound.leaves[key]
-        own = not leaf.optimiser or OPTIMISERS.make(leaf.optimiser).wants == "gradients"
-        found[key] = decay * (leaf.lr if own else chosen.lr)
-    return found
+    """Learning rates by latent key. Motions, which are made for least squares, have that of the warm start."""
+    decay, bound = schedules.decay("cosine", step, chosen.steps), problem.bound
+    usual = {key: latent.map.optimiser for key, latent in bound.latents.items()}
+    motions = {key for key, name in usual.items() if name and OPTIMISERS.make(name).wants != "gradients"}
+    return {key: decay * (chosen.lr if key in motions else bound.leaves[key].lr) for key in keys}
 
 
 def _unmoved(problem: Problem) -> str:
