@@ -45,8 +45,8 @@ def markdown(data: Mapping[str, Any]) -> str:
             f"Bias of the derivative, in per cent of the exact one, with its standard error. Integrators have {size}² pixels, "
             f"rasterisers {raster}²; these are deterministic. Empty: the renderer has no such image.",
             table(["renderer", *cases], [["exact derivative", *exact], *rows]),
-            "Neural 3D Mesh Renderer has a gradient for one adjoint image only, and leaves out what the loss does not want: its size "
-            "means nothing. Rasterisers look at the middle of pixels: some of the bias of sharp silhouettes is that.",
+            "Neural 3D Mesh Renderer has a gradient for one adjoint image only, and leaves out what the loss does not want: its "
+            "size means nothing. Rasterisers look at the middle of pixels: some of the bias of sharp silhouettes is that.",
             "![biases](bias.png)",
             "Refused: " + ("; ".join(refusals(cases)) or "nothing."),
             f"Soft silhouettes by σ ({raster}² pixels):",
