@@ -15,7 +15,7 @@ from pbdr import shown
 from pbdr.aligned import aligned
 from pbdr.errors import DataError, DivergedError, OptionError, PbdrError
 from pbdr.page import number, signed_limit, signed_pixels
-from pbdr.parameters import Parameter, list_parameters, resolve
+from pbdr.parameters import Parameter, list_parameters, looking, resolve
 from pbdr.parameters.attach import attached
 from pbdr.pathspace.plugin import TERMS
 from pbdr.scene import Scene, integrator_of, mitsuba_scene, sensor_of
@@ -184,10 +184,11 @@ def pathspace_of(scene: Any, integrator: Any) -> Any:
 def _resolve(scene: Any, names: str | Iterable[str]) -> dict[str, Parameter]:
     """Name or raw key as asked for → parameter."""
     found: dict[str, Parameter] = {}
-    for name in [names] if isinstance(names, str) else list(names):
-        raw = any(parameter.raw == name for parameter in list_parameters(scene))
-        for parameter in resolve(scene, raw=name) if raw else resolve(scene, name):
-            found[name if name in (parameter.name, parameter.raw) else parameter.name] = parameter
+    with looking():
+        known = {parameter.raw: parameter for parameter in list_parameters(scene)}
+        for name in [names] if isinstance(names, str) else list(names):
+            for parameter in [known[name]] if name in known else resolve(scene, name):
+                found[name if name in (parameter.name, parameter.raw) else parameter.name] = parameter
     return found
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import fnmatch
 import functools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +53,28 @@ class Parameter:
         return roles.find("pose" if self.kind == "transform" else self.role)
 
 
+_LOOKING: list[dict[int, tuple[Any, Any]]] = []  # of `looking`: node → itself and its parameters
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """For the time of a block that writes no parameters, nodes are traversed once: their values are looked up all the same."""
+    _LOOKING.append(_LOOKING[-1] if _LOOKING else {})
+    try:
+        yield
+    finally:
+        _LOOKING.pop()
+
+
 def traverse(node: Any) -> Any:
     """Return Mitsuba's parameters of a scene (`Scene` or `mitsuba.Scene`) or of any Mitsuba object."""
-    return mi.traverse(node.mi if isinstance(node, Scene) else node)
+    node = node.mi if isinstance(node, Scene) else node
+    if not _LOOKING:
+        return mi.traverse(node)
+    known = _LOOKING[-1]
+    if id(node) not in known:
+        known[id(node)] = node, mi.traverse(node)
+    return known[id(node)][1]
 
 
 @functools.cache

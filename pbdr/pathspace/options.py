@@ -13,10 +13,11 @@ from pbdr.transport import channels, media
 BOUNDARIES = ("edge", "warp", "none")
 SEQUENCES = ("sobol", "independent")
 GUIDING = ("edges", "none")
+AUTO = "auto"  # of `replay`
 #: Options of one type, and those that are a number of one of these types, or None.
 KINDS = {
     "max_depth": int, "rr_depth": int, "hide_emitters": bool, "warp_rays": int, "warp_unbiased": bool, "boundary": str, "aovs": str,
-    "sequence": str, "guiding": str, "media": str, "replay": bool,
+    "sequence": str, "guiding": str, "media": str,
 }  # fmt: skip
 NUMBERS: dict[str, type | tuple[type, ...]] = {
     "n_primary": int,
@@ -105,9 +106,10 @@ class PathspaceOptions:
         "`ignore` where the medium does not matter for what is estimated: surfaces alone cost less.",
         ", ".join(f"`{x}`" for x in media.HANDLING),
     )  # fmt: skip
-    replay: bool = _option(
-        False, "Gradient passes in reverse mode are recorded in the first call and replayed in later ones.",
-        "Saves most of the time of small images; scenes that it is not for are refused.",
+    replay: bool | str = _option(
+        False, "Gradient passes in reverse mode are recorded and replayed in later calls, for all cameras of one kind.",
+        "Saves most of the time of small images. `true` records the first call and refuses scenes that it is not for; `auto` "
+        "records the second call, and traces what cannot be replayed.", "true, false, or `auto`",
     )  # fmt: skip
     memory: str | int | float | None = _option(
         None, "Ceiling of the memory that a call takes on top of the scene; calls that need more are cut into parts.",
@@ -138,6 +140,11 @@ class PathspaceOptions:
     def memory_bytes(self) -> int | None:
         """The ceiling in bytes; None if there is none."""
         return None if self.memory is None else memory.parse(self.memory)
+
+    @property
+    def records(self) -> bool:
+        """Whether gradients may be recorded and replayed."""
+        return bool(self.replay) and self.boundary != "warp" and self.sequence == "sobol" and not self.aovs
 
     @property
     def follows_adjoint(self) -> bool:
@@ -180,7 +187,9 @@ class PathspaceOptions:
                 f"pathspace: adjoint_sampling with sequence = '{self.sequence}': the sensor's own sampler takes all pixels alike. "
                 "Leave one of them out."
             )
-        if self.replay and (self.boundary == "warp" or self.sequence != "sobol" or self.aovs):
+        if not (isinstance(self.replay, bool) or self.replay == AUTO):
+            raise OptionError(f"pathspace: replay = {self.replay!r}; give true, false or '{AUTO}'.")
+        if self.replay is True and (self.boundary == "warp" or self.sequence != "sobol" or self.aovs):
             raise OptionError(
                 "pathspace: replay = true goes with boundary = 'edge' or 'none', sequence = 'sobol' and no aovs. Leave it out."
             )

@@ -16,8 +16,10 @@ from pbdr.boundary.table.builder import TableBuilder
 from pbdr.boundary.warp import camera as warp_camera
 from pbdr.errors import OptionError
 from pbdr.geometry.edges import EdgeTable
+from pbdr.parameters import looking
 from pbdr.pathspace import memory, replay
-from pbdr.pathspace.options import PathspaceOptions
+from pbdr.pathspace.image import ImagePass
+from pbdr.pathspace.options import AUTO, PathspaceOptions
 from pbdr.pathspace.passes import SHARES, TERMS, GradientPass, Inputs, applicable
 from pbdr.transport import (
     camera,
@@ -25,19 +27,16 @@ from pbdr.transport import (
     cones,
     distorted,
     glass,
-    hits,
     lenses,
     media,
     path,
     pixels,
-    spectra,
     support,
 )
 from pbdr.transport.features import Features, inspect
 from pbdr.transport.film import FilmMap
 from pbdr.transport.media import emissive
 from pbdr.transport.media import flight as flights
-from pbdr.transport.pixels import Pixels
 from pbdr.transport.tracer import Tracer
 
 UNIFORM_LOBE = 0.1  # defensive weights of the gradient pass, docs/theory.md section 3
@@ -62,12 +61,12 @@ class PathSpaceMethods:
                 "llvm_ad_rgb."
             )
         self.options = options
-        self.left_out = left_out.Counts(recorded=options.replay)
+        self.left_out = left_out.Counts()
         extra = channels.parse(options.aovs)
         self.tracer = Tracer(options.max_depth, options.rr_depth, self.hide_emitters, extra, self.left_out)
         self.tables = TableBuilder()
         self.learned = guiding.State()  # from call to call
-        self.recordings = replay.Recordings()
+        self.recordings = replay.Recordings(traced=int(options.replay == AUTO))
         self.nonfinite: Any = (
             None  # samples of the last gradient pass whose contribution was not finite (device counter)
         )
@@ -106,34 +105,16 @@ class PathSpaceMethods:
             raise OptionError("pathspace: develop=False is not supported; call with develop=True.")
         sensor = self._sensor(scene, sensor)
         support.check_film(sensor)
-        film = sensor.film()
-        channels.check(self.tracer.channels, scene)
-        traced = self._media(scene, sensor)
-        tracing = self.tracer.path_options(defensive=0.0 if traced else None, glows=traced and media.shining(scene, sensor))
-        with dr.suspend_grad():
-            film.prepare(self.aov_names())
-            block = film.create_block()
-            parts = self._parts(sensor, None, spp)
-            block.set_coalesce(block.coalesce() and self._spp(sensor, spp) // parts >= 4)
-            for part in range(parts):
-                own = seed if part == 0 else seeds.stream(seed, "part", part)
-                sampler, n = pixels.sampler(sensor, own, self._spp(sensor, spp) // parts, "primal", own=True)
-                ray, weight, position = camera.sample_rays(sensor, sampler, Pixels.alike(film, n).index)
-                hit, flown = path.first_segment(self.tracer, scene, sensor, ray, sampler, tracing)
-                radiance, _, valid = path.trace(scene, ray, hit, sampler, tracing, flown=flown)
-                if flown is not None and self.tracer.channels:
-                    hit = hits.first_hit(self.tracer, scene, ray)
-                beside = 0 if flown is None else 1 - dr.mean(flown.weight)
-                others = [
-                    dr.select(valid, mi.Float(1), beside),
-                    *channels.values(self.tracer.channels, scene, hit, ray, ray),
-                ]
-                colour = spectra.to_rgb(radiance * weight, ray.wavelengths)
-                FilmMap.put(film, block, position, colour, others, mi.Float(1))
-                if parts > 1:
-                    dr.eval(block.tensor())
-            film.put_block(block)  # Eq. (1)
-            return film.develop()
+        with dr.suspend_grad(), looking():
+            channels.check(self.tracer.channels, scene)
+            traced = self._media(scene, sensor)
+            glows = traced and media.shining(scene, sensor)
+            tracing = self.tracer.path_options(defensive=0.0 if traced else None, glows=glows)
+            parts, own = self._parts(sensor, None, spp), self._spp(sensor, spp)
+            one = ImagePass(self.tracer, tracing, own, parts)
+            if self.options.records and not traced and parts == 1:
+                return self.recordings.image(one, scene, sensor, seed)
+            return one.image(scene, sensor, seed)
 
     def _media(self, scene: Any, sensor: Any) -> bool:
         """Whether there are media to trace."""
@@ -158,6 +139,7 @@ class PathSpaceMethods:
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, list[AttachedParameter], Features, path.PathOptions]:
         """Look at what is attached, refuse what is not supported: (sensor, attached, features, path options)."""
         self.left_out.tell()  # of the call before: what it counted is there by now
+        self.left_out.recorded = False
         sensor = self._sensor(scene, sensor)
         attached = attached_parameters(scene)
         support.check_film(sensor)
@@ -167,7 +149,7 @@ class PathSpaceMethods:
         if self._media(scene, sensor):
             interfaces = media.interfaces(scene, attached)
             attached = [p for p in attached if p.owners[0] not in interfaces]
-            media.check(scene, sensor, [p.raw for p in attached], self.options.replay)
+            media.check(scene, sensor, [p.raw for p in attached], self.options.replay is True)
         features = inspect(scene, sensor, attached, interfaces)
         channels.check(self.tracer.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
@@ -176,7 +158,7 @@ class PathSpaceMethods:
             support.check_sky(scene, features, attached, self.hide_emitters)
             if not warped and features.edges_seen_to_move:
                 features.cones = cones.Cones.of(scene)
-        if self.options.replay:
+        if self.options.replay is True:
             replay.check(scene, sensor, features, attached)
         return sensor, attached, features, self._gradient_options(scene, sensor, features)
 
@@ -205,18 +187,20 @@ class PathSpaceMethods:
         Yields each group once its gradients are added to those of the attached parameters; a caller who wants them apart takes
         and clears them then.
         """
-        sensor, attached, features, options = self._prepare(scene, sensor)
-        parts = self._parts(sensor, features, spp)
-        edges = self._edges(scene, features)
+        with looking():
+            sensor, attached, features, options = self._prepare(scene, sensor)
+            records = self.left_out.recorded = self._records(scene, sensor, features, attached)
+            parts = self._parts(sensor, features, spp)
+            edges = self._edges(scene, features)
         for chosen in groups:
             # Isolated: what precedes the scene parameters is traversed once, at the end, with the sum of the group, and is kept.
-            with dr.isolate_grad(), dr.suspend_grad():
+            with dr.isolate_grad(), dr.suspend_grad(), looking():
                 self.nonfinite = mi.UInt32(0)
                 adjoint = grad_in if parts == 1 else grad_in / parts
                 for part in range(parts):
                     one = self._pass(sensor, features, options, spp, parts, chosen)
                     given = self._inputs(scene, sensor, one, seed, part, adjoint, edges)
-                    if self.options.replay:
+                    if records:
                         self.nonfinite += self.recordings.backward(one, scene, sensor, attached, given)
                     else:
                         self.nonfinite += one.backward(scene, sensor, given)
@@ -224,13 +208,20 @@ class PathSpaceMethods:
             self.recordings.examine(scene, sensor, attached)
             yield chosen
 
+    def _records(self, scene: Any, sensor: Any, features: Features, attached: list[AttachedParameter]) -> bool:
+        """Whether the gradient of this call is recorded, or replayed."""
+        if not self.options.records or self._media(scene, sensor):
+            return False
+        return not replay.refusal(scene, sensor, features, attached)
+
     def forward_terms(self, scene: Any, sensor: Any, seed: Any, spp: int, chosen: tuple[str, ...] = TERMS) -> Any:
         """`render_forward` for some of the terms only."""
-        sensor, _, features, options = self._prepare(scene, sensor)
-        parts = self._parts(sensor, features, spp)
-        edges = self._edges(scene, features)
+        with looking():
+            sensor, _, features, options = self._prepare(scene, sensor)
+            parts = self._parts(sensor, features, spp)
+            edges = self._edges(scene, features)
         image: Any = 0
-        with dr.suspend_grad():
+        with dr.suspend_grad(), looking():
             for part in range(parts):
                 one = self._pass(sensor, features, options, spp, parts, chosen)
                 found = one.forward(scene, sensor, self._inputs(scene, sensor, one, seed, part, None, edges))

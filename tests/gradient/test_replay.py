@@ -13,9 +13,9 @@ import trimesh
 from pbdr.errors import OptionError, SceneError
 from pbdr.parameters import read, resolve, traverse, write
 from pbdr.parameters.attach import attached
-from pbdr.pathspace import replay
+from pbdr.pathspace import replay, twins
 from pbdr.pathspace.passes import GradientPass
-from pbdr.scene import integrator_of, load_scene
+from pbdr.scene import integrator_of, load_object, load_scene
 from validation.finite_differences import adjoint
 from validation.scenes import zoo
 from validation.scenes.small import mesh
@@ -224,3 +224,80 @@ def test_scenes_that_cannot_be_replayed_are_refused_by_name(tmp_path, case):
 def test_options_that_do_not_go_together_are_refused(options):
     with pytest.raises(OptionError, match="replay"):
         integrator_of(None, {"type": "pathspace", "replay": True, **options})
+
+
+# ---------------------------------------------------------------------- several cameras, images, replay = "auto"
+
+
+def views(scene, number):
+    """So many cameras around the scene, each with a film of its own and another field of view."""
+    film = zoo.film(rfilter={"type": "box"})
+    places = [(3 * np.sin(0.7 * k), -3.5 * np.cos(0.7 * k), 2 + 0.2 * k) for k in range(number)]
+    return [
+        load_object({
+            "type": "perspective", "fov": 35.0 + 3 * k, "film": film, "sampler": {"type": "independent"},
+            "to_world": T().look_at(list(place), [0, 0, 0.4], [0, 0, 1]),
+        })
+        for k, place in enumerate(places)
+    ]  # fmt: skip
+
+
+def rounds(folder, replay, number=3, count=3):
+    """Images and gradients of `count` steps with several cameras in each; and the integrator."""
+    scene = made(folder)
+    integrator = integrator_of(None, {"type": "pathspace", "max_depth": 2, "replay": replay, "guiding": "none"})
+    sensors, params, found = views(scene, number), traverse(scene), []
+    parameter = resolve(scene, "block/positions")[0]
+    start = np.array(read(scene, parameter), dtype=np.float64)
+    for step in range(count):
+        leaf = mi.TensorXf((start + [0, 0, 0.01 * step]).astype(np.float32))
+        dr.enable_grad(leaf)
+        write(params, parameter, leaf)
+        params.update()
+        images = [
+            mi.render(scene.mi, params, sensor=s, integrator=integrator, spp=16, seed=10 * step + k, seed_grad=100 * step + k)
+            for k, s in enumerate(sensors)
+        ]
+        dr.backward(sum(dr.mean(dr.square(image - 0.3), axis=None) for image in images))
+        found += [np.array(dr.grad(leaf)), *(np.array(dr.detach(image)) for image in images)]
+    return found, integrator
+
+
+@pytest.mark.parametrize("replay", [True, "auto"])
+def test_one_recording_does_for_all_cameras(tmp_path, replay):
+    """Images and gradients of several cameras in a step are those of tracing, from two recordings."""
+    traced, _ = rounds(tmp_path, False)
+    replayed, integrator = rounds(tmp_path, replay)
+    for a, b in zip(traced, replayed, strict=True):
+        assert np.abs(a - b).max() <= CLOSE * np.abs(a).max()
+    assert len(integrator.recordings.known) == 2 and not integrator.recordings.distrusted
+    assert np.abs(traced[1] - traced[2]).max() > 0.1 * np.abs(traced[1]).max()  # the cameras do not see the same
+
+
+def test_negative_control_a_twin_that_does_not_follow(tmp_path, monkeypatch):
+    """Were the camera no input of the recording, all views would be what the first one saw."""
+    traced, _ = rounds(tmp_path, False, count=1)
+    original = twins.Twin.follow
+    monkeypatch.setattr(twins.Twin, "follow", lambda self, arrays: None if self.indices else original(self, arrays))
+    monkeypatch.setattr(replay.Recordings, "_judge", lambda *_: None)
+    replayed, _ = rounds(tmp_path, True, count=1)
+    assert np.abs(traced[2] - replayed[2]).max() > 0.1 * np.abs(traced[2]).max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", REFUSED)
+def test_auto_traces_what_cannot_be_replayed(tmp_path, case):
+    parts, name, _ = REFUSED[case]
+    gradients = []
+    for on in (False, "auto"):
+        scene = made(tmp_path, **parts)
+        integrator = integrator_of(None, {"type": "pathspace", "max_depth": 2, "replay": on, "guiding": "none"})
+        gradients.append(steps(scene, (name,), integrator, calls=2)[-1][name])
+    assert not integrator.recordings.known
+    assert np.abs(gradients[0] - gradients[1]).max() <= CLOSE * np.abs(gradients[0]).max()
+
+
+def test_auto_records_nothing_in_a_single_call(tmp_path):
+    integrator = integrator_of(None, {"type": "pathspace", "max_depth": 2, "replay": "auto"})
+    steps(made(tmp_path), ("block/positions",), integrator, calls=1)
+    assert all(one.frozen.n_recordings == 0 for one in integrator.recordings.known.values())
