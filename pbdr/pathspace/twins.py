@@ -78,8 +78,10 @@ class Twins:
         if key not in self.known:
             camera = _made(sensor, film, entries)
             self.known[key] = Twin(camera, traverse(camera), key)
-        self.known[key].follow(arrays)
-        return self.known[key]
+        twin = self.known[key]
+        twin.follow(arrays)
+        twin.camera.film().prepare([])  # always in the same state: recordings see that, too
+        return twin
 
 
 def _made(sensor: Any, text: str, entries: dict[str, Any]) -> Any:

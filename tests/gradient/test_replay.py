@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from pbdr.aligned import on_device
 from pbdr.errors import OptionError, SceneError
 from pbdr.parameters import read, resolve, traverse, write
 from pbdr.parameters.attach import attached
@@ -250,12 +251,21 @@ def rounds(folder, replay, number=3, count=3):
     parameter = resolve(scene, "block/positions")[0]
     start = np.array(read(scene, parameter), dtype=np.float64)
     for step in range(count):
-        leaf = mi.TensorXf((start + [0, 0, 0.01 * step]).astype(np.float32))
+        leaf = on_device(mi.TensorXf((start + [0, 0, 0.01 * step]).astype(np.float32)))
+        dr.eval(leaf)
         dr.enable_grad(leaf)
         write(params, parameter, leaf)
         params.update()
         images = [
-            mi.render(scene.mi, params, sensor=s, integrator=integrator, spp=16, seed=10 * step + k, seed_grad=100 * step + k)
+            mi.render(
+                scene.mi,
+                params,
+                sensor=s,
+                integrator=integrator,
+                spp=16,
+                seed=10 * step + k,
+                seed_grad=1000 + 10 * step + k,
+            )
             for k, s in enumerate(sensors)
         ]
         dr.backward(sum(dr.mean(dr.square(image - 0.3), axis=None) for image in images))
@@ -263,7 +273,7 @@ def rounds(folder, replay, number=3, count=3):
     return found, integrator
 
 
-@pytest.mark.parametrize("replay", [True, "auto"])
+@pytest.mark.parametrize("replay", [pytest.param(True, marks=pytest.mark.slow), "auto"])
 def test_one_recording_does_for_all_cameras(tmp_path, replay):
     """Images and gradients of several cameras in a step are those of tracing, from two recordings."""
     traced, _ = rounds(tmp_path, False)
@@ -274,6 +284,7 @@ def test_one_recording_does_for_all_cameras(tmp_path, replay):
     assert np.abs(traced[1] - traced[2]).max() > 0.1 * np.abs(traced[1]).max()  # the cameras do not see the same
 
 
+@pytest.mark.slow
 def test_negative_control_a_twin_that_does_not_follow(tmp_path, monkeypatch):
     """Were the camera no input of the recording, all views would be what the first one saw."""
     traced, _ = rounds(tmp_path, False, count=1)
