@@ -13,7 +13,7 @@ PRIMES = (1, 2654435761, 805459861)
 
 
 def cost(views: Sequence[Any], box: Any, rays: int, samples: int, warm: int = 3, count: int = 8) -> float:
-    """Seconds of the processor for a step: rays of all views, samples without skipping, Adam."""
+    """Median seconds of the processor for a step: rays of all views, samples without skipping, Adam."""
     import torch
 
     from pbdr.fields.rays import through_pixels
@@ -25,17 +25,18 @@ def cost(views: Sequence[Any], box: Any, rays: int, samples: int, warm: int = 3,
     low, high = (torch.tensor(corner) for corner in box)
     field = _field(torch)
     optimiser = torch.optim.Adam(field.parameters(), lr=1e-2)
-    begin = 0.0
-    for number in range(warm + count):
-        if number == warm:
-            begin = time.process_time()
+    torch.set_num_threads(1)  # more of them spin while they wait
+    times = []
+    for _ in range(warm + count):
+        begin = time.process_time()
         index = torch.randint(len(origin), (rays,))
         image = _march(torch, field, origin[index], direction[index], low, high, samples)
         loss = ((image - target[index]) ** 2).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return (time.process_time() - begin) / count
+        times.append(time.process_time() - begin)
+    return float(np.median(times[warm:]))
 
 
 def _march(torch: Any, field: Any, origin: Any, direction: Any, low: Any, high: Any, samples: int) -> Any:
