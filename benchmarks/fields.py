@@ -80,7 +80,7 @@ def fitted(views: Sequence[Any], chosen: Sequence[int], kind: Any, steps: int, s
 
 
 def cost(views: Sequence[Any], kind: Any, seed: int, skip: bool) -> float:
-    """Median seconds of the processor for a step of RAYS rays with SAMPLES samples, kernels being compiled; `skip`: after WARM steps."""
+    """Median seconds of the processor for a step of RAYS rays with SAMPLES samples, compiled; `skip`: after WARM steps."""
     from pbdr import inverse
     from pbdr.fields.problem import FieldOptions, FieldProblem
     from pbdr.inverse import Options

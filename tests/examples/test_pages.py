@@ -200,7 +200,7 @@ def test_files_of_example_jobs_are_what_their_program_makes() -> None:
     names: dict[str, object] = {"__file__": str(ROOT / "examples" / "jobs" / "make.py"), "__name__": "make"}
     exec((ROOT / "examples" / "jobs" / "make.py").read_text(encoding="utf-8"), names)
     made = names["files"]()  # type: ignore[operator]
-    assert len(made) == 4
+    assert len(made) == 5
     for name, content in made.items():
         assert (ROOT / "examples" / "jobs" / name).read_bytes() == content, name
 
