@@ -30,9 +30,9 @@ DEGREES, SHARE = 2.0, 0.02  # a success: so near in rotation, and in position by
 BINS = (60.0, 120.0, 180.0)  # of the angle at the start
 #: Tries of the warm start, by way; 0: there is none.
 WAYS = {"exact alone": 0, "warm start": 1, "warm start, 8 tries": 8, "least squares alone": 0}
-#: Ways that take longer: of the first starts only.
-LONG = ("warm start, 8 tries", "least squares alone")
-LEAST_SQUARES = 12  # steps, each of which looks at all views
+#: How many of the starts ways have that take longer.
+LONG = {"warm start, 8 tries": 8, "least squares alone": 4}
+LEAST_SQUARES = 10  # steps, each of which looks at all views
 VIEWS, DEPTH, RATE = 3, 1, 0.05
 LENGTHS = (1.0, 0.7, 0.45)
 GOLDEN = 0.6180339887  # multiples of it are spread evenly modulo 1
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> Result:
     for start in range(options.starts):
         path = folder / f"start-{start:02d}.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not options.again else {}
-        ways = [way for way in WAYS if way not in known and (way not in LONG or start < options.tried)]
+        ways = [way for way in WAYS if way not in known and start < LONG.get(way, options.starts)]
         if not ways:
             continue
         setting = setting or Setting(options, folder)
@@ -92,7 +92,7 @@ def judged(records: Sequence[Mapping[str, Any]], options: argparse.Namespace) ->
     text = (
         f"Found: within {DEGREES:g}° and {100 * SHARE:g} % of the thing's size. {len(records)} starts, {VIEWS} views of "
         f"{options.size}² pixels, {options.steps} exact steps ({LEAST_SQUARES} of least squares, which look at all views), "
-        f"{options.warm_steps} of soft silhouettes. The ways that take longer have the first {options.tried} starts. The goal is "
+        f"{options.warm_steps} of soft silhouettes. Ways that take longer have the first few starts alone. The goal is "
         f"{GOAL:g} times as many.\n\n{table(header, rows)}\n\nFound without the warm start and lost with it (one try): {lost}."
     )
     met = wins[warm] >= GOAL * max(wins[alone], 1) if records else None

@@ -129,9 +129,11 @@ def projected(sensor: Any, points: Any) -> tuple[Any, Any, tuple[float, float]]:
     return at * scale, dr.detach(eye.in_front(points)), (scale * float(size[0]), scale * float(size[1]))
 
 
-def check(problem: Problem, chosen: WarmStart) -> list[Any]:
-    """Return the meshes whose silhouettes are drawn. Raises OptionError and DataError where there can be none."""
-    shapes = {shape.id(): shape for shape in problem.bound.scene.mi.shapes()}
+def meshes(scene: Any, chosen: WarmStart) -> list[Any]:
+    """Return the meshes of a `pbdr.scene.Scene` whose silhouettes are drawn. Raises OptionError where there can be none."""
+    shapes = {shape.id(): shape for shape in scene.mi.shapes()}
+    if not shapes:
+        raise OptionError("warm start: the scene has no shape, and so no silhouette")
     if chosen.shape and chosen.shape not in shapes:
         near = closest(chosen.shape, shapes)
         hint = f" Closest: {', '.join(near)}." if near else ""
@@ -147,10 +149,16 @@ def check(problem: Problem, chosen: WarmStart) -> list[Any]:
             f"warm start: {triangles} triangles on {chosen.resolution}² pixels are more than {PAIRS} pairs: lower its resolution, "
             "or leave it out"
         )
+    return list(drawn.values())
+
+
+def check(problem: Problem, chosen: WarmStart) -> list[Any]:
+    """Return the meshes of a problem, whose views have what they are compared with. Raises OptionError and DataError."""
+    found = meshes(problem.bound.scene, chosen)
     for index, view in enumerate(problem.views):
         size = (int(np.shape(view.target)[0]), int(np.shape(view.target)[1]))
         planes.check(problem.label(index), chosen.loss, view.planes.get("silhouette"), size)
-    return list(drawn.values())
+    return found
 
 
 def warm_start(problem: Problem, chosen: WarmStart, say: Callable[[str], None] = lambda text: None) -> State:

@@ -15,7 +15,7 @@ from ..inverse.losses import get_losses
 from ..parameters import FunctionSpec, Variables, VariableSpec, list_parameters, resolve
 from ..scene import Scene, integrator_of, load_scene
 from ..transport import channels, media
-from . import field, gaussians, messages, statement, tensorboard, views
+from . import field, gaussians, messages, statement, tensorboard, views, warm
 from .config import Job
 from .overrides import untested
 

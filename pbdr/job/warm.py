@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..inverse import Problem, State
-from ..inverse.soft import WarmStart, warm_start
+from ..inverse import Problem, State, soft
+from ..inverse.soft import WarmStart
+from ..scene import Scene
 from .config import Job
 
 
@@ -17,7 +18,16 @@ def options(job: Job) -> WarmStart | None:
     return WarmStart(section.steps, section.shape, section.sigma, section.lr, section.resolution, section.tries)
 
 
+def check(job: Job, scene: Scene, problem: Problem | None = None) -> None:
+    """Raise OptionError where the scene has no silhouettes to draw, and DataError where views of a problem have no masks."""
+    chosen = options(job)
+    if chosen is not None and problem is not None:
+        soft.check(problem, chosen)
+    elif chosen is not None:
+        soft.meshes(scene, chosen)
+
+
 def started(job: Job, problem: Problem, first: State, say: Callable[[str], None]) -> State:
     """Return the state that the fit starts from. Raises OptionError, DataError where silhouettes cannot be drawn or compared."""
     chosen = options(job)
-    return first if chosen is None else warm_start(problem, chosen, say)
+    return first if chosen is None else soft.warm_start(problem, chosen, say)

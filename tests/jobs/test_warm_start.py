@@ -88,6 +88,13 @@ def test_masks_are_rendered_for_it(job):
         channels_of(both)
 
 
+def test_its_mistakes_leave_no_run(job):
+    """A shape that is not there is found before anything is rendered."""
+    loaded, _ = load_job(job, {"warm_start.shape": "slap"})
+    with pytest.raises(OptionError, match="no shape 'slap'. Closest: slab"):
+        preflight.check(loaded)
+
+
 def test_its_keys_are_checked(job):
     with pytest.raises(OptionError, match="warm_start"):
         load_job(job, {"warm_start.tries": 0})
