@@ -44,7 +44,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=24, help="pixels a side")
     parser.add_argument("--steps", type=int, default=40, help="exact steps")
     parser.add_argument("--warm-steps", type=int, default=100, help="steps of soft silhouettes")
-    parser.add_argument("--tried", type=int, default=8, help="starts of the ways that take longer")
     parser.add_argument("--again", action="store_true", help="run starts that have a record, too")
 
 

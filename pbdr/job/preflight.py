@@ -74,6 +74,8 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
         _integrator(job, scene, bound)
     with mistakes.collected():
         _channels(job, scene)
+    with mistakes.collected():
+        warm.check(job, scene)
     if job.data.target is not None and Path(job.data.target).is_file():
         with mistakes.collected():
             _target(job, scene, bool(moved))
@@ -82,7 +84,9 @@ def check(job: Job, allow_code: bool = False) -> Prepared:
     if job.data.target is not None:
         return Prepared(scene, told=told)
     data = views.load(job, scene, None, told.append)
-    return Prepared(scene, data, told, statement.problem(job, scene, data, allow_code))
+    problem = statement.problem(job, scene, data, allow_code)
+    warm.check(job, scene, problem)
+    return Prepared(scene, data, told, problem)
 
 
 def _told(job: Job, scene: Scene) -> list[str]:

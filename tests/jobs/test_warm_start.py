@@ -91,7 +91,7 @@ def test_masks_are_rendered_for_it(job):
 def test_its_mistakes_leave_no_run(job):
     """A shape that is not there is found before anything is rendered."""
     loaded, _ = load_job(job, {"warm_start.shape": "slap"})
-    with pytest.raises(OptionError, match="no shape 'slap'. Closest: slab"):
+    with pytest.raises(OptionError, match=r"no shape 'slap'\. Closest: slab"):
         preflight.check(loaded)
 
 
