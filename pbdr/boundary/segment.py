@@ -68,6 +68,11 @@ class Edge:
         """Whether radiance can jump here."""
         return self.silhouette | self.crease
 
+    @property
+    def expected(self) -> Any:
+        """About how large a part of the radiance jumps here: samples go where it is large."""
+        return dr.select(self.silhouette, 1, self.row.faint)
+
 
 def at(row: EdgeTable, u: Any, view: View, away: bool) -> Edge:
     """Edge point at parameter u. `away`: ω points away from the viewpoint (camera), else towards it (lights)."""

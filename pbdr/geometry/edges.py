@@ -37,6 +37,7 @@ COLUMNS = (
     "corners0",
     "corners1",
     "jump",
+    "faint",
     "shape",
     "moving",
     "member",
@@ -130,6 +131,7 @@ class EdgeTable:
     face          Mitsuba's numbers of the primitives on either side, NO_FACE where there is none
     corners       of faces with corners: packed start | end << 2 | opposite << 4, never 0; else as the kind uses them, the first 0
     jump          radiance may jump although both faces are seen
+    faint         about how large that jump is, as a part of the radiance: what samples are spread by
     shape         index into the scene's shapes (of the instance, for shapes of a group)
     member        id of the shape in its group (groups.member_ids), NO_MEMBER for others; None if the scene has no instance
     gap           how far the true edge may be off: corners that do not quite agree, tubes that rays hit too early; None if nowhere
@@ -146,6 +148,7 @@ class EdgeTable:
     face: tuple[Any, Any]
     corners: tuple[Any, Any]
     jump: Any
+    faint: Any
     shape: Any
     moving: Any
     layout: Layout
@@ -193,7 +196,7 @@ class EdgeTable:
         return dataclasses.replace(
             self, form=get(self.form), a=get(self.a), b=get(self.b), c=get(self.c), d=get(self.d), sign=get(self.sign),
             face=(get(self.face[0]), get(self.face[1])), corners=(get(self.corners[0]), get(self.corners[1])),
-            jump=get(self.jump), shape=get(self.shape), moving=get(self.moving),
+            jump=get(self.jump), faint=get(self.faint), shape=get(self.shape), moving=get(self.moving),
             member=None if self.member is None else get(self.member), gap=None if self.gap is None else get(self.gap), pair=pair,
         )  # fmt: skip
 
@@ -253,17 +256,17 @@ def column(name: str, values: Any) -> Any:
     if name in VECTORS:
         kind = mi.Point3f if name == "a" else mi.Vector3f
         return kind(*[mi.Float(aligned(values[..., i])) for i in range(3)])
-    return mi.Float(aligned(values)) if name in ("sign", "gap") else numbers(values)
+    return mi.Float(aligned(values)) if name in ("sign", "gap", "faint") else numbers(values)
 
 
 def columns(placed: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Columns of a shape's rows; what is not given is 0, but for `face1` (no second face) and `jump` (it may)."""
+    """Columns of a shape's rows; what is not given is 0, but for `face1` (no second face), `jump` (it may) and `faint` (1)."""
     n = dr.width(given["form"])
     missing = {
         **{name: dr.zeros(mi.Point3f if name == "a" else mi.Vector3f, n) for name in VECTORS}, "sign": dr.zeros(mi.Float, n),
         "face0": dr.zeros(mi.UInt32, n), "face1": dr.full(mi.UInt32, NO_FACE, n), "corners0": dr.zeros(mi.UInt32, n),
-        "corners1": dr.zeros(mi.UInt32, n), "jump": dr.full(mi.Bool, True, n), "shape": dr.full(mi.UInt32, placed.index, n),
-        "member": dr.full(mi.UInt32, placed.member, n),
+        "corners1": dr.zeros(mi.UInt32, n), "jump": dr.full(mi.Bool, True, n), "faint": dr.full(mi.Float, 1, n),
+        "shape": dr.full(mi.UInt32, placed.index, n), "member": dr.full(mi.UInt32, placed.member, n),
     }  # fmt: skip
     return {**missing, **given}
 

@@ -79,7 +79,9 @@ class Mesh(Kind):
         parts = []
         if len(known.topology.faces):
             seam = seams.jumps(mesh, known.rows, positions, known.split is not None)
-            parts.append(mesh_rows.edge_rows(known.rows, positions, frame, known.rows["jump"] | seam, known.rough))
+            normals = dr.detach(mesh.vertex_normals_buffer()) if vertex_normals.interpolates_normals(mesh) else None
+            jump = known.rows["jump"] | seam
+            parts.append(mesh_rows.edge_rows(known.rows, positions, frame, jump, known.rough, normals))
         if known.topology.fans is not None:
             points = np.array(positions, dtype=np.float64).reshape(-1, 3)
             corners = np.array(mesh.faces_buffer()).reshape(-1, 3)

@@ -12,6 +12,9 @@ from pbdr.aligned import aligned
 from pbdr.geometry import topology
 from pbdr.geometry.edges import numbers
 
+#: Least part of the radiance that may jump at an edge of interpolated normals, as samples are spread: glossy materials and bright
+#: lights close to the horizon of a face make it larger than `_faint` says, and none may be lost.
+FAINT = 0.03
 PAIRED = 1 << 6  # packed corners of rows whose faces are described by `Pairs`
 
 
@@ -38,10 +41,13 @@ def vertex_rows(mesh: Any, faces: topology.Index, corners: topology.Index) -> di
     }  # fmt: skip
 
 
-def edge_rows(known: dict[str, Any], positions: Any, frame: Any, jump: Any, rough: bool) -> dict[str, Any]:
+def edge_rows(
+    known: dict[str, Any], positions: Any, frame: Any, jump: Any, rough: bool, normals: Any = None
+) -> dict[str, Any]:
     """Rows of a mesh's edges at its present vertex positions, taken to the world by `frame` if there is one.
 
-    `jump`: where radiance may jump although the surface does not bend; `rough`: corners that count as one do not quite agree.
+    `jump`: where radiance may jump although the surface does not bend; `rough`: corners that count as one do not quite agree;
+    `normals`: at the vertices, where shading interpolates them.
     """
 
     def vertex(name: str) -> Any:
@@ -54,13 +60,33 @@ def edge_rows(known: dict[str, Any], positions: Any, frame: Any, jump: Any, roug
     # so that radiance jumps at the edges along the terminator.
     n0, n1 = dr.normalize(dr.cross(b - a, into0)), dr.normalize(dr.cross(b - a, -into1))
     n = dr.width(known["face0"])
+    faint = dr.full(mi.Float, 1, n)
+    if normals is not None:
+        faint = dr.select(jump | ~known["second"], 1, _faint(known, normals, frame, n0, n1))
     gap = {"gap": dr.maximum(dr.norm(a - vertex("start1")), dr.norm(b - vertex("end1")))} if rough else {}
     return gap | {
         "a": a, "b": mi.Vector3f(b - a), "c": into0,
         "d": dr.select(known["second"], into1, mi.Vector3f(0)), "sign": dr.zeros(mi.Float, n),
         "face0": known["face0"], "face1": known["face1"], "corners0": known["corners0"], "corners1": known["corners1"],
-        "jump": jump | (dr.squared_norm(n0 - n1) > 1e-10),
+        "jump": jump | (dr.squared_norm(n0 - n1) > 1e-10), "faint": faint,
     }  # fmt: skip
+
+
+def _faint(known: dict[str, Any], normals: Any, frame: Any, n0: Any, n1: Any) -> Any:
+    """About how much of the radiance jumps where faces with normals `n0`, `n1` share the interpolated normals of their edge.
+
+    Light from between the planes of both faces counts on one side alone (docs/theory.md, section 7a). It is as small as the cosine
+    there, to which normals lean from those of the faces; where a light may be anywhere, a part of all edges as large as the bend
+    has any: the root of the mean square is the lean times the root of the bend. The root of that is taken: too many samples on
+    edges that are faint cost little, too few on those next to a bright light cost much.
+    """
+    lean = mi.Float(0)
+    for name, face in (("start", n0), ("end", n0), ("start1", n1), ("end1", n1)):
+        normal = dr.gather(mi.Normal3f, normals, known[name])
+        normal = dr.normalize(normal if frame is None else mi.Normal3f(frame @ normal))
+        lean = dr.maximum(lean, dr.norm(dr.cross(face, normal)))
+    expected = dr.select(dr.isfinite(lean), lean, 1) * dr.sqrt(dr.norm(n0 - n1))
+    return dr.clip(dr.sqrt(expected), FAINT, 1)
 
 
 def into_face(opposite: Any, a: Any, b: Any) -> Any:

@@ -37,7 +37,10 @@ def jumps(mesh: Any, rows: dict[str, Any], positions: Any, split: bool) -> Any:
         result |= _differ(values, size, TOLERANCE, rows["face0"], dr.select(second, rows["face1"], rows["face0"]))
     if texcoords.read_by(mesh):
         # Without texture coordinates, Mitsuba takes the barycentric ones of each face.
-        result |= mi.Bool(True) if not mesh.has_vertex_texcoords() else _turns(mesh, rows, positions)
+        if not mesh.has_vertex_texcoords():
+            result |= mi.Bool(True)
+        elif texcoords.turns(mesh.bsdf()):
+            result |= _turns(mesh, rows, positions)
     return result & second
 
 

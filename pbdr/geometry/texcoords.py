@@ -22,13 +22,25 @@ ISOTROPIC = (
     "SmoothDiffuse", "SmoothConductor", "SmoothDielectric", "SmoothDielectricWithIndex", "ThinDielectric", "SmoothPlastic",
     "RoughPlastic", "PolarizedPlastic", "Null", "TwoSidedBRDF", "MaskBSDF", "BlendBSDF",
 )  # fmt: skip
+FLAGGED = ("Principled", "PrincipledThin", "RoughConductor", "RoughDielectric")  # isotropic, too, unless a flag says otherwise
 
 
 def read_by(shape: Any) -> bool:
     """Whether what a shape looks like depends on its texture coordinates: a texture, or a material that is not isotropic."""
-    materials = [node for node in _parts(shape) if isinstance(node, mi.BSDF)]
-    directed = any(node.class_name() not in ISOTROPIC or is_foreign(node) for node in materials)
-    return directed or bool(textures(shape))
+    return turns(shape.bsdf()) or bool(textures(shape))
+
+
+def turns(material: Any) -> bool:
+    """Whether a material looks different when the tangents of its surface turn about the normal: it is not isotropic."""
+    return material is not None and any(_directed(x) for x in traverse(material).hierarchy if isinstance(x, mi.BSDF))
+
+
+def _directed(material: Any) -> bool:
+    if is_foreign(material):
+        return True
+    if material.class_name() in FLAGGED:
+        return bool(mi.has_flag(material.flags(), mi.BSDFFlags.Anisotropic))
+    return material.class_name() not in ISOTROPIC
 
 
 def textures(shape: Any) -> list[Any]:

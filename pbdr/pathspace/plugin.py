@@ -134,6 +134,7 @@ class PathSpaceMethods:
             defensive=flights.DEFENSIVE if traced else None,
             glows=traced and media.shining(scene, sensor),
             interfaces=features.interfaces,
+            directed=features.directed,
         )
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, list[AttachedParameter], Features, path.PathOptions]:

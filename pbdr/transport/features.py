@@ -9,7 +9,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pbdr.attached import AttachedParameter, attached_parameters
-from pbdr.geometry import groups, normal_maps, registry, vertex_normals
+from pbdr.geometry import groups, normal_maps, registry, texcoords, vertex_normals
 from pbdr.geometry.kind import Kind
 from pbdr.transport import clipping, cones, texels
 
@@ -35,6 +35,7 @@ class Features:
     cones: cones.Cones | None = None  # spot lights whose edges are boundaries; set where boundaries are estimated
     clipped: frozenset[str] = field(default_factory=frozenset)  # planes of the camera that cut what is seen to move
     interfaces: tuple[Any, ...] = ()  # shapes that move between media and bend nothing: no vertices, no edges
+    directed: tuple[Any, ...] | None = None  # materials that depend on tangents; None where no edge is seen to move
 
     @property
     def lit_smoothly(self) -> bool:
@@ -79,7 +80,8 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter], interfac
 
     `interfaces`: shapes whose parameters are attached, too, but are not among these.
     """
-    bsdf_flags = [shape.bsdf().flags() for shape in groups.everything(scene) if shape.bsdf() is not None]
+    materials = [shape.bsdf() for shape in groups.everything(scene) if shape.bsdf() is not None]
+    bsdf_flags = [material.flags() for material in materials]
     delta_bsdfs = any(mi.has_flag(flags, mi.BSDFFlags.Delta) for flags in bsdf_flags)
     emitter_flags = [emitter.flags() for emitter in scene.emitters()]
     delta = (mi.EmitterFlags.DeltaPosition, mi.EmitterFlags.DeltaDirection)
@@ -130,4 +132,5 @@ def inspect(scene: Any, sensor: Any, attached: list[AttachedParameter], interfac
     )
     if found.edges_seen_to_move:
         found.patterns = texels.Patterns.of(scene, moving_shapes)
+        found.directed = tuple(x for x in dict.fromkeys(materials) if texcoords.turns(x))
     return found

@@ -30,6 +30,7 @@ class PathOptions:
     device array where it follows the geometry's size, which as a number would make new kernels. `warp`: edges that segments
     follow (boundary/warp/rays.py, not known here), or None. `defensive`: collisions with nothing (media/flight.py);
     None where media are not traced. `interfaces`: shapes that bend nothing and move, between media. `glows`: media may shine.
+    `directed`: materials that depend on tangents, which at all others follow the normal alone; None leaves them as they are.
     """
 
     max_depth: int
@@ -42,6 +43,7 @@ class PathOptions:
     defensive: Any = None
     interfaces: tuple[Any, ...] = ()
     glows: bool = False
+    directed: tuple[Any, ...] | None = None
 
 
 class PathStore:
@@ -144,6 +146,7 @@ def trace(
     ):
         si = at.hit.compute_surface_interaction(at.ray, mi.RayFlags.All, at.active)
         bsdf = si.bsdf(at.ray)
+        si = scattering.untwisted(si, bsdf, at.ray, options.directed)
         at = _met(scene, si, at, options, vertices)
         if dr.hint(options.max_depth > 1, mode="scalar"):
             at = _scattered(scene, volume.arrive(si, bsdf, at.ray, at.flown), at, sampler, options, scatters)

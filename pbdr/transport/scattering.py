@@ -14,6 +14,9 @@ import mitsuba as mi
 from pbdr.transport import emission
 
 UNIFORM_HEMISPHERE = 1 / (2 * dr.pi)
+#: Tangents lie across it, so that they turn slowly with the normal but for close to it (those of `mi.coordinate_system` flip where
+#: n.z = 0). A direction that surfaces hardly ever have.
+AXIS = (0.36, 0.48, 0.8)
 
 
 @dataclass
@@ -108,6 +111,26 @@ class Collision:
         inverse = dr.select(usable & (pdf > 0), dr.rcp(pdf), 0)
         no = mi.Bool(False)
         return direction, value * inverse, pdf, inverse, no, no, mi.Float(1)
+
+
+def untwisted(si: Any, bsdf: Any, ray: Any, directed: tuple[Any, ...] | None) -> Any:
+    """`si` with tangents that follow from the normal alone, but for `directed` materials (None: for all).
+
+    Tangents turn from face to face of a mesh, with its texture coordinates. Paths that start on both sides of an edge with the same
+    random numbers would leave in other directions, and the difference between them would be noise.
+    """
+    if directed is None:
+        return si
+    turned = si.is_valid()
+    for material in directed:
+        turned = turned & (bsdf != mi.BSDFPtr(material))
+    n = si.sh_frame.n
+    across = dr.cross(mi.Vector3f(*AXIS), n)
+    turned = turned & (dr.squared_norm(across) > 1e-6)
+    si.sh_frame.s = dr.select(turned, dr.normalize(across), si.sh_frame.s)
+    si.sh_frame.t = dr.select(turned, dr.cross(n, si.sh_frame.s), si.sh_frame.t)
+    si.wi = dr.select(turned, si.to_local(-ray.d), si.wi)
+    return si
 
 
 def _mixed(pdf: Any, uniform: float) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import mitsuba as mi
 import numpy as np
 import pytest
 
+from pbdr.boundary import segment
 from pbdr.boundary.inside_faces import horizon, terminator
+from pbdr.transport import scattering
 from validation.agreement import assert_agrees, assert_differs
 from validation.finite_differences import Differences, adjoint, gradients
-from validation.scenes.vertex_normals import BESIDE, LAMP, VIEW, bumpy_ball, scene_of
+from validation.scenes.vertex_normals import BESIDE, LAMP, VIEW, bumpy_ball, fine_ball, scene_of
 from validation.scenes.zoo import SIZE, T
 
 STEP = 1e-2
@@ -104,8 +107,8 @@ def test_reflected_light(ball_file, monkeypatch, case):
     expected = exact.replicas(weights, gap=0.03, count=REPLICAS)
 
     def found():
-        options = {"max_depth": 3, "n_direct": 60_000, "n_indirect": 8 * spp}
-        return gradients(made, {"ball/positions": wobble}, weights, spp=spp // 8, count=REPLICAS, **options)[
+        options = {"max_depth": 3, "n_direct": 60_000, "n_indirect": 16 * spp}
+        return gradients(made, {"ball/positions": wobble}, weights, spp=spp // 4, count=REPLICAS, **options)[
             "ball/positions"
         ]
 
@@ -117,3 +120,30 @@ def test_reflected_light(ball_file, monkeypatch, case):
         assert abs((part - ours).mean()) > 5 * (part - ours).std() / np.sqrt(len(part))
     else:
         assert_differs(part - expected, 0.0, scale=scale, by=missing)
+
+
+def test_edges_inside_fine_meshes_add_no_noise(tmp_path, monkeypatch):
+    """Nearly all edges of a fine mesh are between faces that look alike: few samples go there, and both sides take the same paths.
+
+    Without either, the same expectation has several times the standard deviation.
+    """
+    path, count = fine_ball(tmp_path)
+    light = np.random.default_rng(5).gamma(0.2, 5.0, (8, 16, 3)).astype(np.float32)
+    sky = {"type": "envmap", "bitmap": mi.Bitmap(light), "mis_compensation": False}
+    scene, moved = scene_of(path, sky, VIEW, 35), np.tile([0.8, 0.0, 0.6], (count, 1))
+    monkeypatch.setattr(horizon.HorizonsOnFilm, "draw", lambda *_: iter(()))  # has samples of its own
+
+    def primary():
+        settings = {"spp": 16, "max_depth": 2, "n_primary": 16_000, "terms": ("primary",), "count": REPLICAS}
+        return gradients(scene, {"ball/positions": moved}, adjoint(), **settings)["ball/positions"]
+
+    ours = primary()
+    monkeypatch.setattr(scattering, "untwisted", lambda si, *_: si)
+    twisted = primary()
+    monkeypatch.setattr(segment.Edge, "expected", 1.0)
+    alike = primary()
+    scale = abs(ours.mean())
+    assert ours.std(ddof=1) < 0.1 * abs(ours.mean()), (ours.mean(), ours.std())
+    for noisy in (twisted, alike):
+        assert_agrees(ours - noisy, 0.0, scale=abs(ours.mean()), max_relative_se=0.5)
+        assert ours.std(ddof=1) < 0.2 * noisy.std(ddof=1), (ours.std(), noisy.std())

@@ -24,6 +24,21 @@ def smooth_file(folder: Any, vertices: np.ndarray, faces: np.ndarray) -> str:
     return path
 
 
+def fine_ball(folder: Any) -> tuple[str, int]:
+    """A smooth-shaded ball of 5,120 faces with texture coordinates, whose tangents turn from face to face: (path, vertices)."""
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=1.0)
+    n = ball.vertices.astype(np.float32)
+    mesh = mi.Mesh("ball", len(n), len(ball.faces), has_vertex_normals=True, has_vertex_texcoords=True)
+    params = mi.traverse(mesh)
+    params["vertex_positions"], params["faces"] = (0.6 * n + np.float32([0, 0, 0.7])).ravel(), ball.faces.astype(np.uint32).ravel()
+    params["vertex_texcoords"] = np.stack([n[:, 0] * n[:, 2], n[:, 1] + 0.3 * np.sin(9 * n[:, 0])], -1, dtype=np.float32).ravel()
+    params.update()
+    mesh.recompute_vertex_normals()
+    path = str(folder / "fine.ply")
+    mesh.write_ply(path)
+    return path, len(n)
+
+
 def bumpy_ball(folder: Any) -> tuple[str, np.ndarray]:
     """A bumpy smooth-shaded ball of 320 faces as a PLY file: (path, vertices)."""
     ball = trimesh.creation.icosphere(subdivisions=2, radius=1.0)

@@ -114,7 +114,17 @@ def _counted(table: EdgeTable, eye: Eye, u: Any) -> tuple[Any, Any]:
     floor = ALONG_SIGHT + (eye.radius / dr.maximum(distance, 1e-10) if eye.has_aperture else 0)
     mass = segment.rough_length(edge) * dr.maximum(edge.sine, dr.minimum(floor, 1)) / dr.maximum(distance, 1e-10)
     exists = table.exists(view)
+    mass *= dr.select(_in_lens(table, eye), 1, edge.expected) if eye.has_aperture else edge.expected
     return exists & (edge.counts | table.having("partial")), dr.select(exists, mass, 0)
+
+
+def _in_lens(table: EdgeTable, eye: Eye) -> Any:
+    """Whether the plane of either face cuts the lens: edges that are silhouettes from a part of it alone are among these."""
+    found = mi.Bool(False)
+    for into in (table.c, table.d):
+        normal = dr.cross(table.b, into)
+        found |= dr.abs(dr.dot(normal, eye.point - table.a)) <= eye.radius * dr.norm(normal)
+    return found
 
 
 @dataclass
@@ -214,7 +224,7 @@ def clear_of(point: Any, distance: Any) -> Any:
 
 def contribution(context: Context, eye: Eye, sampler: Any, seen: Seen) -> Sample:
     """Equation (7) for sampled points: every channel on both sides, with common random numbers, times the speed of the edge."""
-    scene, sensor, options = context.scene, context.sensor, context.tracer.path_options()
+    scene, sensor, options = context.scene, context.sensor, context.tracer.path_options(directed=context.features.directed)
     sight = eye.sight(seen.point)
     position, active = sight.position, seen.active & sight.inside
     factor = seen.weight * seen.sine * sight.importance  # Eq. (7)

@@ -53,7 +53,7 @@ class PatternsOnFilm(Term):
 
 def sample(context: Context, drawn: steps.OverFilm) -> Sample:
     """What the camera sees on either side of the lines that were found."""
-    t, options = context, context.tracer.path_options()
+    t, options = context, context.tracer.path_options(directed=context.features.directed)
     sampler = t.stream("light on patterns", drawn.number)
     found = drawn.crossing(sampler, None)
     chain, twin = drawn.sights.chain, sampler.clone()

@@ -129,8 +129,8 @@ def table_of(pieces: Sequence[Assembly], moving: Any, instanced: bool, kinds: tu
     present = (kinds[0], *(kind for kind in kinds[1:] if not forms.isdisjoint(kind.forms)))
     return EdgeTable(
         count, found["form"], found["a"], found["b"], found["c"], found["d"], found["sign"],
-        (found["face0"], found["face1"]), (found["corners0"], found["corners1"]), found["jump"], found["shape"], moves,
-        Layout(present, forms, any(part.wedges for part in parts)), found["member"] if instanced else None,
+        (found["face0"], found["face1"]), (found["corners0"], found["corners1"]), found["jump"], found["faint"],
+        found["shape"], moves, Layout(present, forms, any(part.wedges for part in parts)), found["member"] if instanced else None,
         found.get("gap"), pairs,
     )  # fmt: skip
 

@@ -60,7 +60,8 @@ def sheet_rows(placed: list[Placed], sheets: intersections.Sheets) -> Part:
         "c": column("c", sheets.into[:, 0]), "d": column("d", sheets.into[:, 1]), "sign": dr.full(mi.Float, THROUGH, n),
         "face0": numbers(face[:, 0]), "face1": numbers(face[:, 1]),
         "corners0": dr.full(mi.UInt32, PAIRED, n), "corners1": dr.full(mi.UInt32, PAIRED, n),
-        "jump": dr.full(mi.Bool, True, n), "shape": numbers(shape[:, 0]), "member": numbers(member[:, 0]),
+        "jump": dr.full(mi.Bool, True, n), "faint": dr.full(mi.Float, 1, n),
+        "shape": numbers(shape[:, 0]), "member": numbers(member[:, 0]),
     }  # fmt: skip
     both = lambda kind, columns: tuple(kind(*map(aligned, columns[:, k].T)) for k in (0, 1))  # noqa: E731
     number = lambda columns: (numbers(columns[:, 0]), numbers(columns[:, 1]))  # noqa: E731
