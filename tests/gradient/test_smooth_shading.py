@@ -142,7 +142,6 @@ def test_edges_inside_fine_meshes_add_no_noise(tmp_path, monkeypatch):
     twisted = primary()
     monkeypatch.setattr(segment.Edge, "expected", 1.0)
     alike = primary()
-    scale = abs(ours.mean())
     assert ours.std(ddof=1) < 0.1 * abs(ours.mean()), (ours.mean(), ours.std())
     for noisy in (twisted, alike):
         assert_agrees(ours - noisy, 0.0, scale=abs(ours.mean()), max_relative_se=0.5)

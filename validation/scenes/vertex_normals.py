@@ -30,7 +30,7 @@ def fine_ball(folder: Any) -> tuple[str, int]:
     n = ball.vertices.astype(np.float32)
     mesh = mi.Mesh("ball", len(n), len(ball.faces), has_vertex_normals=True, has_vertex_texcoords=True)
     params = mi.traverse(mesh)
-    params["vertex_positions"], params["faces"] = (0.6 * n + np.float32([0, 0, 0.7])).ravel(), ball.faces.astype(np.uint32).ravel()
+    params["vertex_positions"], params["faces"] = (0.6 * n + np.array([0, 0, 0.7], np.float32)).ravel(), ball.faces.astype(np.uint32).ravel()
     params["vertex_texcoords"] = np.stack([n[:, 0] * n[:, 2], n[:, 1] + 0.3 * np.sin(9 * n[:, 0])], -1, dtype=np.float32).ravel()
     params.update()
     mesh.recompute_vertex_normals()
