@@ -24,7 +24,7 @@ BOX = ((-0.55, -0.8, -0.75), (0.55, 1.02, 1.12))
 WHITE = (1.0, 1.0, 1.0)
 GOAL, GAIN, STEP, RATIO = 26.0, 4.0, 0.060, 3.0  # dB; dB; seconds, on one core or more; times PyTorch
 RAYS, SAMPLES, WARM, COUNT = 2048, 32, 60, 12
-PRIORS = {"entropy": 1e-3, "distortion": 1e-3, "tv": 1e-3}
+PRIORS = {"entropy": 1e-3, "distortion": 5e-2, "tv": {"weight": 2e-2, "colour": 0.1}}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

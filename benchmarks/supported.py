@@ -26,7 +26,19 @@ Made by `python -m benchmarks.supported` from `benchmarks/results/matrix.json`; 
 * **refused**: asking for the gradient raises an error that names what cannot be done, before rendering.
 * **undecided**: the comparison is too noisy to tell; **wrong**: it is not, and the two differ.
 """
-FURTHER = """## Refused as a whole
+FURTHER = """## Radiance fields
+
+Voxels (with spherical harmonics or without) and hash grids with a network; not in the matrix above, since they are no parameters of a scene of surfaces.
+
+| what | how it was verified |
+|---|---|
+| image of a field of one density; derivatives of its density and colours | closed form (`tests/gradient/test_fields.py`) |
+| derivatives of all latents of every kind of field, forward and reverse | finite differences with two steps (`tests/gradient/test_fields.py`) |
+| a field as a medium: its image in the path tracer | the marched image (`tests/gradient/test_fields_in_scenes.py`) |
+| derivatives of its latents behind a mesh, in the mesh's shadow | finite differences (`tests/gradient/test_fields_in_scenes.py`, slow) |
+| a field and variables in one job; cameras, exposures or motion as unknowns beside a field; exports | refused by name, or there is no key for it |
+
+## Refused as a whole
 
 * Polarised variants (`tests/gradient/test_refusals.py::test_variants`).
 * Films other than `hdrfilm`.

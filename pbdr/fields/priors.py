@@ -45,29 +45,35 @@ class FieldPrior(ABC):
 
 @dataclass(frozen=True)
 class FieldVariation(FieldPrior):
-    """Total variation of opacity: the mean difference, at random points, of what a cell absorbs from what its neighbours do.
+    """Total variation of opacity and of colours: the mean difference, at random points, of a cell from its neighbours.
 
-    Of opacity, 1 − e^(−σ h) for a step h, and not of density, so that what is opaque may be as dense as it likes.
+    Of opacity, 1 − e^(−σ h) for a step h, and not of density, so that what is opaque may be as dense as it likes. Of colours
+    everywhere alike, so that those of places that no ray has seen are those of their surroundings.
     """
 
     name: ClassVar[str] = "tv"
     points: int = option(2048, "random points a step")
     step: float = option(0.02, "distance of neighbours, as a fraction of the box")
     smooth: float = option(1e-3, "rounds the corner of |x| at 0")
+    colour: float = option(0.0, "weight of colours beside opacity")
 
     def __call__(self, seen: Seen) -> Any:
         sequence = over_lanes(self.points, seen.seed)
         pair = sequence.next_2d()
         point = mi.Point3f(pair.x, pair.y, sequence.next_1d()) * (1 - self.step)
 
-        def opacity(shift: Any) -> Any:
+        def values(shift: Any) -> list[Any]:
             raw = seen.field.raw(seen.latents, point + shift, seen.detail)
-            return 1 - dr.exp(-seen.field.density(raw, seen.box) * (self.step * seen.box.side))
+            opacity = 1 - dr.exp(-seen.field.density(raw, seen.box) * (self.step * seen.box.side))
+            if not self.colour:
+                return [opacity]
+            return [opacity, *(self.colour * seen.field.emission(raw, mi.Vector3f(0, 0, 1)))]
 
-        here, total = opacity(mi.Vector3f(0)), mi.Float(0)
+        here, total = values(mi.Vector3f(0)), mi.Float(0)
         for axis in range(3):
-            difference = opacity(mi.Vector3f([self.step * (axis == k) for k in range(3)])) - here
-            total += dr.sqrt(dr.square(difference) + self.smooth**2) - self.smooth
+            beside = values(mi.Vector3f([self.step * (axis == k) for k in range(3)]))
+            for one, other in zip(here, beside, strict=True):
+                total += dr.sqrt(dr.square(other - one) + self.smooth**2) - self.smooth
         return dr.mean(total)
 
 

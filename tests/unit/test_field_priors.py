@@ -78,6 +78,18 @@ def test_variation_is_none_where_nothing_varies(weights):
     raw = lambda at: np.clip(8 * at - 0.5, 0, 7)  # noqa: E731
     opacity = [1 - np.exp(-np.exp(raw(at)) * prior.step) for at in (x, x + prior.step)]
     assert value == pytest.approx(np.mean(np.abs(opacity[1] - opacity[0])), rel=0.02)
+    # Colours that vary cost something only where they are asked for.
+    painted = np.full((8, 8, 8, 4), 0.5, np.float32)
+    painted[..., 1] = np.arange(8)
+    values = [
+        float(
+            FIELD_PRIORS.make({"type": "tv", "colour": x})(
+                seen(weights, field, {"grid": mi.TensorXf(painted.reshape(512, 4))})[0]
+            )[0]
+        )
+        for x in (0.0, 1.0)
+    ]
+    assert values[0] == pytest.approx(0, abs=1e-5) and values[1] > 1e-3
 
 
 @pytest.mark.parametrize(
