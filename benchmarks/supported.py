@@ -28,15 +28,16 @@ Made by `python -m benchmarks.supported` from `benchmarks/results/matrix.json`; 
 """
 FURTHER = """## Radiance fields
 
-Voxels (with spherical harmonics or without) and hash grids with a network; not in the matrix above, since they are no parameters of a scene of surfaces.
+Voxels, with spherical harmonics or without, and hash grids with a network. The matrix is about surfaces and media.
+Tests: `tests/gradient/test_fields.py`, and for fields as media `tests/gradient/test_fields_in_scenes.py`.
 
 | what | how it was verified |
 |---|---|
-| image of a field of one density; derivatives of its density and colours | closed form (`tests/gradient/test_fields.py`) |
-| derivatives of all latents of every kind of field, forward and reverse | finite differences with two steps (`tests/gradient/test_fields.py`) |
-| a field as a medium: its image in the path tracer | the marched image (`tests/gradient/test_fields_in_scenes.py`) |
-| derivatives of its latents behind a mesh, in the mesh's shadow | finite differences (`tests/gradient/test_fields_in_scenes.py`, slow) |
-| a field and variables in one job; cameras, exposures or motion as unknowns beside a field; exports | refused by name, or there is no key for it |
+| image of a field of one density; derivatives of its density and colours | closed form |
+| derivatives of all latents of every kind of field, forward and reverse | finite differences, two steps |
+| a field as a medium: its image in the path tracer | the marched image |
+| derivatives of its latents behind a mesh, in the mesh's shadow | finite differences (slow) |
+| variables, exposures, a gauge beside a field; exports | refused by name |
 
 ## Refused as a whole
 
