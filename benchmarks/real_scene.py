@@ -16,6 +16,7 @@ from . import bricks
 from .apart import put
 from .harness import peak_memory
 from .parts import parts
+from .steps import uncompared
 
 HAIR = 1e-5  # of the scene's size, by which what moves moves from call to call
 
@@ -40,7 +41,9 @@ class Scene:
             self.scene = bricks.scene(out / "real_scenes", side)
             self.movers, given = resolve(self.scene, bricks.moved()), {"max_depth": depth}
         self.camera = self.scene.sensors[0]
-        self.integrator = integrator_of(self.scene, {"type": "pathspace", **given})
+        self.integrator, self.replaying = (
+            integrator_of(self.scene, {"type": "pathspace", **given, "replay": way}) for way in (False, "auto")
+        )
         self.params = traverse(self.scene)
         self.size = float(max(self.scene.mi.bbox().max - self.scene.mi.bbox().min))
         self.start = {p.raw: type(self.params[p.raw])(self.params[p.raw]) for p in self.movers}
@@ -72,13 +75,14 @@ class Scene:
         with dr.suspend_grad():
             mi.render(self.scene.mi, sensor=self.camera, integrator=self.integrator, spp=spp, seed=self.count).numpy()
 
-    def gradient(self, adjoint: np.ndarray, spp: int) -> None:
+    def gradient(self, adjoint: np.ndarray, spp: int, replayed: bool = False) -> None:
         """All terms, as users ask for them."""
         import pbdr
 
         self.count += 1
         names = [p.raw for p in self.movers]
-        pbdr.gradient(self.scene, names, adjoint, spp=spp, seed=self.count, integrator=self.integrator)
+        integrator = self.replaying if replayed else self.integrator
+        pbdr.gradient(self.scene, names, adjoint, spp=spp, seed=self.count, integrator=integrator)
 
 
 def clock(task: Callable[[], Any]) -> dict[str, float]:
@@ -120,7 +124,7 @@ def _calls(one: Scene, side: int, spp: int, rounds: int, record: dict[str, Any],
     record["shapes"] = len(one.scene.mi.shapes())
     record["faces"] = sum(shape.face_count() for shape in meshes)
     record["parameters"] = [p.name for p in one.movers]
-    with resized_film(one.camera, fitting_size(one.camera, side)):
+    with resized_film(one.camera, fitting_size(one.camera, side)), uncompared():
         width, height = map(int, np.array(one.camera.film().crop_size()).ravel())
         channels = int(one.camera.film().base_channels_count())
         adjoint = np.full((height, width, channels), 1 / (width * height), np.float32)
@@ -128,22 +132,23 @@ def _calls(one: Scene, side: int, spp: int, rounds: int, record: dict[str, Any],
         record["first primal"] = clock(lambda: one.primal(spp))
         record["first"] = clock(lambda: one.gradient(adjoint, spp))
         put(record, out)
-        one.move()
-        one.gradient(adjoint, spp)  # kernels that only shapes that have moved need
-        found: dict[str, list[Any]] = {"primal": [], "still": [], "moved": []}
-        split: dict[str, list[Any]] = {"still": [], "moved": []}
+        for replayed in (False, True, True, True):  # kernels that only shapes that have moved need, and recordings
+            one.move()
+            one.gradient(adjoint, spp, replayed)
+        found: dict[str, list[Any]] = {"primal": [], "still": [], "moved": [], "replayed": []}
+        split: dict[str, list[Any]] = {name: [] for name in found if name != "primal"}
         for _ in range(rounds):
             found["primal"].append(clock(lambda: one.primal(spp)))
             for name in split:
                 for measured in (False, True):
-                    if name == "moved":
+                    if name != "still":
                         one.move()
                     if measured:
                         with parts() as spent:
-                            one.gradient(adjoint, spp)
+                            one.gradient(adjoint, spp, name == "replayed")
                         split[name].append(spent)
                     else:
-                        found[name].append(clock(lambda: one.gradient(adjoint, spp)))
+                        found[name].append(clock(lambda name=name: one.gradient(adjoint, spp, name == "replayed")))  # type: ignore[misc]
     record["primal"] = medians(found["primal"])
     for name, runs in split.items():
         least = min(runs, key=lambda spent: spent.total().host)
