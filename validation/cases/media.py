@@ -22,6 +22,10 @@ for _name, _scene, _parameter, _step in (
 ):
     add(f"media: {_name}", "media", "material", lambda folder, scene=_scene: load_scene(media.CASES[scene]()), _parameter, one,
         (f"{COEFFICIENTS}[{_name}]",), step=_step, depth=4)  # fmt: skip
+for _parameter, _step in (("peaks", 0.3), ("centers", 0.01), ("log_scales", 0.05)):
+    add(f"media: Gaussians, {_parameter.replace('_', ' ')}", "media", "material",
+        lambda folder: load_scene(media.scene(media.gaussians())), f"thing/{_parameter}", one,
+        ("tests/gradient/test_gaussian_medium.py::test_gradients_of_the_shadow",), step=_step, depth=4)  # fmt: skip
 add("media: lamp above a medium", "media", "light", lambda folder: load_scene(media.CASES["tinted"]()), "lamp/radiance", one,
     (f"{COEFFICIENTS}[lamp above a medium]",), step=0.1, depth=4)  # fmt: skip
 add("media: box moves", "media", "shape", lambda folder: load_scene(media.scene(media.fog(2.5, 0.7), bulb=media.POINT)),

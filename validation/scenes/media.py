@@ -57,6 +57,17 @@ def flame(emission: Any = 0.7, sigma_t: Any = 1.5, albedo: Any = 0.0, **rest: An
     return {**described, **rest}
 
 
+def gaussians(albedo: Any = 0.7) -> Dict:
+    """Five Gaussians, elongated and turned, in the box."""
+    random = np.random.default_rng(5)
+    values = {
+        "peaks": random.uniform(1, 5, 5), "centers": random.uniform(-0.25, 0.25, (5, 3)) + [0, 0, 0.6],
+        "log_scales": np.log(random.uniform(0.08, 0.2, (5, 3))), "rotations": random.normal(size=(5, 4)),
+    }  # fmt: skip
+    tensors = {name: mi.TensorXf(np.asarray(value, np.float32)) for name, value in values.items()}
+    return {"type": "gaussians", **tensors, "albedo": albedo, "phase": isotropic()}
+
+
 def phases() -> dict[str, Dict]:
     """Every phase function that Mitsuba ships."""
     fibres = np.broadcast_to(np.array([0.9, 0.3, 0.1, 0.1, 0, 0], np.float32), (2, 2, 2, 6))
