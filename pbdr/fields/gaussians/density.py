@@ -14,6 +14,8 @@ from pbdr.aligned import aligned
 from pbdr.errors import DataError
 from pbdr.fields.gaussians.model import Gaussians
 
+FLOOR = 0.1  # times the mean of the peaks: `floor` of `listed`
+
 #: Parameters of a cloud → numbers of each Gaussian. `peaks` are the σᵢ.
 COLUMNS = {"peaks": 1, "centers": 3, "log_scales": 3, "rotations": 4}
 
@@ -75,7 +77,7 @@ def chord(whiten: Any, offset: Any, direction: Any, near: Any, far: Any) -> Any:
 
 @dr.syntax
 def optical_depth(arrays: Mapping[str, Any], origin: Any, direction: Any, near: Any = 0.0, far: Any = dr.inf) -> Any:
-    """Return τ = ∫ σ dt from `near` to `far` along rays, through all Gaussians of a `cloud`; differentiable.
+    """Return τ = ∫ σ dt from `near` to `far` along rays, through all Gaussians of a `cloud`; differentiable in reverse mode.
 
     `origin`, `direction`: `Point3f`, `Vector3f`, of which the latter need not be of length 1. Time grows with rays times Gaussians.
     """
@@ -91,7 +93,10 @@ def optical_depth(arrays: Mapping[str, Any], origin: Any, direction: Any, near: 
 
 @dr.syntax
 def density(arrays: Mapping[str, Any], points: Any) -> Any:
-    """Return σ at `Point3f` points, of all Gaussians of a `cloud`; differentiable. Time grows with points times Gaussians."""
+    """Return σ at `Point3f` points, of all Gaussians of a `cloud`; differentiable in reverse mode.
+
+    Time grows with points times Gaussians.
+    """
     count = dr.opaque(mi.UInt32, len(arrays["peaks"]))
     number, total = mi.UInt32(0), mi.Float(0)
     while dr.hint(number < count, label="gaussians: density", max_iterations=-1):
@@ -101,12 +106,39 @@ def density(arrays: Mapping[str, Any], points: Any) -> Any:
     return total
 
 
+def listed(arrays: Mapping[str, Any], numbers: Any, begin: Any, end: Any, points: Any, floor: Any) -> Any:
+    """Return σ at points, of the Gaussians `numbers` from `begin` up to `end`, which differ from lane to lane; differentiable.
+
+    Its derivative is that of one of them, drawn in proportion to what each adds, over the probability. (Dr.Jit 1.5 cannot carry
+    tangents of what a loop gathers from: derivatives of the sum itself would exist in reverse mode alone.) `floor` is added to
+    peaks where one is drawn, since those of 0 have a derivative, too.
+    """
+    with dr.suspend_grad():
+        fixed = {name: dr.detach(value) for name, value in arrays.items()}
+        total, number, share = _sum_and_draw(fixed, numbers, begin, end, mi.Point3f(dr.detach(points)), floor)
+    if not any(dr.grad_enabled(value) for value in (*arrays.values(), points)):
+        return total
+    drawn = share > 0
+    peak, center, whiten = gathered(arrays, number, drawn)
+    return dr.replace_grad(total, dr.select(drawn, share * peak * falloff(whiten, points - center), 0))
+
+
 @dr.syntax
-def listed(arrays: Mapping[str, Any], numbers: Any, begin: Any, end: Any, points: Any) -> Any:
-    """Return σ at points, of the Gaussians `numbers` from `begin` up to `end`, which differ from lane to lane; differentiable."""
+def _sum_and_draw(arrays: Mapping[str, Any], numbers: Any, begin: Any, end: Any, points: Any, floor: Any) -> Any:
+    """(sum, number of one that is drawn, one over its probability, or 0 where there is none)."""
     at, total = mi.UInt32(begin), mi.Float(0)
-    while dr.hint(at < end, label="gaussians: medium", max_iterations=-1):
-        peak, center, whiten = gathered(arrays, dr.gather(mi.UInt32, numbers, at))
-        total += peak * falloff(whiten, points - center)
+    mass, chosen, number = mi.Float(0), mi.Float(0), mi.UInt32(0)
+    bits = [dr.reinterpret_array(mi.UInt32, points[k]) for k in range(3)]
+    draws = mi.PCG32(initstate=mi.UInt64(bits[0]) << 32 | mi.UInt64(bits[1]), initseq=mi.UInt64(bits[2]))
+    while dr.hint(at < end, label="gaussians: medium", exclude=[arrays, numbers, points, floor]):
+        one = dr.gather(mi.UInt32, numbers, at)
+        peak, center, whiten = gathered(arrays, one)
+        here = falloff(whiten, points - center)
+        total = dr.fma(peak, here, total)
+        weight = (peak + floor) * here
+        mass += weight
+        kept = draws.next_float32() * mass < weight
+        chosen = dr.select(kept, weight, chosen)
+        number = dr.select(kept, one, number)
         at += 1
-    return total
+    return total, number, dr.select(chosen > 0, mass / chosen, 0)

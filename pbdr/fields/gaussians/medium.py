@@ -77,6 +77,7 @@ class GaussianMediumMethods:
         half = cells.half_sizes(rotations, scales)
         found = cells.build(peaks, centers, scales, half, self.low, self.high, self.side)
         self.bound = dr.opaque(mi.Float, found.bound * self.scale)
+        self.floor = dr.opaque(mi.Float, float(density.FLOOR * peaks.mean()) + 1e-30)
         self.starts = mi.UInt32(aligned(found.starts, np.uint32))
         self.numbers = mi.UInt32(aligned(found.numbers if len(found.numbers) else [0], np.uint32))
 
@@ -102,7 +103,7 @@ class GaussianMediumMethods:
         cell = (at[2] * self.side + at[1]) * self.side + at[0]
         begin = dr.gather(mi.UInt32, self.starts, cell, inside)
         end = dr.gather(mi.UInt32, self.starts, cell + 1, inside)
-        return self.scale * density.listed(self.arrays, self.numbers, begin, end, points)
+        return self.scale * density.listed(self.arrays, self.numbers, begin, end, points, self.floor)
 
     def intersect_aabb(self, ray: Any) -> Any:
         """(whether it does, first, last) where a ray crosses the box."""
