@@ -66,3 +66,14 @@ def branch(sampler: Any, active: Any = True) -> Any:
     point = sampler.next_2d(active)
     state, key = mi.sample_tea_32(mi.UInt32(point.x * 2.0**32), mi.UInt32(point.y * 2.0**32), 8)
     return mi.PCG32(initstate=mi.UInt64(state), initseq=mi.UInt64(key))
+
+
+def at(point: Any) -> Any:
+    """A `mitsuba.PCG32` a lane that follows from a `Point3f` alone: the same point has the same numbers in every pass."""
+    import drjit as dr
+    import mitsuba as mi
+
+    x, y, z = (dr.reinterpret_array(mi.UInt32, dr.detach(point[k])) for k in range(3))
+    first, second = mi.sample_tea_32(x, y, 8)
+    state, key = mi.sample_tea_32(second ^ z, first, 8)
+    return mi.PCG32(initstate=mi.UInt64(state), initseq=mi.UInt64(key))

@@ -10,6 +10,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pbdr import seeds
 from pbdr.aligned import aligned
 from pbdr.errors import DataError
 from pbdr.fields.gaussians.model import Gaussians
@@ -128,8 +129,7 @@ def _sum_and_draw(arrays: Mapping[str, Any], numbers: Any, begin: Any, end: Any,
     """(sum, number of one that is drawn, one over its probability, or 0 where there is none)."""
     at, total = mi.UInt32(begin), mi.Float(0)
     mass, chosen, number = mi.Float(0), mi.Float(0), mi.UInt32(0)
-    bits = [dr.reinterpret_array(mi.UInt32, points[k]) for k in range(3)]
-    draws = mi.PCG32(initstate=mi.UInt64(bits[0]) << 32 | mi.UInt64(bits[1]), initseq=mi.UInt64(bits[2]))
+    draws = seeds.at(points)
     while dr.hint(at < end, label="gaussians: medium", exclude=[arrays, numbers, points, floor]):
         one = dr.gather(mi.UInt32, numbers, at)
         peak, center, whiten = gathered(arrays, one)
