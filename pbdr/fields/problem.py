@@ -31,6 +31,7 @@ from pbdr.inverse.own import OwnProblem
 from pbdr.inverse.priors import get_priors
 from pbdr.inverse.problem import Options, View
 from pbdr.inverse.state import State
+from pbdr.inverse.workers import Workers
 from pbdr.registry import Choice
 from pbdr.scene import load_scene, mitsuba_scene, sensor_of
 from pbdr.seeds import hashed
@@ -113,6 +114,12 @@ class FieldProblem(OwnProblem):
                 )
         if self.variables:
             raise OptionError(f"variables {', '.join(self.variables)} cannot be fitted together with a field")
+
+    def shared(self, workers: Workers) -> FieldProblem:
+        """Return the problem itself: one process fits a field. Raises OptionError for several."""
+        if workers.size > 1:
+            raise OptionError(f"{workers.size} processes: a radiance field is fitted by one; leave torchrun out")
+        return self
 
     @cached_property
     def bound(self) -> FieldVariables:

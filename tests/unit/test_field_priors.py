@@ -9,9 +9,10 @@ from pbdr.errors import DataError, OptionError
 from pbdr.fields.field import Box
 from pbdr.fields.march import Marched
 from pbdr.fields.priors import FIELD_PRIORS, Seen
-from pbdr.fields.problem import FieldOptions, fit
+from pbdr.fields.problem import FieldOptions, FieldProblem, fit
 from pbdr.fields.voxels import Voxels
 from pbdr.inverse import Options, View
+from pbdr.inverse.workers import Workers
 from pbdr.scene import load_object
 
 RAYS, SAMPLES = 5, 4
@@ -119,5 +120,7 @@ def test_views_that_do_not_do_are_refused():
         fit([view], FieldOptions(background="random"))
     with pytest.raises(OptionError, match="a field is compared ray by ray"):
         fit([view], options=Options(loss="ssim"))
+    with pytest.raises(OptionError, match="a radiance field is fitted by one"):
+        FieldProblem(None, [view], {}, Options(loss="l2")).shared(type("Two", (Workers,), {"size": 2})())
     with pytest.raises(OptionError, match="lm"):
         fit([view], options=Options(loss="l2", optimiser="lm"))

@@ -20,7 +20,7 @@ class FieldSection(Section):
     """A radiance field instead of variables: what fills a box, absorbs and shines, so that it looks like the images.
 
     Of the scene, it sees the sensors alone. Every step follows rays of all views: `[optim] views_per_step`, `[gauge]`,
-    `[exposure]` and error bars mean nothing beside it, and of `[render]` only what renders targets."""
+    `[exposure]`, error bars and audits mean nothing beside it, and of `[render]` only what renders targets."""
 
     kind: Annotated[Choice, entry_of(FIELDS)] = FieldOptions.kind
     """Its name, or a table of its type and options."""
