@@ -68,7 +68,10 @@ def rendered(
                 raise DataError(f"{job.data.target}: sensor {number} renders {bad} pixels that are not finite")
             for plane, values in planes_of(job, target, sensor, job.data.target_spp, seed).items():
                 storage.write_bytes(files[plane], encode_exr(values[..., 0] if values.shape[2] == 1 else values))
-            write_png(path.with_suffix(".png"), image[..., :3])
+            shown = image[..., :3]
+            if job.data.background is not None and image.shape[2] == 4:  # as it is compared
+                shown = shown + (1 - image[..., 3:]) * np.asarray(job.data.background, np.float32)
+            write_png(path.with_suffix(".png"), shown)
             storage.write_bytes(path, encode_exr(image))
         found.append((path, estimate, label, files))
     return found
