@@ -135,6 +135,10 @@ def _calls(one: Scene, side: int, spp: int, rounds: int, record: dict[str, Any],
         for replayed in (False, True, True, True):  # kernels that only shapes that have moved need, and recordings
             one.move()
             one.gradient(adjoint, spp, replayed)
+            one.primal(spp)
+        with parts():  # the flags that are set there make recordings of their own
+            one.move()
+            one.gradient(adjoint, spp, True)
         found: dict[str, list[Any]] = {"primal": [], "still": [], "moved": [], "replayed": []}
         split: dict[str, list[Any]] = {name: [] for name in found if name != "primal"}
         for _ in range(rounds):
