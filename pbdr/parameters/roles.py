@@ -55,6 +55,8 @@ class Role:
     optimiser     which of `inverse.optimisers.OPTIMISERS` moves it where neither variable nor map says; "": the job's
     prior         of textures where the variable names none: one of `inverse.priors.PRIORS`, as strong as noise asks for
                   (`inverse.unknowns.usual_priors`); "": none
+    dead          the end of the bounds at which Mitsuba's plugins drop a lobe, and with it the derivative: attached values stay
+                  1e-6 away from it (`values.write`)
     replayed      whether replayed gradients with respect to it were compared with traced ones (tests/gradient/test_replay.py)
     """
 
@@ -75,6 +77,7 @@ class Role:
     lr: float = 1e-2
     optimiser: str = ""
     prior: str = ""
+    dead: float | None = None
     replayed: bool = False
 
     def moves_nothing(self, raw: str) -> bool:
@@ -106,21 +109,14 @@ def _materials() -> Iterator[Role]:
     yield Role("roughness", Kind.MATERIAL, ("alpha",), (0.01, 1.0), True, preset="materials", replayed=True, **GLOSS)
     yield Role("roughness_u", Kind.MATERIAL, ("alpha_u",), (0.01, 1.0), True, **GLOSS)
     yield Role("roughness_v", Kind.MATERIAL, ("alpha_v",), (0.01, 1.0), True, **GLOSS)
-    yield Role("metallic", Kind.MATERIAL, bounds=UNIT, radiometric=True, preset="materials", **GLOSS)
-    for name in (
-        "spec_tint",
-        "sheen",
-        "sheen_tint",
-        "clearcoat",
-        "clearcoat_gloss",
-        "anisotropic",
-        "flatness",
-        "diff_trans",
-    ):
+    yield Role("metallic", Kind.MATERIAL, bounds=UNIT, radiometric=True, preset="materials", dead=1.0, **GLOSS)
+    for name in ("sheen", "clearcoat"):
+        yield Role(name, Kind.MATERIAL, bounds=UNIT, radiometric=True, dead=0.0, **GLOSS)
+    for name in ("spec_tint", "sheen_tint", "clearcoat_gloss", "anisotropic", "flatness", "diff_trans"):
         yield Role(name, Kind.MATERIAL, bounds=UNIT, radiometric=True, **GLOSS)
-    yield Role("spec_trans", Kind.MATERIAL, bounds=UNIT)
-    yield Role("opacity", Kind.MATERIAL, bounds=UNIT, radiometric=True)
-    yield Role("weight", Kind.MATERIAL, bounds=UNIT, radiometric=True)
+    yield Role("spec_trans", Kind.MATERIAL, bounds=UNIT, dead=1.0)
+    yield Role("opacity", Kind.MATERIAL, bounds=UNIT, radiometric=True, dead=0.0)
+    yield Role("weight", Kind.MATERIAL, bounds=UNIT, radiometric=True, dead=0.0)
     yield Role("eta", Kind.MATERIAL, bounds=(0.01, 10.0), channels=3)
     yield Role("k", Kind.MATERIAL, bounds=POSITIVE, radiometric=True, channels=3)
     yield Role("normal_map", Kind.MATERIAL, ("normalmap",))

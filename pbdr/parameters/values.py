@@ -22,6 +22,10 @@ from numpy.typing import NDArray
 from pbdr.aligned import aligned
 from pbdr.errors import ParameterError
 from pbdr.parameters.names import Parameter, traverse
+from pbdr.parameters.roles import find as role_of
+
+#: How far attached values stay from those at which Mitsuba's plugins lose the derivative (`Role.dead`).
+ASIDE = 1e-6
 
 
 def read(scene: Any, parameter: Parameter, params: Any = None) -> NDArray[np.float64]:
@@ -46,12 +50,24 @@ def write(params: Any, parameter: Parameter, value: Any) -> None:
             "or give its bitmap the property format = 'variant'"
         )
     tensor = mi.TensorXf(aligned(value) if isinstance(value, np.ndarray) else value)
+    if dr.grad_enabled(tensor):
+        tensor = _alive(parameter, tensor)
     shape = tuple(tensor.shape)
     same_rank = parameter.kind in ("texture", "environment") and len(shape) == len(parameter.shape)
     if shape != parameter.shape and not (same_rank and shape[2:] == parameter.shape[2:]):
         raise ParameterError(f"{parameter.name!r} has shape {parameter.shape}, got a value of shape {shape}")
     params[parameter.raw] = _stored(parameter, tensor, params[parameter.raw])
     params.set_dirty(parameter.raw)
+
+
+def _alive(parameter: Parameter, tensor: Any) -> Any:
+    """`tensor`, moved by ASIDE where it is exactly what its role calls `dead`, with the derivative of what it was."""
+    dead = role_of(parameter.role).dead
+    if dead is None:
+        return tensor
+    values = tensor.array
+    aside = ASIDE if dead == 0 else -ASIDE
+    return type(tensor)(dr.select(values == dead, values + aside, values), shape=tensor.shape)
 
 
 def _stored(parameter: Parameter, tensor: Any, current: Any) -> Any:

@@ -239,7 +239,7 @@ def _kept_light(scene: Any, vertex: Any, sampler: Any, options: PathOptions, act
     else:
         light_hit, seen = emission.visible_hit(scene, si, dl, active & (dl_pdf > 0))
     value, lobe_pdf = vertex.eval_pdf(dl.d, seen)
-    seen &= scattering.reachable(value, lobe_pdf)
+    seen &= vertex.reachable(dl.d, value, lobe_pdf)
     if uniform > 0:
         lobe_pdf = vertex.mixed_pdf(dl.d, lobe_pdf, uniform)
     mis = dr.select(dl.delta, 1, measure.mis_power(dl_pdf, lobe_pdf))

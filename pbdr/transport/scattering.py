@@ -45,6 +45,13 @@ class Vertex:
         other, density = self.collision.eval_pdf(direction, active)
         return dr.select(self.collision.here, other, value), dr.select(self.collision.here, density, pdf)
 
+    def reachable(self, direction: Any, value: Any, pdf: Any) -> Any:
+        """As `reachable`, for `direction` (world)."""
+        found = reachable(self.bsdf, self.si, self.si.to_local(direction), value, pdf)
+        if self.collision is None:
+            return found
+        return dr.select(self.collision.here, (pdf > 0) | (dr.max(value) > 0), found)
+
     def mixed_pdf(self, direction: Any, pdf: Any, uniform: float) -> Any:
         """Density of `sample`, given the material's own one."""
         mixed = mixed_pdf(self.bsdf, self.si, self.si.to_local(direction), pdf, uniform)
@@ -162,7 +169,7 @@ def sample_direction(bsdf: Any, si: Any, s0: Any, s1: Any, s2: Any, uniform: flo
         same_side = wo.z * si.wi.z > 0
         uniform_pdf = dr.select(both, emission.UNIFORM_SPHERE, dr.select(same_side, UNIFORM_HEMISPHERE, 0))
         pdf = dr.select(delta, bs.pdf, (1 - share) * lobe_pdf + share * uniform_pdf)
-        usable = (pick | (bs.pdf > 0)) & (pdf > 0) & reachable(value, lobe_pdf)
+        usable = (pick | (bs.pdf > 0)) & (pdf > 0) & reachable(bsdf, si, wo, value, lobe_pdf)
         inverse = dr.select(delta, 1 / (1 - share), dr.select(usable, dr.rcp(pdf), 0))
         weight = dr.select(delta, weight / (1 - share), value * inverse)
         eta = dr.select(pick, 1, bs.eta)
@@ -175,9 +182,15 @@ def scatters_through(flags: Any) -> Any:
     return mi.has_flag(flags, mi.BSDFFlags.DiffuseTransmission) | mi.has_flag(flags, mi.BSDFFlags.GlossyTransmission)
 
 
-def reachable(value: Any, lobe_pdf: Any) -> Any:
-    """Directions the BSDF can scatter to. Elsewhere (below the horizon) its value is 0 but its derivative may be 0 · ∞."""
-    return (lobe_pdf > 0) | (dr.max(value) > 0)
+def reachable(bsdf: Any, si: Any, wo: Any, value: Any, lobe_pdf: Any) -> Any:
+    """Directions the BSDF can scatter to. Elsewhere (below the horizon) its value is 0 but its derivative may be 0 · ∞.
+
+    Where both the value and the density are 0 it may still have a derivative: a lobe whose weight is 0 now (diffuse reflectance 0
+    beside a specular lobe, one side of a blend).
+    """
+    flags = bsdf.flags()
+    faces = (si.wi.z > 0) | mi.has_flag(flags, mi.BSDFFlags.BackSide)
+    return (lobe_pdf > 0) | (dr.max(value) > 0) | (faces & (wo.z * si.wi.z > 0)) | scatters_through(flags)
 
 
 def mixed_pdf(bsdf: Any, si: Any, wo: Any, lobe_pdf: Any, uniform: float) -> Any:

@@ -15,13 +15,14 @@ from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups, plugins, registry, vertex_normals
 from pbdr.geometry.kind import ALONE
 from pbdr.parameters import traverse
+from pbdr.parameters.roles import find as role_of
 from pbdr.transport import camera, clipping, cones, discontinuities, lenses, texels
 from pbdr.transport.features import Features
 
 FARTHEST = (
     8192  # sizes from the origin: up to there a box on a floor was right within 1 %, at twice that its shadow lost 11 %
 )
-LOBES_OFF_AT_ZERO = {"clearcoat", "sheen"}  # Mitsuba leaves these lobes out of its kernels while their weight is 0
+MIXTURES = {"Principled", "PrincipledThin", "BlendBSDF", "MaskBSDF"}  # leave lobes out whose weight is exactly 0
 SKIES = ("SunskyEmitter", "TimedSunskyEmitter")
 BENT = ("normal_map", "nested_texture")  # roles of what bends normals in these BSDFs
 
@@ -58,9 +59,13 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
             _refuse(
                 parameter, "blendbsdf gives no derivative for a smooth (delta) component. Make both components rough."
             )
-        principled = "Principled" in names or "PrincipledThin" in names
-        if principled and parameter.role in LOBES_OFF_AT_ZERO and not dr.any(parameter.value != 0, axis=None):
-            _refuse(parameter, "the lobe is switched off while its weight is 0. Start from a small positive value.")
+        dead = role_of(parameter.role).dead
+        if dead is not None and not MIXTURES.isdisjoint(names) and dr.any(parameter.value == dead, axis=None):
+            _refuse(
+                parameter,
+                f"where it is exactly {dead:g}, Mitsuba leaves a lobe out, and its derivative with it. Move such entries by "
+                "1e-6, as pbdr.gradient does.",
+            )
 
 
 def _refuse(parameter: AttachedParameter, reason: str) -> None:

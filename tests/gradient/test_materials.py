@@ -4,13 +4,16 @@ Scenes whose parameters bend rays (indices of refraction, normals) have no floor
 and edges seen through glass are another term.
 """
 
+import mitsuba as mi
 import numpy as np
 import pytest
 
-from pbdr.parameters import is_radiometric
-from validation.finite_differences import REPLICAS, Differences, check, gradients, parameters
+from pbdr.parameters import is_radiometric, traverse, write
+from pbdr.scene import load_scene
+from validation.agreement import assert_agrees
+from validation.finite_differences import REPLICAS, Differences, adjoint, check, gradients, parameters
 from validation.scenes import zoo
-from validation.scenes.materials import DELTA, DEPTH, subject, tangent
+from validation.scenes.materials import AT_BOUNDS, DELTA, DEPTH, subject, tangent
 
 NOISE = 0.012  # bound on the standard error, relative to the derivative: 10 % more are always found
 
@@ -76,6 +79,39 @@ def test_material(material, role):
     )  # noisy: more replicas decide better than more samples
     ours = gradients(scene, tangents, weights, spp=spp, count=count, max_depth=DEPTH, terms=("interior",))
     check(ours[name], exact.replicas(weights, gap=0.03, count=count), max_relative_se=NOISE)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(x, marks=() if x in ("roughplastic", "blend, 0", "metallic") else pytest.mark.slow)
+        for x in AT_BOUNDS
+    ],
+)
+def test_lobes_without_weight(case):
+    """At an end of its bounds, a parameter has its one-sided derivative, although nothing is scattered by its lobe there.
+
+    The derivative is constant: images are linear in the parameter, and differences have no truncation.
+    """
+    material, role, value = AT_BOUNDS[case]
+    scene = load_scene(zoo.alone(material, "ball", {"rim": zoo.lamp(-1, -0.8, -0.5)}))
+    parameter = parameters(scene)[f"ball/{role}"]
+    params, inward, weights = traverse(scene.mi), 1 - 2 * value, adjoint()
+    path = mi.load_dict({"type": "path", "max_depth": DEPTH})
+
+    def image(there):
+        write(params, parameter, np.full(parameter.shape, there, np.float32))
+        params.update()
+        return np.array(mi.render(scene.mi, integrator=path, spp=256, seed=3), dtype=np.float64)
+
+    start = image(value)
+    slopes = [float(((image(value + inward * h) - start) * weights).sum()) / (inward * h) for h in (0.1, 0.05)]
+    image(value)
+    assert slopes[0] == pytest.approx(slopes[1], rel=0.02)
+    ours = gradients(scene, {parameter.name: np.ones(parameter.shape)}, weights, spp=256, max_depth=DEPTH)[
+        parameter.name
+    ]
+    assert_agrees(ours, slopes[1], max_relative_se=0.02, rounding=0.02)
 
 
 def test_nothing_is_left_out():

@@ -11,6 +11,19 @@ from validation.scenes import zoo
 
 DEPTH = 2
 THROUGH = ("thindielectric", "smoothdielectric", "roughdielectric", "principled-transmission", "principledthin", "mask")
+GLOSS = {"type": "roughconductor", "alpha": 0.05}
+#: Material, role, its value: an end of its bounds, where a lobe has no weight.
+AT_BOUNDS = {
+    "plastic": ({"type": "plastic", "diffuse_reflectance": zoo.rgb(0.0)}, "base_color", 0.0),
+    "roughplastic": ({"type": "roughplastic", "alpha": 0.1, "diffuse_reflectance": zoo.rgb(0.0)}, "base_color", 0.0),
+    "pplastic": ({"type": "pplastic", "alpha": 0.06, "diffuse_reflectance": zoo.rgb(0.0)}, "base_color", 0.0),
+    "blend, 0": ({"type": "blendbsdf", "weight": 0.0, "a": GLOSS, "b": {"type": "diffuse"}}, "weight", 0.0),
+    "blend, 1": ({"type": "blendbsdf", "weight": 1.0, "a": {"type": "diffuse"}, "b": GLOSS}, "weight", 1.0),
+    "metallic": ({"type": "principled", "roughness": 0.3, "metallic": 1.0}, "metallic", 1.0),
+    "clearcoat": ({"type": "principled", "roughness": 0.3, "clearcoat": 0.0}, "clearcoat", 0.0),
+    "sheen": ({"type": "principled", "roughness": 0.3, "sheen": 0.0}, "sheen", 0.0),
+    "spec_trans": ({"type": "principled", "roughness": 0.3, "spec_trans": 1.0}, "spec_trans", 1.0),
+}
 DELTA = ("thindielectric", "smoothdielectric", "conductor", "mask")
 
 

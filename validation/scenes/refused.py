@@ -17,9 +17,6 @@ MATERIALS = {
     ),
     "blend-delta-weight": (lambda: BLEND_DELTA, "weight"),
     "mask-mirror-opacity": (lambda: {"type": "mask", "opacity": 0.5, "nested": {"type": "conductor"}}, "opacity"),
-    "principled-clearcoat-0": (lambda: {"type": "principled", "clearcoat": 0.0}, "clearcoat"),
-    "principled-sheen-0": (lambda: {"type": "principled", "sheen": 0.0}, "sheen"),
-    "principledthin-sheen-0": (lambda: {"type": "principledthin", "sheen": 0.0}, "sheen"),
 }
 
 
