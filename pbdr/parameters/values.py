@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pbdr.aligned import aligned
 from pbdr.errors import ParameterError
 from pbdr.parameters.names import Parameter, traverse
-from pbdr.parameters.roles import find as role_of
+from pbdr.parameters.roles import find
 
 #: How far attached values stay from those at which Mitsuba's plugins lose the derivative (`Role.dead`).
 ASIDE = 1e-6
@@ -62,7 +62,7 @@ def write(params: Any, parameter: Parameter, value: Any) -> None:
 
 def _alive(parameter: Parameter, tensor: Any) -> Any:
     """`tensor`, moved by ASIDE where it is exactly what its role calls `dead`, with the derivative of what it was."""
-    dead = role_of(parameter.role).dead
+    dead = find(parameter.role).dead
     if dead is None:
         return tensor
     values = tensor.array

@@ -15,7 +15,7 @@ from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups, plugins, registry, vertex_normals
 from pbdr.geometry.kind import ALONE
 from pbdr.parameters import traverse
-from pbdr.parameters.roles import find as role_of
+from pbdr.parameters.roles import find
 from pbdr.transport import camera, clipping, cones, discontinuities, lenses, texels
 from pbdr.transport.features import Features
 
@@ -59,7 +59,7 @@ def check_parameters(attached: list[AttachedParameter]) -> None:
             _refuse(
                 parameter, "blendbsdf gives no derivative for a smooth (delta) component. Make both components rough."
             )
-        dead = role_of(parameter.role).dead
+        dead = find(parameter.role).dead
         if dead is not None and not MIXTURES.isdisjoint(names) and dr.any(parameter.value == dead, axis=None):
             _refuse(
                 parameter,
