@@ -29,9 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options besides the common ones."""
     parser.add_argument("--steps", type=int, default=6, help="that are measured")
     parser.add_argument("--only", nargs="+", default=list(PROBLEMS), choices=PROBLEMS)
-    parser.add_argument(
-        "--replay", default="", choices=("", "false", "true", "auto"), help="option of pathspace; empty: its default"
-    )
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="how gradients are made")
 
 
 def problem(name: str, folder: Path, given: dict[str, Any]) -> Any:
