@@ -46,6 +46,11 @@ class Context:
     stream: Callable[[str, int], Any]
 
     @property
+    def fog(self) -> Any:
+        """The medium that is everywhere; None where there is none."""
+        return None if self.options.defensive is None else self.sensor.get_medium()
+
+    @property
     def ways(self) -> tuple[Mirrors | None, ...]:
         """How walks from x_S may reach the camera: straight (None), and by way of the mirrors that it sees."""
         return (None,) if self.mirrors is None or self.tracer.max_depth == 2 else (None, self.mirrors)

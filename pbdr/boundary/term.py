@@ -24,12 +24,14 @@ class Term(ABC):
     divisor      it takes this fraction of the part's budget: 2 for a half
     memory       bytes a sample
     needs_table  it samples edges, or belongs to scenes in which edges are seen to move
+    knows_fog    it is right where a medium is around (transport/media/fog.py)
     """
 
     part: ClassVar[str]
     divisor: ClassVar[int] = 1
     memory: ClassVar[int] = SAMPLE
     needs_table: ClassVar[bool] = True
+    knows_fog: ClassVar[bool] = False
 
     @abstractmethod
     def applies(self, features: Features, max_depth: int) -> bool:

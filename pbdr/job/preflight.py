@@ -185,7 +185,7 @@ def _integrator(job: Job, scene: Scene, bound: Variables | None) -> None:
     tracer = integrator_of(scene, job.render.integrator)
     if bound is not None and getattr(tracer, "is_pathspace", False) and tracer.options.media != "ignore":
         for sensor in scene.sensors:
-            media.check(scene.mi, sensor, bound.moved)
+            media.check(scene.mi, sensor, bound.moved, tracer.tracer.max_depth)
 
 
 def _channels(job: Job, scene: Scene) -> None:

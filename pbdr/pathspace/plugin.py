@@ -14,7 +14,7 @@ from pbdr.boundary import motion
 from pbdr.boundary.sampling import guiding, left_out, light_points
 from pbdr.boundary.table.builder import TableBuilder
 from pbdr.boundary.warp import camera as warp_camera
-from pbdr.errors import OptionError
+from pbdr.errors import OptionError, SceneError
 from pbdr.geometry.edges import EdgeTable
 from pbdr.parameters import looking
 from pbdr.pathspace import memory, replay
@@ -135,6 +135,7 @@ class PathSpaceMethods:
             glows=traced and media.shining(scene, sensor),
             interfaces=features.interfaces,
             directed=features.directed,
+            ends=tuple(scene.shapes()[i] for i in sorted(features.moving_shapes)) if traced and features.moving else None,
         )
 
     def _prepare(self, scene: Any, sensor: Any) -> tuple[Any, list[AttachedParameter], Features, path.PathOptions]:
@@ -150,7 +151,7 @@ class PathSpaceMethods:
         if self._media(scene, sensor):
             interfaces = media.interfaces(scene, attached)
             attached = [p for p in attached if p.owners[0] not in interfaces]
-            media.check(scene, sensor, [p.raw for p in attached], self.options.replay is True)
+            media.check(scene, sensor, [p.raw for p in attached], self.tracer.max_depth, self.options.replay is True)
         features = inspect(scene, sensor, attached, interfaces)
         channels.check(self.tracer.channels, scene, features.moving_edges)
         if self.options.boundary != "none":
@@ -159,9 +160,20 @@ class PathSpaceMethods:
             support.check_sky(scene, features, attached, self.hide_emitters)
             if not warped and features.edges_seen_to_move:
                 features.cones = cones.Cones.of(scene)
+        if features.moving and self._media(scene, sensor) and not interfaces:
+            self._check_fog(features)
         if self.options.replay is True:
             replay.check(scene, sensor, features, attached)
         return sensor, attached, features, self._gradient_options(scene, sensor, features)
+
+    def _check_fog(self, features: Features) -> None:
+        """Raise where something moves in a medium, and a boundary term does not know of it."""
+        unaware = [type(term).__name__ for term in applicable(features, self.tracer) if not term.knows_fog]
+        if unaware or self.options.boundary != "edge" or self.tracer.channels or self.hide_emitters:
+            raise SceneError(
+                f"something moves in a medium, which has a gradient with boundary = 'edge', without aovs and hide_emitters, and "
+                f"without what these terms are for: {', '.join(unaware) or 'none here'}. Change that, or give media = 'ignore'."
+            )
 
     def render_backward(
         self, scene: Any, params: Any, grad_in: Any, sensor: Any = 0, seed: Any = 0, spp: int = 0

@@ -168,7 +168,7 @@ OTHERS = (
     *_rows("film", (_refused("all it shows", "transport.support.check_film"),), specfilm="SpecFilm"),
     *_rows("filter", (), ON_FILM, box="BoxFilter", tent="TentFilter", gaussian="GaussianFilter", mitchell="MitchellNetravaliFilter",
            catmullrom="CatmullRomFilter", lanczos="LanczosSincFilter"),
-    *_rows("medium", (_refused("everything that moves in its scene, but borders that bend nothing", "transport.media.check"),),
+    *_rows("medium", (_refused("what moves, but borders that bend nothing; shapes and lights in fog", "transport.media.check"),),
            homogeneous="HomogeneousMedium", heterogeneous="HeterogeneousMedium", emissive="EmissiveMedium"),
     *_rows("phase", (), "only in media", hg="HGPhaseFunction", isotropic="IsotropicPhaseFunction", rayleigh="RayleighPhaseFunction",
            sggx="SGGXPhaseFunction", tabphase="TabulatedPhaseFunction", blendphase="BlendPhaseFunction"),

@@ -31,6 +31,7 @@ class PathOptions:
     follow (boundary/warp/rays.py, not known here), or None. `defensive`: collisions with nothing (media/flight.py);
     None where media are not traced. `interfaces`: shapes that bend nothing and move, between media. `glows`: media may shine.
     `directed`: materials that depend on tangents, which at all others follow the normal alone; None leaves them as they are.
+    `ends`: opaque shapes that move in fog (media/fog.py); None where none does.
     """
 
     max_depth: int
@@ -44,6 +45,7 @@ class PathOptions:
     interfaces: tuple[Any, ...] = ()
     glows: bool = False
     directed: tuple[Any, ...] | None = None
+    ends: Any = None
 
 
 class PathStore:
@@ -88,7 +90,7 @@ def first_segment(
     medium = mi.MediumPtr(sensor.get_medium())
     flown = flights.fly(
         scene, ray, medium, sampler, options.defensive, hides=options.hide_emitters, interfaces=options.interfaces,
-        glows=options.glows, last=mi.Bool(True) if options.max_depth <= 1 else None,
+        glows=options.glows, last=mi.Bool(True) if options.max_depth <= 1 else None, ends=options.ends,
     )  # fmt: skip
     return flown.hit, flown
 
@@ -190,7 +192,9 @@ def _scattered(scene: Any, vertex: Any, at: _Path, sampler: Any, options: PathOp
     onward, weight, pdf, inverse, delta, null, eta = vertex.sample(s0, s1, s2, uniform, going)
     throughput, eta = at.throughput * weight, at.eta * eta
     ray = rounding.leave(si, onward)
-    alive, survival = _roulette(sampler, options, throughput, eta, None if scatters is None else inverse, at.depth, going)
+    alive, survival = _roulette(
+        sampler, options, throughput, eta, None if scatters is None else inverse, at.depth, going
+    )
     throughput /= survival
     following = going & alive
     hit, flown, glow = _next_hit(scene, vertex, ray, onward, sampler, options, at, following)
@@ -209,7 +213,20 @@ def _scattered(scene: Any, vertex: Any, at: _Path, sampler: Any, options: PathOp
     valid = at.valid | (at.active & si.is_valid() & ~null)
     previous = mi.Interaction3f(0, si.time, si.wavelengths, si.p, si.n)
     return _Path(
-        ray, hit, flown, following, at.depth + 1, mi.Bool(False), throughput, valid, eta, previous, pdf, delta, radiance, count
+        ray,
+        hit,
+        flown,
+        following,
+        at.depth + 1,
+        mi.Bool(False),
+        throughput,
+        valid,
+        eta,
+        previous,
+        pdf,
+        delta,
+        radiance,
+        count,
     )
 
 
@@ -222,6 +239,7 @@ def _next_hit(
     way = flights.fly(
         scene, ray, vertex.beyond(onward), sampler, options.defensive, at.flown.posterior, active=active,
         interfaces=options.interfaces, glows=options.glows, last=at.depth + 2 >= options.max_depth,
+        ends=None if options.ends is None else (),
     )  # fmt: skip
     return way.hit, way, 0 if way.glow is None else way.glow.light
 
@@ -233,8 +251,9 @@ def _kept_light(scene: Any, vertex: Any, sampler: Any, options: PathOptions, act
     extra: Any = ()
     if options.defensive is not None:
         light_hit, seen, lit = volume.lit(
-            scene, vertex, dl, sampler, options.defensive, active & (dl_pdf > 0), options.interfaces
-        )
+            scene, vertex, dl, sampler, options.defensive, active & (dl_pdf > 0), options.interfaces,
+            None if options.ends is None else (),
+        )  # fmt: skip
         extra = (lit.pack(),)
     else:
         light_hit, seen = emission.visible_hit(scene, si, dl, active & (dl_pdf > 0))

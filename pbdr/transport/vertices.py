@@ -7,7 +7,7 @@ from typing import Any
 import drjit as dr
 import mitsuba as mi
 
-from pbdr.geometry import surfaces
+from pbdr.geometry import poses, surfaces
 from pbdr.transport import convention, emission, hits, measure, spectra
 from pbdr.transport.features import Features
 from pbdr.transport.media import flight as flights
@@ -59,6 +59,8 @@ def scatter(
     if flown:
         way = flights.unpack(flown[0])
         passed = volume.transmitted(way, segment, going, features)
+        if options.ends is not None:
+            met *= volume.longer(way, segment, sent[3], going & next_hit.is_valid())
         met = mi.Spectrum(passed * met + weight * volume.shone(way, segment, going))  # Eq. (23)
         weight = mi.Spectrum(weight * passed)  # Eq. (19)
     return local + met, weight, dr.replace_grad(segment.o, at.si.p), onward, throughput
@@ -74,7 +76,10 @@ def _reflected_light(
     lit = active & (weight > 0)
     surface = lit & (pointer == 0)
     ray = spectra.carry(mi.Ray3f(mi.Point3f(dr.detach(si.p)), direction_to), wavelengths)
-    direction, solid_angle, value, _ = emission.hit_emission(scene, features, si.p, hits.unpack(record), ray, surface)
+    direction, solid_angle, value, shown = emission.hit_emission(
+        scene, features, si.p, hits.unpack(record), ray, surface
+    )
+    there = shown.p
     if followed is not None:
         shift = options.warp.motions(followed, si.p, direction_to, surface)
         direction, solid_angle = convention.warped(direction_to, direction, solid_angle, shift)
@@ -83,22 +88,26 @@ def _reflected_light(
     if features.delta_lights:
         delta_light = lit & (pointer != 0)
         emitter = dr.reinterpret_array(mi.EmitterPtr, pointer)
-        delta_direction, delta_value, _ = emission.delta_emission(emitter, si, delta_light)
+        delta_direction, delta_value, delta_point = emission.delta_emission(emitter, si, delta_light)
+        there = dr.select(delta_light, delta_point, there)
         if features.cones is not None:
             delta_value = features.cones.without_fall_off(emitter, delta_value, si.p, delta_light)
         direction = dr.select(delta_light, delta_direction, direction)
         value = dr.select(delta_light, delta_value, value)
     if lit_by is not None:
         value *= volume.transmitted(lit_by, ray, lit, features)
+        if options.ends is not None:
+            value *= volume.longer(lit_by, ray, _apart(there, si.p, lit), lit)
     return dr.select(lit, at.eval(direction, lit) * value * weight, 0)
 
 
 def _reflected(
     scene: Any, features: Features, options: PathOptions, at: Any, bounce: Any, segment: Any, next_hit: Any, followed: Any,
     active: Any,
-) -> tuple[Any, Any, Any]:  # fmt: skip
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """What a vertex reflects into the stored direction, attached: emission that is met there; weight of what the next vertex
-    reflects, and its direction; before division by the density. `followed`: edges that the segment follows."""
+    reflects, and its direction; before division by the density; and, in fog, the length of the segment. `followed`: edges that
+    the segment follows."""
     omega, si = bounce[0], at.si
     towards, solid_angle, value, si_next = emission.hit_emission(scene, features, si.p, next_hit, segment, active)
     onward, jacobian = omega, mi.Float(1)
@@ -111,7 +120,18 @@ def _reflected(
         onward, jacobian = convention.warped(omega, onward, jacobian, shift)  # Eq. (9)
     reflected = at.eval(onward, active)
     emitted = at.eval(towards, active) if features.moving else reflected
-    return dr.select(active, emitted * solid_angle * value, 0), dr.select(active, reflected * jacobian, 0), onward
+    length = mi.Float(0) if options.ends is None else _apart(si_next.p, si.p, active & si_next.is_valid())
+    return (
+        dr.select(active, emitted * solid_angle * value, 0),
+        dr.select(active, reflected * jacobian, 0),
+        onward,
+        length,
+    )
+
+
+def _apart(a: Any, b: Any, active: Any) -> Any:
+    """Attached distance of two points."""
+    return dr.norm(poses.safe(mi.Vector3f(a - b), active))
 
 
 def _reflected_by_lobe(

@@ -57,8 +57,11 @@ def test_every_motion_is_refused(case):
     """What bounds the medium and bends light or shines, another shape, the camera, a light; in either mode."""
     made, where = scene(case), SCENES[case][1]
     tried = 0
+    fog = case == "camera"  # there, shapes and lights may move: tests/gradient/test_media_motion.py
     bends_nothing = SCENES[case][0]["thing"].get("bsdf") is NULL  # tests/gradient/test_media_interfaces.py
     for name in (name for name in MOTIONS if not (bends_nothing and name.startswith("thing"))):
+        if fog and not name.startswith("camera"):
+            continue
         try:
             raw = resolve(made, name)[0].raw
         except pbdr.errors.ParameterError:
@@ -71,7 +74,7 @@ def test_every_motion_is_refused(case):
             with pytest.raises(pbdr.errors.SceneError, match=where):
                 derivative(made, {name: 1.0}, spp=1, integrator=tracer)
         tried += 1
-    assert tried >= 4
+    assert tried >= (2 if fog else 4)
 
 
 QUICK = ("camera", "instance", "grid")

@@ -111,6 +111,8 @@ def test_every_equation_has_a_row(root):
         "21a",
         "22",
         "23",
+        "24",
+        "25",
         "29",
         "30",
         "31",

@@ -7,7 +7,7 @@ draws a view and an edge, and finds the receiver x_S behind the edge.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import drjit as dr
@@ -23,7 +23,9 @@ from pbdr.boundary.term import Term
 from pbdr.geometry import surfaces
 from pbdr.geometry.edges import EdgeTable
 from pbdr.transport import camera, convention, emission, spectra
+from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
+from pbdr.transport.media import fog
 
 
 @dataclass
@@ -44,9 +46,18 @@ class Shadow:
 
 
 def cast(
-    scene: Any, sensor: Any, table: EdgeTable, outlines: light_points.Outlines, sampler: Any, count: int
+    scene: Any,
+    sensor: Any,
+    table: EdgeTable,
+    outlines: light_points.Outlines,
+    sampler: Any,
+    count: int,
+    anywhere: bool = False,
 ) -> Shadow:
-    """`count` shadow samples, whose rays carry the wavelengths of a sample of `sensor`."""
+    """`count` shadow samples, whose rays carry the wavelengths of a sample of `sensor`.
+
+    `anywhere`: x_S need not be on a surface, so that the ray to it may meet none.
+    """
     chosen, row, probability, u = outlines.sample(table, systematic(sampler, count))
     wavelengths, spectral_weight = spectra.sample(sensor, sampler)
     edge = segment.at(row, u, chosen.view, away=False)
@@ -65,7 +76,7 @@ def cast(
     # ---- the receiver x_S on this side of the edge
     receiver_ray = spectra.carry(mi.Ray3f(start, -edge.omega), wavelengths)
     receiver_hit = scene.ray_intersect_preliminary(receiver_ray, coherent=False, active=active)
-    active &= receiver_hit.is_valid()
+    active &= receiver_hit.is_valid() | anywhere
     depth = dr.norm(edge.point - (start - edge.omega * receiver_hit.t))
     size = dr.minimum(to_light, edge.row.extent)
     active &= ~sides.touches(scene, edge, receiver_hit, receiver_ray, size, active)
@@ -105,6 +116,7 @@ class ShadowEdges(Term):
     """Edges that cast shadows on what the camera sees."""
 
     part = "direct"
+    knows_fog = True
 
     def applies(self, features: Features, max_depth: int) -> bool:
         """Where edges move, and paths reach a light by way of a surface."""
@@ -114,6 +126,8 @@ class ShadowEdges(Term):
         """From the lights' side; none where no edge casts a shadow."""
         if context.outlines is not None:
             yield sample(context, context.outlines, context.stream("direct edges", count), count)
+            if context.fog is not None:
+                yield in_fog(context, context.outlines, context.stream("direct edges in fog", count), count)
 
 
 def sample(context: Context, outlines: light_points.Outlines, sampler: Any, count: int) -> Sample:
@@ -135,5 +149,44 @@ def sample(context: Context, outlines: light_points.Outlines, sampler: Any, coun
     scattered = straight.scattered_without_cosine(local, edge.omega, active)
     factor = seen.importance * dr.abs_dot(local.n, seen.ray.d) * scattered * shadow_measure(shadow)
     factor *= shadow.spectral_weight
+    if context.fog is not None:
+        whole = shadow.depth + shadow.to_light + dr.norm(receiver - seen.ray.o)
+        factor *= fog.transmittance(context.fog, shadow.light_ray, whole, active)
     weight = segment.weigh(-edge.front_side, radiance, factor)
     return Sample.on_film(seen.position, Side(dr.select(active, weight, 0), speed), active, ray.wavelengths)
+
+
+def in_fog(context: Context, outlines: light_points.Outlines, sampler: Any, count: int) -> Sample:
+    """`count` edge points whose shadow the camera sees in the fog: shafts of light have edges, too."""
+    scene, sensor, features, medium = context.scene, context.sensor, context.features, context.fog
+    shadow = cast(scene, sensor, context.table, outlines, sampler, count, anywhere=True)
+    edge, along, active = shadow.edge, shadow.receiver_ray, shadow.active
+
+    # ---- x_S: in proportion to the transmittance, up to the surface behind it
+    unit = fog.transmittance(medium, along, 1.0)
+    rate = -dr.log(dr.max(unit))
+    reach = dr.select(shadow.receiver_hit.is_valid(), shadow.receiver_hit.t, dr.inf)
+    whole = 1 - dr.exp(-rate * reach)
+    far = -dr.log(1 - sampler.next_1d() * whole) * dr.rcp(rate)
+    density = rate * dr.exp(-rate * far) * dr.rcp(whole)
+    active &= (density > 0) & dr.isfinite(density)
+    point = along(far)
+    shadow = replace(shadow, depth=dr.norm(edge.point - point), active=active)
+
+    # ---- seen by the camera
+    aperture = camera.aperture_of(sensor, point)
+    sight = Eye.of(sensor, aperture).sight(point)
+    active &= sight.inside
+    ray = spectra.carry(mi.Ray3f(sight.start, sight.omega), along.wavelengths)
+    ray.maxt = sight.distance
+    active &= ~scene.ray_test(ray, active)
+    with dr.resume_grad():
+        ray_point, radiance = light_seen(scene, features, shadow, dr.detach(point), active)
+        speed = segment.rule(edge.normal, context.motion.position(edge, active), ray_point)
+    length = shadow.depth + shadow.to_light + dr.norm(point - ray.o)
+    factor = fog.scattered(medium, ray, sight.distance, edge.omega, active) * fog.transmittance(
+        medium, ray, length, active
+    )
+    factor *= sight.importance * shadow_measure(shadow) * shadow.spectral_weight * dr.rcp(density)  # Eq. (25)
+    weight = segment.weigh(-edge.front_side, radiance, factor)
+    return Sample.on_film(sight.position, Side(dr.select(active, weight, 0), speed), active, along.wavelengths)

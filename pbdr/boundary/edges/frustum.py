@@ -133,6 +133,7 @@ class BordersOfLight(Term):
     """Borders of projected images and of beams, on what the camera sees directly or after scatterings."""
 
     part = "direct"
+    knows_fog = True  # what has such borders is refused there
 
     def applies(self, features: Features, max_depth: int) -> bool:
         """Where paths reach a light by way of a surface."""

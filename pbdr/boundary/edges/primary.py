@@ -23,6 +23,8 @@ from pbdr.transport import camera, channels, convention, hits, path, spectra
 from pbdr.transport.eye import Eye
 from pbdr.transport.features import Features
 from pbdr.transport.film import Magnitude
+from pbdr.transport.media import flight as flights
+from pbdr.transport.media import fog as fogs
 from pbdr.transport.tracer import Tracer
 
 UNIFORM = 0.2  # share of the samples that does not care for |δL|
@@ -132,7 +134,8 @@ class Seen:
     """Points where the radiance seen by the camera jumps: geometry of the segment and where either side starts.
 
     `weight`: 1 / (sampling density per unit length · sample count); `side`: ±1, the side of m̂ on which `first` lies;
-    `first`, `second`: (hit, ray) of either side; `position`: function that returns the attached x_B.
+    `first`, `second`: (hit, ray) of either side; `position`: function that returns the attached x_B. `onwards`: lanes whose
+    second side is what a ray meets that goes on behind x_B.
     """
 
     point: Any
@@ -145,6 +148,7 @@ class Seen:
     second: tuple[Any, Any]
     position: Callable[[], Any]
     active: Any
+    onwards: Any = False
 
 
 def on_film(features: Features) -> bool:
@@ -156,6 +160,7 @@ class EdgesOnFilm(Term):
     """Edges of shapes, as the camera sees them."""
 
     part = "primary"
+    knows_fog = True
 
     def applies(self, features: Features, max_depth: int) -> bool:
         """Where shapes move on the film."""
@@ -190,7 +195,7 @@ def sample(context: Context, sampler: Any, count: int) -> Sample:
     weight = edge.share * edge.length / (probability * count)
     seen = Seen(
         edge.point, edge.omega, edge.normal, edge.sine, weight, edge.front_side, first, second,
-        lambda: context.motion.position(edge, active), active,
+        lambda: context.motion.position(edge, active), active, edge.silhouette & (edge.contact is None or ~edge.contact.active),
     )  # fmt: skip
     return contribution(context, eye, sampler, seen)
 
@@ -224,7 +229,8 @@ def clear_of(point: Any, distance: Any) -> Any:
 
 def contribution(context: Context, eye: Eye, sampler: Any, seen: Seen) -> Sample:
     """Equation (7) for sampled points: every channel on both sides, with common random numbers, times the speed of the edge."""
-    scene, sensor, options = context.scene, context.sensor, context.tracer.path_options(directed=context.features.directed)
+    scene, sensor, fog, directed = context.scene, context.sensor, context.fog, context.features.directed
+    options = context.tracer.path_options(defensive=None if fog is None else 0.0, directed=directed)
     sight = eye.sight(seen.point)
     position, active = sight.position, seen.active & sight.inside
     factor = seen.weight * seen.sine * sight.importance  # Eq. (7)
@@ -232,15 +238,26 @@ def contribution(context: Context, eye: Eye, sampler: Any, seen: Seen) -> Sample
     for _, start in (seen.first, seen.second):
         spectra.carry(start, wavelengths)
     twin = sampler.clone()
-    first, _, first_valid = path.trace(scene, seen.first[1], seen.first[0], sampler, options, active=active)
-    second, _, second_valid = path.trace(scene, seen.second[1], seen.second[0], twin, options, active=active)
+    (first, _, first_valid), (second, _, second_valid) = (
+        path.trace(
+            scene,
+            ray,
+            hit,
+            numbers,
+            options,
+            active=active,
+            flown=_behind(context, hit, ray, numbers, active & onwards),
+        )
+        for (hit, ray), numbers, onwards in ((seen.first, sampler, False), (seen.second, twin, seen.onwards))
+    )
     with dr.resume_grad():
         ray = camera.ray_through(sensor, position, eye.aperture)
     along = dr.detach(ray)
+    passed = mi.Spectrum(1) if fog is None else fogs.transmittance(fog, along, dr.norm(seen.point - along.o), active)
     values = [  # radiance, alpha, extra channels
         [
-            light,
-            dr.select(valid, mi.Float(1), 0),
+            light * passed,
+            dr.select(valid, mi.Float(1), 0) * dr.mean(passed),
             *channels.values(context.tracer.channels, scene, *start, along, active),
         ]
         for light, valid, start in (
@@ -256,3 +273,14 @@ def contribution(context: Context, eye: Eye, sampler: Any, seen: Seen) -> Sample
         depth = dr.dot(seen.point - dr.detach(ray.o), seen.omega)
         speed = segment.rule(seen.normal, seen.position(), convention.ray_point_direction(ray.o, ray.d, depth))
     return Sample.on_film(position, Side(weight, speed, others), active, wavelengths)
+
+
+def _behind(context: Context, hit: Any, ray: Any, sampler: Any, active: Any) -> Any:
+    """The way from x_B to what a side sees: through the fog where it goes `onwards`, of no length elsewhere; None without fog."""
+    if context.fog is None:
+        return None
+    medium = mi.MediumPtr(context.fog)
+    here = flights.nowhere()
+    here.hit, here.medium = hit, medium
+    gone = flights.fly(context.scene, ray, medium, sampler, active=active)
+    return dr.select(active, gone, here)

@@ -16,7 +16,7 @@ from pbdr.errors import ParameterError, SceneError
 from pbdr.geometry import groups
 from pbdr.parameters import is_radiometric, roles, traverse
 from pbdr.transport import cones
-from pbdr.transport.media import emissive
+from pbdr.transport.media import emissive, fog
 
 HANDLING = ("trace", "ignore")
 CLEAR = 1.001  # times the size of a shape, that the grid of a medium in it has to reach at least
@@ -108,8 +108,10 @@ def _listed(found: list[str]) -> str:
     return ", ".join(found[:3]) + (f" and at {len(found) - 3} more places" if len(found) > 3 else "")
 
 
-def check(scene: Any, sensor: Any, keys: Iterable[str], replay: bool = False) -> None:
+def check(scene: Any, sensor: Any, keys: Iterable[str], max_depth: int, replay: bool = False) -> None:
     """Raise where a gradient would lack what media do: with respect to those of the parameters `keys` that move something.
+
+    In fog (fog.py), shapes and lights may move.
 
     Angles of beams do: the edge of a beam does not stop at surfaces. Interfaces do not (`interfaces`).
     """
@@ -123,11 +125,14 @@ def check(scene: Any, sensor: Any, keys: Iterable[str], replay: bool = False) ->
         if (not is_radiometric(key) or key.rsplit(".", 1)[-1] in cones.ANGLES)
         and not (isinstance(nodes.get(key), mi.Shape) and _is_interface(nodes[key]))
     ]
-    if moved:
+    why = fog.obstacle(scene, sensor, [nodes.get(key) for key in moved], max_depth) if moved else ""
+    if not why and any(key.rsplit(".", 1)[-1] in cones.ANGLES for key in moved):
+        why = "in fog, beams of spot lights keep their angles"
+    if why:
         raise SceneError(
             f"there is a medium {_listed(found)}, and what {', '.join(moved)} moves changes how much of it light crosses, which "
-            "has no derivative in this version. Take the medium out, or give media = 'ignore': image and gradient are then those "
-            "of the surfaces alone, as Mitsuba's 'path' renders them."
+            f"has no derivative in this version ({why}). Take the medium out, or give media = 'ignore': image and gradient are "
+            "then those of the surfaces alone, as Mitsuba's 'path' renders them."
         )
     if replay:
         raise SceneError(

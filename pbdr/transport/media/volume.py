@@ -100,7 +100,8 @@ def _side(medium: Any, ray: Any, t: Any, active: Any) -> tuple[Any, Any, Any, An
 
 
 def lit(
-    scene: Any, vertex: Vertex, ds: Any, sampler: Any, defensive: float, active: Any, interfaces: tuple[Any, ...] = ()
+    scene: Any, vertex: Vertex, ds: Any, sampler: Any, defensive: float, active: Any, interfaces: tuple[Any, ...] = (),
+    ends: tuple[Any, ...] | None = None,
 ) -> tuple[Any, Any, Flight]:  # fmt: skip
     """As `emission.visible_hit`, through media: (hit, whether the sampled point of the light is unoccluded, the way to it)."""
     si = vertex.si
@@ -108,7 +109,8 @@ def lit(
     ray = si.spawn_ray(ds.d)
     ray.o = dr.fma(ds.d, start, si.p)
     way = flights.fly(
-        scene, ray, vertex.beyond(ds.d), sampler, defensive, reach=ds.dist - start, active=active, interfaces=interfaces
+        scene, ray, vertex.beyond(ds.d), sampler, defensive, reach=ds.dist - start, active=active, interfaces=interfaces,
+        ends=ends,
     )  # fmt: skip
     reached = ~way.hit.is_valid() | (way.hit.t >= (ds.dist - start) * flights.END)
     surface = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Surface)
@@ -125,6 +127,15 @@ def transmitted(way: Flight, ray: Any, active: Any, features: Features) -> Any:
         step = dr.detach(rim.before[3] - rim.behind[3]) * (rim.shift * way.crossing.share)  # Eq. (22)
         passed *= dr.select(active, dr.replace_grad(mi.Spectrum(1), -step), 1)
     return mi.Spectrum(way.weight * passed)
+
+
+def longer(way: Flight, ray: Any, length: Any, active: Any) -> Any:
+    """1, with the derivative of a way's transmittance over itself as its attached length changes, all in one medium (fog.py)."""
+    active = active & dr.isfinite(length)
+    mei = interaction(dr.detach(ray), mi.Float(0), way.medium)
+    _, _, extinction = way.medium.get_scattering_coefficients(mei, active)
+    depth = dr.detach(mi.Spectrum(extinction)) * length
+    return dr.select(active, dr.replace_grad(mi.Spectrum(1), -depth), 1)  # Eq. (24)
 
 
 def _thinned(piece: Piece, share: Any, place: Any, ray: Any, active: Any) -> Any:
