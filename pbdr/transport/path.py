@@ -47,6 +47,12 @@ class PathOptions:
     directed: tuple[Any, ...] | None = None
     ends: Any = None
 
+    def stops(self, first: bool = False) -> tuple[Any, ...] | None:
+        """Shapes at which a way may stop in gradients; None where none moves in media. `first`: of the camera's way."""
+        if not self.interfaces and self.ends is None:
+            return None
+        return (*self.interfaces, *(self.ends or ())) if first else self.interfaces
+
 
 class PathStore:
     """Local memory for what re-creates the vertices of one path: O(depth) a lane, independent of parameters.
@@ -89,8 +95,8 @@ def first_segment(
         return hits.first_hit(tracer, scene, ray, bundled=True), None
     medium = mi.MediumPtr(sensor.get_medium())
     flown = flights.fly(
-        scene, ray, medium, sampler, options.defensive, hides=options.hide_emitters, interfaces=options.interfaces,
-        glows=options.glows, last=mi.Bool(True) if options.max_depth <= 1 else None, ends=options.ends,
+        scene, ray, medium, sampler, options.defensive, hides=options.hide_emitters, interfaces=options.stops(first=True),
+        glows=options.glows, last=mi.Bool(True) if options.max_depth <= 1 else None,
     )  # fmt: skip
     return flown.hit, flown
 
@@ -238,8 +244,7 @@ def _next_hit(
         return scene.ray_intersect_preliminary(ray, coherent=False, active=active), None, 0
     way = flights.fly(
         scene, ray, vertex.beyond(onward), sampler, options.defensive, at.flown.posterior, active=active,
-        interfaces=options.interfaces, glows=options.glows, last=at.depth + 2 >= options.max_depth,
-        ends=None if options.ends is None else (),
+        interfaces=options.stops(), glows=options.glows, last=at.depth + 2 >= options.max_depth,
     )  # fmt: skip
     return way.hit, way, 0 if way.glow is None else way.glow.light
 
@@ -251,9 +256,8 @@ def _kept_light(scene: Any, vertex: Any, sampler: Any, options: PathOptions, act
     extra: Any = ()
     if options.defensive is not None:
         light_hit, seen, lit = volume.lit(
-            scene, vertex, dl, sampler, options.defensive, active & (dl_pdf > 0), options.interfaces,
-            None if options.ends is None else (),
-        )  # fmt: skip
+            scene, vertex, dl, sampler, options.defensive, active & (dl_pdf > 0), options.stops()
+        )
         extra = (lit.pack(),)
     else:
         light_hit, seen = emission.visible_hit(scene, si, dl, active & (dl_pdf > 0))

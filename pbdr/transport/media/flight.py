@@ -126,28 +126,27 @@ def _ahead(scene: Any, ray: Any, begin: Any, active: Any) -> Any:
 @dr.syntax
 def fly(
     scene: Any, ray: Any, medium: Any, sampler: Any, defensive: float = 0.0, posterior: Any = None, reach: Any = None,
-    active: Any = True, hides: bool = False, interfaces: tuple[Any, ...] = (), glows: bool = False, last: Any = None,
-    ends: tuple[Any, ...] | None = None,
+    active: Any = True, hides: bool = False, interfaces: tuple[Any, ...] | None = None, glows: bool = False,
+    last: Any = None,
 ) -> Flight:  # fmt: skip
     """Follow `ray`, which starts in `medium`, until it collides or meets a surface that is no interface.
 
     `defensive`: collisions a piece with nothing, for gradients; `posterior`: of the flight before. With `reach`, a distance,
     nothing collides before it, and the weight is the transmittance. `hides`: lights are looked through. `interfaces`: those that
-    move. `glows`: media may shine. `last`: lanes whose path ends with this way, where a collision would be of no use: as with
-    `reach`; None for none. `ends`: opaque shapes that move, at which the way may stop as at an interface.
+    move, and other shapes at which the way may stop. `glows`: media may shine. `last`: lanes whose path ends with this way, where a
+    collision would be of no use: as with `reach`; None for none.
     """
     ray = mi.Ray3f(dr.detach(ray))
     numbers = seeds.branch(sampler, active)
     collides, passes = reach is None, reach is not None or last is not None
     through = mi.Bool(not collides if last is None else last)  # lanes without collisions
     limit = mi.Float(dr.inf) if reach is None else mi.Float(reach) * END
-    state, piece, total = nowhere(interfaces != () or ends is not None, glows), Piece.none(), mi.Float(0)
-    stopping = (*interfaces, *(ends or ()))
+    state, piece, total = nowhere(interfaces is not None, glows), Piece.none(), mi.Float(0)
     expected = max(1.0 if defensive > 0 else 0.0, LOOKS if glows else 0.0)
     state.medium = mi.MediumPtr(medium)
     state.posterior = mi.Spectrum(1 if posterior is None else posterior)
     begin, t, flying, fresh = mi.Float(0), mi.Float(0), mi.Bool(active), mi.Bool(active)
-    while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit, stopping, through]):
+    while dr.hint(flying, label="pathspace: flight", exclude=[scene, ray, limit, interfaces, through]):
         # ---- a new piece: how far it goes
         state.hit = dr.select(fresh, _ahead(scene, ray, begin, fresh), state.hit)
         end = dr.minimum(state.hit.t, limit)
@@ -177,12 +176,8 @@ def fly(
         crosses = before & is_interface(si)
         changes = crosses & si.is_medium_transition()
         behind = dr.select(changes, si.target_medium(ray.d), state.medium)
-        if dr.hint(stopping != (), mode="scalar"):
-            solid = before & ~crosses
-            beyond = dr.select(solid, dr.zeros(mi.MediumPtr), behind)
-            stops = _cross(state, stopping, si, beyond, changes | solid, through, numbers)
-            crosses &= ~stops
-            state.medium = dr.select(stops, _one(state.medium, beyond, numbers.next_float32()), state.medium)
+        if dr.hint(bool(interfaces), mode="scalar"):
+            crosses &= ~_cross(state, interfaces or (), si, behind, changes, before & ~crosses, through, numbers)
         state.medium = dr.select(crosses, behind, state.medium)
         fresh = crosses | (before & (si.shape.emitter() != None)) if hides else mi.Bool(crosses)  # noqa: E711
         begin = dr.select(fresh, state.hit.t + rounding.GRAZING * rounding.offset(si), begin)
@@ -214,12 +209,14 @@ def _cross(
     interfaces: tuple[Any, ...],
     si: Any,
     behind: Any,
-    active: Any,
+    changes: Any,
+    solid: Any,
     through: Any,
     numbers: Any,
 ) -> Any:
     """Reservoir: keep this interface like all others that the way crosses; whether the way stops here, unless it goes `through`."""
     number, which = numbers.next_float32(), numbers.next_float32()
+    active, behind = changes | solid, dr.select(solid, dr.zeros(mi.MediumPtr), behind)
     moves = mi.Bool(False)
     for shape in interfaces:
         moves = moves | (si.shape == mi.ShapePtr(shape))
@@ -234,6 +231,7 @@ def _cross(
     state.crossing = Crossing(dr.select(kept, state.hit, at.hit), *media, count, at.stops | stops)
     state.collided = state.collided | stops
     state.t = dr.select(stops, state.hit.t, state.t)
+    state.medium = dr.select(stops, _one(state.medium, behind, numbers.next_float32()), state.medium)
     return stops
 
 

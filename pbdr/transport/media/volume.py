@@ -100,8 +100,7 @@ def _side(medium: Any, ray: Any, t: Any, active: Any) -> tuple[Any, Any, Any, An
 
 
 def lit(
-    scene: Any, vertex: Vertex, ds: Any, sampler: Any, defensive: float, active: Any, interfaces: tuple[Any, ...] = (),
-    ends: tuple[Any, ...] | None = None,
+    scene: Any, vertex: Vertex, ds: Any, sampler: Any, defensive: float, active: Any, interfaces: tuple[Any, ...] | None = None,
 ) -> tuple[Any, Any, Flight]:  # fmt: skip
     """As `emission.visible_hit`, through media: (hit, whether the sampled point of the light is unoccluded, the way to it)."""
     si = vertex.si
@@ -110,7 +109,6 @@ def lit(
     ray.o = dr.fma(ds.d, start, si.p)
     way = flights.fly(
         scene, ray, vertex.beyond(ds.d), sampler, defensive, reach=ds.dist - start, active=active, interfaces=interfaces,
-        ends=ends,
     )  # fmt: skip
     reached = ~way.hit.is_valid() | (way.hit.t >= (ds.dist - start) * flights.END)
     surface = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Surface)
