@@ -169,17 +169,17 @@ def in_fog(context: Context, outlines: light_points.Outlines, sampler: Any, coun
     whole = 1 - dr.exp(-rate * reach)
     far = -dr.log(1 - sampler.next_1d() * whole) * dr.rcp(rate)
     density = rate * dr.exp(-rate * far) * dr.rcp(whole)
-    active &= (density > 0) & dr.isfinite(density)
+    active = active & (density > 0) & dr.isfinite(density)
     point = along(far)
     shadow = replace(shadow, depth=dr.norm(edge.point - point), active=active)
 
     # ---- seen by the camera
     aperture = camera.aperture_of(sensor, point)
     sight = Eye.of(sensor, aperture).sight(point)
-    active &= sight.inside
+    active = active & sight.inside
     ray = spectra.carry(mi.Ray3f(sight.start, sight.omega), along.wavelengths)
     ray.maxt = sight.distance
-    active &= ~scene.ray_test(ray, active)
+    active = active & ~scene.ray_test(ray, active)
     with dr.resume_grad():
         ray_point, radiance = light_seen(scene, features, shadow, dr.detach(point), active)
         speed = segment.rule(edge.normal, context.motion.position(edge, active), ray_point)
