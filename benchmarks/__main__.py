@@ -23,6 +23,7 @@ BENCHMARKS = {
     "ablation": "what each part of the sampling is worth: variance · seconds without it",
     "without": "the correctness suite with each part of the sampling switched off",
     "cost": "time of a gradient against primal renders; memory against parameters and depth",
+    "media_cost": "a gradient of a medium in primal images; prbvolpath beside it where it is right",
     "steps": "time, kernels and memory of optimisation steps with moving vertices; growth with samples, pixels, triangles",
     "matrix": "every supported gradient against finite differences, Mitsuba's prb_projective beside it",
     "units": "every term in other units and about other origins, against the same scene in metres about zero",
