@@ -36,7 +36,8 @@ class Twin:
 
     def follow(self, arrays: dict[str, Any]) -> None:
         """Give the camera copies of these values."""
-        values = {name: storage(value) for name, value in arrays.items()}
+        # Copies: Mitsuba hands out references to what it stores, and the index of what it stored before would be given to another.
+        values = {name: type(kept := storage(value))(kept) for name, value in arrays.items()}
         indices = dr.detail.collect_indices(list(values.values()))
         if self.indices == indices:
             return
