@@ -23,6 +23,7 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from pbdr.errors import DivergedError
 from pbdr.inverse.directions import FEW, Array, Column, columns, natural
 from pbdr.inverse.problem import Problem
 from pbdr.inverse.state import State
@@ -214,8 +215,14 @@ class _Sums:
 def _solved(columns: Sequence[Column], sums: _Sums, share: float) -> tuple[list[Bar], list[Direction]]:
     """Error bars and open directions. `share`: number of all views by that of the views looked at.
 
-    In an open direction, the bar is that of the natural unit: nothing is known there.
+    In an open direction, the bar is that of the natural unit: nothing is known there. Raises DivergedError where an image or one of
+    its derivatives is not finite.
     """
+    if not (np.isfinite(sums.h).all() and np.isfinite(sums.slope).all() and math.isfinite(sums.square)):
+        raise DivergedError(
+            "at the estimate, an image or its derivative by one of the unknowns is not finite, so nothing tells how sure it is. "
+            "The fit has probably diverged: look at its values, and give a smaller learning rate or bounds."
+        )
     unit = np.array([column.unit for column in columns])
     values, vectors = np.linalg.eigh(sums.h * np.outer(unit, unit))
     slope = vectors.T @ (sums.slope * unit)
