@@ -296,7 +296,16 @@ def unflat(numbers_of: dict[str, Any]) -> dict[str, Any]:
 
 def joined_columns(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Columns of several parts of the table, one after the other."""
-    if any("gap" in part for part in parts):
-        parts = [{"gap": dr.zeros(mi.Float, dr.width(part["form"])), **part} for part in parts]
-    each = [flat(part) for part in parts]
-    return unflat({name: dr.concat([part[name] for part in each]) for name in each[0]})
+    return unflat(joined_flat([flat(part) for part in parts]))
+
+
+def joined_flat(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """As `joined_columns`, of what `flat` gives; where some have gaps, those of the others are 0."""
+    if any("gap" in one for one in each):
+        each = [{"gap": dr.zeros(mi.Float, dr.width(one["form"])), **one} for one in each]
+    return {name: concat([one[name] for one in each]) for name in each[0]}
+
+
+def concat(arrays: Sequence[Any]) -> Any:
+    """Arrays one after the other; a single one as it is."""
+    return arrays[0] if len(arrays) == 1 else dr.concat(arrays)

@@ -77,9 +77,9 @@ class Assembly:
         parts = _in_order([part for block in blocks for part in block.parts])
         each = [edges.flat(part.columns) for part in parts]
         dr.eval(each)
-        self.columns = _joined(each)
+        self.columns = edges.joined_flat(each)
         pairs = [part.pairs.flat() for part in parts if part.pairs is not None]
-        self.pairs = [_concat(list(column)) for column in zip(*pairs, strict=True)]
+        self.pairs = [edges.concat(list(column)) for column in zip(*pairs, strict=True)]
 
     def _write(self, blocks: list[Block], changed: Sequence[int]) -> None:
         """Some blocks in place of what they were."""
@@ -112,9 +112,9 @@ def table_of(pieces: Sequence[Assembly], moving: Any, instanced: bool, kinds: tu
     rows, the first one whether or not it has.
     """
     parts = [part for piece in pieces for block in piece.blocks for part in block.parts]
-    found = edges.unflat(_joined([piece.columns for piece in pieces]))
+    found = edges.unflat(edges.joined_flat([piece.columns for piece in pieces]))
     paired = [piece.pairs for piece in pieces if piece.pairs]
-    pairs = Pairs.unflat([_concat(list(column)) for column in zip(*paired, strict=True)]) if paired else None
+    pairs = Pairs.unflat([edges.concat(list(column)) for column in zip(*paired, strict=True)]) if paired else None
     count = dr.width(found["form"])
     moves = dr.gather(mi.UInt32, moving, found["shape"])
     if pairs is not None:
@@ -133,17 +133,6 @@ def table_of(pieces: Sequence[Assembly], moving: Any, instanced: bool, kinds: tu
         found["shape"], moves, Layout(present, forms, any(part.wedges for part in parts)), found["member"] if instanced else None,
         found.get("gap"), pairs,
     )  # fmt: skip
-
-
-def _joined(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Flat columns of several pieces; where some have gaps, those of the others are 0."""
-    if any("gap" in one for one in each):
-        each = [{**one, "gap": one.get("gap", dr.zeros(mi.Float, dr.width(one["form"])))} for one in each]
-    return {name: _concat([one[name] for one in each]) for name in each[0]}
-
-
-def _concat(arrays: list[Any]) -> Any:
-    return arrays[0] if len(arrays) == 1 else dr.concat(arrays)
 
 
 def _in_order(parts: list[Part]) -> list[Part]:
