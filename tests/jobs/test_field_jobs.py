@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +11,11 @@ import pytest
 from pbdr.errors import OptionError
 from pbdr.job import preflight, runner
 from pbdr.job.config import load_job
-from pbdr.job.events import Silent
 from pbdr.job.rundir import RunDirectory
+from validation import own_section
 from validation.command_line import run as command
+from validation.own_section import Tiny
 
-Tiny = Callable[..., Path]
 FIELD = """[field]
 kind = { type = "voxels", resolution = 8, grids = 2 }
 box = [[-1.2, -1.2, -1.2], [1.2, 1.2, 1.2]]
@@ -25,37 +23,10 @@ rays = 128
 samples = 12
 prior = { tv = 1e-3, distortion = 1e-3, entropy = 1e-3 }
 """
-CHANGES = {
-    'type = "prb", max_depth = 3 }\nspp = 4': 'type = "pathspace", max_depth = 3, hide_emitters = true }',
-    "views_per_step = 2\n": "",
-    '[vars.albedo]\nmatch = "mat/base_color"\ninit = 0.5\nbounds = [0.0, 1.0]\nlr = 0.05\n': FIELD,
-    "rmse = { albedo = 0.05 }": "psnr = 10",
-    "steps = 12": "steps = 24",
-}  # fmt: skip
 
 
 def field_job(tiny: Tiny, changes: dict[str, str] | None = None) -> Path:
-    """The tiny job with a field in place of its variable, and images with alpha."""
-    path: Path = tiny(CHANGES)
-    for name in ("scene.xml", "truth.xml"):
-        scene = path.with_name(name)
-        scene.write_text(scene.read_text().replace('value="rgb"', 'value="rgba"'))
-    for old, new in (changes or {}).items():
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-    return path
-
-
-class Stops(Silent):
-    """Interrupts a run between two checkpoints."""
-
-    def stepped(self, record: Any) -> None:
-        if record["step"] == 9:
-            raise KeyboardInterrupt
-
-
-def losses(run: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return own_section.job(tiny, FIELD, 24, 10, changes)
 
 
 def test_a_field_is_fitted_resumed_and_scored(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -67,9 +38,9 @@ def test_a_field_is_fitted_resumed_and_scored(tiny: Tiny, tmp_path: Path, capfd:
     assert outcome.exit_code == 0 and found["held_out"]["psnr"] > found["held_out"]["psnr_init"] + 3
     assert (whole.path / "images" / "final" / "view-000.png").is_file()
     half = runner.create(load_job(field_job(tiny), {"output.dir": str(tmp_path / "half"), "optim.steps": 24})[0], text)
-    assert runner.run(half, Stops()).exit_code == runner.INTERRUPTED
+    assert runner.run(half, own_section.Stops(9)).exit_code == runner.INTERRUPTED
     runner.run(RunDirectory.open(half.path))
-    np.testing.assert_allclose(losses(half.path), losses(whole.path), rtol=2e-3)
+    np.testing.assert_allclose(own_section.losses(half.path), own_section.losses(whole.path), rtol=2e-3)
     code, out, _ = command(capfd, "eval", str(whole.path), "--spp", "4", "--json")
     scores = json.loads(out)
     assert code == 0, out

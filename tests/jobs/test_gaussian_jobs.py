@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,48 +12,21 @@ from pbdr.errors import DataError, OptionError
 from pbdr.fields.gaussians import at_random, read_ply, write_ply
 from pbdr.job import preflight, runner
 from pbdr.job.config import load_job
-from pbdr.job.events import Silent
 from pbdr.job.rundir import RunDirectory
+from validation import own_section
 from validation.command_line import run as command
+from validation.own_section import Tiny
 
-Tiny = Callable[..., Path]
 SECTION = """[gaussians]
 box = [[-1.2, -1.2, -1.2], [1.2, 1.2, 1.2]]
 count = 60
 rate = 3.0
 relocate = 10
 """
-CHANGES = {
-    'type = "prb", max_depth = 3 }\nspp = 4': 'type = "pathspace", max_depth = 3, hide_emitters = true }',
-    "views_per_step = 2\n": "",
-    '[vars.albedo]\nmatch = "mat/base_color"\ninit = 0.5\nbounds = [0.0, 1.0]\nlr = 0.05\n': SECTION,
-    "rmse = { albedo = 0.05 }": "psnr = 5",
-    "steps = 12": "steps = 40",
-}  # fmt: skip
 
 
 def gaussian_job(tiny: Tiny, changes: dict[str, str] | None = None) -> Path:
-    """The tiny job with Gaussians in place of its variable, and images with alpha."""
-    path: Path = tiny(CHANGES)
-    for name in ("scene.xml", "truth.xml"):
-        scene = path.with_name(name)
-        scene.write_text(scene.read_text().replace('value="rgb"', 'value="rgba"'))
-    for old, new in (changes or {}).items():
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-    return path
-
-
-class Stops(Silent):
-    """Interrupts a run between two checkpoints."""
-
-    def stepped(self, record: Any) -> None:
-        if record["step"] == 15:
-            raise KeyboardInterrupt
-
-
-def losses(run: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return own_section.job(tiny, SECTION, 40, 5, changes)
 
 
 @pytest.mark.slow
@@ -69,9 +40,9 @@ def test_gaussians_are_fitted_resumed_scored_and_exported(
     found = outcome.metrics
     assert outcome.exit_code == 0 and found["held_out"]["psnr"] > found["held_out"]["psnr_init"] + 2
     half = runner.create(load_job(gaussian_job(tiny), {"output.dir": str(tmp_path / "half")})[0], text)
-    assert runner.run(half, Stops()).exit_code == runner.INTERRUPTED
+    assert runner.run(half, own_section.Stops(15)).exit_code == runner.INTERRUPTED
     runner.run(RunDirectory.open(half.path))
-    np.testing.assert_allclose(losses(half.path), losses(whole.path), rtol=2e-2)
+    np.testing.assert_allclose(own_section.losses(half.path), own_section.losses(whole.path), rtol=2e-2)
     code, out, _ = command(capfd, "eval", str(whole.path), "--spp", "1", "--json")
     assert code == 0 and json.loads(out)["images"], out
     code, out, _ = command(capfd, "export", str(whole.path), "--json")
